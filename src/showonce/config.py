@@ -1,0 +1,293 @@
+"""Every setting of showonce as a frozen dataclass: the default lives here and nowhere else.
+
+YAML files and overrides are checked against these classes by `showonce.settings` (hydra ends there); no behaviour
+here beyond range checks. Units are in the names or the comments; fractions are in [0, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from showonce.errors import ConfigError, nearest
+
+
+def _one_of(key: str, value: str, *choices: str) -> None:
+    if value not in choices:
+        raise ConfigError(f"{key}={value!r} is not a valid choice.{nearest(value, choices)}")
+
+
+def _within(key: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{key}={value!r} must lie in [{low:g}, {high:g}].")
+
+
+@dataclass(frozen=True)
+class EnvironmentConfig:
+    """Which screen. `settings` are the environment's own keyword arguments (drift knobs and so on)."""
+
+    name: str = "embedded"
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class InferenceConfig:
+    """Which engine answers. Only torch trains."""
+
+    backend: str = "torch"  # torch | scripted | mlx | onnx | tensorrt | server
+    device: str = "cpu"  # cpu | cuda | mps | auto
+    dtype: str = "float32"  # float32 | bfloat16 | float16
+    threads: int = 0  # torch intra-op threads; 0 = leave as it is
+    max_new_tokens: int = 96
+    feature_cache: int = 512  # frames whose vision features are kept
+    grammar: bool = True  # constrain decoding to the dialect's grammar, forced tokens in one chunk
+
+    def __post_init__(self) -> None:
+        _one_of("inference.dtype", self.dtype, "float32", "bfloat16", "float16")
+        _one_of("inference.device", self.device, "cpu", "cuda", "mps", "auto")
+
+
+@dataclass(frozen=True)
+class AdapterConfig:
+    """The trainable part over the frozen backbone (PEFT)."""
+
+    kind: str = "tokens"  # tokens | lora | lora_tokens
+    rank: int = 8
+    alpha: int = 16
+    dropout: float = 0.0
+    targets: str = "q_proj,k_proj,v_proj,o_proj,gate_proj,up_proj,down_proj"
+
+    def __post_init__(self) -> None:
+        _one_of("policy.adapter.kind", self.kind, "tokens", "lora", "lora_tokens")
+        _within("policy.adapter.rank", self.rank, 1, 1024)
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """The model, how it is spoken to and what its teacher is shown."""
+
+    checkpoint: str = "tiny"  # a shipped name or a folder of Hugging Face files
+    family: str = "auto"  # prompt family; auto = read from the checkpoint
+    dialect: str = "auto"  # native | ...; auto = the family's own
+    teacher_context: str = "demonstration"  # demonstration | highlight | both
+    demonstration_form: str = "frames_narrated"  # narrated | frames | frames_narrated
+    narrate: str = (
+        "model"  # model = the frozen model describes each demonstrated step | note = notes as recorded | none
+    )
+    adapter: AdapterConfig = field(default_factory=AdapterConfig)
+
+    def __post_init__(self) -> None:
+        _one_of("policy.teacher_context", self.teacher_context, "demonstration", "highlight", "both")
+        _one_of("policy.demonstration_form", self.demonstration_form, "narrated", "frames", "frames_narrated")
+        _one_of("policy.narrate", self.narrate, "model", "note", "none")
+
+
+@dataclass(frozen=True)
+class SDFTConfig:
+    """Self-distillation fine-tuning (arXiv 2601.19897)."""
+
+    divergence: str = "forward_kl"  # forward_kl | reverse_kl | jsd
+    jsd_beta: float = 0.5
+    vocabulary: str = "full"  # full | topk (with a tail bucket)
+    topk: int = 32
+    teacher: str = "base"  # base (adapter off) | ema | live
+    ema_decay: float = 0.95
+    temperature: float = 1.0  # of the on-policy sample
+    lr: float = 0.03  # of token rows
+    lora_lr: float = 0.002  # of LoRA matrices
+    betas: tuple[float, float] = (0.9, 0.98)
+    grad_clip: float = 1.0
+    batch_size: int = 16
+    anchor_kl: float = 0.0  # weight of KL(base || student) on the replay set of old prompts
+    replay: float = 0.0  # share of the batch taken from earlier lessons
+    confidence_weight: float = 1.0  # weight of the confidence target; 0 = leave the confidence field alone
+    confidence_smoothing: float = 2.0  # pseudo-counts pulling the target to the prior
+
+    def __post_init__(self) -> None:
+        _one_of("learning.sdft.divergence", self.divergence, "forward_kl", "reverse_kl", "jsd")
+        _one_of("learning.sdft.vocabulary", self.vocabulary, "full", "topk")
+        _one_of("learning.sdft.teacher", self.teacher, "base", "ema", "live")
+
+
+@dataclass(frozen=True)
+class PracticeConfig:
+    """Where the screens come from."""
+
+    source: str = "practice"  # practice | episodes | head | mixed
+    episodes: int = 40  # practice episodes at most
+    teacher_beta: float = 1.0  # probability that the teacher executes, at the start
+    teacher_beta_end: float = 0.0  # and at the end; falls linearly
+    head_views: int = 64  # jittered views in practice in the head
+    buffer: int = 512  # recent screens kept
+    seed_offset: int = 1_000_000  # practice seeds start here: disjoint from demonstration and evaluation seeds
+
+    def __post_init__(self) -> None:
+        _one_of("learning.practice.source", self.source, "practice", "episodes", "head", "mixed")
+        _within("learning.practice.teacher_beta", self.teacher_beta, 0, 1)
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """Whether one update happens. Two routes, shown and earned; budget, cool-down, headroom and KL bind both."""
+
+    enabled: bool = True
+    confidence: str = "token"  # which confidence the gate reads: stated | token | calibrated
+    teacher_threshold: float = 0.5  # shown: the teacher's confidence must exceed it
+    student_threshold: float = 0.5  # earned: the student's confidence must exceed it
+    min_difference: float = 0.0  # shown: teacher and student must differ by more than this KL (nats) on decision tokens
+    alignment: float = 0.0  # shown: least cosine similarity of vision features of the screen and a demonstrated frame
+    budget_run: int = 60  # updates allowed in one run
+    budget_task: int = 240  # updates allowed for one task, over all runs of the adapter
+    cooldown: int = 0  # episodes that must pass between two updates
+    headroom: float = 0.02  # stop updating once success on probes is within this of 1.0 (0 = never stop)
+    kl_limit: float = 5.0  # nats per decision token from the champion, on canary screens
+    updates_per_episode: int = 2
+
+    def __post_init__(self) -> None:
+        _one_of("learning.gate.confidence", self.confidence, "stated", "token", "calibrated")
+
+
+@dataclass(frozen=True)
+class RatchetConfig:
+    """Champion, candidate, canaries, probes, checkpoints and the drop test."""
+
+    probe_every: int = 5  # every m-th episode is a probe
+    probe_batch: int = 1
+    promote_every: int = 5  # updates between two promotion decisions
+    canary_screens: int = 64
+    canary_max_drop: float = 0.05  # old skills and lessons: largest tolerated loss of agreement
+    canary_max_kl: float = 1.0  # nats, on old-skill screens
+    canary_max_nats: float = 0.25  # largest tolerated loss of log-probability of known answers (mean, nats per answer)
+    keep_last: int = 3
+    drop_test: str = "cusum"  # cusum | beta_binomial | window
+    false_alarm_rate: float = 0.05  # stated, over `horizon` probes
+    horizon: int = 200
+    p0_window: int = 20  # probes after promotion from which p0 is estimated
+    drop: float = 0.3  # the loss that the test is tuned to see
+    min_probes_best: int = 20  # best = highest lower 90 % bound among checkpoints with at least this many
+
+    def __post_init__(self) -> None:
+        _one_of("learning.ratchet.drop_test", self.drop_test, "cusum", "beta_binomial", "window")
+        _within("learning.ratchet.false_alarm_rate", self.false_alarm_rate, 1e-6, 0.5)
+
+
+@dataclass(frozen=True)
+class FaultConfig:
+    """Deliberate damage, to see it found and undone."""
+
+    kind: str = "none"  # none | wrong_demonstration | inverted_loss | lr_x100 | corrupt_checkpoint
+    after_update: int = 0  # injected once this many updates were accepted and probes are good
+
+    def __post_init__(self) -> None:
+        _one_of(
+            "learning.fault.kind", self.kind,
+            "none", "wrong_demonstration", "inverted_loss", "lr_x100", "corrupt_checkpoint",
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LearningConfig:
+    """Learning while running."""
+
+    enabled: bool = True
+    learner: str = "sdft"  # sdft | sft_demo | sft_teacher | rft | in_context | frozen | package.module:Class
+    sdft: SDFTConfig = field(default_factory=SDFTConfig)
+    practice: PracticeConfig = field(default_factory=PracticeConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
+    ratchet: RatchetConfig = field(default_factory=RatchetConfig)
+    fault: FaultConfig = field(default_factory=FaultConfig)
+    shadow_every: int = 0  # every n-th step the frozen policy answers too (0 = never)
+
+    def __post_init__(self) -> None:
+        if ":" not in self.learner:  # package.module:Class is a method of one's own
+            _one_of(
+                "learning.learner", self.learner,
+                "sdft", "sft_demo", "sft_teacher", "rft", "in_context", "frozen",
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LimitsConfig:
+    """Limits of one episode (see types.Limits) and the guards that may be switched off."""
+
+    max_steps: int = 12
+    max_seconds: float = 120.0
+    max_parse_failures: int = 2
+    same_action: int = 3
+    unchanged: int = 4
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """The phases of `run`. name: tasks (just run them) | one_demo (before, teacher, learn, after)."""
+
+    name: str = "tasks"
+    episodes: int = 10  # episodes per task for name=tasks
+    eval_screens: int = 100  # screens of before, teacher and after
+    retention_per_family: int = 20
+    baselines: tuple[str, ...] = ()  # e.g. replay_coordinates, replay_template, sft_demo
+    eval_seed_offset: int = 5_000_000
+
+    def __post_init__(self) -> None:
+        _one_of("experiment.name", self.name, "tasks", "one_demo")
+
+
+@dataclass(frozen=True)
+class DashboardConfig:
+    """The console dashboard. mode: auto (a live screen in a terminal, else plain lines) | live | plain | off."""
+
+    mode: str = "auto"
+    refresh_per_second: float = 4.0
+
+    def __post_init__(self) -> None:
+        _one_of("dashboard.mode", self.mode, "auto", "live", "plain", "off")
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """Where things go and who else is told."""
+
+    logs: str = "logs"
+    adapters: str = "adapters"
+    save_frames: bool = True
+    trackers: tuple[str, ...] = ()  # tensorboard | wandb (extra: showonce[track])
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """`eval`: which task sets, how many apps, seeds and screens."""
+
+    set: str = "skills"  # skills | single | multi | core_table
+    split: str = "test"
+    apps: int = 20
+    seeds: tuple[int, ...] = (0, 1, 2)
+    screens: int = 200
+    per_family: int = 400
+    parts: tuple[str, ...] = ()  # parts of the core table to run; empty = all
+
+    def __post_init__(self) -> None:
+        _one_of("evaluation.split", self.split, "train", "dev", "test")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One run, resolved."""
+
+    name: str = "run"
+    seed: int = 0
+    deterministic: bool = False
+    task: str = ""  # a registered id (e.g. app/dev/single/0), or a task file
+    tasks: tuple[str, ...] = ()
+    demonstration: str = "auto"  # auto (found by task) | none | a folder
+    adapter: str = "auto"  # auto (fresh, named after the run) | none | a name in the store | a path
+    resume: str = ""
+    run_dir: str = ""
+    environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
+    inference: InferenceConfig = field(default_factory=InferenceConfig)
+    policy: PolicyConfig = field(default_factory=PolicyConfig)
+    learning: LearningConfig = field(default_factory=LearningConfig)
+    limits: LimitsConfig = field(default_factory=LimitsConfig)
+    experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    dashboard: DashboardConfig = field(default_factory=DashboardConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)

@@ -1,0 +1,136 @@
+"""The seams. Layers meet here and nowhere else; no implementation, no torch, no playwright."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from showonce.actions import Action
+from showonce.types import Demonstration, Episode, Executed, Observation, Outcome, Proposal, Task
+
+Sampling = Literal["greedy", "sample"]
+Features = Any  # an engine's own vision features of one frame: adapter-independent, shared by student and teacher
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What an environment can promise."""
+
+    resettable: bool
+    seeded: bool
+    verifiable: bool
+    side_effects: bool
+
+
+class Interrupt(Protocol):
+    """The stop, as an environment sees it: call `check` before every primitive input."""
+
+    def check(self) -> None:
+        """Raise `errors.Stopped` when a person has pressed stop."""
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """A screen that can be looked at and acted upon. `execute` returns what was *really* done."""
+
+    name: str
+    capabilities: Capabilities
+
+    def reset(self, task: Task, seed: int | None = None) -> Observation: ...
+    def observe(self) -> Observation: ...
+    def execute(self, action: Action, interrupt: Interrupt) -> Executed: ...
+    def verify(self) -> Outcome: ...
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class EventSource(Protocol):
+    """A recorder's view of a screen: raw input events with the last distinct frame before each."""
+
+    def events(self) -> Iterable[tuple[Mapping[str, Any], Observation]]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What the policy is told beside the screen.
+
+    progress: number of earlier actions of this episode after which the screen changed. history: the executed
+    actions so far. demonstration: None for the student; the teacher's view has it.
+    """
+
+    goal: str
+    progress: int = 0
+    history: tuple[Action, ...] = ()
+    demonstration: Demonstration | None = None
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Looks at a screen and answers with one action."""
+
+    @property
+    def adapter_version(self) -> str: ...
+    def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal: ...
+
+
+class State(Protocol):
+    """A decoding state of an engine: an immutable value, forked by using it twice.
+
+    `version` is the adapter version under which it was made; `length` the number of positions in it.
+    """
+
+    @property
+    def version(self) -> str: ...
+    @property
+    def length(self) -> int: ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Local inference. Four things: encode, start/extend, adapters.
+
+    `extend` accepts token ids and features in order and returns a NEW state with `logits_V` of its last position;
+    a state made under another adapter version is refused with `errors.ShowonceError`.
+    """
+
+    name: str
+
+    def encode(self, observation: Observation) -> Features: ...
+    def start(self) -> State: ...
+    def extend(self, state: State, parts: Sequence[int | Features], all_logits: bool = False) -> tuple[State, Any]: ...
+    @property
+    def version(self) -> str: ...
+    def put(self, name: str, tensors: Mapping[str, Any], version: str) -> None: ...
+    def use(self, name: str | None) -> None: ...
+
+
+class Approver(Protocol):
+    """A person, or somebody who answers for one."""
+
+    def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
+        """Return the approved action (it may differ from the proposed one) or None, with the reason."""
+
+
+class Evaluate(Protocol):
+    """Given to learners as a function so that they cannot see how a score is made."""
+
+    def __call__(self, task: Task, seeds: Sequence[int]) -> Sequence[bool]: ...
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """Learns from episodes. `observe` takes one in; `maybe_update` does at most one optimiser step or says why not."""
+
+    name: str
+
+    def observe(self, episode: Episode) -> None: ...
+    def maybe_update(self) -> Any: ...
+    @property
+    def state(self) -> Mapping[str, Any]: ...
+
+
+class EventSink(Protocol):
+    """Where events go: one dict with a `kind` each; must never raise into the loop."""
+
+    def emit(self, kind: str, **data: Any) -> None: ...

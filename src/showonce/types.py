@@ -1,0 +1,253 @@
+"""The words of the project as frozen dataclasses, and every outcome as an enum with one sentence a value."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from showonce.actions import Action
+
+Image = NDArray[np.uint8]  # (H, W, 3), RGB
+Region = tuple[float, float, float, float]  # left, top, right, bottom as fractions of the frame
+Executor = Literal["student", "teacher", "person", "oracle", "replay"]
+
+
+class StopReason(StrEnum):
+    """Why an episode ended."""
+
+    COMPLETED = "completed"  # a checker verified success
+    CLAIMED = "claimed"  # the policy said done and the checker did not agree
+    FAILED = "failed"  # the world says that success can no longer be reached
+    REFUSED = "refused"  # a safety rule refused an action
+    DENIED = "denied"  # a person said no
+    ASKED = "asked"  # the policy asked a person and nobody could answer
+    STOPPED = "stopped"  # a person stopped it
+    MAX_STEPS = "max_steps"  # the step limit was reached
+    TIMEOUT = "timeout"  # the time limit was reached
+    PARSE_FAILURES = "parse_failures"  # too many answers in a row were not an action
+    GUARD = "guard"  # a loop guard fired (same action again and again, nothing changes)
+    ENVIRONMENT_ERROR = "environment_error"  # the environment broke
+    MODEL_ERROR = "model_error"  # the model or engine broke
+
+
+class ParseReason(StrEnum):
+    """Why a text was not an action."""
+
+    EMPTY = "empty"  # nothing, or only white space
+    NO_OBJECT = "no_object"  # no JSON-like object found
+    TRUNCATED = "truncated"  # an object begins and never ends, and cannot be completed
+    MALFORMED = "malformed"  # an object that cannot be read
+    NO_VERB = "no_verb"  # an object without an action name
+    UNKNOWN_VERB = "unknown_verb"  # a verb that is not in the closed set
+    MISSING_ARGUMENT = "missing_argument"  # a required argument is not there
+    BAD_ARGUMENT = "bad_argument"  # an argument of the wrong kind
+    OUT_OF_RANGE = "out_of_range"  # a coordinate far outside the frame, or a number outside its range
+
+
+@dataclass(frozen=True)
+class ParseFailure:
+    """A text that is not an action, with the reason and what was seen."""
+
+    reason: ParseReason
+    detail: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A text that is an action; `confidence` is the number stated in it, if any; `repairs` names what was mended."""
+
+    action: Action
+    confidence: float | None = None
+    repairs: tuple[str, ...] = ()
+
+
+ParseResult = Parsed | ParseFailure
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """One screenshot. `image`: uint8 (H, W, 3) RGB; `scale`: device pixels per logical pixel; `text`: optional page text."""
+
+    image: Image
+    scale: float = 1.0
+    text: str | None = None
+
+    @property
+    def width(self) -> int:
+        return int(self.image.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.image.shape[0])
+
+    @cached_property
+    def hash(self) -> str:
+        """Hex digest of size and pixels; the key under which features are cached."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(repr(self.image.shape).encode())
+        digest.update(np.ascontiguousarray(self.image).data)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """Three readings of one answer, each in [0, 1] or None where it does not exist.
+
+    stated: parsed from the action's text. token: product of the probabilities of the decision tokens (the
+    confidence field itself left out). calibrated: either one, mapped on verified outcomes of probes.
+    """
+
+    stated: float | None = None
+    token: float | None = None
+    calibrated: float | None = None
+
+    def read(self, which: Literal["stated", "token", "calibrated"]) -> float | None:
+        return {"stated": self.stated, "token": self.token, "calibrated": self.calibrated}[which]
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """What the policy answered to one screen.
+
+    token_ids and logprobs_T cover the whole answer; decision_T marks the tokens that were free choices (forced
+    tokens are False and have log-probability 0). timings are milliseconds by name: model, parse.
+    """
+
+    text: str
+    action: Action | None
+    failure: ParseFailure | None
+    confidence: Confidence = Confidence()
+    token_ids: tuple[int, ...] = ()
+    logprobs_T: tuple[float, ...] = ()
+    decision_T: tuple[bool, ...] = ()
+    timings: dict[str, float] = field(default_factory=dict)
+    adapter_version: str = "base"
+
+
+@dataclass(frozen=True)
+class Executed:
+    """What the environment really did (not what it was asked to do); `detail` says what came of it."""
+
+    action: Action
+    detail: str = ""
+    pixels: tuple[tuple[int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A verified result. `success`: None while it is open; `step_correct`: None where the world does not verify steps.
+
+    `hopeless` says that success can no longer be reached. `checker` names who says so; `evidence` what was seen.
+    """
+
+    success: bool | None
+    checker: str
+    evidence: str = ""
+    step_correct: bool | None = None
+    hopeless: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of an episode. The frame is the one *before* the action; `changed`: the next frame differs from it."""
+
+    index: int
+    frame: str  # file name of the PNG in the episode folder
+    frame_hash: str
+    proposed: Action | None
+    approved: Action | None
+    executed: Action | None
+    executor: Executor
+    proposal: Proposal | None = None
+    outcome: Outcome | None = None
+    changed: bool | None = None
+    note: str = ""  # narration of the step, or why nothing was executed
+    timings: dict[str, float] = field(default_factory=dict)  # ms: observe, model, parse, execute, overhead
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When an episode is ended from outside. Seconds are wall clock."""
+
+    max_steps: int = 12
+    max_seconds: float = 120.0
+    max_parse_failures: int = 2
+    same_action: int = 3  # guard: the same action this many times in a row
+    unchanged: int = 4  # guard: this many actions in a row after which the screen did not change
+
+
+@dataclass(frozen=True)
+class Success:
+    """Which checker decides. kind: world | text | answer | ask_person | none; `value` is what it looks for."""
+
+    kind: str = "world"
+    value: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A goal in an environment. `id` is stable and names it in stores and reports; `settings` go to the environment.
+
+    `redact`: regions of the screen that are blanked in everything that is stored.
+    """
+
+    id: str
+    goal: str
+    environment: str = "embedded"
+    settings: dict[str, Any] = field(default_factory=dict)
+    start: str = ""
+    success: Success = Success()
+    reset: str = "environment"  # environment | command:... | ask_person | none
+    limits: Limits = Limits()
+    split: str = "user"  # train | dev | test | user
+    redact: tuple[Region, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """One step of a demonstration in memory: what was seen, what was done, and its narration when there is one."""
+
+    observation: Observation
+    action: Action
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstration:
+    """A task shown once. `source`: person | oracle | correction; `ref`: the folder or id that it came from."""
+
+    task_id: str
+    goal: str
+    frames: tuple[Frame, ...]
+    source: str = "person"
+    ref: str = ""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One attempt. `phase`: run | record | practice | probe | baseline | eval | shadow; `path`: its folder, if stored."""
+
+    id: str
+    task_id: str
+    goal: str
+    seed: int | None
+    phase: str
+    steps: tuple[Step, ...]
+    stop_reason: StopReason
+    outcome: Outcome
+    seconds: float
+    adapter_version: str = "base"
+    source: str = "policy"  # policy | teacher | person | oracle | replay
+    path: str = ""
+
+    @property
+    def success(self) -> bool:
+        """Verified success; an open or unknown outcome is not one."""
+        return self.outcome.success is True
