@@ -1,0 +1,1 @@
+"""The embedded world: procedurally drawn screens on which the tiny model lives."""

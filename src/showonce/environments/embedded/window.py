@@ -1,0 +1,179 @@
+"""The embedded world in a window, for a person: mouse and keyboard become actions, one at a time.
+
+Left click, double click, right click, drag, wheel and hover (middle button) act on the screen. Typed characters are
+gathered and become one `type` action at Enter; a chord (Ctrl+S) or a named key with nothing typed is a `key` action.
+What has no gesture (open, wait, done, ask) has a button that takes its text from the box beside it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image as PilImage
+
+from showonce import actions as act
+from showonce.actions import COORDINATE_DECIMALS, MODIFIERS, NAMED_KEYS, Action, from_pixel
+from showonce.errors import BadInput, Unavailable
+from showonce.types import Observation
+
+SCALE: Final = 5
+DRAG_PIXELS: Final = 3  # of the screen, not of the window
+DOUBLE_MS: Final = 250
+_STATE: Final = {0x4: "ctrl", 0x8: "alt", 0x40: "meta"}
+_NAMES: Final = {"Return": "enter", "Prior": "pageup", "Next": "pagedown", "BackSpace": "backspace"}
+_BUTTONS: Final[dict[str, Callable[[str], Action]]] = {
+    "open": act.Open, "wait": lambda _: act.Wait(2.0), "ask": act.Ask, "done": act.Done,
+}  # fmt: skip
+
+
+class ScreenWindow:
+    """A Tk window that shows a screen and waits for a person's next action.
+
+    Raises:
+        Unavailable: no display, or a Python without Tk.
+    """
+
+    def __init__(self, title: str = "showonce", scale: int = SCALE) -> None:
+        try:
+            import tkinter
+        except ImportError as error:
+            raise Unavailable("this Python has no Tk; install it (Debian: apt install python3-tk).") from error
+        try:
+            self._root = tkinter.Tk()
+        except tkinter.TclError as error:
+            raise Unavailable(f"no display to open a window on ({error}); use --oracle, or set DISPLAY.") from error
+        self._scale = scale
+        self._action: Action | None = None
+        self._finished = False
+        self._size = (1, 1)
+        self._typed = ""
+        self._pressed: tuple[int, int] | None = None
+        self._pending: str | None = None
+        self._picture: Any = None
+        self._root.title(title)
+        self._canvas = tkinter.Canvas(self._root, highlightthickness=0)
+        self._canvas.pack()
+        row = tkinter.Frame(self._root)
+        row.pack(fill="x")
+        self._entry = tkinter.Entry(row, width=14)
+        self._entry.pack(side="left")
+        for name, make in _BUTTONS.items():
+            tkinter.Button(row, text=name, command=partial(self._from_box, make)).pack(side="left")
+        tkinter.Button(row, text="finish", command=self._finish).pack(side="left")
+        self._line = tkinter.Label(self._root, anchor="w", text="act on the screen; Enter ends typed text")
+        self._line.pack(fill="x")
+        self._bind()
+
+    def next_action(self, observation: Observation) -> Action | None:
+        """Show a screen, wait for the person's next action and return it; None when the person is finished."""
+        self._show(observation)
+        self._action = None
+        while not self._answered():
+            self._root.update()
+            time.sleep(0.005)
+        if self._action is not None:
+            self._say(f"understood: {act.to_json(self._action)}")
+        return self._action
+
+    def _answered(self) -> bool:
+        return self._finished or self._action is not None
+
+    def close(self) -> None:
+        """Close the window."""
+        if not self._finished:
+            self._finish()
+        self._root.destroy()
+
+    def _show(self, observation: Observation) -> None:
+        from PIL import ImageTk
+
+        self._size = (observation.width, observation.height)
+        size = (observation.width * self._scale, observation.height * self._scale)
+        big = PilImage.fromarray(np.asarray(observation.image)).resize(size, PilImage.Resampling.NEAREST)
+        self._picture = ImageTk.PhotoImage(big, master=self._root)
+        self._canvas.configure(width=size[0], height=size[1])
+        self._canvas.delete("all")
+        self._canvas.create_image(0, 0, anchor="nw", image=self._picture)
+        self._canvas.focus_set()
+
+    def _bind(self) -> None:
+        c = self._canvas
+        c.bind("<ButtonPress-1>", self._press)
+        c.bind("<ButtonRelease-1>", self._release)
+        c.bind("<Double-Button-1>", self._double)
+        c.bind("<Button-2>", lambda e: self._take(act.Move(*self._at(e.x, e.y))))
+        c.bind("<Button-3>", lambda e: self._take(act.RightClick(*self._at(e.x, e.y))))
+        c.bind("<Button-4>", lambda e: self._take(act.Scroll(*self._at(e.x, e.y), -3)))
+        c.bind("<Button-5>", lambda e: self._take(act.Scroll(*self._at(e.x, e.y), 3)))
+        c.bind("<MouseWheel>", lambda e: self._take(act.Scroll(*self._at(e.x, e.y), -3 if e.delta > 0 else 3)))
+        c.bind("<Key>", self._key)
+        self._root.protocol("WM_DELETE_WINDOW", self._finish)
+
+    def _at(self, x: int, y: int) -> tuple[float, float]:
+        """Return window pixels as a coordinate: the centre of the screen pixel under the pointer."""
+        place = (min(max(v // self._scale, 0), n - 1) for v, n in zip((x, y), self._size, strict=True))
+        values = [from_pixel(p, n) for p, n in zip(place, self._size, strict=True)]
+        return round(values[0], COORDINATE_DECIMALS), round(values[1], COORDINATE_DECIMALS)
+
+    def _press(self, event: Any) -> None:
+        self._canvas.focus_set()
+        self._pressed = (event.x, event.y)
+
+    def _release(self, event: Any) -> None:
+        if self._pressed is None:
+            return
+        (x, y), self._pressed = self._pressed, None
+        if max(abs(event.x - x), abs(event.y - y)) >= DRAG_PIXELS * self._scale:
+            self._take(act.Drag(*self._at(x, y), *self._at(event.x, event.y)))
+            return
+        click = act.Click(*self._at(x, y))
+        self._pending = self._root.after(DOUBLE_MS, lambda: self._take(click))
+
+    def _double(self, event: Any) -> None:
+        if self._pending is not None:
+            self._root.after_cancel(self._pending)
+            self._pending = None
+        self._pressed = None
+        self._take(act.DoubleClick(*self._at(event.x, event.y)))
+
+    def _key(self, event: Any) -> None:
+        held = [name for bit, name in _STATE.items() if event.state & bit]
+        name = _NAMES.get(event.keysym, event.keysym.lower())
+        if name.removesuffix("_l").removesuffix("_r") in (*MODIFIERS, "control", "super"):
+            return
+        if held and (len(event.keysym) == 1 or name in NAMED_KEYS):
+            self._take(act.Key("+".join([*held, event.keysym.lower() if len(event.keysym) == 1 else name])))
+        elif name == "enter" and self._typed:
+            text, self._typed = self._typed, ""
+            self._take(act.Type(text))
+        elif name == "backspace" and self._typed:
+            self._typed = self._typed[:-1]
+            self._say(f"typing: {self._typed}")
+        elif name in NAMED_KEYS and name != "space":
+            self._take(act.Key(name))
+        elif event.char and event.char.isprintable():
+            self._typed += event.char
+            self._say(f"typing: {self._typed}  (Enter to end)")
+
+    def _from_box(self, make: Callable[[str], Action]) -> None:
+        try:
+            self._take(make(self._entry.get().strip()))
+        except BadInput as error:
+            self._say(str(error))
+
+    def _take(self, action: Action) -> None:
+        self._pending = None
+        if self._typed and not isinstance(action, act.Type):
+            self._say("end the typed text with Enter first")
+            return
+        self._action = action
+
+    def _finish(self) -> None:
+        self._finished = True
+
+    def _say(self, text: str) -> None:
+        self._line.configure(text=text)

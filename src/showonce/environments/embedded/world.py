@@ -1,0 +1,252 @@
+"""The embedded world as an environment: no browser, no display, every step verified by the world itself.
+
+Task ids: ``skill/FAMILY`` and ``app/SPLIT/KIND/INDEX``; a free goal in the goal language (``click red circle``) works
+too. A wrong action changes nothing but is counted: more than `mistakes` of them and the task cannot succeed any more.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Final
+
+from showonce.actions import Action, points, to_pixel
+from showonce.environments.embedded.draw import draw
+from showonce.environments.embedded.families import FAMILIES, Problem, build_program
+from showonce.environments.embedded.goals import problem_for_goal
+from showonce.environments.embedded.language import apps, find_app
+from showonce.environments.embedded.plan import PRECONDITIONS, apply, event, expected, oracle_action
+from showonce.environments.embedded.scene import BOTTOM, SIZE, Scene, Theme, open_dialog, place, random_theme
+from showonce.errors import ConfigError, EnvironmentBroken, TaskError, nearest
+from showonce.protocols import Capabilities, Interrupt
+from showonce.types import Executed, Limits, Observation, Outcome, Task
+
+THEMES: Final = ("any", "light", "dark")
+
+
+class EmbeddedWorld:
+    """One screen of 112 x 112 pixels drawn with Pillow.
+
+    Args:
+        mistakes: wrong actions tolerated before the task has failed.
+        theme: any | light | dark.
+        moved: move every widget to a new place after each right step (drift).
+        dialog: probability that a dialog stands in the way before a step (drift).
+        renamed: probability that a label that no goal needs is replaced by letters nobody knows (drift).
+        layout: offset added to the seed of the layout (drift: same task, other screens).
+    """
+
+    name = "embedded"
+    capabilities = Capabilities(resettable=True, seeded=True, verifiable=True, side_effects=False)
+
+    def __init__(
+        self, mistakes: int = 0, theme: str = "any", moved: bool = False, dialog: float = 0.0,
+        renamed: float = 0.0, layout: int = 0,
+    ) -> None:  # fmt: skip
+        if theme not in THEMES:
+            raise ConfigError(f"environment.settings.theme={theme!r} is not a valid choice.{nearest(theme, THEMES)}")
+        for key, value in (("dialog", dialog), ("renamed", renamed)):
+            if not 0 <= value <= 1:
+                raise ConfigError(f"environment.settings.{key}={value!r} must lie in [0, 1].")
+        self.mistakes, self.theme, self.moved = mistakes, theme, moved
+        self.dialog, self.renamed, self.layout = dialog, renamed, layout
+        self._problem: Problem | None = None
+        self._rng = random.Random(0)
+        self._index = self._wrong = 0
+        self._correct: bool | None = None
+        self._evidence = ""
+        self._task_id = ""
+        self._closed = False
+
+    def reset(self, task: Task, seed: int | None = None) -> Observation:
+        """Start a task. The same task and seed give the same pixels.
+
+        A task whose `start` is ``screen N`` always begins on the screen of seed N. With ``reset: none`` a task that is
+        already on the screen goes on where it is.
+
+        Raises:
+            TaskError: a task id or a goal that this world does not know.
+            EnvironmentBroken: the world was closed.
+        """
+        if self._closed:
+            raise EnvironmentBroken("the embedded world was closed; make a new one.")
+        if task.reset == "none" and self._problem is not None and self._task_id == task.id:
+            return self.observe()
+        self._task_id = task.id
+        seed = _started(task, seed)
+        self._rng = random.Random(f"{task.id}|{task.goal}|{seed + self.layout}")
+        self._problem = self._build(task)
+        self._index = self._wrong = 0
+        self._correct, self._evidence = None, ""
+        self._drift_at_start()
+        return self.observe()
+
+    def observe(self) -> Observation:
+        """Return the screen as it is, with the words that stand on it as page text."""
+        scene = self._open().scene
+        return Observation(draw(scene), text=_page_text(scene))
+
+    def execute(self, action: Action, interrupt: Interrupt) -> Executed:
+        """Do one action; returns the same action with the pixels that it touched and what came of it."""
+        problem = self._open()
+        interrupt.check()
+        wanted = expected(problem.scene, problem.plan, self._index)
+        did = event(problem.scene, action)
+        self._correct = wanted is not None and did == wanted
+        self._evidence = f"did {_say(did.kind, did.key, did.value)}"
+        if wanted is not None and self._correct:
+            apply(problem.scene, did, problem.menus)
+            if did.kind not in PRECONDITIONS:
+                self._index += 1
+                problem.scene.done = self._index
+                self._drift_after_step()
+        else:
+            self._wrong += 1
+            if wanted is not None:
+                self._evidence += f", wanted {_say(wanted.kind, wanted.key, wanted.value)}"
+        pixels = tuple((to_pixel(x, SIZE), to_pixel(y, SIZE)) for x, y in points(action))
+        return Executed(action, self._evidence, pixels)
+
+    def verify(self) -> Outcome:
+        """Return whether the task is done, whether the last step was right, and whether all is lost."""
+        problem = self._open()
+        finished = self._index >= len(problem.plan)
+        lost = self._wrong > self.mistakes
+        success = (not lost) if finished else (False if lost else None)
+        evidence = f"{self._index} of {len(problem.plan)} steps done; {self._evidence}".rstrip("; ")
+        return Outcome(success, "world", evidence, self._correct, hopeless=lost and not finished)
+
+    def close(self) -> None:
+        """End it; closing twice is fine."""
+        self._closed, self._problem = True, None
+
+    def oracle(self) -> Action:
+        """Return the right next action.
+
+        Raises:
+            EnvironmentBroken: nothing is left to do, or no task was started.
+        """
+        problem = self._open()
+        sub = expected(problem.scene, problem.plan, self._index)
+        if sub is None:
+            raise EnvironmentBroken("the task is done; there is no next action.")
+        return oracle_action(problem.scene, sub)
+
+    @property
+    def goal(self) -> str:
+        """The goal text of what is on the screen; a skill draws its own from the seed."""
+        return self._open().goal
+
+    @property
+    def scene(self) -> Scene:
+        """The scene behind the pixels; for tests, controls and the pre-training corpus, never for a policy."""
+        return self._open().scene
+
+    def _open(self) -> Problem:
+        if self._closed:
+            raise EnvironmentBroken("the embedded world was closed; make a new one.")
+        if self._problem is None:
+            raise EnvironmentBroken("the embedded world has no task yet; call reset(task, seed) first.")
+        return self._problem
+
+    def _build(self, task: Task) -> Problem:
+        if task.id.startswith("skill/"):
+            family = task.id.removeprefix("skill/")
+            if family not in FAMILIES:
+                raise TaskError(f"no skill {family!r}.{nearest(family, FAMILIES)}")
+            return FAMILIES[family](self._rng)
+        if task.id.startswith("app/"):
+            app = find_app(task.id)
+            return build_program(self._rng, app.word, app.program)
+        return problem_for_goal(task.goal, self._rng)
+
+    def _drift_at_start(self) -> None:
+        scene = self._open().scene
+        if self.theme != "any":
+            scene.theme = _themed(self._rng, self.theme)
+        needed = {" ".join(s.key) for s in self._open().plan} | {s.value for s in self._open().plan}
+        if self.renamed > 0:
+            for widget in scene.widgets:
+                free = widget.kind in ("button", "check") and widget.label not in needed
+                if free and self._rng.random() < self.renamed:
+                    widget.label = "".join(self._rng.sample("qwxzkvjf", min(5, len(widget.label))))
+        if self.dialog and self._rng.random() < self.dialog and scene.popup is None:
+            open_dialog(scene, self._rng)
+
+    def _drift_after_step(self) -> None:
+        problem = self._open()
+        scene = problem.scene
+        if self.moved and scene.popup is None:
+            _move_all(scene, self._rng)
+        if self.dialog and scene.popup is None and self._index < len(problem.plan) and self._rng.random() < self.dialog:
+            open_dialog(scene, self._rng)
+
+
+def _started(task: Task, seed: int | None) -> int:
+    """Return the seed of the first screen: the task's own ``start: screen N``, else the episode's.
+
+    Raises:
+        TaskError: a start that this world does not know.
+    """
+    if not task.start:
+        return seed or 0
+    word, _, number = task.start.partition(" ")
+    if word != "screen" or not number.strip().isdigit():
+        raise TaskError(f"task {task.id!r}: start={task.start!r} is not known to the embedded world; write 'screen N'.")
+    return int(number)
+
+
+def _page_text(scene: Scene) -> str:
+    """Return the words on the screen, top to bottom."""
+    rows = [(0, x, t) for x, t in enumerate(scene.titles)]
+    for w in scene.widgets:
+        if scene.visible(w) and (w.label or w.text):
+            rows.append((w.rect[1], w.rect[0], f"{w.label} {w.text}".strip()))
+    if scene.popup is not None:
+        rows += [(r[1], r[0], label) for label, r in scene.popup.rows.items()]
+    if scene.typed:
+        rows.append((BOTTOM, 0, scene.typed))
+    return "\n".join(t for _, _, t in sorted(rows))
+
+
+def _say(kind: str, key: tuple[str, ...], value: str) -> str:
+    return " ".join(w for w in (kind, *key, value) if w)
+
+
+def _themed(rng: random.Random, which: str) -> Theme:
+    while True:
+        theme = random_theme(rng)
+        if (theme.background[0] < 128) == (which == "dark"):
+            return theme
+
+
+def _move_all(scene: Scene, rng: random.Random) -> None:
+    """Give every widget a new place; the old layout stays when no new one is found."""
+    for _ in range(20):
+        trial = Scene(scene.theme, pages=scene.pages)
+        if all(place(trial, replace(w), rng) for w in scene.widgets):
+            for old, new in zip(scene.widgets, trial.widgets, strict=True):
+                old.rect = new.rect
+            return
+
+
+def task_for(task_id: str) -> Task:
+    """Return the task of an id: ``skill/FAMILY`` or ``app/SPLIT/KIND/INDEX``.
+
+    Raises:
+        TaskError: no such task; the nearest id is named.
+    """
+    if task_id.startswith("skill/"):
+        family = task_id.removeprefix("skill/")
+        if family not in FAMILIES:
+            raise TaskError(f"no task {task_id!r}.{nearest(task_id, task_ids())}")
+        return Task(task_id, "", limits=Limits(max_steps=8), split="train")
+    if task_id.startswith("app/"):
+        app = find_app(task_id)
+        return Task(task_id, app.word, limits=Limits(max_steps=len(app.program) + 3), split=task_id.split("/")[1])
+    raise TaskError(f"no task {task_id!r}.{nearest(task_id, task_ids())}")
+
+
+def task_ids() -> tuple[str, ...]:
+    """Return every registered task id."""
+    return (*(f"skill/{f}" for f in FAMILIES), *apps())

@@ -1,0 +1,66 @@
+"""Environments by name. Each is imported only when it is made."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from showonce.actions import Action
+from showonce.errors import ConfigError, TaskError, Unavailable, nearest
+from showonce.protocols import Environment
+from showonce.types import Task
+
+ENVIRONMENTS: Final = {"embedded": "showonce.environments.embedded.world:EmbeddedWorld"}
+LATER: Final = ("browser", "desktop", "miniwob")
+
+
+def make_environment(name: str, **settings: Any) -> Environment:
+    """Make an environment by name; `settings` are its own keyword arguments.
+
+    Raises:
+        Unavailable: an environment that comes in a later release.
+        ConfigError: an unknown name or setting; the nearest valid one is named.
+    """
+    if name in LATER:
+        raise Unavailable(f"environment={name} is not in this release; what is: {', '.join(ENVIRONMENTS)}.")
+    if name not in ENVIRONMENTS:
+        raise ConfigError(f"unknown environment {name!r}.{nearest(name, ENVIRONMENTS)}")
+    module, _, attribute = ENVIRONMENTS[name].partition(":")
+    cls = getattr(importlib.import_module(module), attribute)
+    known = [p for p in inspect.signature(cls).parameters if p != "self"]
+    for key in settings:
+        if key not in known:
+            raise ConfigError(f"environment {name} has no setting {key!r}.{nearest(key, known)}")
+    return cls(**settings)  # type: ignore[no-any-return]
+
+
+def find_task(task_id: str) -> Task:
+    """Return a registered task.
+
+    Raises:
+        TaskError: no such id; the nearest is named.
+    """
+    from showonce.environments.embedded.world import task_for
+
+    return task_for(task_id)
+
+
+def task_ids() -> tuple[str, ...]:
+    """Return every registered task id."""
+    from showonce.environments.embedded.world import task_ids as embedded
+
+    return embedded()
+
+
+def oracle_for(environment: Environment) -> Callable[[], Action]:
+    """Return the environment's own oracle: the right next action.
+
+    Raises:
+        TaskError: the environment has none.
+    """
+    oracle = getattr(environment, "oracle", None)
+    if oracle is None:
+        raise TaskError(f"environment {environment.name} has no oracle; record by hand instead.")
+    return oracle  # type: ignore[no-any-return]
