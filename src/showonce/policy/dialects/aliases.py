@@ -1,0 +1,68 @@
+"""Other names that models give to the verbs, arguments and keys. Data only; names here are in snake_case.
+
+Names whose unit is unknown (scroll distances in pixels, delays in milliseconds) are left out on purpose.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERB_KEYS: Final = ("action", "action_type", "action_name", "type", "name", "verb", "command", "function", "tool")
+ARGUMENT_BOXES: Final = ("arguments", "args", "parameters", "params", "kwargs", "action_input", "input", "function")
+CONFIDENCE_KEYS: Final = ("confidence", "conf", "certainty", "probability")
+
+VERB_ALIASES: Final[dict[str, str]] = {
+    **dict.fromkeys(("left_click", "left_single", "single_click", "tap", "click_at", "mouse_click"), "click"),
+    **dict.fromkeys(("doubleclick", "dblclick", "left_double", "double_tap", "double_left_click"), "double_click"),
+    **dict.fromkeys(("rightclick", "right_single", "context_click"), "right_click"),
+    **dict.fromkeys(("hover", "mouse_move", "move_mouse", "move_to", "hover_at", "cursor_move"), "move"),
+    **dict.fromkeys(("left_click_drag", "drag_to", "drag_and_drop", "mouse_drag", "drag_drop", "swipe"), "drag"),
+    **dict.fromkeys(("scroll_at", "mouse_scroll", "wheel", "mouse_wheel"), "scroll"),
+    **dict.fromkeys(("scroll_down", "scroll_up", "scroll_left", "scroll_right"), "scroll"),
+    **dict.fromkeys(("type_text", "input", "input_text", "enter_text", "write", "write_text", "typing"), "type"),
+    **dict.fromkeys(("hotkey", "press_key", "key_press", "keypress", "press_keys", "shortcut"), "key"),
+    **dict.fromkeys(("goto", "go_to", "navigate", "navigate_to", "visit", "open_url", "open_app", "launch"), "open"),
+    **dict.fromkeys(("sleep", "pause", "delay"), "wait"),
+    **dict.fromkeys(("finish", "finished", "terminate", "complete", "completed", "answer", "stop"), "done"),
+    **dict.fromkeys(("ask_user", "call_user", "question", "ask_question", "request_help", "clarify"), "ask"),
+}
+
+ARGUMENT_ALIASES: Final[dict[str, tuple[str, ...]]] = {
+    "x": ("x1", "start_x", "from_x", "pos_x", "coordinate_x"),
+    "y": ("y1", "start_y", "from_y", "pos_y", "coordinate_y"),
+    "to_x": ("x2", "end_x", "target_x", "dest_x"),
+    "to_y": ("y2", "end_y", "target_y", "dest_y"),
+    "dy": (),
+    "dx": (),
+    "text": ("content", "value", "string", "input", "input_text", "message"),
+    "keys": ("key", "hotkey", "combo", "shortcut", "key_combination", "chord", "keystrokes", "text", "value"),
+    "target": ("app", "app_name", "application", "url", "address", "path", "file", "name", "text", "value"),
+    "seconds": ("time", "duration", "secs", "sec", "delay", "value"),
+    "answer": ("text", "content", "result", "message", "response", "final_answer", "value"),
+    "question": ("text", "content", "message", "prompt", "value"),
+}
+
+POINT_KEYS: Final = ("coordinate", "coordinates", "point", "position", "location", "pos", "xy", "center", "start_box")
+START_KEYS: Final = ("start", "from", "start_coordinate", "start_point", "start_position", "source", *POINT_KEYS)
+END_KEYS: Final = (
+    *("end", "to", "end_coordinate", "end_point", "end_position", "target", "destination", "end_box"),
+    *("to_coordinate", "target_coordinate"),
+)
+DIRECTION_KEYS: Final = ("direction", "scroll_direction")
+AMOUNT_KEYS: Final = ("amount", "scroll_amount", "notches", "clicks", "steps", "times")
+DIRECTIONS: Final = {"down": ("dy", 1), "up": ("dy", -1), "right": ("dx", 1), "left": ("dx", -1)}
+
+KEY_ALIASES: Final[dict[str, str]] = {
+    **{f"arrow{way}": way for way in ("up", "down", "left", "right")},
+    **{f"{way}arrow": way for way in ("up", "down", "left", "right")},
+    **dict.fromkeys(("pgup", "prior"), "pageup"),
+    **dict.fromkeys(("pgdn", "pgdown", "next"), "pagedown"),
+    **dict.fromkeys(("super", "command", "windows", "winkey"), "meta"),
+    **dict.fromkeys(("ctl", "controlleft", "controlright", "ctrlleft", "ctrlright"), "ctrl"),
+    **dict.fromkeys(("spacebar", "blank"), "space"),
+    **dict.fromkeys(("option", "altleft", "altright"), "alt"),
+    **dict.fromkeys(("shiftleft", "shiftright"), "shift"),
+    "bksp": "backspace",
+    "ins": "insert",
+    "kpenter": "enter",
+}

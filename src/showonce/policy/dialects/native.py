@@ -1,0 +1,159 @@
+"""The native dialect: one short JSON object without white space, confidence last.
+
+    {"action":"click","x":0.518,"y":0.232,"confidence":0.95}
+
+Field order is that of the verb's dataclass. Numbers have one spelling each: coordinates three decimals, confidence
+two, notches as integers, seconds as an integer when whole. An optional integer at its default (dx of a scroll) is left
+out; every other optional argument is written. So a text has one form, and the grammar accepts that form alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from typing import Any, ClassVar
+
+from showonce.actions import (
+    CONFIDENCE_DECIMALS,
+    COORDINATE_DECIMALS,
+    EXAMPLES,
+    MODIFIERS,
+    NAMED_KEYS,
+    VERBS,
+    Action,
+    FieldSpec,
+    fields_of,
+)
+from showonce.errors import BadInput
+from showonce.policy.dialects.base import MAX_GENERATED_TEXT, FrameSize
+from showonce.policy.dialects.parser import parse_text
+from showonce.types import ParseResult
+
+SECONDS_DECIMALS = 2
+EXAMPLE_CONFIDENCE = 0.9
+
+_CHARACTER = r'([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00(0[0-7bef]|1[0-9a-f]))'  # one character as json.dumps writes it
+_SINGLE_KEY = r'([^"\\+\x00-\x20\x7f\p{Lu}\p{Z}]|\\["\\])'
+_CONFIDENCE = re.compile(r"""["']confidence["']\s*:\s*["']?([0-9]+(?:\.[0-9]+)?)""")
+
+
+class NativeDialect:
+    """See the module's text."""
+
+    name: ClassVar[str] = "native"
+
+    def write(self, action: Action, confidence: float) -> str:
+        if not (math.isfinite(confidence) and 0.0 <= confidence <= 1.0):
+            raise BadInput(f"confidence must lie in [0, 1], not {confidence!r}.")
+        parts = [f'"action":"{action.verb}"']
+        for field in dataclasses.fields(action):
+            value = getattr(action, field.name)
+            if not (_optional_integer(type(action), field.name) and value == field.default):
+                parts.append(f'"{field.name}":{_spell(field.metadata["spec"], value)}')
+        parts.append(f'"confidence":{_decimal(confidence, CONFIDENCE_DECIMALS)}')
+        return "{" + ",".join(parts) + "}"
+
+    def parse(self, text: str, frame_size: FrameSize | None = None) -> ParseResult:
+        return parse_text(text, frame_size)
+
+    def describe(self) -> str:
+        lines = [
+            "Answer with one JSON object on one line and nothing else. It names the action, then its arguments in the "
+            "order given below, then your confidence.",
+            f"Coordinates are fractions of the screenshot with {COORDINATE_DECIMALS} decimals. confidence is the "
+            f"probability that the action is right, from 0 to 1 with {CONFIDENCE_DECIMALS} decimals.",
+            "Actions:",
+        ]
+        for example in EXAMPLES:
+            cls = type(example)
+            lines.append(f"{cls.verb}: {cls.__doc__}")
+            lines.extend(f"  {name}: {_help(spec, required)}" for name, (spec, required) in fields_of(cls).items())
+            lines.append(f"  example: {self.write(example, EXAMPLE_CONFIDENCE)}")
+        return "\n".join(lines)
+
+    def examples(self) -> list[str]:
+        return [self.write(action, EXAMPLE_CONFIDENCE) for action in EXAMPLES]
+
+    def grammar(self) -> str:
+        terminals = {
+            "COORDINATE": _unit_interval(COORDINATE_DECIMALS),
+            "CONFIDENCE": _unit_interval(CONFIDENCE_DECIMALS),
+            "TEXT": f"{_CHARACTER}{{0,{MAX_GENERATED_TEXT}}}",
+            "KEYS": _keys_pattern(),
+        }
+        opening = _literal('{"action":"')
+        lines = [f"start: {opening} ({' | '.join(VERBS)})"]
+        for verb, cls in VERBS.items():
+            rule, pending = [], f'{verb}"'  # pending: fixed text that the next literal begins with
+            for name, (spec, _) in fields_of(cls).items():
+                terminal = spec.kind.upper()
+                if spec.kind in ("integer", "seconds"):
+                    terminal = f"{verb}_{name}".upper()
+                    terminals[terminal] = _number_pattern(cls, name, spec)
+                if _optional_integer(cls, name):
+                    rule += [_literal(pending)] * bool(pending)
+                    rule.append("({} {})?".format(_literal(f',"{name}":'), terminal))
+                    pending = ""
+                    continue
+                quote = '"' if spec.kind in ("text", "keys") else ""
+                rule += [_literal(f'{pending},"{name}":{quote}'), terminal]
+                pending = quote
+            rule += [_literal(f'{pending},"confidence":'), "CONFIDENCE", _literal("}")]
+            lines.append(f"{verb}: {' '.join(rule)}")
+        lines.extend(f"{name}: /{pattern}/" for name, pattern in terminals.items())
+        return "\n".join(lines) + "\n"
+
+    def confidence_span(self, text: str) -> tuple[int, int] | None:
+        stated = list(_CONFIDENCE.finditer(text))
+        return stated[-1].span(1) if stated else None
+
+
+def _optional_integer(cls: type[Any], name: str) -> bool:
+    spec, required = fields_of(cls)[name]
+    return spec.kind == "integer" and not required
+
+
+def _decimal(value: float, decimals: int) -> str:
+    return f"{abs(value):.{decimals}f}"  # abs: -0.0 is written as 0.000
+
+
+def _spell(spec: FieldSpec, value: Any) -> str:
+    if spec.kind == "coordinate":
+        return _decimal(value, COORDINATE_DECIMALS)
+    if spec.kind == "integer":
+        return str(value)
+    if spec.kind == "seconds":
+        return _decimal(value, SECONDS_DECIMALS).rstrip("0").rstrip(".")
+    text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # half a surrogate pair is not text
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _help(spec: FieldSpec, required: bool) -> str:
+    span = f" ({spec.low:g} to {spec.high:g})" if spec.kind in ("integer", "seconds") else ""
+    return f"{spec.help}{span}{'' if required else ', optional'}"
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text)
+
+
+def _unit_interval(decimals: int) -> str:
+    return rf"0\.[0-9]{{{decimals}}}|1\.{'0' * decimals}"
+
+
+def _number_pattern(cls: type[Any], name: str, spec: FieldSpec) -> str:
+    """Pattern of an integer or seconds argument: every value of its range in its one spelling, and nothing else."""
+    low, high = int(spec.low), int(spec.high)
+    if spec.kind == "seconds":
+        below = "|".join(str(i) for i in range(low, high))
+        return rf"({below})(\.[0-9]{{0,{SECONDS_DECIMALS - 1}}}[1-9])?|{high}"
+    field = next(f for f in dataclasses.fields(cls) if f.name == name)
+    return "|".join(str(i) for i in range(low, high + 1) if i != field.default)
+
+
+def _keys_pattern() -> str:
+    """Pattern of a chord as `actions.normal_keys` spells it."""
+    modifiers = "".join(rf"({name}\+)?" for name in MODIFIERS)
+    return rf"\+|{modifiers}({'|'.join(NAMED_KEYS)}|{_SINGLE_KEY})"

@@ -1,0 +1,31 @@
+"""The errors' exit codes and the hint that names the nearest valid choice."""
+
+from __future__ import annotations
+
+import pytest
+
+from showonce import errors
+from showonce.errors import nearest
+
+
+@pytest.mark.parametrize(
+    ("word", "choices", "hint"),
+    [
+        ("clikc", ("click", "scroll", "type"), " Did you mean 'click'?"),
+        ("budget_rum", ("budget_run", "budget_task"), " Did you mean 'budget_run'?"),
+        ("zzz", ("type", "click", "click"), " Valid choices: click, type."),
+        ("zzz", (), ""),
+    ],
+)
+def test_nearest(word: str, choices: tuple[str, ...], hint: str) -> None:
+    assert nearest(word, choices) == hint
+
+
+def test_every_error_is_one_of_ours_and_has_its_exit_code() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert all(issubclass(kind, errors.ShowonceError) for kind in kinds)
+    codes = {kind.__name__: kind.exit_code for kind in kinds}
+    assert codes["BadInput"] == codes["ConfigError"] == codes["StoreError"] == codes["CheckpointCorrupt"] == 2
+    assert codes["Unavailable"] == codes["EnvironmentBroken"] == 3
+    assert codes["Stopped"] == 130
+    assert set(codes.values()) == {2, 3, 130}
