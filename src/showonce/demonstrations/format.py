@@ -1,0 +1,288 @@
+"""The episode folder: its JSON forms and how it is read.
+
+    meta.json     schema_version, who, what, how it ended; `finished` is false until the last line is written
+    steps.jsonl   one line a step, appended
+    0000.png ...  the distinct frames, RGB, exact; every frame that a line names is there before the line
+
+A demonstration is an episode folder whose steps were shown by somebody. No pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from showonce.actions import Action, from_json, to_json
+from showonce.errors import BadInput, DemonstrationError
+from showonce.fsio import plain, read_lines
+from showonce.types import (
+    Confidence,
+    Demonstration,
+    Episode,
+    Frame,
+    Image,
+    Observation,
+    Outcome,
+    ParseFailure,
+    ParseReason,
+    Proposal,
+    Step,
+    StopReason,
+    Task,
+)
+
+SCHEMA_VERSION: Final = 1
+META: Final = "meta.json"
+STEPS: Final = "steps.jsonl"
+UNFINISHED: Final = Outcome(None, "none", "the episode was never finished: its writer was stopped or killed")
+
+
+def encode_png(image: Image) -> bytes:
+    """Return uint8 (H, W, 3) RGB as PNG; decoding gives the same pixels."""
+    buffer = io.BytesIO()
+    PillowImage.fromarray(np.ascontiguousarray(image)).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def read_png(path: str | Path) -> Image:
+    """Return the uint8 (H, W, 3) pixels of an RGB PNG.
+
+    Raises:
+        DemonstrationError: it is missing, cut off, or not RGB.
+    """
+    try:
+        with PillowImage.open(path) as picture:
+            if picture.mode != "RGB":
+                raise DemonstrationError(f"{path} is a {picture.mode} picture; frames are RGB. Record it again.")
+            return np.asarray(picture, dtype=np.uint8)
+    except FileNotFoundError:
+        raise DemonstrationError(f"{path} is missing: the episode folder is incomplete. Record it again.") from None
+    except (OSError, SyntaxError, ValueError) as error:
+        raise DemonstrationError(f"{path} cannot be read as a picture ({error}). Record it again.") from None
+
+
+def step_to_json(step: Step, observation: Observation | None) -> dict[str, Any]:
+    """Return the line of a step; the observation adds screen size, scale and page text."""
+    screen: dict[str, Any] | None = None
+    if observation is not None:
+        screen = {"width": observation.width, "height": observation.height, "scale": observation.scale}
+        screen |= {} if observation.text is None else {"text": observation.text}
+    return {
+        "index": step.index,
+        "frame": step.frame,
+        "frame_hash": step.frame_hash,
+        "screen": screen,
+        "proposed": _action_to_json(step.proposed),
+        "approved": _action_to_json(step.approved),
+        "executed": _action_to_json(step.executed),
+        "executor": step.executor,
+        "changed": step.changed,
+        "note": step.note,
+        "outcome": None if step.outcome is None else plain(step.outcome),
+        "timings": plain(step.timings),
+        "proposal": None if step.proposal is None else _proposal_to_json(step.proposal),
+    }
+
+
+def step_from_json(data: Mapping[str, Any]) -> Step:
+    """Return the step of a line.
+
+    Raises:
+        BadInput, KeyError, TypeError, ValueError: the line does not hold a step.
+    """
+    return Step(
+        index=int(data["index"]),
+        frame=str(data["frame"]),
+        frame_hash=str(data["frame_hash"]),
+        proposed=_action_from_json(data["proposed"]),
+        approved=_action_from_json(data["approved"]),
+        executed=_action_from_json(data["executed"]),
+        executor=data["executor"],
+        proposal=None if data["proposal"] is None else _proposal_from_json(data["proposal"]),
+        outcome=None if data["outcome"] is None else Outcome(**data["outcome"]),
+        changed=data["changed"],
+        note=data["note"],
+        timings=dict(data["timings"]),
+    )
+
+
+def _action_to_json(action: Action | None) -> dict[str, Any] | None:
+    return None if action is None else to_json(action)
+
+
+def _action_from_json(data: dict[str, Any] | None) -> Action | None:
+    return None if data is None else from_json(data)
+
+
+def _proposal_to_json(proposal: Proposal) -> dict[str, Any]:
+    return {**plain(proposal), "action": _action_to_json(proposal.action)}
+
+
+def _proposal_from_json(data: Mapping[str, Any]) -> Proposal:
+    failure = data["failure"]
+    return Proposal(
+        text=data["text"],
+        action=_action_from_json(data["action"]),
+        failure=None if failure is None else ParseFailure(**{**failure, "reason": ParseReason(failure["reason"])}),
+        confidence=Confidence(**data["confidence"]),
+        token_ids=tuple(data["token_ids"]),
+        logprobs_T=tuple(float("nan") if v is None else v for v in data["logprobs_T"]),
+        decision_T=tuple(data["decision_T"]),
+        timings=dict(data["timings"]),
+        adapter_version=data["adapter_version"],
+    )
+
+
+def read_meta(path: str | Path) -> dict[str, Any]:
+    """Return meta.json of an episode folder.
+
+    Raises:
+        DemonstrationError: not an episode folder, damaged, or written by a newer showonce.
+    """
+    file = Path(path) / META
+    try:
+        meta = json.loads(file.read_text("utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise DemonstrationError(
+            f"{path} is not an episode folder: it has no {META}. Give the folder that `showonce record` made."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise DemonstrationError(f"{file} cannot be read ({error}). Record the episode again.") from None
+    version = meta.get("schema_version") if isinstance(meta, dict) else None
+    if not isinstance(version, int):
+        raise DemonstrationError(f"{file} has no schema_version: not an episode folder. Record it again.")
+    if version > SCHEMA_VERSION:
+        raise DemonstrationError(
+            f"{path} was written by a newer showonce (schema {version}; this one reads up to {SCHEMA_VERSION}). "
+            "Update showonce (pip install -U showonce), or record the episode again with this version."
+        )
+    missing = [key for key in ("id", "task_id", "goal", "phase", "source") if not isinstance(meta.get(key), str)]
+    if missing:
+        raise DemonstrationError(f"{file} lacks {', '.join(missing)}. Record the episode again.")
+    return dict(meta)
+
+
+def _read_steps(path: Path) -> list[tuple[Step, Mapping[str, Any]]]:
+    """Return the steps with their lines; a torn last line is not there."""
+    steps: list[tuple[Step, Mapping[str, Any]]] = []
+    for number, data in enumerate(read_lines(path / STEPS)[0]):
+        try:
+            step = step_from_json(data)
+        except (BadInput, KeyError, TypeError, ValueError) as error:
+            raise DemonstrationError(f"{path / STEPS} line {number + 1} is not a step: {error!r}.") from None
+        if step.index != number:
+            raise DemonstrationError(f"{path / STEPS} line {number + 1} holds step {step.index}: a step is missing.")
+        steps.append((step, data))
+    return steps
+
+
+def load_episode(path: str | Path) -> Episode:
+    """Return a stored episode. One that was never finished has the steps so far, no outcome and reason `stopped`.
+
+    Raises:
+        DemonstrationError: not an episode folder, damaged, or of a newer schema.
+    """
+    folder = Path(path)
+    meta = read_meta(folder)
+    steps = tuple(step for step, _ in _read_steps(folder))
+    finished = bool(meta.get("finished"))
+    try:
+        return Episode(
+            id=meta["id"],
+            task_id=meta["task_id"],
+            goal=meta["goal"],
+            seed=meta.get("seed"),
+            phase=meta["phase"],
+            steps=steps,
+            stop_reason=StopReason(meta["stop_reason"]) if finished else StopReason.STOPPED,
+            outcome=Outcome(**meta["outcome"]) if finished else UNFINISHED,
+            seconds=float(meta["seconds"]) if finished else 0.0,
+            adapter_version=meta.get("adapter_version", "base"),
+            source=meta["source"],
+            path=str(folder),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DemonstrationError(f"{folder / META} is damaged: {error!r}. Record the episode again.") from None
+
+
+def load_observations(path: str | Path) -> tuple[Observation, ...]:
+    """Return what was seen before each step, as stored: one observation a step.
+
+    Raises:
+        DemonstrationError: a frame is missing, cut off or not the one that was recorded.
+    """
+    folder = Path(path)
+    read_meta(folder)
+    return tuple(_observation(folder, step, data) for step, data in _read_steps(folder))
+
+
+def _observation(folder: Path, step: Step, data: Mapping[str, Any]) -> Observation:
+    if not step.frame:
+        raise DemonstrationError(f"{folder} was stored without frames. Record it with output.save_frames=true.")
+    if Path(step.frame).name != step.frame:
+        raise DemonstrationError(f"{folder / STEPS}: frame {step.frame!r} lies outside of the episode folder.")
+    screen = data["screen"] or {}
+    image = read_png(folder / step.frame)
+    observation = Observation(image, scale=float(screen.get("scale", 1.0)), text=screen.get("text"))
+    if observation.hash != step.frame_hash:
+        raise DemonstrationError(f"{folder / step.frame} is not the frame that was recorded. Record it again.")
+    return observation
+
+
+def load_demonstration(path: str | Path) -> Demonstration:
+    """Return the steps of a finished episode in which something was done, with their frames and notes.
+
+    Raises:
+        DemonstrationError: not an episode folder, of a newer schema, never finished, without a goal, without
+            steps, without frames, or with frames of several sizes.
+    """
+    folder = Path(path)
+    meta = read_meta(folder)
+    if not meta.get("finished"):
+        raise DemonstrationError(f"{folder} was never finished (stopped or killed while recording). Record it again.")
+    if not meta["goal"].strip():
+        raise DemonstrationError(f"{folder / META} has no goal. Record the demonstration again.")
+    shown = [(step, data) for step, data in _read_steps(folder) if step.executed is not None]
+    if not shown:
+        raise DemonstrationError(f"{folder} shows nothing: no step in it was executed. Record it again.")
+    frames = tuple(
+        Frame(_observation(folder, step, data), step.executed, step.note)
+        for step, data in shown
+        if step.executed is not None
+    )
+    sizes = sorted({(f.observation.width, f.observation.height) for f in frames})
+    if len(sizes) > 1:
+        raise DemonstrationError(f"{folder} has frames of several sizes {sizes}. Record it again in one window size.")
+    return Demonstration(meta["task_id"], meta["goal"], frames, source=meta["source"], ref=str(folder))
+
+
+def fit(demonstration: Demonstration, task: Task, width: int, height: int) -> None:
+    """Check that a demonstration shows this task on a screen of this size.
+
+    Raises:
+        DemonstrationError: it is of another task or goal, or of another screen size; the text names both.
+    """
+    name = demonstration.ref or "the demonstration"
+    if demonstration.task_id != task.id:
+        raise DemonstrationError(
+            f"{name} shows task {demonstration.task_id!r}, not {task.id!r}. "
+            f"Record one with `showonce record task={task.id}`."
+        )
+    if task.goal and demonstration.goal != task.goal:  # a task without a goal draws one from its seed
+        raise DemonstrationError(
+            f"{name} was shown for the goal {demonstration.goal!r}; the goal of {task.id!r} is now {task.goal!r}. "
+            f"Record it again with `showonce record task={task.id}`."
+        )
+    for frame in demonstration.frames:
+        seen = (frame.observation.width, frame.observation.height)
+        if seen != (width, height):
+            raise DemonstrationError(
+                f"{name} was recorded on a screen of {seen[0]}x{seen[1]}; this one is {width}x{height}. "
+                "Set the environment to that size, or record the demonstration again."
+            )

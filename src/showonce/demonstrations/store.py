@@ -1,0 +1,230 @@
+"""Writing episode folders: append-only, readable at every moment, pictures off the hot path."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from showonce.demonstrations.format import META, SCHEMA_VERSION, STEPS, encode_png, read_meta, step_to_json
+from showonce.demonstrations.redact import redact
+from showonce.errors import DemonstrationError, DiskError
+from showonce.fsio import LineWriter, atomic_write_bytes, atomic_write_json, explained, make_folder, plain
+from showonce.types import Demonstration, Episode, Executor, Observation, Outcome, Region, Step, StopReason, Task
+
+QUEUE: Final = 8  # frames and steps that may wait for the disk before the loop has to wait too
+_EPISODE: Final = re.compile(r"(\d{5,})-(?P<phase>[a-z0-9]+)")
+
+
+class EpisodeWriter:
+    """Writes one episode folder. A thread of its own does the work in order, so a step on disk has its frame there.
+
+    A failure of that thread (full disk) is raised by the next call. Killed at any moment, the folder holds the steps
+    so far and a meta.json that says unfinished.
+
+    Raises:
+        DiskError: in every method, when the disk cannot be written.
+    """
+
+    def __init__(
+        self, path: Path, meta: dict[str, Any], save_frames: bool = True, regions: Sequence[Region] = ()
+    ) -> None:
+        self.path = path
+        self.id = path.name
+        self._meta = {"schema_version": SCHEMA_VERSION, "id": self.id, **meta, "redacted": regions, "finished": False}
+        self._durable = meta["phase"] == "record"  # a person's work is worth a wait for the disk
+        self._save_frames = save_frames
+        self._regions = tuple(regions)
+        self._names: dict[tuple[str, float, str | None], str] = {}
+        self._stored: dict[str, Observation] = {}
+        self._last: tuple[Observation, str, Observation] | None = None  # as seen, name, as stored
+        self._failure: DiskError | None = None
+        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(QUEUE)
+        atomic_write_json(path / META, self._meta, durable=self._durable)
+        self._lines = LineWriter(path / STEPS)
+        self._thread = threading.Thread(target=self._work, name=f"writer-{self.id}", daemon=True)
+        self._thread.start()
+
+    def frame(self, observation: Observation) -> str:
+        """Hand a frame to the writer and return its file name; a frame that is there already is not stored again.
+
+        Regions to be redacted are blanked here. The empty name means that frames are not stored.
+        """
+        self._check()
+        if self._last is None or self._last[0] is not observation:
+            stored = redact(observation, self._regions)
+            key = (stored.hash, stored.scale, stored.text)
+            name = self._names.get(key, f"{len(self._names):04d}.png" if self._save_frames else "")
+            if key not in self._names:
+                self._names[key] = name
+                if self._save_frames:
+                    self._jobs.put(partial(self._write_png, name, stored))
+            self._last = (observation, name, stored)
+        return self._last[1]
+
+    def step(self, step: Step) -> None:
+        """Append a step. Its frame is the last one handed to `frame`; its hash becomes that of what is stored."""
+        self._check()
+        stored = self._last[2] if self._last is not None else None
+        line = step_to_json(replace(step, frame_hash=stored.hash) if stored is not None else step, stored)
+        self._jobs.put(partial(self._lines.write, line))
+
+    def finish(self, episode: Episode) -> None:
+        """Wait for the disk, then write how it ended; the last frame handed in is the final one."""
+        self.close()
+        self._check()
+        last = self._last
+        self._meta |= {
+            "finished": True,
+            "stop_reason": episode.stop_reason,
+            "outcome": plain(episode.outcome),
+            "seconds": episode.seconds,
+            "source": episode.source,
+            "adapter_version": episode.adapter_version,
+            "steps": len(episode.steps),
+            "final_frame": last[1] if last else "",
+            "screen": {"width": last[2].width, "height": last[2].height} if last else None,
+        }
+        atomic_write_json(self.path / META, self._meta, durable=self._durable)
+
+    def close(self) -> None:
+        """Wait for the disk and end the thread; the episode stays unfinished unless `finish` is called."""
+        if self._thread.is_alive():
+            self._jobs.put(None)
+            self._thread.join()
+        self._lines.close(durable=self._durable)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def _write_png(self, name: str, observation: Observation) -> None:
+        atomic_write_bytes(self.path / name, encode_png(observation.image), durable=self._durable)
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            if self._failure is None:  # afterwards the queue is only emptied, so that nobody waits for ever
+                try:
+                    job()
+                except DiskError as error:
+                    self._failure = error
+                except Exception as error:  # the thread must go on: whoever puts a job into a full queue waits for it
+                    self._failure = DiskError(f"cannot store a step in {self.path}: {error!r}.")
+
+
+class EpisodeStore:
+    """A folder of episode folders, ``NNNNN-PHASE-TASK`` each; in a run it is the run folder's `episodes`."""
+
+    def __init__(self, root: str | Path, save_frames: bool = True) -> None:
+        self.root = Path(root)
+        self.save_frames = save_frames
+        self._next: int | None = None
+
+    def create(
+        self, task: Task, seed: int | None = None, phase: str = "run", source: str = "policy", adapter: str = "base"
+    ) -> EpisodeWriter:
+        """Begin an episode in a new folder. Several processes may write into one store.
+
+        Raises:
+            DiskError: the folder cannot be made.
+        """
+        make_folder(self.root)
+        if self._next is None:
+            self._next = max((int(m[1]) for p in self.root.iterdir() if (m := _EPISODE.match(p.name))), default=-1) + 1
+        for number in itertools.count(self._next):
+            path = self.root / f"{number:05d}-{_slug(phase)}-{_slug(task.id)}"
+            with explained(path, "create the folder"), contextlib.suppress(FileExistsError):
+                path.mkdir()
+                self._next = number + 1
+                break
+        meta = _meta(task.id, task.goal, seed, phase, source, adapter)
+        return EpisodeWriter(path, meta, self.save_frames, task.redact)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:48] or "none"
+
+
+def _meta(task_id: str, goal: str, seed: int | None, phase: str, source: str, adapter: str) -> dict[str, Any]:
+    return {
+        "task_id": task_id,
+        "goal": goal,
+        "seed": seed,
+        "phase": phase,
+        "source": source,
+        "adapter_version": adapter,
+        "started": time.time(),
+    }
+
+
+def save_demonstration(demonstration: Demonstration, path: str | Path, seed: int | None = None) -> Path:
+    """Write a demonstration as a finished episode folder and return its path.
+
+    Raises:
+        DemonstrationError: there is an episode in that folder already.
+        DiskError: it cannot be written.
+    """
+    folder = make_folder(path)
+    if (folder / META).exists():
+        raise DemonstrationError(f"{folder} holds an episode already; episodes are never overwritten. Choose another.")
+    meta = _meta(demonstration.task_id, demonstration.goal, seed, "record", demonstration.source, "base")
+    executor: Executor = "oracle" if demonstration.source == "oracle" else "person"
+    steps = []
+    with EpisodeWriter(folder, meta) as writer:
+        for index, frame in enumerate(demonstration.frames):
+            action, seen = frame.action, frame.observation
+            steps.append(Step(index, writer.frame(seen), seen.hash, action, action, action, executor, note=frame.note))
+            writer.step(steps[-1])
+        writer.finish(
+            Episode(
+                id=writer.id,
+                task_id=demonstration.task_id,
+                goal=demonstration.goal,
+                seed=seed,
+                phase="record",
+                steps=tuple(steps),
+                stop_reason=StopReason.COMPLETED,
+                outcome=Outcome(None, "none", "saved from memory"),
+                seconds=0.0,
+                source=demonstration.source,
+            )
+        )
+    return folder
+
+
+def latest_demonstration(root: str | Path, task_id: str) -> Path | None:
+    """Return the newest finished recording of a task below `root`, or None. Recordings that failed do not count."""
+    newest: tuple[float, Path] | None = None
+    for name, folders, files in os.walk(root):
+        if META not in files:
+            continue
+        folders.clear()  # nothing lies below an episode
+        path = Path(name)
+        if (match := _EPISODE.match(path.name)) and match["phase"] != "record":
+            continue  # an episode of a run, not a recording: spares reading thousands of files
+        with contextlib.suppress(DemonstrationError):
+            meta = read_meta(path)
+            outcome, started = meta.get("outcome"), meta.get("started")
+            shown = meta["phase"] == "record" and meta["task_id"] == task_id and meta.get("finished")
+            failed = isinstance(outcome, dict) and outcome.get("success") is False
+            if shown and not failed and isinstance(started, (int, float)) and (newest is None or started > newest[0]):
+                newest = (float(started), path)
+    return newest[1] if newest else None

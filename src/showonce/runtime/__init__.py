@@ -1,0 +1,1 @@
+"""Running episodes: the one loop and everything that it calls."""

@@ -1,0 +1,102 @@
+"""THE loop: running, recording, practising, shadowing and evaluating are this function with other arguments.
+
+It never learns. Every end has a StopReason; a broken model, an unreadable answer and a broken environment are told
+apart, because they cross different boundaries. A bad episode is data, not a crash.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from showonce.demonstrations import EpisodeStore
+from showonce.protocols import Approver, Environment, EventSink, Interrupt, Policy, Sampling
+from showonce.runtime.approvals import Person
+from showonce.runtime.attempt import Attempt, Setting, Teacher
+from showonce.runtime.completion import Checker, make_checker
+from showonce.runtime.guards import Guard, guards_for
+from showonce.runtime.journal import Journal
+from showonce.runtime.safety import Safety, allow
+from showonce.runtime.stop import Stop
+from showonce.types import Demonstration, Episode, Executor, Limits, Task
+
+
+def run_episode(
+    environment: Environment,
+    policy: Policy,
+    task: Task,
+    *,
+    seed: int | None = None,
+    phase: str = "run",
+    demonstration: Demonstration | None = None,
+    sampling: Sampling = "greedy",
+    executor: Executor = "student",
+    limits: Limits | None = None,
+    approver: Approver | None = None,
+    stop: Interrupt | None = None,
+    observers: Sequence[Any] = (),
+    store: EpisodeStore | None = None,
+    events: EventSink | None = None,
+    checker: Checker | None = None,
+    safety: Safety = allow,
+    guards: Sequence[Guard] | None = None,
+    teacher: Teacher | None = None,
+    teacher_beta: float = 0.0,
+    teacher_executor: Executor = "teacher",
+    rng: random.Random | np.random.Generator | None = None,
+) -> Episode:
+    """Attempt a task once and return what happened.
+
+    observers: objects with `on_step(task, observation, step, context)` or `on_episode(episode)`, or both. teacher:
+    asked with probability `teacher_beta` per step for the action to execute in place of the policy's; such an
+    episode has the teacher as its source and never counts as the student's. `executor` labels whose hand the policy
+    is (the student's, an oracle's, a replay's). Everything else defaults to what the task asks for.
+
+    Raises:
+        BadInput, Unavailable: the task cannot be used in this environment at all; every other end is a StopReason.
+    """
+    person = approver if isinstance(approver, Person) else None
+    limits = limits or task.limits
+    stop = stop or Stop()
+    checker = checker or make_checker(task, environment, person)
+    guards = guards_for(limits) if guards is None else guards
+    rng = rng or random.Random(seed)
+    setting = Setting(
+        environment, policy, task, checker, limits, guards, safety, approver, stop, sampling, executor,
+        demonstration, teacher, teacher_executor, teacher_beta, rng, observers,
+    )  # fmt: skip
+    attempt = Attempt(setting, Journal(events, store))
+    try:
+        return _attempt(attempt, seed, phase)
+    finally:
+        attempt.journal.close()
+
+
+def _attempt(attempt: Attempt, seed: int | None, phase: str) -> Episode:
+    """Run the nine steps until something ends them."""
+    reason = attempt.reset(seed, phase)
+    while reason is None:
+        if reason := attempt.stopped():  # 1 stop?
+            break
+        if reason := attempt.limit():  # 2 limits?
+            break
+        turn = attempt.observe()  # 3 observe
+        attempt.propose(turn)  # 4 propose
+        if (
+            attempt.parsed(turn)  # 5 parsed?
+            and attempt.safe(turn)  # 6 safety verdict
+            and attempt.approve(turn)  # 7 approved, if asked for?
+        ):
+            attempt.execute(turn)  # 8 execute
+        reason = attempt.record(turn)  # 9 append the step, tell everybody; completed?
+    attempt.settle(reason)
+    episode = attempt.episode(reason, seed, phase)
+    episode = replace(episode, path=attempt.journal.finish(episode))
+    for observer in attempt.set.observers:
+        if hasattr(observer, "on_episode"):
+            observer.on_episode(episode)
+    return episode

@@ -1,0 +1,107 @@
+"""Recording: the one loop with somebody else's hand in place of the policy.
+
+A hand is asked for the next action and may take its time: an oracle computes it, a window waits until a person acts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Protocol
+
+from showonce.actions import Action, Done
+from showonce.demonstrations import EpisodeStore
+from showonce.errors import DemonstrationError, DiskError, Stopped
+from showonce.protocols import Approver, Context, Environment, EventSink, Interrupt, Sampling
+from showonce.runtime.guards import Unproved
+from showonce.runtime.loop import run_episode
+from showonce.types import Executor, Observation, Proposal, StopReason, Task
+
+
+class Hand(Protocol):
+    """Somebody who acts. Shows or sees the screen and returns the next action; None means finished."""
+
+    def next_action(self, observation: Observation) -> Action | None: ...
+
+
+class HandPolicy:
+    """A hand as a policy; when it is finished, it claims `done`."""
+
+    adapter_version = "none"
+
+    def __init__(self, next_action: Callable[[Observation], Action | None]) -> None:
+        self._next_action = next_action
+
+    def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
+        return Proposal("", self._next_action(observation) or Done(), None, adapter_version=self.adapter_version)
+
+
+def record_oracle(
+    environment: Environment, task: Task, seed: int | None, oracle: Callable[[], Action], store: EpisodeStore
+) -> Path:
+    """Record a scripted oracle; the episode is labelled so. See `record` for what it returns and raises."""
+    return record(environment, task, seed, HandPolicy(lambda _: oracle()), store, "oracle")
+
+
+def record_actions(
+    environment: Environment,
+    task: Task,
+    seed: int | None,
+    actions: Iterable[Action],
+    store: EpisodeStore,
+    source: Executor = "person",
+) -> Path:
+    """Record a given sequence of actions. See `record` for what it returns and raises."""
+    rest = iter(actions)
+    return record(environment, task, seed, HandPolicy(lambda _: next(rest, None)), store, source)
+
+
+def record_person(
+    window: Hand,
+    environment: Environment,
+    task: Task,
+    seed: int | None,
+    store: EpisodeStore,
+    *,
+    stop: Interrupt | None = None,
+    events: EventSink | None = None,
+) -> Path:
+    """Record a person who acts in a window on the environment. See `record` for what it returns and raises."""
+    return record(environment, task, seed, HandPolicy(window.next_action), store, "person", stop=stop, events=events)
+
+
+def record(
+    environment: Environment,
+    task: Task,
+    seed: int | None,
+    policy: HandPolicy,
+    store: EpisodeStore,
+    source: Executor,
+    *,
+    stop: Interrupt | None = None,
+    events: EventSink | None = None,
+    approver: Approver | None = None,
+) -> Path:
+    """Run one episode in phase `record` and return its folder.
+
+    Raises:
+        DemonstrationError: the checker says that the goal was not reached; the episode is kept, and named.
+        DiskError: it could not be stored.
+        Stopped: a person stopped it; the steps so far are kept.
+    """
+    episode = run_episode(
+        environment, policy, task, seed=seed, phase="record", executor=source, guards=(Unproved(),), store=store,
+        stop=stop, events=events, approver=approver,
+    )  # fmt: skip
+    if not episode.path:
+        raise DiskError(f"the recording of {task.id!r} could not be stored under {store.root}: see the warning above.")
+    if episode.stop_reason is StopReason.STOPPED:
+        raise Stopped(f"recording stopped; its {len(episode.steps)} steps are kept in {episode.path}.")
+    broken = episode.stop_reason in (StopReason.ENVIRONMENT_ERROR, StopReason.MODEL_ERROR)
+    if episode.outcome.success is False or broken or not any(step.executed for step in episode.steps):
+        why = (episode.steps[-1].note if episode.steps else "") or episode.outcome.evidence or "nothing was done"
+        raise DemonstrationError(
+            f"the recording of {task.id!r} did not reach its goal {episode.goal!r} ({episode.stop_reason}: {why}). "
+            f"It is kept in {episode.path}; record it again."
+        )
+    return Path(episode.path)

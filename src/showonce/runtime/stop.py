@@ -1,0 +1,76 @@
+"""The stop: checked before every primitive input, latched until a person re-arms it."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from showonce.errors import Stopped
+
+
+class Stop:
+    """A latch that any thread, a signal or a file may set; `protocols.Interrupt` for an environment.
+
+    file: a path whose appearance presses the stop, so that another process (a dashboard, a person's `touch STOP`)
+    can do it.
+    """
+
+    def __init__(self, file: str | Path | None = None) -> None:
+        self.file = None if file is None else Path(file)
+        self.reason = ""
+        self._event = threading.Event()
+
+    @property
+    def pressed(self) -> bool:
+        """Whether the stop holds; also looks for the file."""
+        if not self._event.is_set() and self.file is not None and self.file.exists():
+            self.press(f"{self.file} was found")
+        return self._event.is_set()
+
+    def press(self, reason: str = "a person pressed stop") -> None:
+        """Stop from now on. The first reason stays."""
+        self.reason = self.reason or reason
+        self._event.set()
+
+    def check(self) -> None:
+        """Raise `Stopped` while the stop holds."""
+        if self.pressed:
+            raise Stopped(f"stopped: {self.reason}.")
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep up to `seconds`, shorter when the stop is pressed in this process; return whether it holds."""
+        self._event.wait(seconds)
+        return self.pressed
+
+    def rearm(self) -> None:
+        """Let things run again; a person's decision. A stop file is removed, else it would stop them at once."""
+        if self.file is not None:
+            self.file.unlink(missing_ok=True)
+        self.reason = ""
+        self._event.clear()
+
+
+@contextlib.contextmanager
+def stop_on_interrupt(stop: Stop) -> Iterator[None]:
+    """In this block the first Ctrl-C presses the stop, for a clean end; the second raises KeyboardInterrupt.
+
+    Only the main thread gets signals; elsewhere the block runs unchanged.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if stop.pressed:
+            raise KeyboardInterrupt
+        stop.press("Ctrl-C; once more ends it at once")
+
+    before = signal.signal(signal.SIGINT, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

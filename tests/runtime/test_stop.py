@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from showonce.errors import Stopped
+from showonce.runtime.stop import Stop, stop_on_interrupt
+
+
+def test_it_is_latched_until_somebody_rearms_it() -> None:
+    stop = Stop()
+    stop.check()
+    stop.press("the first reason")
+    stop.press("another one")
+    for _ in range(2):
+        with pytest.raises(Stopped, match="the first reason"):
+            stop.check()
+    stop.rearm()
+    stop.check()
+    assert not stop.pressed
+
+
+def test_a_file_presses_it_and_stays_pressed_when_the_file_goes(tmp_path: Path) -> None:
+    stop = Stop(tmp_path / "STOP")
+    stop.check()
+    (tmp_path / "STOP").touch()
+    with pytest.raises(Stopped, match="STOP was found"):
+        stop.check()
+    (tmp_path / "STOP").unlink()
+    with pytest.raises(Stopped):
+        stop.check()
+    (tmp_path / "STOP").touch()
+    stop.rearm()
+    stop.check()
+    assert not (tmp_path / "STOP").exists()
+
+
+def test_a_thread_can_press_it_and_waiting_ends() -> None:
+    stop = Stop()
+    threading.Timer(0.05, stop.press).start()
+    started = time.monotonic()
+    assert stop.wait(20.0) is True
+    assert time.monotonic() - started < 10
+    assert Stop().wait(0.01) is False
+
+
+def test_checking_costs_next_to_nothing(tmp_path: Path) -> None:
+    stop = Stop(tmp_path / "STOP")
+    started = time.perf_counter()
+    for _ in range(1000):
+        stop.check()
+    assert time.perf_counter() - started < 0.2
+
+
+def test_the_first_interrupt_is_a_stop_and_the_second_ends_it() -> None:
+    stop = Stop()
+    before = signal.getsignal(signal.SIGINT)
+    with stop_on_interrupt(stop):
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.wait(5.0)
+        with pytest.raises(Stopped, match="Ctrl-C"):
+            stop.check()
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_other_threads_are_left_alone() -> None:
+    done = []
+
+    def work() -> None:
+        with stop_on_interrupt(Stop()):
+            done.append(True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert done == [True]
+
+
+EPISODE = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from tests.fakes import Board, ScriptedPolicy, board_task
+from showonce.actions import Type
+from showonce.demonstrations import EpisodeStore
+from showonce.runtime.loop import run_episode
+from showonce.runtime.stop import Stop, stop_on_interrupt
+
+stop = Stop()
+with stop_on_interrupt(stop):
+    policy = ScriptedPolicy([Type("a"), Type("b")] * 5000, seconds=float(sys.argv[3]))
+    print("ready", flush=True)
+    task = board_task(max_steps=9999)
+    episode = run_episode(Board(), policy, task, seed=1, stop=stop, store=EpisodeStore(sys.argv[1]), guards=())
+print(episode.stop_reason, len(episode.steps), episode.path)
+"""
+
+
+def start(tmp_path: Path, seconds: float) -> subprocess.Popen[str]:
+    root = str(Path(__file__).parents[2])
+    child = subprocess.Popen(
+        [sys.executable, "-c", EPISODE, str(tmp_path), root, str(seconds)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+def test_ctrl_c_ends_a_running_episode_cleanly(tmp_path: Path) -> None:
+    from showonce.demonstrations import load_episode
+
+    child = start(tmp_path, 0.005)
+    time.sleep(0.3)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=30)
+    assert child.returncode == 0, err
+    reason, steps, path = out.split()
+    loaded = load_episode(path)
+    assert (reason, loaded.stop_reason, len(loaded.steps)) == ("stopped", "stopped", int(steps))
+    assert int(steps) > 0
+    assert "never finished" not in loaded.outcome.evidence
+
+
+def test_ctrl_c_twice_ends_even_a_model_that_hangs(tmp_path: Path) -> None:
+    from showonce.demonstrations import load_episode
+
+    child = start(tmp_path, 600.0)
+    time.sleep(0.2)
+    child.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    assert child.poll() is None
+    child.send_signal(signal.SIGINT)
+    _, err = child.communicate(timeout=30)
+    assert child.returncode != 0
+    assert "KeyboardInterrupt" in err
+    (path,) = tmp_path.iterdir()
+    assert load_episode(path).stop_reason == "stopped"  # unfinished and readable
