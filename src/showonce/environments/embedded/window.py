@@ -8,6 +8,7 @@ What has no gesture (open, wait, done, ask) has a button that takes its text fro
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -47,7 +48,7 @@ class ScreenWindow:
         except tkinter.TclError as error:
             raise Unavailable(f"no display to open a window on ({error}); use --oracle, or set DISPLAY.") from error
         self._scale = scale
-        self._action: Action | None = None
+        self._actions: deque[Action] = deque()  # done and not asked for yet
         self._finished = False
         self._size = (1, 1)
         self._typed = ""
@@ -61,26 +62,28 @@ class ScreenWindow:
         row.pack(fill="x")
         self._entry = tkinter.Entry(row, width=14)
         self._entry.pack(side="left")
-        for name, make in _BUTTONS.items():
-            tkinter.Button(row, text=name, command=partial(self._from_box, make)).pack(side="left")
-        tkinter.Button(row, text="finish", command=self._finish).pack(side="left")
+        commands: dict[str, Callable[[], None]] = {n: partial(self._from_box, make) for n, make in _BUTTONS.items()}
+        self._buttons = {
+            name: tkinter.Button(row, text=name, command=command)
+            for name, command in (*commands.items(), ("finish", self._finish))
+        }
+        for button in self._buttons.values():
+            button.pack(side="left")
         self._line = tkinter.Label(self._root, anchor="w", text="act on the screen; Enter ends typed text")
         self._line.pack(fill="x")
         self._bind()
 
     def next_action(self, observation: Observation) -> Action | None:
         """Show a screen, wait for the person's next action and return it; None when the person is finished."""
-        self._show(observation)
-        self._action = None
-        while not self._answered():
+        self.show(observation)
+        while not (self._finished or self._actions):
             self._root.update()
             time.sleep(0.005)
-        if self._action is not None:
-            self._say(f"understood: {act.to_json(self._action)}")
-        return self._action
-
-    def _answered(self) -> bool:
-        return self._finished or self._action is not None
+        if not self._actions:
+            return None
+        action = self._actions.popleft()
+        self._say(f"understood: {act.to_json(action)}")
+        return action
 
     def close(self) -> None:
         """Close the window."""
@@ -88,7 +91,8 @@ class ScreenWindow:
             self._finish()
         self._root.destroy()
 
-    def _show(self, observation: Observation) -> None:
+    def show(self, observation: Observation) -> None:
+        """Draw a screen without waiting."""
         from PIL import ImageTk
 
         self._size = (observation.width, observation.height)
@@ -98,7 +102,26 @@ class ScreenWindow:
         self._canvas.configure(width=size[0], height=size[1])
         self._canvas.delete("all")
         self._canvas.create_image(0, 0, anchor="nw", image=self._picture)
-        self._canvas.focus_set()
+        self._canvas.focus_force()
+        self._root.update()
+
+    def canvas_origin(self) -> tuple[int, int]:
+        """Return the display pixel of the screen's top left corner."""
+        self._root.update()
+        return self._canvas.winfo_rootx(), self._canvas.winfo_rooty()
+
+    def write(self, text: str) -> None:
+        """Put text into the box beside the buttons."""
+        self._entry.delete(0, "end")
+        self._entry.insert(0, text)
+
+    def press(self, name: str) -> None:
+        """Press one of the buttons: open, wait, ask, done or finish; the next `next_action` returns what it means.
+
+        Raises:
+            KeyError: no such button.
+        """
+        self._root.after(1, self._buttons[name].invoke)
 
     def _bind(self) -> None:
         c = self._canvas
@@ -170,7 +193,7 @@ class ScreenWindow:
         if self._typed and not isinstance(action, act.Type):
             self._say("end the typed text with Enter first")
             return
-        self._action = action
+        self._actions.append(action)
 
     def _finish(self) -> None:
         self._finished = True
