@@ -1,0 +1,79 @@
+"""How the embedded tiny model is spoken to, and how it describes a demonstrated step.
+
+    student       FRAME <goal>click red circle<step>zero                 -> the action as JSON, then <eos>
+    teacher       <demo><goal>zoka<step>zero [FRAME {action}] <is>click red circle ... </demo> student prompt
+    description   FRAME <what>{action}<is>                               -> click red circle, then <eos>
+
+`<step>` counts the earlier actions after which the screen changed, capped at nine. FRAME is the features of one
+screenshot between the wrapping tokens of the Idefics3 family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from showonce import actions
+from showonce.environments.embedded.language import NUMBERS
+from showonce.protocols import Context
+from showonce.types import Frame, Observation
+
+GOAL: Final = "<goal>"
+STEP: Final = "<step>"
+DEMO: Final = "<demo>"
+DEMO_END: Final = "</demo>"
+WHAT: Final = "<what>"
+IS: Final = "<is>"
+EOS: Final = "<eos>"
+MARKS: Final = (GOAL, STEP, DEMO, DEMO_END, WHAT, IS)
+FRAME_BEFORE: Final = ("<fake_token_around_image>", "<global-img>")
+FRAME_AFTER: Final = ("<fake_token_around_image>",)
+
+
+def step_word(progress: int) -> str:
+    """Return the number word of a progress count, capped at nine."""
+    return NUMBERS[min(progress, len(NUMBERS) - 1)]
+
+
+def bare(action: actions.Action) -> str:
+    """Return an action's JSON without its confidence field."""
+    from showonce.policy.dialects import get_dialect
+
+    text = get_dialect("native").write(action, 0.5)
+    return text[: text.rindex(',"confidence"')] + "}"
+
+
+class TinyFamily:
+    """Prompts of the embedded model."""
+
+    name: Final = "tiny"
+    dialect: Final = "native"
+    words_apart: Final = True
+
+    def prompt(
+        self, observation: Observation, context: Context, narrations: Sequence[str], form: str
+    ) -> list[str | Observation]:
+        """Return the student's prompt, or the teacher's when the context carries a demonstration."""
+        parts: list[str | Observation] = []
+        if context.demonstration is not None:
+            parts.append(f"{DEMO}{GOAL}{context.demonstration.goal}")
+            for index, frame in enumerate(context.demonstration.frames):
+                parts.append(f"{STEP}{step_word(context.demonstration.first + index)}")
+                if form != "narrated":
+                    parts += [frame.observation, bare(frame.action)]
+                if form != "frames":
+                    parts.append(f"{IS}{narrations[index]}")
+            parts.append(DEMO_END)
+        return [*parts, observation, f"{GOAL}{context.goal}{STEP}{step_word(context.progress)}"]
+
+    def describe(self, frame: Frame) -> list[str | Observation]:
+        """Return the prompt by which the frozen model says in goal words what a demonstrated step does."""
+        return [frame.observation, f"{WHAT}{bare(frame.action)}{IS}"]
+
+    def image_wrap(self, tokenizer: Any) -> tuple[list[int], list[int]]:
+        """Return the token ids before and after the features of one frame."""
+        return tokenizer.convert_tokens_to_ids(list(FRAME_BEFORE)), tokenizer.convert_tokens_to_ids(list(FRAME_AFTER))
+
+    def stop_ids(self, tokenizer: Any) -> set[int]:
+        """Return the ids that end an answer."""
+        return {tokenizer.convert_tokens_to_ids(EOS)}
