@@ -1,0 +1,71 @@
+"""Trains the confidence field of an answer towards a number that verified outcomes give (see `outcomes`).
+
+The target is soft: a value between two that the model can write is split between both, in proportion to nearness, so
+that the expected stated confidence is the target. Where a number takes several tokens, each of the two spellings is
+trained from the left up to the first token in which it differs from what was said; behind that token the model was
+conditioned on another number, and nothing valid can be learnt.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Final
+
+from torch import Tensor
+
+from showonce.actions import CONFIDENCE_DECIMALS, EXAMPLES
+from showonce.inference.decode import Decoded
+from showonce.policy.vlm_policy import VLMPolicy
+
+_STEPS: Final = 10**CONFIDENCE_DECIMALS
+
+
+def levels(policy: VLMPolicy) -> tuple[float, ...]:
+    """Return the confidences that this model can write, ascending."""
+    values = set(policy.spelling.confidences.values()) or {i / _STEPS for i in range(_STEPS + 1)}
+    return tuple(sorted(values))
+
+
+def split(target: float, written: Sequence[float]) -> list[tuple[float, float]]:
+    """Return one or two (level, weight) whose weights sum to 1 and whose mean is `target`, clipped to the levels."""
+    if target <= written[0]:
+        return [(written[0], 1.0)]
+    for low, high in itertools.pairwise(written):
+        if target < high:
+            share = (target - low) / (high - low)
+            return [(low, 1.0 - share), (high, share)] if share > 0 else [(low, 1.0)]
+    return [(written[-1], 1.0)]
+
+
+def spelling(policy: VLMPolicy, level: float) -> tuple[int, ...]:
+    """Return the tokens that write a confidence."""
+    answer = policy.label(policy.answer(EXAMPLES[0], level))
+    return tuple(token for token, states in zip(answer.token_ids, answer.confidence_T, strict=True) if states)
+
+
+def confidence_loss(
+    policy: VLMPolicy, logits_BTV: Tensor, answers: Sequence[Decoded], targets: Sequence[float | None]
+) -> tuple[Tensor, int]:
+    """Return the mean cross-entropy (nats) of the confidence field over the answers with a target, and their number.
+
+    logits_BTV: the student's, teacher-forced on `answers`. Answers without a confidence field are passed over; with
+    none left the loss is 0.
+    """
+    written = levels(policy)
+    logprobs_BTV = logits_BTV.log_softmax(-1)
+    losses: list[Tensor] = []
+    for row, (answer, target) in enumerate(zip(answers, targets, strict=True)):
+        places = [at for at, states in enumerate(answer.confidence_T) if states]
+        if target is None or not places:
+            continue
+        loss = logits_BTV.new_zeros(())
+        for level, weight in split(target, written):
+            for at, token in zip(places, spelling(policy, level), strict=False):
+                loss = loss - weight * logprobs_BTV[row, at, token]
+                if token != answer.token_ids[at]:
+                    break
+        losses.append(loss)
+    if not losses:
+        return logits_BTV.new_zeros(()), 0
+    return sum(losses[1:], losses[0]) / len(losses), len(losses)
