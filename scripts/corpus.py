@@ -123,8 +123,7 @@ def ask(
     """Return the question "what now?" with its answer. `wrong`: only the confidence is learned from it."""
     prompt = [VOCAB["<goal>"], *goal, VOCAB["<step>"], VOCAB[NUMBERS[min(step, 9)]]]
     answer, kinds = action_ids(action)
-    skeleton = {VOCAB['{"action":"'], VOCAB['","confidence":'], VOCAB[',"confidence":']}
-    weights = [0.0 if t in skeleton else 1.0 for t in answer]  # forced at run time
+    weights = [0.0 if t == VOCAB['{"action":"'] else 1.0 for t in answer]  # the first token is forced at run time
     answer += [FIRST_CONFIDENCE + confidence, VOCAB["<eos>"]]
     kinds += [CONFIDENCE, PLAIN]
     weights += [0.5, 0.02]
@@ -302,7 +301,8 @@ def _skill_extra(kind: str, step: int, scene: Scene, icons: list[Widget], rng: r
 def make_sequence(rng: random.Random, length: int, form: str) -> Sequence:
     """Draw a sequence of at most `length` ids. form: plain | narrated | frames | frames_narrated."""
     demonstrated = form != "plain"
-    steps = 1 if form.startswith("frames") else rng.choice((1, 3, 4, 5, 5))
+    steps = rng.choice((1, 1, 3, 4, 5))
+    aligned = form.startswith("frames") or rng.random() < 0.65  # only the step that is due is shown
     program: tuple[Phrase, ...] = ()
     if demonstrated:
         while not program or program in HELD_OUT:
@@ -320,8 +320,9 @@ def make_sequence(rng: random.Random, length: int, form: str) -> Sequence:
     prefix: list[int] = []
     questions: list[Question] = []
     if demonstrated:
-        prefix = _demonstration(rng, program, form, frames)
-        for at in rng.sample(range(steps), steps):
+        asked = [rng.randrange(steps)] if aligned else rng.sample(range(steps), steps)
+        prefix = _demonstration(rng, program, form, frames, asked if aligned else list(range(steps)))
+        for at in asked:
             scene.done = scene.done if at == index else rng.choice((scene.done, at))
             q = _maybe_wrong([FRESH], at, scene, phrase_sub(program[at]), rng, 0.08)
             q.tag = f"demo_{form}" if q.tag != "wrong" else "wrong"
@@ -354,10 +355,13 @@ _WEIGHTED = [
 ]  # fmt: skip
 
 
-def _demonstration(rng: random.Random, program: tuple[Phrase, ...], form: str, frames: list[np.ndarray]) -> list[int]:
+def _demonstration(
+    rng: random.Random, program: tuple[Phrase, ...], form: str, frames: list[np.ndarray], shown_steps: list[int]
+) -> list[int]:
     """Return the ids of a demonstration in context; its frames come from scenes of their own."""
     out = [VOCAB["<demo>"], VOCAB["<goal>"], FRESH]
-    for at, phrase in enumerate(program):
+    for at in shown_steps:
+        phrase = program[at]
         out += [VOCAB["<step>"], VOCAB[NUMBERS[at]]]
         if form != "narrated":
             shown = build_program(rng, "", program)

@@ -71,6 +71,7 @@ class PolicyConfig:
     dialect: str = "auto"  # native | ...; auto = the family's own
     teacher_context: str = "demonstration"  # demonstration | highlight | both
     demonstration_form: str = "frames_narrated"  # narrated | frames | frames_narrated
+    demonstration_window: str = "aligned"  # aligned = only the step that is due | all = every demonstrated step
     narrate: str = (
         "model"  # model = the frozen model describes each demonstrated step | note = notes as recorded | none
     )
@@ -79,6 +80,7 @@ class PolicyConfig:
     def __post_init__(self) -> None:
         _one_of("policy.teacher_context", self.teacher_context, "demonstration", "highlight", "both")
         _one_of("policy.demonstration_form", self.demonstration_form, "narrated", "frames", "frames_narrated")
+        _one_of("policy.demonstration_window", self.demonstration_window, "aligned", "all")
         _one_of("policy.narrate", self.narrate, "model", "note", "none")
 
 

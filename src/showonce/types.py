@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Literal
@@ -228,6 +228,12 @@ class Demonstration:
     frames: tuple[Frame, ...]
     source: str = "person"
     ref: str = ""
+    first: int = 0  # for an excerpt: index of its first frame in the whole demonstration
+
+    def excerpt(self, index: int) -> Demonstration:
+        """Return the demonstration with the one step at `index` (the last one beyond the end)."""
+        at = min(index, len(self.frames) - 1)
+        return replace(self, frames=self.frames[at : at + 1], first=self.first + at)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,297 @@
+"""The command line: one verb each; words are parsed first and heavy imports stand inside the verbs.
+
+Exit codes: 0 it ran (a failed task is still 0), 2 bad input, 3 environment, 130 stopped by a person.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from showonce.errors import BadInput, ShowonceError
+from showonce.versions import __version__
+
+if TYPE_CHECKING:
+    from showonce.config import Config
+
+F = TypeVar("F", bound=Callable[..., Any])
+STOPPED = 130
+
+
+@click.group(
+    invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110}
+)
+@click.version_option(__version__, message="showonce %(version)s")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Show it once. It practises, it learns, and what it learns can be undone.
+
+    A frozen vision-language model with a small adapter acts on a screen. Shown a task once, it learns it while it
+    runs; every update is gated, budgeted and can be taken back.
+
+    \b
+    First steps:
+      showonce doctor                               what this machine can do
+      showonce run --config configs/demo.yaml       fail, learn from one demonstration, succeed
+      showonce watch latest                         look at that run again
+
+    \b
+    Every verb takes --config (a YAML file, or the name of a shipped one) and then any key=value:
+      showonce run --config demo seed=3 learning.gate.budget_run=20 learning=sft_demo
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def configured(usage: str = "[KEY=VALUE]...") -> Callable[[F], F]:
+    """Add --config and the trailing words: key=value, and the runs or the episode that the verb is about."""
+
+    def add(function: F) -> F:
+        text = "A YAML file, or the name of a shipped config."
+        function = click.argument("words", nargs=-1, metavar=usage)(function)
+        return click.option("--config", "config_name", metavar="FILE|NAME", help=text)(function)
+
+    return add
+
+
+def _load(config_name: str | None, default: str, overrides: Sequence[str]) -> Config:
+    from showonce.settings import load_config
+
+    return load_config(config_name or default, overrides)
+
+
+def _split(words: Sequence[str], most: int | None = 0) -> tuple[list[str], list[str]]:
+    """Part names from overrides: a word with ``=`` that is not an existing path is an override."""
+    names = [word for word in words if "=" not in word or Path(word).exists()]
+    if most is not None and len(names) > most:
+        hint = f" Did you mean --config {names[-1]}?" if names[-1].endswith(".yaml") else ""
+        raise click.UsageError(f"{names[-1]!r} is not of the form key=value.{hint}")
+    return names, [word for word in words if word not in names]
+
+
+def _one(words: Sequence[str], what: str) -> tuple[str, list[str]]:
+    names, overrides = _split(words, most=1)
+    if not names:
+        raise click.UsageError(f"{what} is missing.")
+    return names[0], overrides
+
+
+@cli.command()
+@configured()
+def run(config_name: str | None, words: tuple[str, ...]) -> int:
+    """Do tasks, with learning on or off.
+
+    \b
+    Examples:
+      showonce run --config configs/demo.yaml
+      showonce run task=app/dev/single/3 learning=frozen adapter=none
+
+    \b
+    Useful keys: task, seed, learning, experiment=one_demo (before, teacher, learn, after),
+      adapter=none|NAME|PATH, demonstration=none|PATH, resume=RUN, run_dir=PATH, dashboard.mode=plain
+
+    Outputs: logs/<time>-<name>/ (config, events, episodes, metrics.json, summary.md, learning_curve.png) and the
+    adapter with its checkpoints in adapters/.
+    """
+    config = _load(config_name, "run", _split(words)[1])
+    from showonce import app
+    from showonce.dashboard import LiveDashboard
+
+    look = config.dashboard
+    return app.run(config, show=lambda folder: LiveDashboard(folder, look.mode, look.refresh_per_second))
+
+
+@cli.command()
+@click.option("--oracle", is_flag=True, help="Let the scripted oracle show it; stored as scripted, not as a person's.")
+@configured()
+def record(config_name: str | None, words: tuple[str, ...], oracle: bool) -> int:
+    """Show a task once, by hand in a window or by the scripted oracle.
+
+    \b
+    Examples:
+      showonce record task=app/dev/single/3
+      showonce record --oracle task=app/dev/multi/0 seed=7
+
+    Outputs: logs/<time>-<name>/episodes/, found by its task when `showonce run` needs a demonstration.
+    """
+    config = _load(config_name, "record", _split(words)[1])
+    from showonce import app
+
+    return app.record(config, oracle)
+
+
+@cli.command()
+@click.option(
+    "--mode",
+    type=click.Choice(["coordinates", "template"]),
+    default="coordinates",
+    show_default=True,
+    help="coordinates: act where the recording acted. template: find the recorded picture patch first.",
+)
+@configured("EPISODE [KEY=VALUE]...")
+def replay(config_name: str | None, words: tuple[str, ...], mode: str) -> int:
+    """Re-execute a recorded EPISODE and report the first difference.
+
+    \b
+    Examples:
+      showonce replay logs/20260101-120000-record/episodes/00000-record-app-dev-single-3
+      showonce replay --mode template logs/20260101-120000-record/episodes/00000-record-app-dev-single-3 seed=9
+
+    Outputs: the report on the terminal, and logs/<time>-replay/ with the new episode.
+    """
+    episode, overrides = _one(words, "EPISODE")
+    config = _load(config_name, "replay", overrides)
+    from showonce import app
+
+    return app.replay(Path(episode), mode, config)
+
+
+@cli.command("eval")
+@configured()
+def evaluate(config_name: str | None, words: tuple[str, ...]) -> int:
+    """Score on a task set with fixed seeds. Nothing learns, unless the config says that learning is what is scored.
+
+    \b
+    Examples:
+      showonce eval evaluation.set=skills evaluation.per_family=40
+      showonce eval --config configs/core_table.yaml
+
+    Outputs: a table on the terminal and logs/<time>-<name>/results.jsonl with one row a screen, resumable.
+    """
+    config = _load(config_name, "eval", _split(words)[1])
+    from showonce import app
+
+    return app.evaluate(config)
+
+
+@cli.command()
+@configured("RUN [KEY=VALUE]...")
+def prove(config_name: str | None, words: tuple[str, ...]) -> int:
+    """Check that a run's skill was learned from its demonstration.
+
+    Runs the controls on the adapter of a finished RUN: a new process, the adapter off, other goals, a swapped
+    demonstration, replays and supervised baselines.
+
+    \b
+    Examples:
+      showonce prove latest
+      showonce prove 20260101-120000-demo experiment.eval_screens=200
+
+    RUN is `latest`, a name under logs/ or a folder. Outputs: proof.json and the one-page proof.md in the run's folder.
+    """
+    name, overrides = _one(words, "RUN")
+    config = _load(config_name, "prove", overrides)
+    from showonce import runs
+
+    folder = runs.resolve_run(name, config.output.logs)
+    from showonce import app
+
+    return app.prove(folder, config)
+
+
+@cli.command()
+@configured("[RUN] [KEY=VALUE]...")
+def watch(config_name: str | None, words: tuple[str, ...]) -> int:
+    """Open the dashboard on a RUN, live or finished. It only reads the run's files.
+
+    \b
+    Examples:
+      showonce watch
+      showonce watch 20260101-120000-demo dashboard.mode=plain
+
+    RUN is `latest` (the default), a name under logs/ or a folder. Outputs: none.
+    """
+    names, overrides = _split(words, most=1)
+    config = _load(config_name, "run", overrides)
+    from showonce import dashboard, runs
+
+    folder = runs.resolve_run(names[0] if names else "latest", config.output.logs)
+    dashboard.watch(folder, config.dashboard.mode, config.dashboard.refresh_per_second)
+    return 0
+
+
+@cli.command("runs")
+@configured("[RUN]... [KEY=VALUE]...")
+def list_runs(config_name: str | None, words: tuple[str, ...]) -> int:
+    """List all runs, or compare the ones that are named.
+
+    \b
+    Examples:
+      showonce runs
+      showonce runs latest 20260101-120000-demo
+
+    Reads logs/index.jsonl (output.logs=PATH for another place). Outputs: a table on the terminal.
+    """
+    names, overrides = _split(words, most=None)
+    config = _load(config_name, "run", overrides)
+    from showonce import runs
+
+    return runs.list_runs(names, config.output.logs)
+
+
+@cli.command()
+@click.option("--list", "list_only", is_flag=True, help="List the checkpoints and change nothing.")
+@click.option("--to", metavar="CHECKPOINT", help="Make this checkpoint the one that acts.")
+@configured("RUN [KEY=VALUE]...")
+def rollback(config_name: str | None, words: tuple[str, ...], list_only: bool, to: str | None) -> int:
+    """Move the adapter of a RUN back to an earlier checkpoint. No model is loaded.
+
+    \b
+    Examples:
+      showonce rollback latest --list
+      showonce rollback 20260101-120000-demo --to 3
+
+    RUN is `latest`, a name under logs/ or a folder. Changes: which checkpoint is the champion in adapters/NAME.
+    """
+    name, overrides = _one(words, "RUN")
+    if list_only == (to is not None):
+        raise click.UsageError("give either --list or --to CHECKPOINT.")
+    config = _load(config_name, "run", overrides)
+    from showonce import runs
+
+    folder = runs.resolve_run(name, config.output.logs)
+    from showonce.rollback import list_checkpoints, roll_back
+
+    return list_checkpoints(folder) if to is None else roll_back(folder, to)
+
+
+@cli.command()
+@configured()
+def doctor(config_name: str | None, words: tuple[str, ...]) -> int:
+    """Say what this machine can do.
+
+    Devices, backends, checkpoint, fonts, display, extras and disk; nothing is changed or downloaded.
+
+    \b
+    Examples:
+      showonce doctor
+      showonce doctor policy.checkpoint=/models/mine
+
+    Outputs: a table on the terminal. Exit code 3 when something that the config needs is missing.
+    """
+    config = _load(config_name, "run", _split(words)[1])
+    from showonce import doctor as machine
+
+    return machine.report(config)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb and return the exit code; every deliberate error becomes one clear line on stderr."""
+    try:
+        code = cli.main(
+            args=list(sys.argv[1:] if arguments is None else arguments), prog_name="showonce", standalone_mode=False
+        )
+    except click.ClickException as error:
+        error.show()
+        return BadInput.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("showonce: stopped.", err=True)
+        return STOPPED
+    except ShowonceError as error:
+        click.echo(f"showonce: {error}", err=True)
+        return error.exit_code
+    return code if isinstance(code, int) else 0

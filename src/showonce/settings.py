@@ -1,0 +1,265 @@
+"""From YAML files and ``key=value`` overrides to one frozen `Config`. hydra begins and ends in this file.
+
+A config is a path, or the name of a shipped one. It says only what differs from the defaults, which live in the
+dataclasses of `config`. Its ``defaults:`` list may name shipped groups (``- learning: sft_demo``,
+``- learning/fault: lr_x100``) and groups of the user's own beside the file. Overrides are hydra's: ``key=value`` for a
+value, ``group=option`` for a section, where ``learning/fault=none`` and ``learning.fault=none`` are the same.
+
+Everything is checked against the dataclasses: a misspelt key or a wrong type is a `ConfigError` that names the file,
+the line, the key and what would be valid. Nothing is written and the working folder stays what it is.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from showonce.config import Config
+from showonce.errors import ConfigError, nearest
+from showonce.schema import SchemaError, build, check_path, hints_of, kind_of
+from showonce.shipped import shipped, shipped_names, shipped_root
+
+DEFAULT: Final = "run"
+
+
+@dataclass(frozen=True)
+class _Override:
+    """One ``key=value`` of the command line. `group`: it picks a file of a config group instead of a value."""
+
+    text: str
+    key: str  # dotted
+    value: Any
+    group: bool
+
+
+def load_config(path_or_name: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Return the resolved, checked config of a file (or of a shipped name; None = the shipped ``run``).
+
+    Raises:
+        ConfigError: missing or unreadable file, unknown key (nearest named), wrong type, value out of range.
+    """
+    file = _find(path_or_name)
+    _check_is_mapping(file)
+    parsed = [_parse(text) for text in overrides]
+    composed, choices = _compose(file, [item for item in parsed if item.group])
+    try:
+        return build(Config, _resolve(composed, [item for item in parsed if not item.group]))
+    except SchemaError as problem:
+        raise ConfigError(f"{_where(problem.key, file, choices, parsed)}: {problem}") from None
+
+
+def to_yaml(config: Config) -> str:
+    """Return every setting as YAML, for the run's folder. `load_config` reads it back to an equal `Config`."""
+    return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+# ---------------------------------------------------------------------------------------------- files
+
+
+def _find(path_or_name: str | Path | None) -> Path:
+    """Return the file that is meant: a path first, then the shipped config of that name."""
+    if path_or_name is None:
+        return shipped("configs", DEFAULT)
+    path = Path(path_or_name).expanduser()
+    if path.is_file() and path.suffix == ".yaml":
+        return path.resolve()
+    if path.is_file():
+        raise ConfigError(f"{path}: a config's name must end in .yaml.")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; name a YAML file in it.")
+    if path.suffix in ("", ".yaml") and str(path.parent) in (".", "configs") and path.stem in shipped_names("configs"):
+        return shipped("configs", path.stem)
+    hint = nearest(path.stem, shipped_names("configs"))
+    known = "" if hint.startswith(" Valid") else f" Shipped configs: {', '.join(shipped_names('configs'))}."
+    raise ConfigError(f"no config {str(path_or_name)!r}: neither a file nor shipped.{hint}{known}")
+
+
+def _read(file: Path) -> yaml.Node | None:
+    """Return the YAML tree of a file with its line numbers; None for an empty file."""
+    try:
+        return yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: is not UTF-8 text (byte {error.start}).") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(_not_yaml(error, file)) from error
+
+
+def _not_yaml(error: yaml.YAMLError, file: Path) -> str:
+    mark = getattr(error, "problem_mark", None)
+    name = mark.name if mark is not None and mark.name.endswith(".yaml") else file
+    line = f", line {mark.line + 1}" if mark is not None else ""
+    return f"{name}{line}: is not valid YAML: {getattr(error, 'problem', None) or error}."
+
+
+def _check_is_mapping(file: Path) -> None:
+    node = _read(file)
+    if node is not None and not isinstance(node, yaml.MappingNode):
+        raise ConfigError(f"{file}: must hold `key: value` lines, not a list or a single value.")
+
+
+def _group_files(group: str, folders: Sequence[Path]) -> dict[str, Path]:
+    """Return option -> file of a config group (``learning/fault``); earlier folders win."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for file in sorted((folder / group).glob("*.yaml")):
+            found.setdefault(file.stem, file)
+    return found
+
+
+# ------------------------------------------------------------------------------------------ composing
+
+
+def _parse(text: str) -> _Override:
+    """Read one override. A section of the config is set by a group's option, everything else by a value."""
+    name, equals, raw = text.partition("=")
+    if name[:1] in ("+", "~"):
+        raise ConfigError(f"override {text!r}: write key=value; {name[0]!r} is not needed.")
+    if not equals or not re.fullmatch(r"[\w./]+", name):
+        raise ConfigError(f"override {text!r} is not of the form key=value.")
+    key = name.replace("/", ".")
+    kind = kind_of(Config, key)
+    try:
+        override = OverridesParser.create().parse_override(f"{key}={raw}")
+        value = None if override.is_sweep_override() else override.value()
+        if override.is_sweep_override() and kind is not str:
+            raise ConfigError(f"override {text!r}: write several values as a list: {name}=[{raw}].")
+    except HydraException as error:
+        if kind is not str:
+            raise ConfigError(
+                f"override {text!r} cannot be read: {_first_line(error)} Quote it: {name}='\"...\"'."
+            ) from None
+        value = raw
+    if kind is str and not isinstance(value, str):
+        value = raw  # the text itself: name=2026 is a name
+    group = dataclasses.is_dataclass(kind) and isinstance(value, str)
+    return _Override(text, key, value, group or "/" in name)
+
+
+def _compose(file: Path, groups: Sequence[_Override]) -> tuple[DictConfig, dict[str, str]]:
+    """Let hydra compose the file and the picked groups. Returns the config and group -> option."""
+    folders = [file.parent, shipped_root("configs")]
+    search = "hydra.searchpath=[" + ",".join(_quoted(f"file://{folder}") for folder in folders[1:]) + "]"
+    try:
+        with (
+            warnings.catch_warnings(),
+            initialize_config_dir(str(file.parent), job_name="showonce", version_base="1.3"),
+        ):
+            warnings.filterwarnings("ignore", "In .*_self_", UserWarning)  # without _self_ the file's own values win
+            composed = compose(file.name, [search], return_hydra_config=True)
+            if groups:
+                known = composed.hydra.runtime.choices
+                picks = [_pick(item, folders, known) for item in groups]
+                composed = compose(file.name, [search, *picks], return_hydra_config=True)
+    except yaml.YAMLError as error:
+        raise ConfigError(_not_yaml(error, file)) from error
+    except MissingConfigException as error:
+        raise ConfigError(f"{file}: {_missing(error, folders)}") from error
+    except (HydraException, OmegaConfBaseException, RecursionError) as error:
+        raise ConfigError(f"{file}: {_first_line(error.__cause__ or error)}") from error
+    choices = dict(_ours(composed.hydra.runtime.choices))
+    OmegaConf.set_struct(composed, False)
+    del composed["hydra"]
+    return composed, choices
+
+
+def _ours(choices: Mapping[Any, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the groups of ours that were picked, without hydra's own."""
+    for group, option in choices.items():
+        if option is not None and not str(group).startswith("hydra/"):
+            yield str(group).split("@")[0], str(option)
+
+
+def _pick(item: _Override, folders: Sequence[Path], known: Mapping[Any, Any]) -> str:
+    """Return hydra's spelling of a group override; it needs a ``+`` when the file does not name the group."""
+    group = item.key.replace(".", "/")
+    options = _group_files(group, folders)
+    if not options:
+        kind = kind_of(Config, item.key)
+        keys = [f"{item.key}.{name}" for name in hints_of(kind)] if dataclasses.is_dataclass(kind) else []
+        valid = nearest("", keys) or nearest(item.key, hints_of(Config))
+        raise ConfigError(f"override {item.text!r}: there are no ready-made choices for {item.key}.{valid}")
+    if item.value not in options:
+        raise ConfigError(f"override {item.text!r}: no such choice.{nearest(str(item.value), options)}")
+    return f"{'' if group in known else '+'}{group}={_quoted(item.value)}"
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _missing(error: MissingConfigException, folders: Sequence[Path]) -> str:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    options = [Path(name).stem for name in error.options or ()] or sorted(_group_files(group, folders))
+    return f"its defaults list names {group}: {option}, which is not there.{nearest(option, options)}"
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return (text[0].rstrip(".") if text else type(error).__name__) + "."
+
+
+def _resolve(composed: DictConfig, values: Sequence[_Override]) -> Mapping[str, Any]:
+    """Apply the value overrides and return plain Python, interpolations resolved."""
+    for item in values:
+        check_path(Config, item.key)
+        OmegaConf.update(composed, item.key, item.value, merge=True, force_add=True)
+    try:
+        data = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise SchemaError(str(getattr(error, "full_key", "") or ""), _first_line(error)) from error
+    return typing.cast("Mapping[str, Any]", data)
+
+
+# -------------------------------------------------------------------------------------------- blaming
+
+
+def _where(key: str, file: Path, choices: Mapping[str, str], overrides: Sequence[_Override]) -> str:
+    """Return who wrote a key: the override, or the file and line."""
+    bare = key.partition("[")[0]
+    for item in overrides:
+        if not item.group and (bare == item.key or bare.startswith(f"{item.key}.") or item.key.startswith(f"{bare}.")):
+            return f"override {item.text!r}"
+    for group, option in [("", ""), *choices.items()]:
+        source = file if not group else _group_files(group, [file.parent, shipped_root("configs")]).get(option)
+        line = _line_of(source, bare, group.replace("/", ".")) if source is not None else None
+        if line is not None:
+            return f"{source}, line {line}"
+    return str(file)
+
+
+def _line_of(file: Path, key: str, package: str) -> int | None:
+    """Return the 1-based line on which a file, put at `package`, sets a dotted key."""
+    if package and not key.startswith(f"{package}."):
+        return None
+    node, line = _read(file), None
+    for part in key.removeprefix(f"{package}." if package else "").split("."):
+        if not isinstance(node, yaml.MappingNode):
+            return None
+        pair = next((pair for pair in node.value if pair[0].value == part), None)
+        if pair is None:
+            return None
+        line, node = pair[0].start_mark.line + 1, pair[1]
+    return line

@@ -1,0 +1,138 @@
+"""The command line: words, help, exit codes. What the verbs do is tested with the layers that do it."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from showonce import __version__, errors
+from showonce.cli import cli, main
+from showonce.settings import load_config
+
+VERBS = {"run", "record", "replay", "eval", "prove", "watch", "runs", "rollback", "doctor"}
+
+
+def outcome(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def examples() -> Iterator[tuple[str, list[str]]]:
+    """Every `showonce ...` line in the help of every verb."""
+    for name, command in [("showonce", cli), *cli.commands.items()]:
+        for line in re.findall(
+            r"^\s+showonce (.+)$", inspect.cleandoc(command.help or "").replace("\b", ""), re.MULTILINE
+        ):
+            yield name, shlex.split(re.split(r"\s{3,}", line)[0])
+
+
+def test_the_verbs_are_the_promised_ones() -> None:
+    assert set(cli.commands) == VERBS
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert outcome(capsys, "--version")[:2] == (0, f"showonce {__version__}\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    code, out, _ = outcome(capsys, *arguments)
+    assert code == 0
+    assert set(re.findall(r"^  ([a-z]+)  ", out, re.MULTILINE)) == VERBS
+    assert "..." not in out.partition("Commands:")[2], "a verb's first sentence is too long for one line"
+
+
+@pytest.mark.parametrize("verb", sorted(VERBS))
+def test_help_of_a_verb_teaches(capsys: pytest.CaptureFixture[str], verb: str) -> None:
+    code, out, _ = outcome(capsys, verb, "--help")
+    assert code == 0
+    assert out.count(f"showonce {verb}") >= 3, "usage and two examples"
+    assert re.search(r"Output|Changes", out), "says where outputs go"
+    assert "--config" in out
+
+
+@pytest.mark.parametrize(("name", "words"), list(examples()))
+def test_examples_of_the_help_parse(name: str, words: list[str]) -> None:
+    command = cli.get_command(click.Context(cli), words[0])
+    assert command is not None
+    parameters = command.make_context(words[0], words[1:]).params
+    overrides = [word for word in parameters["words"] if "=" in word]
+    assert load_config(parameters["config_name"] or "run", overrides)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rnu"], "rnu"),
+        (["run", "--confg", "x"], "--confg"),
+        (["run", "configs/demo.yaml"], "Did you mean --config configs/demo.yaml?"),
+        (["run", "sead=3"], "Did you mean 'seed'?"),
+        (["run", "--config", "dmo"], "Did you mean 'demo'?"),
+        (["prove"], "RUN is missing"),
+        (["prove", "a", "b"], "'b' is not of the form key=value"),
+        (["prove", "latest"], "there are no runs"),
+        (["replay", "--mode", "magic", "x"], "magic"),
+        (["rollback", "latest"], "either --list or --to"),
+        (["rollback", "latest", "--list", "--to", "1"], "either --list or --to"),
+        (["rollback", "latest", "--list"], "there are no runs"),
+        (["watch", "nothing"], "there are no runs"),
+    ],
+)
+def test_bad_input_is_2_with_a_clear_line(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    code, out, err = outcome(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert words in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.ConfigError("wrong"), 2),
+        (errors.CheckpointCorrupt("wrong"), 2),
+        (errors.Unavailable("wrong"), 3),
+        (errors.EnvironmentBroken("wrong"), 3),
+        (errors.Stopped("wrong"), 130),
+    ],
+)
+def test_every_error_has_its_code_and_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, error: Exception, code: int
+) -> None:
+    def fail() -> None:
+        raise error
+
+    monkeypatch.setitem(cli.commands, "fail", click.Command("fail", callback=fail))
+    assert outcome(capsys, "fail") == (code, "", "showonce: wrong\n")
+
+
+def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(cli.commands, "stop", click.Command("stop", callback=stop))
+    code, _, err = outcome(capsys, "stop")
+    assert code == 130 and "stopped" in err
+
+
+def test_the_console_script_is_this_main(elsewhere: Path) -> None:
+    script = Path(sys.executable).with_name("showonce")
+    done = subprocess.run([script, "runs", "sead=1"], capture_output=True, text=True, check=False, cwd=elsewhere)
+    assert done.returncode == 2
+    assert done.stderr.startswith("showonce: override 'sead=1'")
+    assert subprocess.run([script, "runs"], capture_output=True, check=False, cwd=elsewhere).returncode == 0
+
+
+def test_python_dash_m_works_too(elsewhere: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "showonce", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"showonce {__version__}\n")

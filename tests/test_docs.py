@@ -1,0 +1,99 @@
+"""Every command in README and docs is one that exists, and those in a block marked ``run`` are run.
+
+Conventions for fenced blocks, in README.md, CONTRIBUTING.md and docs/*.md:
+    ```bash        commands that a reader may type: each `showonce ...` must parse, each `./script` must exist
+    ```bash run    quick ones: run in order, in one empty folder; each must exit with 0
+    ```python run  a program: run in an empty folder
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from showonce.cli import cli
+from showonce.settings import load_config
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(bash|python)( run)?[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks(language: str, run: bool) -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for match in BLOCK.finditer(page.read_text(encoding="utf-8")):
+            if match[1] == language and bool(match[2]) >= run:
+                line = page.read_text(encoding="utf-8")[: match.start()].count("\n") + 1
+                yield f"{page.name}:{line}", match[3]
+
+
+def commands() -> Iterator[tuple[str, list[str]]]:
+    """Every single command of the bash blocks, as words."""
+    for place, text in blocks("bash", run=False):
+        for line in text.replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|\|\||[|;]", line):
+                words = shlex.split(part.removeprefix("$ "), comments=True)
+                while words and re.fullmatch(r"\w+=.*", words[0]):
+                    words = words[1:]  # VARIABLE=value before a command
+                if words:
+                    yield place, words
+
+
+COMMANDS = list(commands())
+OURS = [(place, words) for place, words in COMMANDS if words[0] in ("showonce", ".venv/bin/showonce")]
+SCRIPTS = [(place, words) for place, words in COMMANDS if words[0].startswith(("./", "scripts/"))]
+
+
+def test_the_pages_show_commands() -> None:
+    assert {words[1] for place, words in OURS if place.startswith("README")} >= {"run", "prove", "runs", "rollback"}
+    assert {words[0] for place, words in SCRIPTS if place.startswith("README")} >= {"./run_demo.sh", "./run_tests.sh"}
+
+
+@pytest.mark.parametrize(("place", "words"), OURS)
+def test_a_command_of_ours_parses(place: str, words: list[str]) -> None:
+    assert cli.make_context("showonce", words[1:], resilient_parsing=False)
+    verb = words[1] if len(words) > 1 else "--help"
+    if verb.startswith("-"):
+        return
+    command = cli.get_command(click.Context(cli), verb)
+    assert command is not None, f"{place}: no verb {verb!r}"
+    if {"-h", "--help"} & set(words):
+        return
+    parameters = command.make_context(verb, words[2:]).params
+    overrides = [word for word in parameters["words"] if "=" in word]
+    name = parameters["config_name"] or "run"
+    load_config(ROOT / name if (ROOT / name).is_file() else name, overrides)
+
+
+@pytest.mark.parametrize(("place", "words"), SCRIPTS)
+def test_a_script_exists_and_can_be_run(place: str, words: list[str]) -> None:
+    script = ROOT / words[0]
+    assert script.is_file() and os.access(script, os.X_OK), place
+    if script.suffix == ".sh":
+        assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(("place", "text"), list(blocks("bash", run=True)))
+def test_a_block_marked_run_runs(place: str, text: str, elsewhere: Path) -> None:
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", text], cwd=elsewhere, env={**os.environ, "PATH": path},
+        capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{place}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize(("place", "text"), list(blocks("python", run=True)))
+def test_a_program_marked_run_runs(place: str, text: str, elsewhere: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", text], cwd=elsewhere, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, f"{place}\n{done.stdout}\n{done.stderr}"

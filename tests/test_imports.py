@@ -1,0 +1,84 @@
+"""Who imports whom: the layers of pyproject.toml, checked by import-linter; and what must start without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "showonce"
+HEAVY = {"torch", "transformers", "peft", "hydra", "omegaconf", "matplotlib", "scipy"}
+CONTRACTS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def lint(config: Path, python: Run) -> subprocess.CompletedProcess[str]:
+    code = (
+        f"import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports({str(config)!r}, no_cache=True))"
+    )
+    return python("-c", code)
+
+
+def test_the_layers_hold(python: Run) -> None:
+    done = lint(ROOT / "pyproject.toml", python)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"{len(CONTRACTS)} kept, 0 broken" in done.stdout
+
+
+def test_the_linter_would_see_a_broken_layer(python: Run, tmp_path: Path) -> None:
+    """The same contracts upside down must fail, else the test above proves nothing."""
+    config = tmp_path / "upside_down.toml"
+    layers = '", "'.join(["errors", "cli"])
+    config.write_text(
+        f'[tool.importlinter]\nroot_package = "showonce"\n[[tool.importlinter.contracts]]\nname = "up"\n'
+        f'type = "layers"\ncontainers = ["showonce"]\nlayers = ["{layers}"]\n'
+    )
+    done = lint(config, python)
+    assert done.returncode == 1
+    assert "0 kept, 1 broken" in done.stdout
+
+
+def test_every_module_has_its_layer() -> None:
+    """`exhaustive` in the contract does the same; this names the layer list when it is forgotten."""
+    layers = next(contract for contract in CONTRACTS if contract["id"] == "layers")
+    assert layers["exhaustive"] is True
+    named = {part.strip() for layer in layers["layers"] for part in layer.split("|")}
+    present = {path.stem for path in SOURCE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert present - named <= {"__init__", "__main__"}
+
+
+def imported(python: Run, code: str) -> set[str]:
+    """Top-level names of what a new process has imported after `code`."""
+    done = python("-c", f"{code}\nimport sys; print('\\n'.join({{name.split('.')[0] for name in sys.modules}}))")
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["run", "--help"], ["rollback", "--help"]])
+def test_help_imports_nothing_heavy(python: Run, arguments: list[str]) -> None:
+    got = imported(python, f"from showonce.cli import main\nassert main({arguments!r}) == 0")
+    assert not got & (HEAVY | {"numpy", "PIL", "rich"})
+
+
+def test_every_verb_gives_its_help_without_anything_heavy(python: Run) -> None:
+    code = "from showonce.cli import cli, main\nfor verb in cli.commands: assert main([verb, '--help']) == 0"
+    assert not imported(python, code) & HEAVY
+
+
+def test_import_showonce_is_light(python: Run) -> None:
+    assert not imported(python, "import showonce; dir(showonce)") & (HEAVY | {"numpy", "PIL", "rich", "click"})
+
+
+@pytest.mark.parametrize("verb", ["runs", "rollback"])
+def test_runs_and_rollback_need_no_torch(python: Run, verb: str) -> None:
+    module = {"runs": "showonce.runs", "rollback": "showonce.runs"}[verb]
+    assert not imported(python, f"import {module}, showonce.settings") & {"torch", "transformers", "peft", "matplotlib"}
+
+
+def test_the_dashboard_needs_no_torch(python: Run) -> None:
+    assert not imported(python, "import showonce.dashboard") & {"torch", "transformers", "peft", "hydra"}
