@@ -4,10 +4,10 @@ One sequence is a prefix (an optional demonstration, then one screen) and as man
 Questions do not see one another (segment ids), so each is answered as at run time, and the frame is paid for once.
 
 Kinds of question: the next action of a built-in skill; a phrase on what stands on the screen; a goal word whose
-meaning is in the demonstration (a fresh random vector each time); a *coded* word, whose embedding is the sum of
-learned codes of its program's phrases (the code book is thrown away afterwards: it only teaches the model to read a
-program out of a word's embedding); an unknown word (any target, low confidence); a description of an action; a wrong action, of which only
-the confidence is learned. A demonstration and its question never share a seed, hence no layout.
+meaning is in the demonstration (a fresh random vector each time); a *coded* word, whose embedding is the sum of codes
+learned for its phrases (the code book is thrown away afterwards: it only teaches the model to read a program out of a
+word embedding); an unknown word (any target, low confidence); a description of an action; a wrong action, of which
+only the confidence is learned. A demonstration and its question never share a seed, hence no layout.
 """
 
 from __future__ import annotations
@@ -219,8 +219,21 @@ def extra(scene: Scene, rng: random.Random) -> Question | None:
     """Draw one more question about what stands on the scene."""
     icons = [w for w in scene.widgets if w.kind == "icon" and scene.visible(w)]
     kind = rng.choices(
-        ("phrase", "describe", "code", "unknown", "colour_click", "answer", "count", "drag", "set", "fill", "words"),
-        (16, 10, 36, 4, 4, 5, 6, 6, 4, 5, 4),
+        (
+            "phrase",
+            "describe",
+            "code",
+            "unknown",
+            "colour_click",
+            "answer",
+            "count",
+            "drag",
+            "set",
+            "fill",
+            "words",
+            "pick",
+        ),
+        (13, 8, 40, 4, 3, 4, 5, 5, 4, 7, 4, 8),
     )[0]
     step = rng.choice((0, 0, 0, 1, 2, 3, 4))
     if kind == "phrase":
@@ -279,6 +292,11 @@ def _skill_extra(kind: str, step: int, scene: Scene, icons: list[Widget], rng: r
             return None
         goal = rng.choice([v for v in range(SLIDER_MAX + 1) if v != sliders[0].value])
         return ask(ids(f"set {NUMBERS[goal]}"), step, act_on(scene, Sub("slide", (), str(goal))))
+    if kind == "pick":
+        if not scene.titles or scene.popup is not None:
+            return None
+        title = rng.choice(scene.titles)
+        return ask(ids(f"pick {title} {rng.choice(LABELS)}"), 0, act_on(scene, Sub("title", (title,))))
     if not icons or blocked:
         return None
     one = rng.choice(icons)
@@ -349,9 +367,8 @@ def make_sequence(rng: random.Random, length: int, form: str) -> Sequence:
 
 
 _WEIGHTED = [
-    *FAMILIES, "click_label", "click_label", "dialog", "menu", "context_menu", "form", "form",
-    "checkboxes", "checkboxes",
-    "slider", "slider", "count", "count", "fill_field", "drag", "scroll", "wait", "answer",
+    *FAMILIES, "click_label", "dialog", "slider", "slider", "count", "fill_field", "drag", "scroll", "wait", "answer",
+    *["menu"] * 5, *["context_menu"] * 4, *["form"] * 12, *["checkboxes"] * 7,
 ]  # fmt: skip
 
 

@@ -209,3 +209,13 @@ def test_events_of_oracle_actions_are_what_was_expected_in_every_state():
             assert event(problem.scene, oracle_action(problem.scene, sub)) == sub
             apply(problem.scene, sub, problem.menus)
             index += sub.kind not in PRECONDITIONS
+
+
+def test_boxes_may_be_ticked_in_any_order():
+    world, task = make_environment("embedded"), find_task("skill/checkboxes")
+    for seed in range(10):
+        world.reset(task, seed)
+        plan = world._open().plan
+        for sub in reversed(plan):
+            world.execute(oracle_action(world.scene, sub), Stop())
+        assert world.verify().success is True

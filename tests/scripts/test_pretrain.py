@@ -16,7 +16,7 @@ sys.path.insert(0, str(SCRIPTS))
 import corpus  # noqa: E402
 import pretrain  # noqa: E402
 import tiny_model  # noqa: E402
-
+import trainee as training  # noqa: E402
 from showonce.actions import EXAMPLES, Click  # noqa: E402
 from showonce.environments.embedded import language  # noqa: E402
 from showonce.environments.registry import find_task, make_environment, oracle_for  # noqa: E402
@@ -103,26 +103,26 @@ def test_the_planned_hash_is_the_hash():
     assert language.held_out_hash() == pretrain.HELD_OUT_HASH
 
 
-def tiny_trainee() -> tuple[pretrain.PretrainConfig, pretrain.Trainee]:
+def tiny_trainee() -> tuple[pretrain.PretrainConfig, training.Trainee]:
     shape = tiny_model.Shape(
         vision_width=32, vision_layers=1, vision_ff=32, width=32, layers=2, heads=1, ff=32,
     )  # fmt: skip
     config = pretrain.PretrainConfig(shape=shape, micro=2)
-    return config, pretrain.Trainee(shape, 0).eval()
+    return config, training.Trainee(shape, 0).eval()
 
 
 def test_questions_do_not_see_one_another():
     """The same question packed alone and among others gets the same logits."""
-    config, trainee = tiny_trainee()
+    _, trainee = tiny_trainee()
     rng = random.Random(2)
     sequence = corpus.make_sequence(rng, 240, "narrated")
     sequence.questions = [q for q in sequence.questions if q.weights[1] > 0][:4]
-    packed = pretrain.collate([sequence], 240, 32)
+    packed = training.collate([sequence], 240, 32)
     _, together = trainee(packed, 0.0)
     at = 0
     for q in sequence.questions:
         alone = corpus.Sequence(sequence.frames, sequence.prefix, [q], sequence.fresh)
-        _, logits = trainee(pretrain.collate([alone], 240, 32), 0.0)
+        _, logits = trainee(training.collate([alone], 240, 32), 0.0)
         torch.testing.assert_close(logits, together[at : at + len(logits)], atol=1e-4, rtol=1e-4)
         at += len(logits)
     assert at == len(together)
@@ -157,13 +157,13 @@ def test_dense_targets_name_what_stands_in_a_cell():
 
 
 def test_a_step_of_the_joint_stage_lowers_the_loss():
-    config, trainee = tiny_trainee()
+    _, trainee = tiny_trainee()
     optimiser = pretrain.Optimiser(trainee, 3e-3)
     rng = random.Random(8)
-    batch = pretrain.collate([corpus.make_sequence(rng, 200, "plain") for _ in range(4)], 200, 32)
+    batch = training.collate([corpus.make_sequence(rng, 200, "plain") for _ in range(4)], 200, 32)
     losses = []
     for _ in range(8):
-        loss = pretrain.answer_loss(trainee(batch, 0.0)[1], batch)
+        loss = training.answer_loss(trainee(batch, 0.0)[1], batch)
         loss.backward()
         optimiser.step(3e-3, 1)
         losses.append(loss.item())
@@ -185,7 +185,7 @@ def test_a_saved_model_is_loaded_by_the_auto_classes_and_its_processor(tmp_path)
     question = corpus.ask(corpus.ids("click red circle"), 0, Click(0.518, 0.232))
     sequence = corpus.Sequence([frame], corpus.frame_ids(), [question])
     position = len(batch["input_ids"][0]) - 1
-    all_at = pretrain.collate([sequence], 100, 32) | {"at": torch.tensor([position])}
+    all_at = training.collate([sequence], 100, 32) | {"at": torch.tensor([position])}
     torch.testing.assert_close(trainee(all_at, 0.0)[1][0], logits[0, position], atol=1e-4, rtol=1e-4)
 
 

@@ -37,6 +37,7 @@ class Problem:
     plan: tuple[Sub, ...]
     scene: Scene
     menus: dict[str, list[str]] = field(default_factory=dict)
+    any_order: bool = False  # the steps of the plan may be done in any order
 
 
 def _icon_key(rng: random.Random) -> Phrase:
@@ -113,7 +114,9 @@ def _check(rng: random.Random) -> Problem:
     labels = rng.sample(LABELS, rng.randint(3, 4))
     needed = [Widget("check", label=t, checked=i >= 2 and rng.random() < 0.5) for i, t in enumerate(labels)]
     scene = compose(rng, needed, 5)
-    return Problem(f"check {labels[0]} {labels[1]}", tuple(Sub("click", (t,)) for t in labels[:2]), scene)
+    return Problem(
+        f"check {labels[0]} {labels[1]}", tuple(Sub("click", (t,)) for t in labels[:2]), scene, any_order=True
+    )
 
 
 def _drag(rng: random.Random) -> Problem:

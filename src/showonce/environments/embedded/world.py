@@ -90,8 +90,11 @@ class EmbeddedWorld:
         """Do one action; returns the same action with the pixels that it touched and what came of it."""
         problem = self._open()
         interrupt.check()
-        wanted = expected(problem.scene, problem.plan, self._index)
         did = event(problem.scene, action)
+        if problem.any_order and did in problem.plan[self._index :]:
+            rest = [s for s in problem.plan[self._index :] if s != did]
+            problem.plan = (*problem.plan[: self._index], did, *rest)
+        wanted = expected(problem.scene, problem.plan, self._index)
         self._correct = wanted is not None and did == wanted
         self._evidence = f"did {_say(did.kind, did.key, did.value)}"
         if wanted is not None and self._correct:
