@@ -45,6 +45,14 @@ def python(elsewhere: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
+@pytest.fixture(scope="session")
+def toy_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random checkpoint of the tiny family: the code path is real, the weights are not."""
+    from tests.tinyfactory import save_checkpoint
+
+    return save_checkpoint(tmp_path_factory.mktemp("toy") / "checkpoint", tied=True)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what was not tested here, and why."""
     reasons: Counter[str] = Counter()

@@ -81,19 +81,17 @@ def test_a_script_exists_and_can_be_run(place: str, words: list[str]) -> None:
         assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
 
 
-@pytest.mark.parametrize(("place", "text"), list(blocks("bash", run=True)))
-def test_a_block_marked_run_runs(place: str, text: str, elsewhere: Path) -> None:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", text], cwd=elsewhere, env={**os.environ, "PATH": path},
-        capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, f"{place}\n{done.stdout}\n{done.stderr}"
+def runnable() -> Iterator[tuple[str, list[str]]]:
+    for place, text in blocks("bash", run=True):
+        yield place, ["bash", "-euo", "pipefail", "-c", text]
+    for place, text in blocks("python", run=True):
+        yield place, [sys.executable, "-c", text]
 
 
-@pytest.mark.parametrize(("place", "text"), list(blocks("python", run=True)))
-def test_a_program_marked_run_runs(place: str, text: str, elsewhere: Path) -> None:
+@pytest.mark.parametrize(("place", "command"), list(runnable()))
+def test_a_block_marked_run_runs(place: str, command: list[str], elsewhere: Path) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
-        [sys.executable, "-c", text], cwd=elsewhere, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, f"{place}\n{done.stdout}\n{done.stderr}"

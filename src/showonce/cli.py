@@ -98,7 +98,7 @@ def run(config_name: str | None, words: tuple[str, ...]) -> int:
     adapter with its checkpoints in adapters/.
     """
     config = _load(config_name, "run", _split(words)[1])
-    from showonce import app
+    import showonce.app as app
     from showonce.dashboard import LiveDashboard
 
     look = config.dashboard
@@ -119,7 +119,7 @@ def record(config_name: str | None, words: tuple[str, ...], oracle: bool) -> int
     Outputs: logs/<time>-<name>/episodes/, found by its task when `showonce run` needs a demonstration.
     """
     config = _load(config_name, "record", _split(words)[1])
-    from showonce import app
+    import showonce.app as app
 
     return app.record(config, oracle)
 
@@ -145,7 +145,7 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str) -> int:
     """
     episode, overrides = _one(words, "EPISODE")
     config = _load(config_name, "replay", overrides)
-    from showonce import app
+    import showonce.app as app
 
     return app.replay(Path(episode), mode, config)
 
@@ -160,10 +160,11 @@ def evaluate(config_name: str | None, words: tuple[str, ...]) -> int:
       showonce eval evaluation.set=skills evaluation.per_family=40
       showonce eval --config configs/core_table.yaml
 
-    Outputs: a table on the terminal and logs/<time>-<name>/results.jsonl with one row a screen, resumable.
+    Outputs: a table on the terminal, and everything that was measured in logs/<time>-<name>/. With run_dir=PATH the
+    same command goes on where it was stopped.
     """
     config = _load(config_name, "eval", _split(words)[1])
-    from showonce import app
+    import showonce.app as app
 
     return app.evaluate(config)
 
@@ -188,7 +189,7 @@ def prove(config_name: str | None, words: tuple[str, ...]) -> int:
     from showonce import runs
 
     folder = runs.resolve_run(name, config.output.logs)
-    from showonce import app
+    import showonce.app as app
 
     return app.prove(folder, config)
 

@@ -37,7 +37,7 @@ class InferenceConfig:
     backend: str = "torch"  # torch | scripted | mlx | onnx | tensorrt | server
     device: str = "cpu"  # cpu | cuda | mps | auto
     dtype: str = "float32"  # float32 | bfloat16 | float16
-    threads: int = 0  # torch intra-op threads; 0 = leave as it is
+    threads: int = 1  # torch intra-op threads: the embedded model is fastest on one; 0 = all cores
     max_new_tokens: int = 96
     feature_cache: int = 512  # frames whose vision features are kept
     grammar: bool = True  # constrain decoding to the dialect's grammar, forced tokens in one chunk
@@ -266,6 +266,7 @@ class EvaluationConfig:
     screens: int = 200
     per_family: int = 400
     parts: tuple[str, ...] = ()  # parts of the core table to run; empty = all
+    workers: int = 2  # processes of one thread each that share the core table's jobs (0 = all in this process)
 
     def __post_init__(self) -> None:
         _one_of("evaluation.split", self.split, "train", "dev", "test")

@@ -29,11 +29,11 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def make_policy(checkpoint: Path) -> Callable[..., VLMPolicy]:
-    """Return a policy on the toy checkpoint. kind: of the adapter; more: fields of PolicyConfig."""
+    """Return a policy on the toy checkpoint. kind: of the adapter; tokens: longest answer; more: of PolicyConfig."""
 
-    def make(kind: str = "lora", **more: Any) -> VLMPolicy:
+    def make(kind: str = "lora", tokens: int = 24, **more: Any) -> VLMPolicy:
         policy = PolicyConfig(checkpoint=str(checkpoint), adapter=AdapterConfig(kind=kind, rank=4), **more)
-        short = InferenceConfig(max_new_tokens=24)  # a random model talks much
+        short = InferenceConfig(max_new_tokens=tokens)  # a random model talks much
         return load_policy(replace(Config(), policy=policy, inference=short))
 
     return make

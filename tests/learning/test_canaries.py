@@ -119,7 +119,7 @@ def test_a_lesson_may_be_learned_from_nothing() -> None:
     ("poison", "reasons"),
     [
         ("wrong demonstration", {CanaryReason.SURENESS_LOST}),
-        ("inverted loss", {CanaryReason.SURENESS_LOST}),
+        ("inverted loss", {CanaryReason.SURENESS_LOST, CanaryReason.ANSWERS_LOST}),
         ("lr x100", {CanaryReason.ANSWERS_LOST, CanaryReason.SURENESS_LOST, CanaryReason.KL}),
         ("broken weights", {CanaryReason.NOT_FINITE}),
     ],
@@ -140,9 +140,11 @@ def test_poison_is_refused_before_it_acts(poison: str, reasons: set[CanaryReason
         steps += 1
     found = report(champion, candidate)
     assert judge(found, CONFIG, {})[0] in reasons
-    if poison in ("wrong demonstration", "inverted loss"):
+    if poison == "wrong demonstration":
         assert found.groups["lesson"].candidate == 1.0  # greedy success sees nothing yet
         assert steps > 1
+    if poison == "inverted loss":
+        assert found.groups["lesson"].candidate >= 0.85
 
 
 def test_small_doses_add_up() -> None:

@@ -55,6 +55,20 @@ def test_one_token_against_a_hand_computed_cross_entropy(make_policy: Callable[.
     assert known == 2 and float(both) == pytest.approx((float(expected) + float(second)) / 2, rel=1e-5)
 
 
+def test_levels_that_are_never_said_are_no_neighbours(make_policy: Callable[..., VLMPolicy]) -> None:
+    policy = make_policy()
+    answers = [policy.label(policy.answer(Key("enter"), 0.05))]
+    logits_BTV = torch.zeros(1, len(answers[0].token_ids), policy.backbone.vocabulary)
+    at = answers[0].confidence_T.index(True)
+    for level in levels(policy)[2:-1]:
+        logits_BTV[0, at, spelling(policy, level)[0]] = -20.0
+    low, high = levels(policy)[1], levels(policy)[-1]  # 0.15 and 0.95: the neighbours of 0.35 that are left
+    logprobs_V = logits_BTV[0, at].log_softmax(-1)
+    expected = -(0.75 * logprobs_V[spelling(policy, low)[0]] + 0.25 * logprobs_V[spelling(policy, high)[0]])
+    loss, _ = confidence_loss(policy, logits_BTV, answers, [0.35])
+    assert float(loss) == pytest.approx(float(expected), rel=1e-5)
+
+
 def test_without_a_target_or_a_field_there_is_no_loss(make_policy: Callable[..., VLMPolicy]) -> None:
     policy = make_policy()
     answer = policy.label(policy.answer(Key("enter"), 0.5))

@@ -1,9 +1,10 @@
 """Trains the confidence field of an answer towards a number that verified outcomes give (see `outcomes`).
 
-The target is soft: a value between two that the model can write is split between both, in proportion to nearness, so
-that the expected stated confidence is the target. Where a number takes several tokens, each of the two spellings is
-trained from the left up to the first token in which it differs from what was said; behind that token the model was
-conditioned on another number, and nothing valid can be learnt.
+The target is soft: a value between two levels is split between both, in proportion to nearness, so that the expected
+stated confidence is the target. Levels are the confidences that the model can write and does: one that it practically
+never says is no neighbour, because pulling it up from nothing would drown the lesson. Where a number takes several
+tokens, each of the two spellings is trained from the left up to the first token in which it differs from what was
+said; behind that token the model was conditioned on another number, and nothing valid can be learnt.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from showonce.actions import CONFIDENCE_DECIMALS, EXAMPLES
@@ -19,6 +21,7 @@ from showonce.inference.decode import Decoded
 from showonce.policy.vlm_policy import VLMPolicy
 
 _STEPS: Final = 10**CONFIDENCE_DECIMALS
+NEVER: Final = 1e-5  # mean probability below which a one-token level counts as never said
 
 
 def levels(policy: VLMPolicy) -> tuple[float, ...]:
@@ -52,16 +55,19 @@ def confidence_loss(
     logits_BTV: the student's, teacher-forced on `answers`. Answers without a confidence field are passed over; with
     none left the loss is 0.
     """
-    written = levels(policy)
     logprobs_BTV = logits_BTV.log_softmax(-1)
+    written = _in_use(policy, logprobs_BTV.detach(), answers)
     losses: list[Tensor] = []
+    spelt: dict[float, tuple[int, ...]] = {}
     for row, (answer, target) in enumerate(zip(answers, targets, strict=True)):
         places = [at for at, states in enumerate(answer.confidence_T) if states]
         if target is None or not places:
             continue
         loss = logits_BTV.new_zeros(())
         for level, weight in split(target, written):
-            for at, token in zip(places, spelling(policy, level), strict=False):
+            if level not in spelt:
+                spelt[level] = spelling(policy, level)
+            for at, token in zip(places, spelt[level], strict=False):
                 loss = loss - weight * logprobs_BTV[row, at, token]
                 if token != answer.token_ids[at]:
                     break
@@ -69,3 +75,15 @@ def confidence_loss(
     if not losses:
         return logits_BTV.new_zeros(()), 0
     return sum(losses[1:], losses[0]) / len(losses), len(losses)
+
+
+def _in_use(policy: VLMPolicy, logprobs_BTV: Tensor, answers: Sequence[Decoded]) -> tuple[float, ...]:
+    """Return the levels that the model says in some of these answers, with more than `NEVER`; all if spelt in digits."""
+    tokens = policy.spelling.confidences
+    rows = [(row, a.confidence_T.index(True)) for row, a in enumerate(answers) if True in a.confidence_T]
+    if not tokens or not rows:
+        return levels(policy)
+    at_NV = torch.stack([logprobs_BTV[row, at] for row, at in rows])
+    said_L = at_NV[:, list(tokens)].exp().mean(0).tolist()
+    used = {level for level, said in zip(tokens.values(), said_L, strict=True) if said > NEVER}
+    return tuple(sorted(used)) or levels(policy)

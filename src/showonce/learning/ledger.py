@@ -156,12 +156,16 @@ class Ledger:
         """Return task id -> (verified successes, probes) of a version."""
         return {task: (s, n) for task, (s, n) in self._data["probes"].get(version, {}).items()}
 
-    def record_probe(self, version: str, task: str, success: bool) -> tuple[int, int]:
-        """Count one verified probe of a version and return its (successes, probes) on this task."""
+    def record_probe(self, version: str, task: str, success: bool, write: bool = True) -> tuple[int, int]:
+        """Count one verified probe of a version and return its (successes, probes) on this task.
+
+        write: False when the caller writes right after it.
+        """
         counts = self._data["probes"].setdefault(version, {}).setdefault(task, [0, 0])
         counts[0] += success
         counts[1] += 1
-        self.write()
+        if write:
+            self.write()
         return counts[0], counts[1]
 
     def tasks(self) -> list[str]:

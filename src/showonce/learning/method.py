@@ -66,7 +66,8 @@ class LearnerContext:
         shown = self.demonstrations.get(task_id)
         if shown is None or shown.ref in self.quarantined:
             return None
-        return self.fault.demonstration(shown)
+        shown = self.fault.demonstration(shown)
+        return None if shown.ref in self.quarantined else shown
 
 
 @dataclass(frozen=True, eq=False)

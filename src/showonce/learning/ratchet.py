@@ -10,12 +10,12 @@ Where p0 comes from. After every promotion a window of `p0_window` probes of the
 It becomes the reference when there is none that a drop could be seen against, when the old reference's horizon is
 over, or when success has risen beyond doubt (Fisher's exact test); never because it is the best so far. Otherwise the
 test against the older champion's reference goes on, so that a promotion cannot hide a drop. When the next promotion
-comes before a window is full, ten probes of it serve. No reference is changed and nothing promoted while the running
-test is more than half-way to its alarm. After a rollback the restored version's window is collected anew, and until it
-has five probes nothing is promoted.
+comes before a window is full, ten probes of it serve where there is no reference yet. No reference is changed and
+nothing promoted while the running test is more than half-way to its alarm. After a rollback the restored version's
+window is collected anew, and until it has five probes nothing is promoted.
 
-The stated false-alarm rate holds for the run: it is split evenly over the tasks that are watched, and half of a task's
-share is kept back for references that are renewed within a horizon.
+The stated false-alarm rate is meant for the run: it is split evenly over the tasks that are watched, and a part of a
+task's share is kept back for references that are renewed within a horizon.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from typing import Any, Final
 from scipy.stats import fisher_exact
 
 from showonce.config import RatchetConfig
-from showonce.errors import CheckpointCorrupt
+from showonce.errors import CheckpointCorrupt, StoreError
 from showonce.learning.canaries import CanaryReason, CanaryReport, Drift, judge
 from showonce.learning.checkpoints import version_number
 from showonce.learning.droptest import DropTest, DropVerdict
@@ -40,7 +40,7 @@ SECTION: Final = "ratchet"
 SUSPECT: Final = 0.5  # of the way to the alarm: no promotion and no new reference from here on
 PART: Final = 10  # probes of a window that serve when the next promotion comes before it is full
 RISEN: Final = 0.02  # largest one-sided p-value of "success has risen" for an early new reference
-SHARE: Final = 0.5  # of the rate for one reference; the rest is for those that are renewed within its horizon
+SHARE: Final = 0.8  # of the rate for one reference; the rest is for those that are renewed within its horizon
 
 
 class PromotionReason(StrEnum):
@@ -117,12 +117,16 @@ class Watch:
         return verdict.threshold is not None and verdict.statistic > SUSPECT * verdict.threshold
 
     @property
-    def may_replace(self) -> bool:
-        """Whether the window, as far as it is collected, may take the place of the reference."""
-        if self.adopted or self.suspected:
+    def vacant(self) -> bool:
+        """Whether there is no reference that counts: none, one without room for a drop, or an old one."""
+        test = self.test
+        return test is None or test.verdict.threshold is None or test.n >= test.horizon
+
+    @property
+    def risen(self) -> bool:
+        """Whether the window's success is above the reference's beyond doubt."""
+        if self.test is None:
             return False
-        if self.test is None or self.test.verdict.threshold is None or self.test.n >= self.test.horizon:
-            return True
         old = self.test.reference
         table = [[self.successes, self.n - self.successes], [old.successes, old.n - old.successes]]
         return float(fisher_exact(table, alternative="greater").pvalue) <= RISEN
@@ -134,8 +138,16 @@ class Watch:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Watch:
-        test = None if state["test"] is None else DropTest.from_state(state["test"])
-        return cls(state["successes"], state["n"], state["adopted"], test)
+        """Build it back from `state`.
+
+        Raises:
+            StoreError: the state is not one of a watch.
+        """
+        try:
+            test = None if state["test"] is None else DropTest.from_state(state["test"])
+            return cls(int(state["successes"]), int(state["n"]), bool(state["adopted"]), test)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"the ratchet's state cannot be read ({error!r}): choose another adapter name.") from error
 
 
 class Ratchet:
@@ -208,7 +220,7 @@ class Ratchet:
         """
         move = self.store.promote(version)
         for watch in self._watches.values():
-            if watch.n >= PART and watch.may_replace:
+            if watch.n >= PART and watch.vacant and not watch.adopted and not watch.suspected:
                 self._adopt(watch)
             watch.successes, watch.n, watch.adopted = 0, 0, False
         self._write()
@@ -218,8 +230,9 @@ class Ratchet:
 
     def note_probe(self, task: str, success: bool, version: str) -> ProbeVerdict:
         """Take one verified probe in: student only, greedy, no demonstration. Only the champion's feed the test."""
-        successes, n = self.store.ledger.record_probe(version, task, success)
+        successes, n = self.store.ledger.record_probe(version, task, success, write=False)
         if version != self.store.champion:
+            self._write()
             return ProbeVerdict(task, version, success, successes, n, None)
         watch = self._watches.setdefault(task, Watch())
         drop = None if watch.test is None else watch.test.update(success)
@@ -228,7 +241,8 @@ class Ratchet:
             watch.successes += success
             watch.n += 1
             self._probation = self._probation and watch.n < SOME
-        if not verdict.fired and watch.n >= self.config.p0_window and watch.may_replace:
+        full = watch.n >= self.config.p0_window and not watch.adopted
+        if full and not watch.suspected and (watch.vacant or watch.risen):
             self._adopt(watch)
         self._write()
         return verdict

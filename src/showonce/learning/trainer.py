@@ -336,7 +336,9 @@ class Trainer:
             adapter.set_tensors(tensors, self.context.adapter)
             if ema is not None:
                 adapter.set_tensors(ema, EMA)
-            self._fresh = ema is None
+            else:
+                adapter.copy(self.context.adapter, EMA)
+            self._fresh = False
         if self._optimiser is not None:
             self._optimiser.restore(optimiser or {})
         counters = counters or {}

@@ -1,0 +1,235 @@
+"""The composition root: a config becomes the parts of a run, and every verb of the command line one short function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+
+from showonce import experiment
+from showonce.baselines import check_baselines
+from showonce.config import Config, FaultConfig
+from showonce.demonstrations import read_meta
+from showonce.environments.registry import make_environment, oracle_for
+from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
+from showonce.evaluation.bench import Bench
+from showonce.evaluation.prove import lesson_of, summary_of
+from showonce.evaluation.prove import prove as proof_of
+from showonce.evaluation.score import score, score_table
+from showonce.evaluation.table import core_table, rich_table
+from showonce.learning.calibration import Calibration
+from showonce.lesson import teaching
+from showonce.parts import announce, assemble
+from showonce.protocols import Environment
+from showonce.runlog import STOP_FILE, RunLog, Show, unwatched
+from showonce.runs import CONFIG, finish_run, start_run
+from showonce.runtime.recorder import HandPolicy
+from showonce.runtime.recorder import record as record_hand
+from showonce.runtime.replay import MODES, ReplayReport, replay_episode
+from showonce.runtime.stop import Stop, stop_on_interrupt
+from showonce.seeds import Seeds
+from showonce.settings import load_config
+from showonce.types import Executor, Task
+from showonce.wiring import (
+    demonstration_of_run,
+    environment_maker,
+    learns,
+    open_store,
+    place_of_run,
+    policy_for,
+    task_named,
+    tasks_of,
+)
+
+CORE_TABLE: Final = "core_table"  # the evaluation.set that is a table
+AS_RECORDED: Final = -1  # the seed that stands for the recorded one
+
+
+def run(config: Config, show: Show = unwatched) -> int:
+    """Do tasks, learning or not. Returns the exit code: 0 it ran, 130 a person stopped it.
+
+    Raises:
+        ShowonceError: what was asked for cannot be done; what was done until then is in the run's folder.
+    """
+    tasks, learning = tasks_of(config), learns(config)
+    check_baselines(config)
+    with RunLog(config, start_run(config), show) as log:
+        announce(log, tasks, learning)
+        parts = assemble(config, log, tasks, learning)
+        try:
+            experiment.perform(parts)
+        finally:
+            parts.stage.close()
+            if parts.session is not None:
+                parts.session.close()
+    return log.exit_code
+
+
+def record(config: Config, oracle: bool) -> int:
+    """Show a task once: by hand in a window, or by the environment's oracle (stored as scripted).
+
+    Raises:
+        TaskError: the environment has no oracle. Unavailable: there is no display for the window.
+        DemonstrationError: the goal was not reached; the episode is kept.
+    """
+    task, seed = tasks_of(config)[0], Seeds.of(config).first("demonstration")
+    environment = environment_maker(config)(task)
+    hand, source = hand_for(environment, task, oracle)
+    with RunLog(config, start_run(config), report=False) as log:
+        announce(log, [task], learning=False)
+        path = record_hand(environment, task, seed, hand, log.episodes(), source, stop=log.stop, events=log.events)
+        say(f"Recorded {task.id} in {path}. Learn from it with `showonce run task={config.task or task.id}`.")
+    environment.close()
+    return log.exit_code
+
+
+def hand_for(environment: Environment, task: Task, oracle: bool) -> tuple[HandPolicy, Executor]:
+    """Return who shows a task, and as what it is stored."""
+    if oracle:
+        script = oracle_for(environment)
+        return HandPolicy(lambda _: script()), "oracle"
+    from showonce.environments.embedded.window import ScreenWindow
+
+    window = ScreenWindow(f"showonce: {task.goal or task.id}")
+    return HandPolicy(window.next_action), "person"
+
+
+def replay(path: Path, mode: str, config: Config) -> int:
+    """Re-execute a stored episode and say where it first differs from what was recorded.
+
+    Raises:
+        DemonstrationError: not an episode, of a newer schema, or of a task of the user's own whose file is not named.
+        ConfigError: an unknown mode.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
+    task = tasks_of(config)[0] if config.task else recorded_task(path)
+    environment = environment_maker(config)(task)
+    with RunLog(config, start_run(config), report=False) as log:
+        announce(log, [task], learning=False)
+        report = replay_episode(
+            path,
+            environment,
+            task,
+            mode="template" if mode == "template" else "coordinates",
+            seed=None if config.seed == AS_RECORDED else config.seed,
+            folder=log.folder,
+            store=log.episodes(),
+            events=log.events,
+            stop=log.stop,
+        )
+        say(told(report))
+    environment.close()
+    return log.exit_code
+
+
+def recorded_task(path: Path) -> Task:
+    """Return the task that an episode is of.
+
+    Raises:
+        DemonstrationError: it is none of the registered ones.
+    """
+    task_id = str(read_meta(path)["task_id"])
+    try:
+        return task_named(task_id)
+    except TaskError as error:
+        raise DemonstrationError(f"{path} is an episode of {task_id!r}: name its file by task=FILE.yaml.") from error
+
+
+def told(report: ReplayReport) -> str:
+    """Return what came of a replay, for a person."""
+    verdict = {True: "succeeded", False: "did not succeed", None: "ended, and nobody can say whether it succeeded"}
+    first = report.first_difference
+    text = (
+        f"Replayed {report.steps} of {report.recorded_steps} actions by {report.mode}: it {verdict[report.success]} "
+        f"({report.stop_reason}). The new episode is in {report.episode.path}."
+    )
+    if first is None:
+        return f"{text}\nNo difference from the recording."
+    picture = f" See {first.picture}." if first.picture else ""
+    return f"{text}\nFirst difference at step {first.step}, {first.kind}: {first.detail}.{picture}"
+
+
+def evaluate(config: Config) -> int:
+    """Score on a task set with fixed seeds, or fill the core table. The same command with `run_dir` goes on.
+
+    Raises:
+        ConfigError: no such set, split or part. Stopped: what was measured is kept.
+    """
+    if config.run_dir and (Path(config.run_dir) / CONFIG).is_file():
+        config = replace(config, resume=config.run_dir)
+    if config.evaluation.set == CORE_TABLE:
+        return fill_core_table(config)
+    with RunLog(config, start_run(config), report=False) as log:
+        announce(log, [], learning=False)
+        parts = assemble(config, log, [], learning=False)
+        make = bench_environment(config)
+        made = score(config, parts.stage.policy, make, log.folder, log.stop)
+        Console().print(score_table(made))
+    return log.exit_code
+
+
+def fill_core_table(config: Config) -> int:
+    """Do what is missing of the core table, over several processes, and print it."""
+    folder, reason = start_run(config), "stopped"
+    try:
+        table = core_table(config, folder, make_bench)
+        reason = "completed"
+    finally:
+        finish_run(folder, config.output.logs, reason)
+    Console().print(rich_table(table))
+    say(f"{table.summary}. Everything is in {folder}.")
+    return 0
+
+
+def make_bench(config: Config, stop: Stop) -> Bench:
+    """Return a place to measure at, where lessons are taught as a run teaches them."""
+    policy = policy_for(config)
+    teach = None if policy.adapter is None else teaching(config, policy, environment_maker(config), stop)
+    return Bench(config, policy, bench_environment(config), teach, Calibration.from_state)
+
+
+def bench_environment(config: Config) -> Callable[[], Environment]:
+    """Return what makes the environment of the config."""
+    return partial(make_environment, config.environment.name, **config.environment.settings)
+
+
+def prove(run: Path, config: Config) -> int:
+    """Run the controls on the adapter of a finished run, and write its proof.
+
+    config: of the proof; only how many screens are measured, and on which device, is taken from it.
+
+    Raises:
+        BadInput: the run learned nothing, or its demonstration or adapter is not there any more.
+    """
+    stop = Stop(run / STOP_FILE)
+    with stop_on_interrupt(stop):
+        theirs = proof_config(run, config)
+        task = tasks_of(theirs)[0]
+        bench = make_bench(theirs, stop)
+        place = place_of_run(theirs, run)
+        with open_store(place, bench.policy, readonly=True) as store:
+            champion = store.champion
+            adapter = store.folder(champion or "")
+            store.verify(champion or "")
+        lesson = lesson_of(run, bench, task, demonstration_of_run(run), adapter)
+        proof = proof_of(run, bench, lesson, adapter=adapter, task=theirs.task, stop=stop, tell=say)
+    say(f"{summary_of(proof)}\nThe proof is in {run}.")
+    return 0
+
+
+def proof_config(run: Path, config: Config) -> Config:
+    """Return the config of a run, measured as `config` says."""
+    theirs = load_config(run / CONFIG)
+    experiment = replace(theirs.experiment, eval_screens=config.experiment.eval_screens)
+    learning = replace(theirs.learning, fault=FaultConfig())
+    return replace(theirs, experiment=experiment, learning=learning, inference=config.inference, resume="", run_dir="")
+
+
+def say(text: str) -> None:
+    """Print a line that may hold paths: neither wrapped nor marked up."""
+    Console().print(text, soft_wrap=True, markup=False, highlight=False)

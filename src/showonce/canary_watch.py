@@ -1,0 +1,276 @@
+"""Collects the canaries of an environment and of a lesson, and compares candidate and champion on all of them.
+
+A check of a candidate costs one teacher-forced pass over what the champion says and, where that is something else, what
+is known to be right; only where the candidate would choose another token is it let decode.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from showonce.actions import Action, points
+from showonce.environments.registry import find_task, task_ids
+from showonce.evaluation.bench import shown_by_oracle
+from showonce.inference.decode import Decoded
+from showonce.inference.features import Parts
+from showonce.learning.buffer import Sample
+from showonce.learning.canaries import Canary, CanaryReport, CanaryResult, Group
+from showonce.learning.divergence import divergence
+from showonce.learning.practice import demonstrated
+from showonce.policy.vlm_policy import VLMPolicy
+from showonce.protocols import Context, Environment
+from showonce.types import Parsed, Task
+
+SHARES: Final = {"skill": 0.5, "lesson": 0.25, "untaught": 0.25}  # of `ratchet.canary_screens`
+
+
+# ------------------------------------------------------------------------------------------ collecting
+
+
+def skill_samples(environment: Environment, seeds: Sequence[int]) -> list[Sample]:
+    """Return one screen a seed on which the base should know what to do, over all its skills in turn.
+
+    Somebody has to know the right answers: without an oracle there are none.
+    """
+    families = [task_id for task_id in task_ids() if task_id.startswith("skill/")]
+    if getattr(environment, "oracle", None) is None or environment.name != "embedded":
+        return []
+    found = []
+    for at, seed in enumerate(seeds):
+        task = find_task(families[at % len(families)])
+        steps = demonstrated(shown_by_oracle(environment, task, seed))
+        found.append(random.Random(seed).choice(steps))
+    return found
+
+
+def skill_canaries(environment: Environment, seeds: Sequence[int]) -> list[Canary]:
+    """Return canaries of what the base can do already."""
+    samples = skill_samples(environment, seeds)
+    return [_canary(sample, "skill", f"skill-{seed}") for seed, sample in zip(seeds, samples, strict=False)]
+
+
+@dataclass
+class LessonCanaries:
+    """The canaries of the lesson at hand, `n` screens of it, beside others that stay.
+
+    views: imagined screens, watched until as many practised ones are there on which the right action was verified.
+    """
+
+    task: Task
+    others: Sequence[Canary]
+    views: Sequence[Sample]
+    n: int
+    seed: int = 0
+    full: bool = False
+
+    def canaries(self, verified: Sequence[Sample]) -> list[Canary]:
+        """Return all canaries; `verified`: practised screens whose action was right, the oldest first."""
+        self.full = len(verified) >= self.n
+        screens = [*verified[: self.n], *self.views[len(verified) : self.n]]
+        return [*self.others, *lesson_canaries(self.task, screens, self.seed)]
+
+
+def lesson_canaries(task: Task, samples: Sequence[Sample], seed: int) -> list[Canary]:
+    """Return canaries on screens on which the right action is known: the lesson must hold there.
+
+    Where that action points at something, another goal is asked for on the same screen, which must not go there.
+    """
+    goals = itertools.cycle(other_goals(task, random.Random(seed)) or [""])
+    found = []
+    for i, (sample, goal) in enumerate(zip(samples, goals, strict=False)):
+        name = f"{task.id}-{i}-{sample.observation.hash[:12]}"
+        found.append(_canary(sample, "lesson", name))
+        if goal and sample.action is not None and points(sample.action):
+            found.append(_canary(sample, "untaught", f"{name}-untaught", goal))
+    return found
+
+
+def other_goals(task: Task, rng: random.Random) -> list[str]:
+    """Return goals of the registered training tasks that are not this one's, shuffled."""
+    tasks = [find_task(i) for i in task_ids() if i.startswith("app/train/")]
+    goals = sorted({t.goal for t in tasks} - {task.goal})
+    rng.shuffle(goals)
+    return goals
+
+
+def _canary(sample: Sample, group: Group, name: str, goal: str | None = None) -> Canary:
+    assert sample.action is not None
+    return Canary(
+        name, group, sample.observation, sample.goal if goal is None else goal, sample.action, sample.task_id,
+        sample.progress, sample.history,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------ comparing
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """What one adapter does on one canary.
+
+    answer: its greedy choices (the confidence stated in it may be another's). logits_TV: at each of its tokens. known:
+    log-probability of the known answer, nats.
+    """
+
+    answer: Decoded
+    action: Action | None
+    logits_TV: Tensor
+    known: float
+
+
+Side = dict[str, _Entry]  # by the id of the canary
+
+
+class CanaryWatch:
+    """The canaries of a run, ready to be asked.
+
+    What was measured of a candidate serves again when it becomes champion.
+    """
+
+    def __init__(self, policy: VLMPolicy, canaries: Sequence[Canary] = ()) -> None:
+        self._policy = policy
+        self._sides: dict[str, Side] = {}  # by content of the adapter: of the last champion and the last candidate
+        self._right: dict[str, Decoded] = {}
+        self.canaries: list[Canary] = []
+        self.watch(canaries)
+
+    def watch(self, canaries: Sequence[Canary]) -> None:
+        """Watch these from now on."""
+        self.canaries = list(canaries)
+        new = {c.id: self._right.get(c.id) or self._policy.label(self._policy.answer(c.answer)) for c in canaries}
+        self._right = new
+        self._sides = {who: {k: v for k, v in side.items() if k in new} for who, side in self._sides.items()}
+
+    def report(self, champion: str | None, candidate: str) -> CanaryReport:
+        """Compare two sets of tensors (None = the base)."""
+        if not self.canaries:
+            return CanaryReport()
+        old = self._side(champion)
+        said_TV, new = self._against(old, candidate)
+        self._sides = {self._identity(champion): old, self._identity(candidate): new}
+        results = []
+        for canary, logits_TV in zip(self.canaries, said_TV, strict=True):
+            then, now = old[canary.id], new[canary.id]
+            results.append(
+                CanaryResult(
+                    canary.group,
+                    canary.passes(then.action),
+                    canary.passes(now.action),
+                    then.action is not None,
+                    now.action is not None,
+                    _kl(logits_TV, then.logits_TV, _choices(then.answer)),
+                    0.0 if canary.group == "untaught" else then.known - now.known,
+                )
+            )
+        return CanaryReport.of(results)
+
+    def _side(self, name: str | None) -> Side:
+        """Return what an adapter does, decoded where it is not known yet."""
+        side = dict(self._sides.get(self._identity(name), {}))
+        new = [canary for canary in self.canaries if canary.id not in side]
+        if new:
+            answers = self._policy.sample(self._prompts(new), 0.0, np.random.default_rng(0), name)
+            logits_TV, known = self._score(new, answers, name)
+            for canary, answer, at_TV, nats in zip(new, answers, logits_TV, known, strict=True):
+                side[canary.id] = _Entry(answer, self._read(canary, answer), at_TV, nats)
+        return side
+
+    def _against(self, old: Side, name: str) -> tuple[list[Tensor], Side]:
+        """Return an adapter's logits on the answers of another, and its own side.
+
+        Where each of its free choices would be the same, its answer is the same; only elsewhere is it let decode.
+        """
+        said = [old[canary.id].answer for canary in self.canaries]
+        said_TV, known = self._score(self.canaries, said, name)
+        new = {
+            c.id: replace(old[c.id], logits_TV=at_TV, known=nats)
+            for c, at_TV, nats in zip(self.canaries, said_TV, known, strict=True)
+        }
+        other = []
+        for canary, answer, at_TV in zip(self.canaries, said, said_TV, strict=True):
+            if not bool(torch.isfinite(at_TV).all()):
+                new[canary.id] = replace(new[canary.id], action=None)  # broken weights say nothing
+            elif _differs(answer, at_TV):
+                other.append(canary)
+        if other:
+            prompts = self._prompts(other)
+            answers = self._policy.sample(prompts, 0.0, np.random.default_rng(0), name)
+            own_TV = self._logits(prompts, answers, name)
+            for canary, answer, at_TV in zip(other, answers, own_TV, strict=True):
+                new[canary.id] = _Entry(answer, self._read(canary, answer), at_TV, new[canary.id].known)
+        return said_TV, new
+
+    def _score(
+        self, canaries: Sequence[Canary], said: Sequence[Decoded], name: str | None
+    ) -> tuple[list[Tensor], list[float]]:
+        """Return the logits at the tokens of `said`, and the log-probabilities of the known answers, in one pass.
+
+        A known answer with the same choices as `said` needs no row of its own; those to be avoided need none at all.
+        """
+        right = [self._right[canary.id] for canary in canaries]
+        needed = [
+            i for i, canary in enumerate(canaries)
+            if canary.group != "untaught" and _chosen(right[i]) != _chosen(said[i])
+        ]  # fmt: skip
+        prompts = self._prompts(canaries)
+        rows = self._logits([*prompts, *(prompts[i] for i in needed)], [*said, *(right[i] for i in needed)], name)
+        known = [_nats(answer, row_TV) for answer, row_TV in zip(said, rows, strict=False)]
+        for at, i in enumerate(needed):
+            known[i] = _nats(right[i], rows[len(said) + at])
+        return rows[: len(said)], known
+
+    def _logits(self, prompts: Sequence[Parts], answers: Sequence[Decoded], name: str | None) -> list[Tensor]:
+        said = [list(answer.token_ids) for answer in answers]
+        logits_BTV, _ = self._policy.answer_logits(prompts, said, name)
+        return [logits_BTV[row, : len(token_ids)] for row, token_ids in enumerate(said)]
+
+    def _prompts(self, canaries: Sequence[Canary]) -> list[Parts]:
+        return [self._policy.parts(c.observation, Context(c.goal, c.progress, c.history)) for c in canaries]
+
+    def _read(self, canary: Canary, answer: Decoded) -> Action | None:
+        screen = canary.observation
+        parsed = self._policy.spelling.read(answer, (screen.width, screen.height))
+        return parsed.action if isinstance(parsed, Parsed) else None
+
+    def _identity(self, name: str | None) -> str:
+        adapter = self._policy.adapter
+        return "base" if adapter is None else adapter.identity(name)
+
+
+def _choices(answer: Decoded) -> list[int]:
+    """Return where an answer was free, the stated confidence left out."""
+    stated = answer.confidence_T or (False,) * len(answer.token_ids)
+    return [t for t, (free, s) in enumerate(zip(answer.decision_T, stated, strict=True)) if free and not s]
+
+
+def _chosen(answer: Decoded) -> list[int]:
+    return [answer.token_ids[t] for t in _choices(answer)]
+
+
+def _differs(answer: Decoded, logits_TV: Tensor) -> bool:
+    """Whether some free choice would be another."""
+    at = _choices(answer)
+    return logits_TV[at].argmax(-1).tolist() != _chosen(answer)
+
+
+def _nats(answer: Decoded, logits_TV: Tensor) -> float:
+    """Return the log-probability of an answer's free choices."""
+    at = _choices(answer)
+    chosen = torch.tensor([_chosen(answer)], dtype=torch.long, device=logits_TV.device).T
+    return float(logits_TV[at].log_softmax(-1).gather(-1, chosen).sum())
+
+
+def _kl(candidate_TV: Tensor, champion_TV: Tensor, at: list[int]) -> float:
+    """Return KL(champion || candidate) in nats, the mean over the free choices."""
+    if not at:
+        return 0.0
+    mask_1T = torch.ones(1, len(at), dtype=torch.bool, device=candidate_TV.device)
+    return float(divergence(candidate_TV[at].unsqueeze(0), champion_TV[at].unsqueeze(0), mask_1T).mean())

@@ -1,0 +1,119 @@
+"""A proof as one page: a table in Markdown and a picture of bars with their intervals."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from showonce.evaluation.learning_curve import FAINT, GREEN, INK, ORANGE, RED, SKY
+
+if TYPE_CHECKING:
+    from showonce.evaluation.controls import Control
+    from showonce.evaluation.prove import Proof
+
+PHASES: Final = {
+    "before": "before: nothing shown, nothing learned",
+    "teacher": "teacher: demonstration in context",
+    "after": "after: no demonstration, new process",
+}
+COLOURS: Final = {"before": FAINT, "teacher": ORANGE, "after": GREEN}
+RATES: Final = {  # controls that are success rates, as bars
+    "no_demonstration": "nothing shown, same updates",
+    "practice_alone": "practice alone, own successes",
+    "swapped": "swapped: the new meaning",
+    "copied_coordinates": "copied coordinates",
+    "template_replay": "template replay",
+    "sft_demonstration": "fine-tuned on the demonstration",
+    "sft_teacher": "fine-tuned on the teacher's answers",
+}
+
+
+def text(proof: Proof, picture_name: str) -> str:
+    """Return the page as Markdown."""
+    rows = [_row(words, proof.phases[name]) for name, words in PHASES.items()]
+    controls = [_control(control) for control in proof.controls]
+    controls += [f"| {name.replace('_', ' ')} | - | - | - | not run: {why} |" for name, why in proof.not_run.items()]
+    process = proof.process
+    lines = [
+        f"# {proof.run}: was it learned from the demonstration?",
+        "",
+        f"**{proof.verdict}**",
+        "",
+        f'Task `{proof.task}`, goal "{proof.goal}", seed {proof.seed}: {proof.updates} updates over '
+        f"{proof.practice_episodes} practice episodes.",
+        "",
+        "| | success | 95 % interval | n |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+        f"`after` was measured by process {process.get('process')}, which loaded `{process.get('adapter')}` "
+        f"(content {str(process.get('adapter_hash', ''))[:12]}) and had {process.get('demonstrations')} demonstrations "
+        f"in its prompts and {process.get('cached_prefixes')} kept.",
+        "",
+        "| control | found | 95 % interval | n | goal |",
+        "|---|---|---|---|---|",
+        *controls,
+        "",
+        f"![bars with intervals]({picture_name})",
+        "",
+        *[f"- {control.name.replace('_', ' ')}: {control.question}{_numbers(control)}" for control in proof.controls],
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _row(words: str, phase: Mapping[str, Any]) -> str:
+    return f"| {words} | {phase['success']:.3f} | {phase['low']:.3f} to {phase['high']:.3f} | {phase['n']} |"
+
+
+def _control(control: Control) -> str:
+    mark = "" if control.holds is None else ": holds" if control.holds else ": **missed**"
+    interval = f"{control.low:.3f} to {control.high:.3f}"
+    name = control.name.replace("_", " ")
+    return f"| {name} | {control.value:.3f} | {interval} | {control.n} | {control.goal}{mark} |"
+
+
+def _numbers(control: Control) -> str:
+    shown = [
+        f"{name.replace('_', ' ')} {value:.3f}" if isinstance(value, float) else f"{name.replace('_', ' ')} {value}"
+        for name, value in control.numbers.items()
+    ]
+    return f" ({', '.join(shown)})" if shown else ""
+
+
+def picture(proof: Proof) -> bytes:
+    """Return the bars as PNG: phases above, controls that are success rates below."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    bars = [(words, proof.phases[name], COLOURS[name]) for name, words in PHASES.items()]
+    for control in proof.controls:
+        if control.name in RATES:
+            found = {"success": control.value, "low": control.low, "high": control.high}
+            bars.append((RATES[control.name], found, RED if control.holds is False else SKY))
+            if "first_meaning" in control.numbers:
+                first = float(control.numbers["first_meaning"])
+                bars.append(("swapped: the first meaning", {"success": first, "low": first, "high": first}, SKY))
+    figure = Figure(figsize=(8.0, 1.2 + 0.36 * len(bars)), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for y, (_, phase, colour) in enumerate(bars):
+        value = phase["success"]
+        axes.barh(y, value, color=colour, height=0.62)
+        axes.errorbar(
+            value, y, xerr=[[max(value - phase["low"], 0)], [max(phase["high"] - value, 0)]], color=INK, capsize=3,
+            linewidth=1,
+        )  # fmt: skip
+        axes.text(min(phase["high"] + 0.02, 1.02), y, f"{value:.2f}", va="center", fontsize=9, color=INK)
+    axes.set_yticks(range(len(bars)), [words for words, _, _ in bars], fontsize=9)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.1)
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1.0])
+    axes.set_xlabel("success, with 95 % interval", color=INK, fontsize=9)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    title = f"{proof.task} ({proof.goal}): {'learned' if proof.learned else 'not shown to be learned'}"
+    axes.set_title(title.replace("$", r"\$"), loc="left", fontsize=11, color=INK)
+    out = io.BytesIO()
+    figure.savefig(out, format="png", metadata={"Software": "showonce"})
+    return out.getvalue()

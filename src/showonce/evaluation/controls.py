@@ -1,0 +1,285 @@
+"""Was it learned from the demonstration? Each control is one small function on a bench, a lesson and an exam.
+
+A control that teaches does so with the updates and the practice episodes that the lesson took, on the same practice
+seeds, and is measured on the same screens as the lesson. Gate, canaries and drop test are off for it: what is compared
+is what the updates do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final
+
+from showonce.config import LearningConfig
+from showonce.evaluation.bench import Bench, Lesson, Teach, TeachRequest, TeachResult, Tensors
+from showonce.evaluation.lessons import LessonStore
+from showonce.evaluation.results import EvalResult, Results, paired
+from showonce.evaluation.runner import Advance, evaluate_set, evaluate_task
+from showonce.evaluation.specificity import Shares, shares_to_target
+from showonce.evaluation.tasks import demonstration_seed, other_meaning, siblings, untaught_goals
+from showonce.policy.batched import WIDTH, Question, propose_many
+from showonce.protocols import Context, Policy
+from showonce.runtime.replay import Mode, ReplayPolicy
+from showonce.runtime.stop import Stop
+from showonce.stats import paired_interval, wilson
+from showonce.types import Demonstration, Proposal, Task
+
+__all__ = ["CONTROLS", "Bench", "Control", "Exam", "Lesson", "Teach", "TeachRequest", "TeachResult"]
+
+RATES: Final = (1 / 3, 1.0, 3.0)  # learning rates that supervised baselines may choose from, in the lesson's own
+NEVER: Final = 1e-6  # the smallest false-alarm rate: a drop test that is as good as off
+OTHERS: Final = 4  # other tasks whose demonstrations are tried in context
+SAME_SCREENS: Final = 100  # on which the answers with the adapter off are compared
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """On which seeds, and where rows and lessons are kept. part: under which rows are filed."""
+
+    seeds: range
+    results: Results
+    lessons: LessonStore
+    part: str = "controls"
+    width: int = WIDTH
+    specificity_screens: int = 400
+    taught: tuple[str, ...] = ()  # goals of other lessons in the same adapter: they are no untaught goals
+    stop: Stop | None = None
+    advance: Advance | None = None
+
+    def run(
+        self, bench: Bench, policy: Policy, task: Task, arm: str, demonstration: Demonstration | None = None
+    ) -> EvalResult:
+        """Attempt a task on the seeds of the exam."""
+        return evaluate_task(
+            policy, bench.make_environment, task, self.seeds, demonstration=demonstration, results=self.results,
+            part=self.part, arm=arm, width=self.width, stop=self.stop, advance=self.advance,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Control:
+    """What one control found. value: the figure, with its 95 % interval; holds: None = reported, there is no goal."""
+
+    name: str
+    question: str
+    value: float
+    low: float
+    high: float
+    n: int
+    goal: str = "reported"
+    holds: bool | None = None
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _control(name: str, question: str, result: EvalResult, **more: Any) -> Control:
+    low, high = result.interval
+    return Control(name, question, result.success, low, high, result.n, **more)
+
+
+# ------------------------------------------------------------------------------------------ the claim itself
+
+
+def before(bench: Bench, lesson: Lesson, exam: Exam) -> EvalResult:
+    """Measure the frozen policy, without demonstration and adapter."""
+    with bench.acting(None) as policy:
+        return exam.run(bench, policy, lesson.task, f"before@{lesson.seed}")
+
+
+def teacher(bench: Bench, lesson: Lesson, exam: Exam) -> EvalResult:
+    """Measure the frozen policy with the demonstration in context."""
+    with bench.acting(None) as policy:
+        return exam.run(bench, policy, lesson.task, f"teacher@{lesson.seed}", lesson.demonstration)
+
+
+def after(bench: Bench, lesson: Lesson, exam: Exam) -> EvalResult:
+    """Measure the taught adapter, without demonstration."""
+    return _measured(bench, lesson.result.tensors, lesson.task, f"after@{lesson.seed}", exam)
+
+
+def _measured(bench: Bench, tensors: Tensors, task: Task, arm: str, exam: Exam) -> EvalResult:
+    with bench.acting(tensors) as policy:
+        return exam.run(bench, policy, task, arm)
+
+
+# ------------------------------------------------------------------------------------------ controls without teaching
+
+
+def adapter_off(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+    """Compare what the policy says before the adapter is loaded, and with it loaded and switched off."""
+    environment = bench.make_environment()
+    try:
+        screens = [environment.reset(lesson.task, seed) for seed in exam.seeds[:SAME_SCREENS]]
+    finally:
+        environment.close()
+    questions = [Question(screen, Context(lesson.task.goal)) for screen in screens]
+    with bench.acting(None) as policy:
+        first = _texts(policy, questions, exam.width)
+        bench.adapter.set_tensors(lesson.result.tensors, "champion")
+        second = _texts(policy, questions, exam.width)
+    same, n = sum(a == b for a, b in zip(first, second, strict=True)), len(questions)
+    low, high = wilson(same, n)
+    question = "With the adapter loaded and switched off, are the answers those of before?"
+    return Control("adapter_off", question, same / n, low, high, n, "all the same", same == n)
+
+
+def _texts(policy: Any, questions: Sequence[Question], width: int) -> list[str]:
+    texts = []
+    for at in range(0, len(questions), width):
+        for found in propose_many(policy, questions[at : at + width]):
+            texts.append(found.text if isinstance(found, Proposal) else f"{type(found).__name__}: {found}")
+    return texts
+
+
+def specificity(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+    """Ask for other, untaught goals on screens that hold the taught target: how many go to it, after against before?"""
+    goals = untaught_goals(lesson.task, exam.taught)
+    seeds = range(exam.seeds.start, exam.seeds.start + exam.specificity_screens)
+    found: dict[str, Shares] = {}
+    for name, tensors in (("before", None), ("after", lesson.result.tensors)):
+        with bench.acting(tensors) as policy:
+            found[name] = shares_to_target(policy, bench.make_environment, lesson.task, goals, seeds, exam.width)
+    rises = {s: found["after"].share(s) - found["before"].share(s) for s in ("greedy", "sampled")}
+    worst = max(rises, key=lambda s: rises[s])
+    low, high = paired_interval(found["before"].hits(worst), found["after"].hits(worst))
+    numbers = {f"{s}_{name}": found[name].share(s) for s in rises for name in found} | {"worst": worst}
+    question = "Other, untaught goals on screens with the taught target: by how much more go to it now?"
+    return Control(
+        "specificity", question, rises[worst], low, high, len(seeds), "<= +0.05", rises[worst] <= 0.05, numbers
+    )
+
+
+def other_demonstrations(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+    """Show other tasks in context, with the adapter off and on."""
+    tasks = [t for t in siblings(lesson.task) if t.goal != lesson.task.goal and t.goal not in exam.taught][:OTHERS]
+    shown = {task.id: bench.show(task, demonstration_seed(lesson.seed)) for task in tasks}
+    seeds = exam.seeds[: max(1, len(exam.seeds) // len(tasks))]
+    sides: dict[str, dict[str, EvalResult]] = {}
+    for name, tensors in (("before", None), ("after", lesson.result.tensors)):
+        with bench.acting(tensors) as policy:
+            sides[name] = evaluate_set(
+                policy, bench.make_environment, tasks, seeds, demonstrations=shown, results=exam.results,
+                part=exam.part, arm=f"others-{name}:{_name(lesson)}", width=exam.width, stop=exam.stop,
+                advance=exam.advance,
+            )  # fmt: skip
+    pairs = [paired(sides["before"][task.id], sides["after"][task.id]) for task in tasks]
+    off, on = [o for pair in pairs for o in pair[0]], [o for pair in pairs for o in pair[1]]
+    change = (sum(on) - sum(off)) / len(off)
+    low, high = paired_interval(off, on)
+    question = "Do demonstrations of other goals still work in context, adapter on against off?"
+    numbers = {"off": sum(off) / len(off), "on": sum(on) / len(on)}
+    return Control("other_demonstrations", question, change, low, high, len(off), ">= -0.03", change >= -0.03, numbers)
+
+
+def _replayed(mode: Mode, bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+    result = exam.run(bench, ReplayPolicy(lesson.demonstration, mode), lesson.task, f"replay-{mode}@{lesson.seed}")
+    if mode == "template":
+        return _control("template_replay", "How far does one get by finding the demonstrated patches again?", result)
+    question = "How far does one get by acting where the demonstration acted?"
+    return _control("copied_coordinates", question, result, goal="<= 0.25", holds=result.success <= 0.25)
+
+
+# ------------------------------------------------------------------------------------------ controls that teach
+
+
+def equal_terms(lesson: Lesson, **changes: Any) -> LearningConfig:
+    """Return settings under which a baseline takes as many updates and practice episodes as the lesson did.
+
+    changes: further fields of the learning config.
+    """
+    ours, took = lesson.learning, lesson.result
+    gate = replace(
+        ours.gate, enabled=False, budget_run=took.updates, budget_task=max(took.updates, ours.gate.budget_task),
+        cooldown=0, headroom=0.0,
+    )  # fmt: skip
+    practice = replace(ours.practice, episodes=took.practice_episodes)
+    ratchet = replace(ours.ratchet, canary_screens=0, false_alarm_rate=NEVER)
+    return replace(ours, gate=gate, practice=practice, ratchet=ratchet, **changes)
+
+
+def _name(lesson: Lesson) -> str:
+    return f"{lesson.task.id}@{lesson.seed}"
+
+
+def _teach(
+    bench: Bench, lesson: Lesson, exam: Exam, name: str, learning: LearningConfig, shown: Demonstration | None,
+    task: Task | None = None,
+) -> TeachResult:  # fmt: skip
+    request = TeachRequest(task or lesson.task, shown, learning, lesson.seed, keep="candidate")
+    return exam.lessons.get_or(f"{_name(lesson)}-{name}", lambda: bench.lesson(request))
+
+
+def no_demonstration(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+    """Learn the same way from a demonstration that shows nothing."""
+    empty = replace(lesson.demonstration, frames=(), ref=f"{lesson.demonstration.ref}#empty")
+    took = _teach(bench, lesson, exam, "no_demonstration", equal_terms(lesson), empty)
+    result = _measured(bench, took.tensors, lesson.task, f"no_demonstration@{lesson.seed}", exam)
+    reached = after(bench, lesson, exam)
+    return _control(
+        "no_demonstration", "The same updates and practice, and nothing is shown: what is learned?", result,
+        goal="below after", holds=result.interval.high < reached.interval.low, numbers={"updates": took.updates},
+    )  # fmt: skip
+
+
+def practice_alone(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+    """Learn from one's own verified successes alone: as much practice, no demonstration, no teacher."""
+    learning = equal_terms(lesson, learner="rft")
+    took = _teach(bench, lesson, exam, "practice_alone", learning, None)
+    result = _measured(bench, took.tensors, lesson.task, f"practice_alone@{lesson.seed}", exam)
+    question = "As much practice without demonstration, imitating one's own verified successes: what is learned?"
+    return _control("practice_alone", question, result, numbers={"updates": took.updates})
+
+
+def swapped(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+    """Show another meaning of the same word: behaviour must follow it, and the first meaning fall to chance."""
+    task = other_meaning(lesson.task)
+    shown = bench.show(task, demonstration_seed(lesson.seed))
+    took = _teach(bench, lesson, exam, "swapped", equal_terms(lesson), shown, task)
+    arm = f"swapped:{_name(lesson)}"
+    with bench.acting(took.tensors) as policy:
+        follows, first = exam.run(bench, policy, task, arm), exam.run(bench, policy, lesson.task, arm)
+    chance = before(bench, lesson, exam)
+    holds = follows.success >= 0.8 and first.success <= chance.interval.high
+    numbers = {"first_meaning": first.success, "chance": chance.success, "updates": took.updates}
+    question = "The same word is shown with another meaning: does behaviour follow it?"
+    return _control("swapped", question, follows, goal=">= 0.80, first meaning at chance", holds=holds, numbers=numbers)
+
+
+def sft_demonstration(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+    """Fine-tune on the demonstrated actions, at the best of three learning rates (chosen on these very screens)."""
+    found: dict[float, EvalResult] = {}
+    for rate in RATES:
+        sdft = lesson.learning.sdft
+        faster = replace(sdft, lr=sdft.lr * rate, lora_lr=sdft.lora_lr * rate)
+        learning = equal_terms(lesson, learner="sft_demo", sdft=faster)
+        took = _teach(bench, lesson, exam, f"sft_demo-{rate:.2f}", learning, lesson.demonstration)
+        arm = f"sft_demo-{rate:.2f}@{lesson.seed}"
+        found[rate] = _measured(bench, took.tensors, lesson.task, arm, exam)
+    best = max(found, key=lambda rate: found[rate].success)
+    numbers = {f"rate_x{rate:.2f}": result.success for rate, result in found.items()}
+    question = "Fine-tuning on the demonstration itself, the best of three learning rates: how far does it get?"
+    return _control("sft_demonstration", question, found[best], numbers=numbers)
+
+
+def sft_teacher(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+    """Fine-tune on the teacher's answers to the same screens: off policy."""
+    learning = equal_terms(lesson, learner="sft_teacher")
+    took = _teach(bench, lesson, exam, "sft_teacher", learning, lesson.demonstration)
+    result = _measured(bench, took.tensors, lesson.task, f"sft_teacher@{lesson.seed}", exam)
+    question = "Fine-tuning on the teacher's answers to the same screens: how far does it get?"
+    return _control("sft_teacher", question, result, numbers={"updates": took.updates})
+
+
+CONTROLS: Final[dict[str, Callable[[Bench, Lesson, Exam], Control]]] = {
+    "adapter_off": adapter_off,
+    "specificity": specificity,
+    "other_demonstrations": other_demonstrations,
+    "no_demonstration": no_demonstration,
+    "practice_alone": practice_alone,
+    "swapped": swapped,
+    "copied_coordinates": partial(_replayed, "coordinates"),
+    "template_replay": partial(_replayed, "template"),
+    "sft_demonstration": sft_demonstration,
+    "sft_teacher": sft_teacher,
+}

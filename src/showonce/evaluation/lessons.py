@@ -1,0 +1,81 @@
+"""What lessons came to, kept on disk: an adapter that was taught once serves every measurement of it.
+
+FOLDER/NAME.safetensors   the tensors, written first
+FOLDER/NAME.json          everything else; the lesson is there once this file is
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from showonce.errors import CheckpointCorrupt
+from showonce.evaluation.bench import TeachResult
+from showonce.fsio import atomic_write_bytes, atomic_write_json, explained, make_folder
+
+KEPT_EVENTS: Final = frozenset({"fault", "probe", "promotion", "checkpoint", "rollback", "quarantine", "error"})
+
+
+class LessonStore:
+    """Taught adapters by name. Of a lesson's events those are kept that say what the ratchet did."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = make_folder(folder)
+
+    def get(self, name: str) -> TeachResult | None:
+        """Return what a lesson came to, or None when it was not taught yet.
+
+        Raises:
+            CheckpointCorrupt: its files are damaged.
+        """
+        record, weights = self._paths(name)
+        if not record.is_file():
+            return None
+        with explained(record, "read"):
+            text, data = record.read_text(encoding="utf-8"), weights.read_bytes()
+        try:
+            found = json.loads(text)
+            tensors: dict[str, Tensor] = load(data) if data else {}
+            return TeachResult(**{**found, "events": tuple(found["events"]), "tensors": tensors})
+        except (ValueError, TypeError, KeyError, SafetensorError) as error:
+            raise CheckpointCorrupt(f"{record} is damaged ({error}): remove it to teach the lesson again.") from error
+
+    def put(self, name: str, result: TeachResult) -> TeachResult:
+        """Keep what a lesson came to and return it as it is kept."""
+        record, weights = self._paths(name)
+        tensors = {key: value.detach().cpu().contiguous() for key, value in result.tensors.items()}
+        atomic_write_bytes(weights, save(tensors) if tensors else b"", durable=False)
+        kept: dict[str, Any] = {
+            "updates": result.updates,
+            "practice_episodes": result.practice_episodes,
+            "distinct_screens": result.distinct_screens,
+            "seconds": result.seconds,
+            "events": [event for event in result.events if event.get("kind") in KEPT_EVENTS],
+            "versions": result.versions,
+            "calibration": result.calibration,
+        }
+        atomic_write_json(record, kept, durable=False)
+        found = self.get(name)
+        assert found is not None, "it was just written"
+        return found
+
+    def get_or(self, name: str, teach: Callable[[], TeachResult]) -> TeachResult:
+        """Return what is kept under a name; else teach, and keep it."""
+        return self.get(name) or self.put(name, teach())
+
+    def _paths(self, name: str) -> tuple[Path, Path]:
+        stem = re.sub(r"[^A-Za-z0-9._@=-]+", "-", name)
+        return self.folder / f"{stem}.json", self.folder / f"{stem}.safetensors"
+
+
+def counted(events: tuple[Mapping[str, Any], ...]) -> Counter[str]:
+    """Return how often each kind of event is there."""
+    return Counter(str(event.get("kind")) for event in events)

@@ -1,0 +1,224 @@
+"""Runs policies on tasks with fixed seeds, through the one loop, many episodes at a time; measured rows are kept."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from showonce.errors import Stopped
+from showonce.evaluation.results import EvalResult, Results, Row, row_of
+from showonce.policy.batched import WIDTH, BatchedPolicy
+from showonce.policy.vlm_policy import VLMPolicy
+from showonce.protocols import Environment, Policy, Sampling
+from showonce.runtime.loop import run_episode
+from showonce.runtime.stop import Stop
+from showonce.types import Demonstration, Limits, StopReason, Task
+
+MakeEnvironment = Callable[[], Environment]
+Advance = Callable[[int], None]
+PATIENCE: float = 3600.0  # seconds of an episode: in a batch it waits for the others, which is not its fault
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How one measurement is made. part and arm name its rows; the rest goes to the loop.
+
+    width: episodes at a time. executor and sampling: see `run_episode`. stop: ends it early; unfinished rows are
+    measured next time. advance: told how many rows are done.
+    """
+
+    part: str = "eval"
+    arm: str = "student"
+    phase: str = "eval"
+    width: int = WIDTH
+    sampling: Sampling = "greedy"
+    limits: Limits | None = None
+    seed: int = 0
+    stop: Stop | None = None
+    advance: Advance | None = None
+
+
+def evaluate_task(
+    policy: Policy,
+    make_env: MakeEnvironment,
+    task: Task,
+    seeds: Sequence[int],
+    *,
+    demonstration: Demonstration | None = None,
+    results: Results | None = None,
+    **plan: Any,
+) -> EvalResult:
+    """Attempt a task once for every seed. Further keywords are those of `Plan`.
+
+    Rows that `results` holds already are not measured again. A policy, model or environment that breaks gives a row
+    with its error, not an exception.
+
+    Raises:
+        Stopped: `stop` was pressed; the rows so far are kept.
+    """
+    shown = {task.id: demonstration} if demonstration is not None else {}
+    return evaluate_set(policy, make_env, [task], seeds, demonstrations=shown, results=results, **plan)[task.id]
+
+
+def evaluate_set(
+    policy: Policy,
+    make_env: MakeEnvironment,
+    tasks: Sequence[Task],
+    seeds: Sequence[int],
+    *,
+    demonstrations: Mapping[str, Demonstration] | None = None,
+    results: Results | None = None,
+    **plan: Any,
+) -> dict[str, EvalResult]:
+    """Attempt every task once for every seed and return the results by task id. See `evaluate_task`."""
+    how = Plan(**plan)
+    kept = results if results is not None else Results()
+    wanted = [(task, seed) for task in tasks for seed in seeds]
+    missing = [(task, seed) for task, seed in wanted if kept.get((how.part, task.id, seed, how.arm)) is None]
+    if how.advance is not None and len(missing) < len(wanted):
+        how.advance(len(wanted) - len(missing))
+    if missing:
+        _Crew(policy, make_env, how, demonstrations or {}, kept).run(missing)
+    return {task.id: kept.result(how.part, task.id, how.arm, seeds) for task in tasks}
+
+
+class _Errors:
+    """An event sink that remembers the last error of an episode."""
+
+    def __init__(self) -> None:
+        self.last = ""
+
+    def emit(self, kind: str, **data: Any) -> None:
+        if kind == "error":
+            self.last = f"{data.get('where')}: {data.get('message')}"
+
+
+class _Crew:
+    """Threads that take jobs from one queue and ask one policy."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        make_env: MakeEnvironment,
+        plan: Plan,
+        demonstrations: Mapping[str, Demonstration],
+        results: Results,
+    ) -> None:
+        self._policy = policy
+        self._make_env = make_env
+        self._plan = plan
+        self._demonstrations = demonstrations
+        self._results = results
+        self._stop = plan.stop or Stop()
+        self._jobs: queue.SimpleQueue[tuple[Task, int]] = queue.SimpleQueue()
+        self._failures: list[BaseException] = []  # what ends everything: a bug, or no environment
+
+    def run(self, jobs: Sequence[tuple[Task, int]]) -> None:
+        """Do all jobs. Only a model is asked by several threads at once; every other policy has one."""
+        for job in jobs:
+            self._jobs.put(job)
+        count = min(self._plan.width, len(jobs)) if isinstance(self._policy, VLMPolicy) else 1
+        policy: Policy = self._policy
+        if isinstance(self._policy, VLMPolicy) and count > 1:
+            policy = BatchedPolicy(self._policy, count, self._plan.seed)
+        barrier = threading.Barrier(count)
+        threads = [
+            threading.Thread(target=self._work, args=(policy, barrier), name=f"episode-{i}", daemon=True)
+            for i in range(count)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            _join(threads)
+        except BaseException:
+            self._stop.press("the evaluation was interrupted")
+            _join(threads)
+            raise
+        if self._failures:
+            raise self._failures[0]
+        self._stop.check()
+
+    def _work(self, policy: Policy, barrier: threading.Barrier) -> None:
+        try:
+            environment = self._make_env()
+        except BaseException as error:
+            self._failures.append(error)
+            barrier.abort()
+            return
+        together = policy.member() if isinstance(policy, BatchedPolicy) else nullcontext()
+        try:
+            self._take_jobs(policy, environment, together, barrier)
+        except threading.BrokenBarrierError:
+            pass
+        except BaseException as error:
+            self._failures.append(error)
+        finally:
+            environment.close()
+
+    def _take_jobs(
+        self, policy: Policy, environment: Environment, together: AbstractContextManager[None],
+        barrier: threading.Barrier,
+    ) -> None:  # fmt: skip
+        with together:
+            barrier.wait()  # nobody begins before all take part, so that batches do not depend on who was first
+            while not self._stop.pressed and not self._failures:
+                try:
+                    task, seed = self._jobs.get_nowait()
+                except queue.Empty:
+                    return
+                row = self._attempt(policy, environment, task, seed)
+                if row is None:
+                    return
+                self._results.add(row)
+                if self._plan.advance is not None:
+                    self._plan.advance(1)
+
+    def _attempt(self, policy: Policy, environment: Environment, task: Task, seed: int) -> Row | None:
+        """Return the row of one episode; None when it was stopped."""
+        plan, errors = self._plan, _Errors()
+        limits = plan.limits or task.limits
+        try:
+            episode = run_episode(
+                environment,
+                policy,
+                task,
+                seed=seed,
+                phase=plan.phase,
+                demonstration=self._demonstrations.get(task.id),
+                sampling=plan.sampling,
+                limits=replace(limits, max_seconds=max(limits.max_seconds, PATIENCE)),
+                stop=self._stop,
+                events=errors,
+            )
+        except Stopped:
+            return None
+        except Exception as error:
+            text = f"{type(error).__name__}: {error}"
+            return Row(plan.part, task.id, seed, plan.arm, False, "error", 0, error=text)
+        if episode.stop_reason is StopReason.STOPPED:
+            return None
+        return row_of(episode, plan.part, plan.arm, errors.last)
+
+
+def _join(threads: Sequence[threading.Thread]) -> None:
+    for thread in threads:
+        while thread.is_alive():
+            thread.join(0.5)  # with a timeout, so that Ctrl-C is seen on every system
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, total: int, console: Console | None = None) -> Iterator[Advance]:
+    """Show a bar while a block measures, where there is a terminal; yields the function that advances it."""
+    out = console or Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=out, disable=not out.is_terminal, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda n: bar.advance(task, n)

@@ -1,0 +1,85 @@
+"""Scores the policy as it is on a named task set; nothing learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+
+from showonce.config import Config
+from showonce.evaluation.results import EvalResult, Results
+from showonce.evaluation.runner import MakeEnvironment, evaluate_set, progress_bar
+from showonce.evaluation.tasks import evaluation_seeds, task_set
+from showonce.fsio import atomic_write_json
+from showonce.policy.vlm_policy import VLMPolicy
+from showonce.runtime.stop import Stop
+from showonce.stats import Estimate, bootstrap_mean
+
+ROWS, SUMMARY = "results.jsonl", "scores.json"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A set's results by task and their mean over tasks, with its bootstrap interval."""
+
+    name: str
+    split: str
+    results: dict[str, EvalResult]
+    mean: Estimate
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The form that is written beside the rows."""
+        return {
+            "set": self.name,
+            "split": self.split,
+            "mean": self.mean.mean,
+            "low": self.mean.low,
+            "high": self.mean.high,
+            "worst": self.mean.worst,
+            "tasks": {task: {**result.phase, "errors": result.errors} for task, result in self.results.items()},
+        }
+
+
+def score(
+    config: Config, policy: VLMPolicy, make_env: MakeEnvironment, folder: str | Path, stop: Stop | None = None
+) -> Score:
+    """Measure config.evaluation.set and write results.jsonl (resumable) and scores.json into a folder.
+
+    skills: `per_family` screens of every family; single, multi: `screens` of every app for each of `seeds`.
+
+    Raises:
+        ConfigError: no such set. Stopped: the rows so far are kept.
+    """
+    ours = config.evaluation
+    chosen = task_set(ours.set, ours.split, 0 if ours.set == "skills" else ours.apps)
+    seeds = [*evaluation_seeds(config, ours.per_family)] if ours.set == "skills" else []
+    if not seeds:
+        seeds = [s for repetition in ours.seeds for s in evaluation_seeds(config, ours.screens, repetition)]
+    rows = Results(Path(folder) / ROWS)
+    try:
+        with progress_bar(f"{chosen.name} ({len(chosen.tasks)} tasks)", len(chosen.tasks) * len(seeds)) as advance:
+            found = evaluate_set(
+                policy, make_env, chosen.tasks, seeds, results=rows, part=chosen.name, arm=policy.adapter_version,
+                stop=stop, advance=advance,
+            )  # fmt: skip
+    finally:
+        rows.close()
+    mean = bootstrap_mean({task: [result.success] for task, result in found.items()})
+    made = Score(chosen.name, chosen.split, found, mean)
+    atomic_write_json(Path(folder) / SUMMARY, made.record)
+    return made
+
+
+def score_table(made: Score) -> Table:
+    """Return a score for a terminal."""
+    drawn = Table("task", "success", "95 % interval", "n", "errors", title=made.name)
+    for task, result in made.results.items():
+        low, high = result.interval
+        drawn.add_row(task, f"{result.success:.3f}", f"{low:.3f} to {high:.3f}", str(result.n), str(result.errors))
+    drawn.add_section()
+    mean = made.mean
+    drawn.add_row("mean", f"{mean.mean:.3f}", f"{mean.low:.3f} to {mean.high:.3f}", f"{mean.n_units} tasks", "")
+    return drawn

@@ -1,0 +1,84 @@
+"""How often a policy goes to a task's first target when it is asked for something else. Answers are not executed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from showonce.actions import Action
+from showonce.environments.embedded.language import find_app
+from showonce.environments.embedded.plan import event, phrase_sub
+from showonce.environments.embedded.scene import Scene
+from showonce.environments.embedded.world import EmbeddedWorld
+from showonce.errors import Unavailable
+from showonce.evaluation.runner import MakeEnvironment
+from showonce.policy.batched import Question, propose_many
+from showonce.policy.vlm_policy import VLMPolicy
+from showonce.protocols import Context
+from showonce.types import Observation, Proposal, Task
+
+
+@dataclass
+class Shares:
+    """By kind of answer (greedy, sampled): which answers went to the target, in the order of the screens."""
+
+    by_kind: dict[str, list[bool]] = field(default_factory=dict)
+
+    def hits(self, kind: str) -> list[bool]:
+        return self.by_kind[kind]
+
+    def share(self, kind: str) -> float:
+        return sum(self.by_kind[kind]) / max(len(self.by_kind[kind]), 1)
+
+
+def goes_to(scene: Scene, action: Action | None, task: Task) -> bool:
+    """Say whether an action touches the first target of an app (whatever the verb), or does its first step."""
+    if action is None:
+        return False
+    first = phrase_sub(find_app(task.id).program[0])
+    did = event(scene, action)
+    return did.key == first.key if first.key else did == first
+
+
+def shares_to_target(
+    policy: VLMPolicy,
+    make_env: MakeEnvironment,
+    task: Task,
+    goals: Sequence[str],
+    seeds: Sequence[int],
+    width: int,
+    seed: int = 0,
+) -> Shares:
+    """Ask for other goals, in turn, on the first screens of a task, greedily and by one draw each.
+
+    Raises:
+        Unavailable: the environment does not tell what stands on its screens.
+    """
+    screens = _screens(make_env, task, seeds)
+    found = Shares()
+    for kind in ("greedy", "sampled"):
+        hits: list[bool] = []
+        for at in range(0, len(screens), width):
+            chunk = screens[at : at + width]
+            questions = [
+                Question(observation, Context(goals[(at + i) % len(goals)]), "greedy" if kind == "greedy" else "sample")
+                for i, (observation, _) in enumerate(chunk)
+            ]
+            for (_, scene), answer in zip(chunk, propose_many(policy, questions, seed), strict=True):
+                if not isinstance(answer, Proposal):
+                    raise answer
+                hits.append(goes_to(scene, answer.action, task))
+        found.by_kind[kind] = hits
+    return found
+
+
+def _screens(make_env: MakeEnvironment, task: Task, seeds: Sequence[int]) -> list[tuple[Observation, Scene]]:
+    environment = make_env()
+    try:
+        if not isinstance(environment, EmbeddedWorld):
+            raise Unavailable(
+                f"specificity needs an environment that tells what stands on its screens; {environment.name} does not."
+            )
+        return [(environment.reset(task, seed), environment.scene) for seed in seeds]
+    finally:
+        environment.close()

@@ -1,0 +1,131 @@
+"""Which tasks are measured on which seeds: named sets, the same at every call, and apart from what is practised.
+
+Seeds: demonstrations lie below `DEMONSTRATIONS`, practice and probes between the practice and the evaluation offset,
+everything measured at the evaluation offset and above, `STRIDE` seeds for each repetition. Goal words, word-meaning
+pairs and multi-step programs of the splits are disjoint by construction of the apps; learning is handed one task and
+one demonstration at a time and never sees this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from showonce.config import Config
+from showonce.environments.embedded.families import FAMILIES
+from showonce.environments.embedded.language import App, apps, find_app
+from showonce.environments.registry import find_task
+from showonce.errors import ConfigError, TaskError, nearest
+from showonce.types import Task
+
+SETS: Final = ("skills", "single", "multi")
+DEMONSTRATIONS: Final = 10_000  # demonstration seeds are smaller
+STRIDE: Final = 10_000  # seeds of one repetition
+
+
+@dataclass(frozen=True)
+class TaskSet:
+    """Tasks under a name, each measured on the same seeds."""
+
+    name: str
+    split: str
+    tasks: tuple[Task, ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(task.id for task in self.tasks)
+
+
+def task_set(name: str, split: str = "test", n: int = 0) -> TaskSet:
+    """Return a set: ``skills`` (every built-in family), or the ``single`` or ``multi`` apps of a split.
+
+    n: the first so many (0, or more than there are: all). Skills belong to no split.
+
+    Raises:
+        ConfigError: no such set or split.
+    """
+    if name not in SETS:
+        raise ConfigError(f"evaluation.set={name!r} is not a task set.{nearest(name, SETS)}")
+    if name == "skills":
+        ids = [f"skill/{family}" for family in FAMILIES]
+    else:
+        ids = [app_id for app_id in apps() if app_id.startswith(f"app/{split}/{name}/")]
+    if not ids:
+        raise ConfigError(f"evaluation.split={split!r} has no {name} apps; splits are train, dev and test.")
+    return TaskSet(name, split, tuple(find_task(i) for i in ids[: n or None]))
+
+
+def evaluation_seeds(config: Config, n: int, repetition: int = 0) -> range:
+    """Return the seeds of one repetition; repetitions do not overlap.
+
+    Raises:
+        ConfigError: more than fit, or an offset that leaves practice no room.
+    """
+    offset = config.experiment.eval_seed_offset
+    if n > STRIDE:
+        raise ConfigError(f"{n} screens of one task are more than the {STRIDE} seeds of a repetition.")
+    if not DEMONSTRATIONS <= config.learning.practice.seed_offset < offset - STRIDE:
+        raise ConfigError(
+            f"learning.practice.seed_offset={config.learning.practice.seed_offset} must be at least {DEMONSTRATIONS} "
+            f"and well below experiment.eval_seed_offset={offset}, so that nothing measured was practised."
+        )
+    return range(offset + STRIDE * repetition, offset + STRIDE * repetition + n)
+
+
+def practice_offset(config: Config, repetition: int = 0) -> int:
+    """Return where the practice seeds of a repetition begin."""
+    return config.learning.practice.seed_offset + STRIDE * repetition
+
+
+def demonstration_seed(repetition: int = 0) -> int:
+    """Return the seed of the screen on which a repetition's demonstration is shown."""
+    return repetition % DEMONSTRATIONS
+
+
+def other_meaning(task: Task) -> Task:
+    """Return the same word with another meaning: the goal of `task`, the program of the next app of its kind.
+
+    Single-step: the next one with another target, so that doing the first thing can never pass for the second. Which
+    app that is depends on `task` alone.
+
+    Raises:
+        TaskError: not an app, or there is no app with another meaning.
+    """
+    app, others = _app_of(task), _siblings(task)
+    at = next(i for i, other in enumerate(others) if other.id == app.id)
+    for other in others[at + 1 :] + others[:at]:
+        if {phrase[1:] for phrase in other.program}.isdisjoint(phrase[1:] for phrase in app.program):
+            return replace(find_task(other.id), goal=task.goal)
+    raise TaskError(f"no other {task.split} app has another meaning than {task.id!r}.")
+
+
+def untaught_goals(task: Task, taught: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the goal words of the other apps of the same split and kind, in a fixed order, `taught` ones left out.
+
+    Raises:
+        TaskError: not an app.
+    """
+    _app_of(task)
+    return tuple(app.word for app in _siblings(task) if app.word != task.goal and app.word not in taught)
+
+
+def _app_of(task: Task) -> App:
+    if not task.id.startswith("app/"):
+        raise TaskError(f"{task.id!r} is not an app; this needs one, such as app/dev/single/0.")
+    return find_app(task.id)
+
+
+def siblings(task: Task) -> tuple[Task, ...]:
+    """Return the apps of the same split and kind as tasks, `task` itself among them.
+
+    Raises:
+        TaskError: not an app.
+    """
+    _app_of(task)
+    return tuple(find_task(app.id) for app in _siblings(task))
+
+
+def _siblings(task: Task) -> list[App]:
+    prefix = task.id.rsplit("/", 1)[0] + "/"
+    return [app for app_id, app in apps().items() if app_id.startswith(prefix)]

@@ -1,0 +1,240 @@
+"""From a config to the parts of a run: tasks, environments, the demonstration, the policy, the adapter store."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from showonce.config import Config, LimitsConfig
+from showonce.demonstrations import EpisodeStore, fit, latest_demonstration, load_demonstration, read_meta
+from showonce.environments.registry import find_task, make_environment, oracle_for
+from showonce.errors import BadInput, ConfigError, DemonstrationError
+from showonce.learning.learners import find_method
+from showonce.learning.store import STORE, AdapterStore, Identity
+from showonce.policy.vlm_policy import VLMPolicy, load_policy
+from showonce.protocols import Environment, EventSink
+from showonce.runs import adapter_store, read_metrics, started_in
+from showonce.runtime.guards import Unproved
+from showonce.runtime.loop import run_episode
+from showonce.runtime.recorder import HandPolicy
+from showonce.runtime.stop import Stop
+from showonce.runtime.tasks import load_task
+from showonce.seeds import Seeds
+from showonce.shipped import shipped_root
+from showonce.types import Demonstration, Limits, StopReason, Task
+
+EPISODES: Final = "episodes"
+SHOWN: Final = "demonstration"  # folder of a run, and phase of its episode: recorded for this run by the oracle
+
+
+# ------------------------------------------------------------------------------------------ tasks and environments
+
+
+def tasks_of(config: Config) -> list[Task]:
+    """Return the tasks of a run: registered ids or YAML files.
+
+    Raises:
+        ConfigError: none is named. TaskError: one cannot be used (nearest named).
+    """
+    names = [*config.tasks] or [config.task]
+    if not any(names):
+        raise ConfigError("task is empty: name one, e.g. task=app/dev/single/0, or a task file of your own.")
+    return [task_named(name) for name in names]
+
+
+def task_named(name: str) -> Task:
+    """Return the task of a YAML file or a registered id. Raises TaskError as `find_task` and `load_task` do."""
+    path = Path(name).expanduser()
+    return load_task(path) if path.suffix in (".yaml", ".yml") or path.is_file() else find_task(name)
+
+
+def limits_of(config: LimitsConfig) -> Callable[[Task], Limits]:
+    """Return the limits of a task: its own, but for what the config sets to another value than its default."""
+    default = LimitsConfig()
+    changed = {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+    changed = {name: value for name, value in changed.items() if value != getattr(default, name)}
+    return lambda task: replace(task.limits, **changed)
+
+
+def environment_maker(config: Config) -> Callable[[Task], Environment]:
+    """Return what makes the environment of a task; the task's own settings win over the config's."""
+
+    def make(task: Task) -> Environment:
+        name = task.environment if task.split == "user" else config.environment.name
+        ours = config.environment.settings if name == config.environment.name else {}
+        return make_environment(name, **{**ours, **task.settings})
+
+    return make
+
+
+# ------------------------------------------------------------------------------------------ the demonstration
+
+
+def demonstration_for(
+    config: Config, task: Task, environment: Environment, folder: Path, events: EventSink, stop: Stop
+) -> Demonstration | None:
+    """Return the demonstration of a task as `config.demonstration` asks; None when there is none to be had.
+
+    auto: found by its task under the log folder, else shipped, else shown now by the environment's own oracle, if it
+    has one (labelled so). A task whose goal is drawn anew with every seed cannot be shown once.
+
+    Raises:
+        DemonstrationError: it is of another task or screen size, cannot be read, or its seed is practised or measured.
+    """
+    if config.demonstration == "none":
+        return None
+    seeds = Seeds.of(config)
+    if config.demonstration != "auto":
+        path: Path | None = Path(config.demonstration).expanduser()
+    elif not task.goal:
+        return None
+    else:
+        path = latest_demonstration(config.output.logs, task.id)
+        path = path or latest_demonstration(shipped_root("configs") / "demonstrations", task.id)
+    if path is None:
+        if getattr(environment, "oracle", None) is None:
+            return None
+        path = show(environment, task, seeds.first("demonstration"), folder / SHOWN, events, stop)
+    found = load_demonstration(path)
+    seeds.check_demonstration(read_meta(path).get("seed"), str(path))
+    screen = environment.reset(task, seeds.first("demonstration"))
+    fit(found, task, screen.width, screen.height)
+    return found
+
+
+def show(environment: Environment, task: Task, seed: int, root: Path, events: EventSink, stop: Stop) -> Path:
+    """Let the oracle show a task for this run and return the episode's folder.
+
+    Other runs do not find it (its phase is not `record`): a run's result must not depend on which runs were before.
+
+    Raises:
+        DemonstrationError: the oracle did not reach the goal.
+    """
+    oracle = oracle_for(environment)
+    episode = run_episode(
+        environment, HandPolicy(lambda _: oracle()), task, seed=seed, phase=SHOWN, executor="oracle",
+        guards=(Unproved(),), store=EpisodeStore(root), events=events, stop=stop,
+    )  # fmt: skip
+    if episode.stop_reason is StopReason.STOPPED:
+        stop.check()
+    if not episode.success or not episode.path:
+        raise DemonstrationError(
+            f"the oracle could not show {task.id!r} ({episode.stop_reason}: {episode.outcome.evidence}). Record it by "
+            f"hand with `showonce record task={task.id}`, or set demonstration=none."
+        )
+    return Path(episode.path)
+
+
+# ------------------------------------------------------------------------------------------ policy and adapter
+
+
+def learns(config: Config) -> bool:
+    """Say whether weights may change in this run.
+
+    Raises:
+        ConfigError: no such learner, or one that trains without an adapter to train.
+    """
+    if not (config.learning.enabled and find_method(config.learning.learner).trains):
+        return False
+    if config.adapter == "none":
+        raise ConfigError(
+            f"adapter=none leaves learning.learner={config.learning.learner} nothing to train: set learning=frozen, or "
+            "another adapter."
+        )
+    return True
+
+
+def policy_for(config: Config) -> VLMPolicy:
+    """Load the model; with `config.deterministic` on one thread and with deterministic kernels."""
+    import torch
+
+    torch.manual_seed(config.seed)
+    if config.deterministic:
+        torch.use_deterministic_algorithms(True)
+        torch.set_num_threads(1)
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        config = replace(config, inference=replace(config.inference, threads=1))
+    return load_policy(config)
+
+
+def identity_of(policy: VLMPolicy) -> Identity:
+    """Return which adapter store fits a policy."""
+    assert policy.adapter is not None
+    return Identity(f"adapter/{policy.adapter.config.kind}", policy.backbone.fingerprint)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run's adapter lives. outside: a PEFT folder outside of any store that it begins with."""
+
+    root: Path
+    name: str
+    outside: Path | None = None
+
+
+def place_of(config: Config, folder: Path) -> Place | None:
+    """Return where the adapter of a run lives; None when it acts without one."""
+    found = adapter_store(config, folder)
+    if found is None:
+        return None
+    path = Path(config.adapter).expanduser()
+    outside = config.adapter != "auto" and path.exists() and not (path / STORE).is_file()
+    return Place(*found, path if outside else None)
+
+
+def place_of_run(config: Config, run: Path) -> Place:
+    """Return where the adapter of a finished run is; a relative folder is looked for where the run was started, too.
+
+    Raises:
+        BadInput: it had none, or it is not there any more.
+    """
+    place = place_of(config, run)
+    if place is None:
+        raise BadInput(f"{run.name} acted without an adapter.")
+    for root in (started_in(run), Path.cwd()):
+        if root is not None and (root / place.root / place.name / STORE).is_file():
+            return replace(place, root=root / place.root, outside=None)
+    raise BadInput(f"the adapter of {run.name} is not in {place.root / place.name} any more.")
+
+
+def demonstration_of_run(run: Path) -> Demonstration:
+    """Return the demonstration that a finished run learned from, as its metrics.json names it.
+
+    Raises:
+        BadInput: it names none. DemonstrationError: it is not there any more.
+    """
+    told = read_metrics(run).get(SHOWN)
+    if not isinstance(told, dict) or not told.get("path"):
+        raise BadInput(f"{run.name} was shown nothing: there is no demonstration to prove anything about.")
+    path = Path(str(told["path"]))
+    there = [root / path for root in (run, started_in(run), Path.cwd()) if root is not None]
+    return load_demonstration(next((folder for folder in there if folder.is_dir()), path))
+
+
+def open_store(place: Place, policy: VLMPolicy, readonly: bool = False) -> AdapterStore:
+    """Open an adapter store for a policy, a new one where there is none.
+
+    Raises:
+        StoreLocked: a live process has it. StoreError: it belongs to another model.
+    """
+    return AdapterStore(place.root, place.name, identity_of(policy), readonly=readonly)
+
+
+def act_with(policy: VLMPolicy, store: AdapterStore, version: str | None = None) -> str:
+    """Let a checkpoint of a store (default: its champion) act, and return its version.
+
+    Raises:
+        StoreError: the store is empty. CheckpointCorrupt: the checkpoint is not whole.
+    """
+    from showonce.learning.calibration import Calibration
+
+    assert policy.adapter is not None
+    found = store.load(version)
+    policy.adapter.set_tensors(found.tensors, "champion", found.version)
+    policy.calibration = Calibration.from_state(found.calibration) if found.calibration else None
+    policy.use("champion")
+    return found.version

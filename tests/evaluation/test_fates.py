@@ -1,0 +1,66 @@
+"""What became of a damaged run is read from its events as they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+
+from showonce.evaluation.bench import TeachResult
+from showonce.evaluation.fates import Fate, fate_of
+from showonce.policy.adapter_files import content_hash
+
+GOOD = {"tokens.7": torch.ones(4)}
+Events = list[dict[str, Any]]
+FAULT: Events = [{"kind": "fault", "name": "inverted_loss"}]
+
+
+def promoted(accepted: bool = True) -> Events:
+    return [{"kind": "promotion", "accepted": accepted}]
+
+
+def probes(n: int) -> Events:
+    return [{"kind": "probe", "success": True}] * n
+
+
+def back(to: str = "v0002") -> Events:
+    return [{"kind": "rollback", "old": "v0004", "new": to}]
+
+
+def result(events: Events, versions: dict[str, str] | None = None) -> TeachResult:
+    kept = {"v0002": content_hash(GOOD)} if versions is None else versions
+    return TeachResult(GOOD, 40, 40, 40, 1.0, tuple(events), kept)
+
+
+HEALTHY = [*promoted(), *probes(20), *promoted(False)]
+
+
+@pytest.mark.parametrize(
+    ("events", "fate"),
+    [
+        (HEALTHY, Fate("not_injected")),
+        ([*HEALTHY, *FAULT, *promoted(False), *probes(8), *promoted(False)], Fate("refused", 2)),
+        ([*HEALTHY, *FAULT, *probes(8)], Fate("refused")),
+        ([*HEALTHY, *FAULT, *promoted(), *probes(30)], Fate("acted")),
+        ([*HEALTHY, *FAULT, *promoted(), *probes(9), *back()], Fate("rolled_back", 0, 0, 9, True)),
+        (
+            [*HEALTHY, *FAULT, *promoted(), *probes(20), *promoted(), *probes(6), *back(), *promoted(False)],
+            Fate("rolled_back", 1, 0, 6, True),
+        ),
+        ([*FAULT, *promoted(), *probes(4), *back("v0009")], Fate("rolled_back", 0, 0, 4, False)),
+        ([*FAULT, *promoted(), *probes(4), *back(), *promoted()], Fate("rolled_back", 0, 0, 4, None)),
+        (
+            [*FAULT, {"kind": "error", "where": "store", "message": "not whole"}, *promoted(False)],
+            Fate("refused", 1, 1),
+        ),
+        ([*FAULT, {"kind": "error", "where": "model", "message": "x"}], Fate("refused")),
+    ],
+)
+def test_the_fate_of_a_damaged_run(events: Events, fate: Fate) -> None:
+    assert fate_of(result(events)) == fate
+
+
+def test_another_content_is_not_the_best_one() -> None:
+    events = [*FAULT, *promoted(), *probes(3), *back()]
+    assert fate_of(result(events, {"v0002": "something else"})).restored is False

@@ -1,0 +1,164 @@
+"""A proof is what was found: the verdict follows from the numbers, and the page says them."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from showonce.environments.registry import find_task
+from showonce.errors import BadInput
+from showonce.evaluation.bench import Bench, TeachRequest, TeachResult
+from showonce.evaluation.card import picture, text
+from showonce.evaluation.controls import Control, Exam
+from showonce.evaluation.lessons import LessonStore
+from showonce.evaluation.prove import Proof, lesson_of, prove, run_controls, summary_of
+from showonce.evaluation.results import Results
+from showonce.evaluation.tasks import evaluation_seeds
+from showonce.stats import wilson
+
+TASK = find_task("app/dev/single/0")
+
+
+def phase(successes: int, n: int = 100) -> dict[str, Any]:
+    low, high = wilson(successes, n)
+    return {"success": successes / n, "n": n, "low": low, "high": high}
+
+
+HELD = Control("copied_coordinates", "By coordinates?", 0.12, 0.07, 0.2, 100, "<= 0.25", True)
+MISSED = replace(HELD, value=0.4, low=0.31, high=0.5, holds=False)
+SWAPPED = Control(
+    "swapped", "Another meaning?", 0.91, 0.84, 0.95, 100, ">= 0.80", True, {"first_meaning": 0.1, "chance": 0.12}
+)
+REPORTED = Control("sft_teacher", "Off policy?", 0.9, 0.8, 0.95, 100)
+PROCESS = {"process": 4711, "adapter": "adapters/x/versions/v0004", "adapter_hash": "ab" * 16, "demonstrations": 0,
+           "cached_prefixes": 0}  # fmt: skip
+PROOF = Proof(
+    "20260101-demo", TASK.id, "nozaka", 0, 42, 30,
+    {"before": phase(15), "teacher": phase(97), "after": phase(94)}, PROCESS, (HELD, SWAPPED, REPORTED),
+)  # fmt: skip
+
+
+def test_all_goals_held_and_a_clear_rise_is_learning() -> None:
+    assert PROOF.learned
+    assert PROOF.verdict.startswith("Learned from the demonstration")
+
+
+@pytest.mark.parametrize(
+    ("proof", "said"),
+    [
+        (replace(PROOF, phases={**PROOF.phases, "after": phase(20)}), "Not shown"),
+        (replace(PROOF, controls=(MISSED, SWAPPED)), "not all controls hold: copied_coordinates"),
+        (replace(PROOF, not_run={"swapped": "not an app"}), "not run: swapped"),
+    ],
+)
+def test_anything_less_is_not(proof: Proof, said: str) -> None:
+    assert not proof.learned
+    assert said in proof.verdict
+
+
+def test_the_page_says_every_number() -> None:
+    page = text(replace(PROOF, controls=(MISSED, SWAPPED, REPORTED), not_run={"specificity": "no scene"}), "card.png")
+    for said in ("0.940", "0.150", "0.970", "42 updates", "30 practice episodes", "process 4711", "**missed**",
+                 "first meaning 0.100", "not run: no scene", "card.png", "abababababab"):  # fmt: skip
+        assert said in page, said
+    assert "0 demonstrations" in page
+    lines = summary_of(PROOF).splitlines()
+    assert any(line.startswith("after") and "0.94" in line for line in lines)
+    assert lines[-1] == PROOF.verdict
+
+
+def test_the_picture_has_a_bar_for_everything_that_is_a_rate() -> None:
+    with Image.open(io.BytesIO(picture(replace(PROOF, controls=())))) as opened:
+        few = opened.convert("RGB")
+    with Image.open(io.BytesIO(picture(PROOF))) as opened:
+        many = opened.convert("RGB")
+    assert few.width == many.width
+    assert many.height > few.height  # copied coordinates, both meanings, off policy
+    assert len(many.getcolors(2**24)) > 20
+
+
+def taught(request: TeachRequest) -> TeachResult:
+    return TeachResult({}, request.learning.gate.budget_run, 2, 2, 0.1)
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path, make_bench: Callable[..., Bench]) -> tuple[Path, Path, Bench]:
+    """A finished run's folder, its adapter and a bench with the run's config."""
+    bench = make_bench(taught)
+    adapter = bench.adapter
+    (token,) = bench.policy.goal_ids(TASK.goal)
+    row = bench.policy.backbone.embedding.weight[token].detach().float() * -3
+    adapter.set_tensors({f"tokens.{token}": row}, "student", "v0004")
+    adapter.save(tmp_path / "adapter", "student")
+    folder = tmp_path / "run"
+    folder.mkdir()
+    metrics = {"updates": {"accepted": 11}, "practice": {"episodes": 6, "distinct_screens": 9}, "wall_s": 12.5}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder, tmp_path / "adapter", bench
+
+
+def test_a_run_is_proved_and_its_folder_holds_the_proof(run_dir: tuple[Path, Path, Bench]) -> None:
+    folder, adapter, bench = run_dir
+    lesson = lesson_of(folder, bench, TASK, bench.show(TASK, 0), adapter)
+    assert (lesson.result.updates, lesson.result.practice_episodes) == (11, 6)
+    told: list[str] = []
+    names = ("adapter_off", "swapped", "copied_coordinates")
+    found = prove(folder, bench, lesson, adapter=adapter, screens=6, controls=names, tell=told.append)
+    assert [control.name for control in found.controls] == list(names)
+    assert told == ["before", "teacher", "after, in a new process", "adapter off", "swapped", "copied coordinates"]
+    record = json.loads((folder / "proof.json").read_text())
+    assert record["learned"] == found.learned
+    assert record["after"] == {key: found.process[key] for key in ("success", "n", "low", "high")}
+    assert set(record["controls"]) == set(names)
+    assert found.process["seeds"] == [evaluation_seeds(bench.config, 6).start, evaluation_seeds(bench.config, 6).stop]
+    assert found.verdict in (folder / "card.md").read_text()
+    with Image.open(folder / "card.png") as opened:
+        assert opened.format == "PNG"
+
+
+def test_a_control_that_the_task_does_not_allow_is_named(run_dir: tuple[Path, Path, Bench], tmp_path: Path) -> None:
+    folder, adapter, bench = run_dir
+    skill = find_task("skill/ask")
+    shown = bench.show(skill, 0)
+    lesson = lesson_of(folder, bench, replace(skill, goal=shown.goal), shown, adapter)
+    exam = Exam(range(50, 53), Results(), LessonStore(tmp_path / "lessons"))
+    found, not_run = run_controls(bench, lesson, exam, ("copied_coordinates", "swapped"), lambda _: None)
+    assert [control.name for control in found] == ["copied_coordinates"]
+    assert "not an app" in not_run["swapped"]
+
+
+def test_a_run_without_updates_has_nothing_to_prove(run_dir: tuple[Path, Path, Bench]) -> None:
+    folder, adapter, bench = run_dir
+    shown = bench.show(TASK, 0)
+    (folder / "metrics.json").write_text(json.dumps({"updates": {"accepted": 0}}))
+    with pytest.raises(BadInput, match="nothing to prove"):
+        lesson_of(folder, bench, TASK, shown, adapter)
+    (folder / "metrics.json").write_text("{")
+    with pytest.raises(BadInput, match="not JSON"):
+        lesson_of(folder, bench, TASK, shown, adapter)
+    (folder / "metrics.json").unlink()
+    with pytest.raises(BadInput, match="did not end"):
+        lesson_of(folder, bench, TASK, shown, adapter)
+
+
+def test_an_unknown_control_is_named(run_dir: tuple[Path, Path, Bench]) -> None:
+    folder, adapter, bench = run_dir
+    lesson = lesson_of(folder, bench, TASK, bench.show(TASK, 0), adapter)
+    with pytest.raises(BadInput, match="no control 'magic'"):
+        prove(folder, bench, lesson, adapter=adapter, controls=("magic",))
+
+
+def test_the_tensors_of_the_lesson_are_the_runs(run_dir: tuple[Path, Path, Bench]) -> None:
+    folder, adapter, bench = run_dir
+    lesson = lesson_of(folder, bench, TASK, bench.show(TASK, 0), adapter)
+    saved = bench.adapter.tensors("student")
+    assert lesson.result.tensors.keys() == saved.keys()
+    assert all(torch.equal(lesson.result.tensors[key], saved[key]) for key in saved)

@@ -1,0 +1,316 @@
+"""The core table does every job once, says honestly what it did not do, and judges by its goals."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.evaluation.conftest import embedded
+
+from showonce.config import Config, EvaluationConfig, InferenceConfig
+from showonce.errors import BadInput, ConfigError, ShowonceError, Stopped
+from showonce.evaluation import parts as parts_module
+from showonce.evaluation import rows, rows_machine
+from showonce.evaluation.bench import Bench, TeachRequest, TeachResult
+from showonce.evaluation.jobs import Job, Record, Work, records, run_jobs
+from showonce.evaluation.machine import run_machine_job
+from showonce.evaluation.parts import STEPS, TABLE_CONTROLS, fault_learning, jobs_of, lines_of
+from showonce.evaluation.results import Results, Row, StepScore
+from showonce.evaluation.rows import Found
+from showonce.evaluation.table import BUILDERS, core_table, markdown, rich_table, table_of
+from showonce.evaluation.tasks import task_set
+from showonce.policy.vlm_policy import load_policy
+from showonce.runtime.stop import Stop
+
+MACHINE = ("drop_test", "overhead", "demo_time")
+SMALL = EvaluationConfig(set="core_table", split="dev", apps=2, seeds=(0,), screens=2, per_family=2, workers=0)
+
+
+@pytest.fixture
+def small(config: Config) -> Config:
+    learned = tuple(part for part in STEPS if part not in MACHINE)
+    ours = replace(SMALL, parts=learned)
+    return replace(config, evaluation=ours, inference=InferenceConfig(max_new_tokens=12))
+
+
+class Teaching:
+    """Teaches nothing, quickly, and remembers what it was asked; fails for the tasks it is told to."""
+
+    def __init__(self, fails: tuple[str, ...] = ()) -> None:
+        self.requests: list[TeachRequest] = []
+        self.fails = fails
+
+    def teach(self, request: TeachRequest) -> TeachResult:
+        self.requests.append(request)
+        if request.task.id in self.fails:
+            raise RuntimeError("the optimiser exploded")
+        return TeachResult({}, 12, request.learning.practice.episodes, 8, 0.5, ({"kind": "probe"},))
+
+    def bench(self, config: Config, stop: Stop) -> Bench:
+        return Bench(config, load_policy(config), embedded, self.teach)
+
+
+def test_the_whole_table_on_a_small_scale(small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts_module, "FAULT_RUNS", 1)
+    monkeypatch.setattr(parts_module, "UNTAUGHT_SCREENS", 2)
+    teaching = Teaching()
+    table = core_table(small, tmp_path, teaching.bench)
+    assert table.failed == {}
+    done = {record.key for record in records(tmp_path).values()}
+    assert done == {job.key for phase in jobs_of(small, small.evaluation.parts) for job in phase}
+    by_title = {row.title: row for row in table.rows}
+    assert {row.part for row in table.rows} == set(BUILDERS)
+    not_run = {row.part: row.worst for row in table.rows if row.verdict == "not run"}
+    assert not_run.keys() == {*MACHINE, "calibration"}
+    assert not_run["calibration"] == "one class only"  # a random model is never right
+    assert "2 apps, 2 lessons, 4 screens (fewer than 20 x 3 x 200)" in by_title["single-step apps: after"].n
+    assert "20 families, 2 screens each" in by_title["retention of the built-in skills (paired, greedy)"].n
+    assert by_title["retention of the built-in skills (paired, greedy)"].value == "+0.0000"  # nothing was learned
+    assert len([row for row in table.rows if row.part == "controls"]) == len(TABLE_CONTROLS)
+    assert "not injected" in by_title["faults on purpose: refused before acting, or rolled back"].value
+    page = (tmp_path / "table.md").read_text()
+    assert all(row.title in page and f"| {row.verdict} |" in page for row in table.rows)
+    assert json.loads((tmp_path / "table.json").read_text())["summary"] == table.summary
+    assert rich_table(table).row_count == len(table.rows)
+
+    asked, rows_before = len(teaching.requests), (tmp_path / "results.jsonl").stat().st_size
+    again = core_table(small, tmp_path, teaching.bench)
+    assert (len(teaching.requests), (tmp_path / "results.jsonl").stat().st_size) == (asked, rows_before)
+    assert again.rows == table.rows
+    _check_lessons(teaching, small)
+    _check_settings(teaching, small, tmp_path)
+
+
+def _check_lessons(teaching: Teaching, small: Config) -> None:
+    """What is taught is apart from what is measured, and each kind of lesson is asked for as the part says."""
+    assert {r.learning.practice.seed_offset for r in teaching.requests} == {1_000_000}
+    heads = [r for r in teaching.requests if r.learning.practice.source == "head"]
+    assert [(r.task.id, r.learning.practice.episodes) for r in heads] == [
+        ("app/dev/single/0", 0), ("app/dev/single/1", 0),
+    ]  # fmt: skip
+    (line,) = lines_of(small)
+    growing = [r for r in teaching.requests if r.start is not None and r.learning.fault.kind == "none"]
+    assert [(r.task.id, [t.id for t, _ in r.lessons]) for r in growing] == [(line[1], [line[0]])]
+    damaged = [r for r in teaching.requests if r.learning.fault.kind != "none"]
+    assert [r.learning.fault.kind for r in damaged] == list(parts_module.FAULTS)
+    assert all(r.start is not None and r.learning.gate.headroom == 0 for r in damaged)
+
+
+def _check_settings(teaching: Teaching, small: Config, folder: Path) -> None:
+    """Other parts may follow in the same folder; other settings may not."""
+    fewer = replace(small, evaluation=replace(small.evaluation, parts=("skills",), workers=1))
+    core_table(fewer, folder, teaching.bench)
+    other = replace(small, evaluation=replace(small.evaluation, screens=3))
+    with pytest.raises(BadInput, match="other settings \\(evaluation\\)"):
+        core_table(other, folder, teaching.bench)
+
+
+def test_a_job_that_fails_is_told_and_tried_again(small: Config, tmp_path: Path) -> None:
+    some = replace(small, evaluation=replace(small.evaluation, parts=("single", "specificity")))
+    table = core_table(some, tmp_path, Teaching(fails=("app/dev/single/1",)).bench)
+    assert "optimiser exploded" in table.failed["single|app/dev/single/1|0"]
+    assert "was not taught" in table.failed["after_single|app/dev/single/1|0"]
+    row = next(row for row in table.rows if row.title == "single-step apps: after")
+    assert row.verdict == "missed"
+    assert "1 apps, 1 lessons" in row.n
+    assert "2 jobs failed" in row.n
+    mended = core_table(some, tmp_path, Teaching().bench)
+    assert mended.failed == {}
+
+
+def test_unknown_parts_are_refused_before_anything_is_done(small: Config, tmp_path: Path) -> None:
+    wrong = replace(small, evaluation=replace(small.evaluation, parts=("singel",)))
+    with pytest.raises(ConfigError, match="Did you mean 'single'"):
+        core_table(wrong, tmp_path, Teaching().bench)
+    assert not (tmp_path / "settings.json").exists()
+
+
+def test_an_empty_folder_gives_a_table_of_what_was_not_run(small: Config, tmp_path: Path) -> None:
+    table = table_of(small, tmp_path)
+    assert {row.verdict for row in table.rows} == {"not run"}
+    assert table.summary.startswith(f"{len(table.rows)} rows: {len(table.rows)} not run")
+    assert "| not run |" in markdown(table)
+
+
+def test_every_part_is_in_the_table_and_has_its_jobs(small: Config) -> None:
+    assert set(STEPS) == set(BUILDERS)
+    full = replace(small, evaluation=EvaluationConfig(set="core_table"))
+    phases = jobs_of(full, tuple(STEPS))
+    count: dict[str, int] = {}
+    for job in (job for phase in phases for job in phase):
+        count[job.part] = count.get(job.part, 0) + 1
+    assert count["single"] == count["multi"] == count["after_single"] == count["after_multi"] == 60
+    assert (count["skills"], count["faults"], count["sequence"], count["retention"]) == (20, 40, 4, 20)
+    assert [len(line) for line in lines_of(full)] == [5] * 4
+    assert all("app/test/" in job.task for phase in phases for job in phase if job.task.startswith("app/"))
+
+
+def test_a_fault_run_is_well_first_and_probed_often(small: Config) -> None:
+    learning = fault_learning(small, "inverted_loss", 3)
+    assert learning.fault.after_update < learning.gate.budget_run
+    assert (learning.gate.headroom, learning.ratchet.probe_every) == (0.0, 1)
+    assert learning.ratchet.probe_batch * learning.ratchet.promote_every >= learning.ratchet.min_probes_best
+
+
+# ------------------------------------------------------------------------------------------ rows from made numbers
+
+
+def found_of(config: Config, results: Results | None = None, **jobs: dict[str, Any]) -> Found:
+    made = {key.replace("_at_", "|"): value for key, value in jobs.items()}
+    kept = {f"{key}|0": Record(f"{key}|0", 1.0, numbers) for key, numbers in made.items()}
+    return Found(config, results or Results(), kept)
+
+
+def fill(results: Results, part: str, arm: str, task: str, successes: int, n: int) -> None:
+    for seed in range(n):
+        results.add(Row(part, task, seed, arm, seed < successes, "completed", 1))
+
+
+@pytest.mark.parametrize(("successes", "verdict"), [(19, "reached"), (16, "missed")])
+def test_success_is_judged_by_its_mean_over_apps(small: Config, successes: int, verdict: str) -> None:
+    results = Results()
+    for app in ("app/dev/single/0", "app/dev/single/1"):
+        fill(results, "single", "before@0", app, 2, 20)
+        fill(results, "single", "teacher@0", app, 20, 20)
+        fill(results, "single", "after@0", app, successes, 20)
+    before, teacher, after, _ = rows.single(found_of(small, results))
+    assert (before.verdict, teacher.verdict, after.verdict) == ("reached", "reached", verdict)
+    assert after.value == f"{successes / 20:.3f}"
+
+
+def test_retention_is_missed_when_one_family_clearly_falls(small: Config) -> None:
+    results = Results()
+    for at, task in enumerate(task_set("skills").ids):
+        fill(results, "skills", "before", task, 200, 200)
+        fill(results, "retention", "after", task, 184 if at == 3 else 200, 200)
+    (row,) = rows.retention(found_of(small, results))
+    assert row.verdict == "missed"
+    assert "below: double_click" in row.worst
+    for seed in range(184, 200):
+        results.add(Row("retention", task_set("skills").ids[3], seed, "after", True, "completed", 1))
+    assert rows.retention(found_of(small, results))[0].verdict == "reached"
+
+
+def test_the_confidence_is_judged_on_a_mixed_set_that_is_large_enough(small: Config) -> None:
+    def score(good: bool, n: int) -> Found:
+        results = Results()
+        for seed in range(n):
+            right = seed % 2 == 0
+            stated = StepScore(0.5, (0.97 if right else 0.03) if good else 0.5, None, right)
+            results.add(Row("calibration", "app/dev/single/5", seed, "untaught:x", right, "", 1, 0, "v", (stated,)))
+        return found_of(small, results)
+
+    assert rows.calibration(score(True, 1000))[0].verdict == "reached"
+    assert rows.calibration(score(True, 900))[0].verdict == "missed"
+    assert rows.calibration(score(False, 1000))[0].verdict == "missed"
+    assert "50% failures" in rows.calibration(score(True, 1000))[0].n
+
+
+def test_one_fault_that_goes_on_acting_is_a_miss(small: Config) -> None:
+    whole = {"refusals": 1, "by_hash": 1, "probes_to_see": None, "restored": None, "start": 1.0, "end_rate": 1.0}
+    kinds = [(kind, run) for kind in parts_module.FAULTS for run in range(parts_module.FAULT_RUNS)]
+    jobs = {
+        f"faults|{kind}|{run}": Record(f"faults|{kind}|{run}", 1.0, {**whole, "end": "refused"}) for kind, run in kinds
+    }
+    found = Found(small, Results(), jobs)
+    first, seen, by_hash, restored = rows_machine.faults(found)
+    assert (first.verdict, seen.verdict, by_hash.verdict, restored.verdict) == (
+        "reached", "reported", "reached", "reported",
+    )  # fmt: skip
+    jobs["faults|lr_x100|0"] = Record("faults|lr_x100|0", 1.0, {**whole, "end": "acted", "end_rate": 0.2})
+    back = {**whole, "end": "rolled_back", "probes_to_see": 20, "restored": False}
+    jobs["faults|inverted_loss|0"] = Record("faults|inverted_loss|0", 1.0, back)
+    first, seen, _, restored = rows_machine.faults(found)
+    assert (first.verdict, seen.verdict, restored.verdict) == ("missed", "missed", "missed")
+    assert "0.80" in first.worst
+
+
+def test_specificity_is_a_paired_difference_and_names_the_worst_app(small: Config) -> None:
+    def numbers(rise: float) -> dict[str, Any]:
+        shares = {"greedy_before": 0.2, "greedy_after": 0.2 + rise, "sampled_before": 0.2, "sampled_after": 0.2}
+        return {"numbers": shares, "n": 400, "value": rise}
+
+    made = {f"specificity|app/dev/single/{i}|0": numbers(0.3 * i) for i in range(2)}
+    found = Found(small, Results(), {key: Record(key, 1.0, value) for key, value in made.items()})
+    greedy, sampled, in_context = rows.specificity(found)
+    assert (greedy.verdict, sampled.verdict, in_context.verdict) == ("missed", "reached", "not run")
+    assert greedy.value.startswith("+0.150")
+    assert greedy.worst == "dev/single/1 +0.30"
+
+
+# ------------------------------------------------------------------------------------------ jobs
+
+
+def write_down(job: Job, work: Work, folder: str) -> dict[str, Any]:
+    """A job that leaves a file with the process it ran in."""
+    if job.task == "fails":
+        raise ValueError("on purpose")
+    (Path(folder) / f"{job.task}.{job.repetition}").write_text(str(os.getpid()))
+    return {"pid": os.getpid()}
+
+
+def no_bench(config: Config, stop: Stop) -> Bench:
+    """A bench that cannot measure anything."""
+    return Bench(config, None, embedded)  # type: ignore[arg-type]
+
+
+def test_jobs_are_done_once_and_those_that_failed_again(config: Config, tmp_path: Path) -> None:
+    jobs = [Job("part", task) for task in ("a", "fails", "b")]
+    run, advanced = partial(write_down, folder=str(tmp_path)), []
+    run_jobs(jobs, run, no_bench, config, tmp_path / "work", workers=0, advance=advanced.append)
+    assert sum(advanced) == 3
+    assert records(tmp_path / "work")["part|fails|0"].error == "ValueError: on purpose"
+    (tmp_path / "a.0").unlink()
+    run_jobs(jobs, run, no_bench, config, tmp_path / "work", workers=0)
+    assert not (tmp_path / "a.0").exists()
+    assert len((tmp_path / "work" / "jobs.jsonl").read_text().splitlines()) == 4
+
+
+def test_the_stop_file_ends_the_jobs(config: Config, tmp_path: Path) -> None:
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "STOP").touch()
+    with pytest.raises(Stopped):
+        run_jobs(
+            [Job("p", "a")], partial(write_down, folder=str(tmp_path)), no_bench, config, tmp_path / "work", workers=0
+        )
+    assert records(tmp_path / "work") == {}
+
+
+def test_new_processes_do_the_jobs_and_one_that_dies_is_told(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = tmp_path / "worker_jobs_of_a_test.py"
+    module.write_text(
+        "import os\n"
+        "from showonce.evaluation.bench import Bench\n"
+        "def bench(config, stop):\n    return Bench(config, None, None)\n"
+        "def run(job, work):\n"
+        "    if job.task == 'dies':\n        os._exit(9)\n"
+        "    import torch\n"
+        "    return {'pid': os.getpid(), 'threads': torch.get_num_threads()}\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import worker_jobs_of_a_test as worker  # type: ignore[import-not-found]
+
+    jobs = [Job("part", "x", i) for i in range(3)]
+    run_jobs(jobs, worker.run, worker.bench, config, tmp_path / "work", workers=1)
+    done = records(tmp_path / "work")
+    assert {record.numbers["threads"] for record in done.values()} == {1}
+    assert os.getpid() not in {record.numbers["pid"] for record in done.values()}
+    assert len(done) == 3
+    with pytest.raises(ShowonceError, match="ended by itself"):
+        run_jobs([Job("part", "dies")], worker.run, worker.bench, config, tmp_path / "work", workers=1)
+
+
+def test_the_overhead_is_a_job_too(make_bench: Callable[..., Bench], tmp_path: Path) -> None:
+    stop = Stop()
+    work = Work(make_bench(), Results(), None, stop)  # type: ignore[arg-type]
+    overhead = run_machine_job(Job("overhead", ""), work)
+    assert overhead["n"] > 60
+    assert 0 < overhead["median"] <= overhead["p99"]
