@@ -126,8 +126,10 @@ def delays(kind: str, runs: int) -> bool:
         median, p90 = (int(delay_N[int(q * len(delay_N))]) for q in (0.5, 0.9))
         held &= goal_median is None or median <= goal_median
         held &= goal_p90 is None or p90 <= goal_p90
-        goal = "no goal" if goal_median is None else f"goal: median <= {goal_median}" + (
-            "" if goal_p90 is None else f", 90 % <= {goal_p90}"
+        goal = (
+            "no goal"
+            if goal_median is None
+            else f"goal: median <= {goal_median}" + ("" if goal_p90 is None else f", 90 % <= {goal_p90}")
         )
         shown = [str(x) if x <= HORIZON else "-" for x in (median, p90)]
         print(f"  {name:12s} {before:.2f} -> {after:.2f}   median {shown[0]:>4s}   90 % {shown[1]:>4s}   {goal}")

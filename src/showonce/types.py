@@ -73,7 +73,7 @@ ParseResult = Parsed | ParseFailure
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """One screenshot. `image`: uint8 (H, W, 3) RGB; `scale`: device pixels per logical pixel; `text`: optional page text."""
+    """One screenshot. `image`: uint8 (H, W, 3) RGB; `scale`: device pixels a logical pixel; `text`: page text or None."""
 
     image: Image
     scale: float = 1.0
@@ -238,7 +238,7 @@ class Demonstration:
 
 @dataclass(frozen=True)
 class Episode:
-    """One attempt. `phase`: run | record | practice | probe | baseline | eval | shadow; `path`: its folder, if stored."""
+    """One attempt. `phase`: run | record | practice | probe | baseline | eval | shadow; `path`: its folder, or ""."""
 
     id: str
     task_id: str

@@ -15,8 +15,10 @@ from showonce.actions import Click
 from showonce.config import AdapterConfig, Config, InferenceConfig, LearningConfig, PolicyConfig
 from showonce.learning.buffer import Sample
 from showonce.learning.contract import LearnerContract
+from showonce.learning.gate import Gate
+from showonce.learning.imitation import imitation
 from showonce.learning.learners import METHODS, make_learner
-from showonce.learning.method import LearnerContext, Loss
+from showonce.learning.method import LearnerContext, Loss, Method, student_prompts
 from showonce.learning.sdft import SDFT
 from showonce.learning.trainer import Trainer
 from showonce.policy.vlm_policy import load_policy
@@ -45,7 +47,7 @@ class Toy(LearnerContract):
         short = InferenceConfig(max_new_tokens=16)  # a random model talks much
         made = load_policy(replace(Config(), policy=policy, inference=short))
         context = LearnerContext(made, config, np.random.default_rng(0))
-        return make_learner(self.learner, context)
+        return make_learner(self.learner if self.learner != "imitate" else "sdft", context)
 
     def lesson(self) -> tuple[Task, Demonstration]:
         return TASK, SHOWN
@@ -82,6 +84,28 @@ class TestInContext(Toy):
 
 class TestFrozen(Toy):
     learner = "frozen"
+
+
+class Imitate(Method):
+    """A method of one's own, as short as the documentation promises."""
+
+    name = "imitate"
+
+    def usable(self, sample: Sample) -> bool:
+        return sample.correct is True
+
+    def loss(self, batch: Sequence[Sample]) -> Loss:
+        policy = self.context.policy
+        answers = [policy.label(policy.answer(s.action)) for s in batch if s.action]
+        return imitation(self.context, batch, student_prompts(self.context, batch), answers)
+
+
+class TestAMethodOfOnesOwn(Toy):
+    learner = "imitate"
+
+    def make(self, config: LearningConfig) -> Trainer:
+        context = super().make(config).context
+        return Trainer(Imitate(context), Gate(config.gate))
 
 
 def test_every_learner_is_tested_here() -> None:

@@ -174,7 +174,7 @@ def test_confidence_is_pulled_to_verified_outcomes_alone(make_context: MakeConte
 
 
 def test_stated_confidence_moves_to_its_target(make_context: MakeContext) -> None:
-    context = make_context(confidence_weight=4.0)
+    context = make_context(confidence_weight=4.0, policy={"tokens": 96})
     for sample in list(context.buffer):
         known = replace(sample, action=Click(0.9, 0.9), executor="student", correct=True)
         context.buffer.add(known)

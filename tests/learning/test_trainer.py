@@ -68,9 +68,7 @@ def play(trainer: Trainer, *screens: int, phase: str = "run", success: bool | No
         history = (*history, PLACE)
     steps = tuple(replace(made, index=i) for i in range(len(screens)))
     reason = StopReason.COMPLETED if success else StopReason.MAX_STEPS
-    episode = Episode(
-        f"e{screens[0]}", TASK, GOAL, 0, phase, steps, reason, Outcome(success, "world"), 1.0
-    )
+    episode = Episode(f"e{screens[0]}", TASK, GOAL, 0, phase, steps, reason, Outcome(success, "world"), 1.0)
     trainer.observe(episode)
     return episode
 

@@ -78,7 +78,7 @@ def confidence_loss(
 
 
 def _in_use(policy: VLMPolicy, logprobs_BTV: Tensor, answers: Sequence[Decoded]) -> tuple[float, ...]:
-    """Return the levels that the model says in some of these answers, with more than `NEVER`; all if spelt in digits."""
+    """Return the levels that the model says in some of these answers, with more than `NEVER`; all if in digits."""
     tokens = policy.spelling.confidences
     rows = [(row, a.confidence_T.index(True)) for row, a in enumerate(answers) if True in a.confidence_T]
     if not tokens or not rows:

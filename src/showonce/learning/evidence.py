@@ -1,11 +1,11 @@
 """What speaks for learning from a screen: numbers only. Whether they suffice is the gate's business.
 
-    alignment   the screen looks like a demonstrated step that is not behind it: best cosine similarity of its pooled
-                vision features with those of the demonstrated frames at the same progress or later, so that the order
-                of steps cannot run backwards. None = nothing demonstrated is left from here on.
-    teacher     confidence of the teacher's own greedy answer to the screen; parsed: that answer is an action
-    student     confidence with which the student acted on it, where it did
-    success     the episode that the screen is from ended in a verified success of the student alone
+alignment   the screen looks like a demonstrated step that is not behind it: best cosine similarity of its pooled
+            vision features with those of the demonstrated frames at the same progress or later, so that the order
+            of steps cannot run backwards. None = nothing demonstrated is left from here on.
+teacher     confidence of the teacher's own greedy answer to the screen; parsed: that answer is an action
+student     confidence with which the student acted on it, where it did
+success     the episode that the screen is from ended in a verified success of the student alone
 """
 
 from __future__ import annotations

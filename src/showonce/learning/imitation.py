@@ -1,8 +1,8 @@
 """Methods that imitate given answers: cross-entropy, the baselines that every self-distillation is compared with.
 
-    sft_demo      the demonstrated actions, on the demonstrated frames
-    sft_teacher   the teacher's answers to the same screens that sdft uses
-    rft           the student's own executed answers that were verified as right
+sft_demo      the demonstrated actions, on the demonstrated frames
+sft_teacher   the teacher's answers to the same screens that sdft uses
+rft           the student's own executed answers that were verified as right
 """
 
 from __future__ import annotations

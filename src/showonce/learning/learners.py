@@ -1,11 +1,11 @@
 """The learners by name: a method, with the gate, the optimiser, the events and the state that all of them share.
 
-    sdft          self-distillation on the student's own answers
-    sft_demo      cross-entropy on the demonstrated actions, on the demonstrated frames
-    sft_teacher   cross-entropy on the teacher's answers to the same screens that sdft uses
-    rft           cross-entropy on the student's own actions that were verified as right
-    in_context    no weights: the policy is shown the demonstration whenever it acts
-    frozen        nothing
+sdft          self-distillation on the student's own answers
+sft_demo      cross-entropy on the demonstrated actions, on the demonstrated frames
+sft_teacher   cross-entropy on the teacher's answers to the same screens that sdft uses
+rft           cross-entropy on the student's own actions that were verified as right
+in_context    no weights: the policy is shown the demonstration whenever it acts
+frozen        nothing
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ optimiser, events, state) is done once for all methods by `trainer`. A method of
             return sample.correct is True
 
         def loss(self, batch):
-            prompts = [self.context.policy.parts(s.observation, s.context()) for s in batch]
-            answers = [self.context.policy.answer(s.action) for s in batch]
-            return imitation(self.context, batch, prompts, answers)
+            policy = self.context.policy
+            answers = [policy.label(policy.answer(s.action)) for s in batch]
+            return imitation(self.context, batch, student_prompts(self.context, batch), answers)
 
 It is chosen by its name when it is one of `learners.METHODS`, and by `package.module:Class` from anywhere.
 """

@@ -1,12 +1,12 @@
 """Where the screens of a lesson come from.
 
-    practice    episodes in a world that can be reset. The teacher executes with a probability that falls linearly, so
-                that later steps of a task are reached before the student can get there; an episode in which the
-                teacher acted is never the student's success.
-    episodes    the user's ordinary episodes: nothing to do here, the learner watches them.
-    head        views of the demonstrated and of recorded frames, answered but never executed: the only source that
-                is safe on a live application which must not be clicked thirty times.
-    mixed       practice and head.
+practice    episodes in a world that can be reset. The teacher executes with a probability that falls linearly, so
+            that later steps of a task are reached before the student can get there; an episode in which the
+            teacher acted is never the student's success.
+episodes    the user's ordinary episodes: nothing to do here, the learner watches them.
+head        views of the demonstrated and of recorded frames, answered but never executed: the only source that
+            is safe on a live application which must not be clicked thirty times.
+mixed       practice and head.
 """
 
 from __future__ import annotations
