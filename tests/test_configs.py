@@ -82,11 +82,13 @@ def test_every_backend_has_its_file(backend: str) -> None:
     assert load_config(None, [f"inference={backend}"]).inference.backend == backend
 
 
-def test_the_fault_demo_is_the_demo_with_a_fault() -> None:
+def test_the_fault_demo_is_the_demo_with_other_learning() -> None:
     demo, fault = load_config("demo"), load_config("demo_fault")
     assert fault.learning.fault.kind == "wrong_demonstration"
-    learning = dataclasses.replace(fault.learning, fault=demo.learning.fault)
-    assert dataclasses.replace(fault, name=demo.name, learning=learning) == demo
+    assert fault.learning.gate.headroom == 0, "learning must go on after success, else there is no update to poison"
+    same = {"name": demo.name, "learning": demo.learning, "experiment": demo.experiment}
+    assert fault.experiment.name == demo.experiment.name
+    assert dataclasses.replace(fault, **same) == demo
 
 
 @pytest.mark.parametrize("name", FILES)

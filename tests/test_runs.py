@@ -160,7 +160,7 @@ def test_the_table_shows_numbers_and_dashes(tmp_path: Path) -> None:
     console = Console(width=200, record=True, file=io.StringIO())
     assert list_runs([], tmp_path, console) == 0
     text = console.export_text()
-    assert all(word in text for word in (folder.name, "app/dev/single/0", "10.0%", "95.0%", "12", "finished"))
+    assert all(word in text for word in (folder.name, "app/dev/single/0", "10%", "95%", "12", "finished"))
     assert list_runs([], tmp_path / "empty", console) == 0
     assert "No runs" in console.export_text()
 

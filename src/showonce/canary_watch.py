@@ -6,6 +6,7 @@ is known to be right; only where the candidate would choose another token is it 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import random
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from showonce.actions import Action, points
 from showonce.environments.registry import find_task, task_ids
+from showonce.errors import BadInput
 from showonce.evaluation.bench import shown_by_oracle
 from showonce.inference.decode import Decoded
 from showonce.inference.features import Parts
@@ -143,11 +145,15 @@ class CanaryWatch:
         self.watch(canaries)
 
     def watch(self, canaries: Sequence[Canary]) -> None:
-        """Watch these from now on."""
-        self.canaries = list(canaries)
-        new = {c.id: self._right.get(c.id) or self._policy.label(self._policy.answer(c.answer)) for c in canaries}
-        self._right = new
-        self._sides = {who: {k: v for k, v in side.items() if k in new} for who, side in self._sides.items()}
+        """Watch these from now on; one whose known answer this model cannot spell is left out."""
+        right: dict[str, Decoded] = {}
+        for canary in canaries:
+            with contextlib.suppress(BadInput):
+                known = self._right.get(canary.id)
+                right[canary.id] = known or self._policy.label(self._policy.answer(canary.answer))
+        self.canaries = [canary for canary in canaries if canary.id in right]
+        self._right = right
+        self._sides = {who: {k: v for k, v in side.items() if k in right} for who, side in self._sides.items()}
 
     def report(self, champion: str | None, candidate: str) -> CanaryReport:
         """Compare two sets of tensors (None = the base)."""

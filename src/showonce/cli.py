@@ -182,7 +182,8 @@ def prove(config_name: str | None, words: tuple[str, ...]) -> int:
       showonce prove latest
       showonce prove 20260101-120000-demo experiment.eval_screens=200
 
-    RUN is `latest`, a name under logs/ or a folder. Outputs: proof.json and the one-page card.md (with card.png) in the run's folder.
+    RUN is `latest`, a name under logs/ or a folder. Outputs: proof.json and the one-page card.md (with card.png) in
+    the run's folder.
     """
     name, overrides = _one(words, "RUN")
     config = _load(config_name, "prove", overrides)

@@ -153,9 +153,9 @@ class GateConfig:
 class RatchetConfig:
     """Champion, candidate, canaries, probes, checkpoints and the drop test."""
 
-    probe_every: int = 5  # every m-th episode is a probe
-    probe_batch: int = 1
-    promote_every: int = 5  # updates between two promotion decisions
+    probe_every: int = 5  # every m-th episode is a probe; in practice, a round of probes follows every m-th episode
+    probe_batch: int = 5  # probes in such a round
+    promote_every: int = 10  # updates between two promotion decisions
     canary_screens: int = 64
     canary_max_drop: float = 0.05  # old skills and lessons: largest tolerated loss of agreement
     canary_max_kl: float = 1.0  # nats, on old-skill screens

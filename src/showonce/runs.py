@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from showonce.config import Config
 from showonce.errors import BadInput, nearest
@@ -229,12 +231,15 @@ def list_runs(names: Sequence[str], logs: str | Path, console: Console | None = 
 
 
 def table(records: Iterable[RunRecord]) -> Table:
-    """Return one row a run, newest last."""
-    drawn = Table("run", "task", "learner", "seed", "before", "teacher", "after", "updates", "rollbacks", "status")
+    """Return one row a run, newest last, its task below its name; fits into 80 columns."""
+    caption = "success: before / teacher / after"
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
+    for name in ("run", "success", "updates", "rollbacks", "status"):
+        drawn.add_column(name, overflow="fold")
     for one in records:
-        seed, updates, rollbacks = ("-" if n is None else str(n) for n in (one.seed, one.updates, one.rollbacks))
-        rates = (_percent(one.before), _percent(one.teacher), _percent(one.after))
-        drawn.add_row(one.name, one.task, one.learner, seed, *rates, updates, rollbacks, one.status)
+        rates = " / ".join(_percent(rate) for rate in (one.before, one.teacher, one.after))
+        counts = ("-" if n is None else str(n) for n in (one.updates, one.rollbacks))
+        drawn.add_row(Text.assemble(one.name, "\n", (one.task, "dim")), rates, *counts, one.status)
     return drawn
 
 
@@ -265,7 +270,7 @@ def _leaves(value: Any, key: str = "") -> Iterable[tuple[str, Any]]:
 
 
 def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1%}"
+    return "-" if value is None else f"{value:.0%}"
 
 
 def _cell(value: Any) -> str:

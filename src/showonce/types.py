@@ -73,7 +73,7 @@ ParseResult = Parsed | ParseFailure
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """One screenshot. `image`: uint8 (H, W, 3) RGB; `scale`: device pixels a logical pixel; `text`: page text or None."""
+    """One screenshot. `image`: uint8 (H, W, 3) RGB; `scale`: device pixels a logical pixel; `text`: page text."""
 
     image: Image
     scale: float = 1.0

@@ -100,11 +100,18 @@ class TestProposals:
 
 class TestTeacher:
     def test_its_prompt_ends_like_the_students(self, tiny: Path) -> None:
-        policy = load_policy(config_of(tiny))
+        policy = load_policy(config_of(tiny, demonstration_window="all"))
         student, teacher = policy.parts(frame(0), STUDENT), policy.parts(frame(0), TEACHER)
         tail = [p.key if isinstance(p, Features) else p for p in teacher[-len(student) :]]
         assert tail == [p.key if isinstance(p, Features) else p for p in student]
         assert len([p for p in teacher if isinstance(p, Features)]) == 3
+
+    def test_aligned_shows_only_the_step_that_is_due(self, tiny: Path) -> None:
+        policy = load_policy(config_of(tiny))
+        for progress, due in ((0, 0), (1, 1), (7, len(SHOWN.frames) - 1)):
+            parts = policy.parts(frame(0), replace(TEACHER, progress=progress))
+            shown = [p.key for p in parts if isinstance(p, Features)]
+            assert shown == [SHOWN.frames[due].observation.hash, frame(0).hash]
 
     def test_the_snapshot_changes_nothing(self, folder: Path) -> None:
         policy = load_policy(config_of(folder))
@@ -140,7 +147,7 @@ class TestTeacher:
     def test_context_forms(self, tiny: Path) -> None:
         seen = {}
         for context in ("demonstration", "highlight", "both"):
-            policy = load_policy(config_of(tiny, teacher_context=context))
+            policy = load_policy(config_of(tiny, teacher_context=context, demonstration_window="all"))
             parts = policy.parts(frame(0), TEACHER, highlight=Click(0.5, 0.5))
             frames = [p.key for p in parts if isinstance(p, Features)]
             seen[context] = len(frames), frames[-1] == frame(0).hash
