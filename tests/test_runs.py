@@ -166,9 +166,9 @@ def test_the_table_shows_numbers_and_dashes(tmp_path: Path) -> None:
 
 
 def test_the_comparison_shows_all_metrics_and_only_settings_that_differ(tmp_path: Path) -> None:
-    folders = [started(tmp_path, "a", seed=1), started(tmp_path, "b", seed=2)]
+    folders = [started(tmp_path, "a", seed=1), started(tmp_path, "b", seed=2, tasks=("p", "q"))]
     for folder, after in zip(folders, (0.9, 0.8), strict=True):
         (folder / "metrics.json").write_text(json.dumps({**METRICS, "after": {"success": after}}))
     text = printed(comparison(folders))
-    assert all(word in text for word in ("after.success", "0.9", "0.8", "seed", "updates.accepted"))
+    assert all(word in text for word in ("after.success", "0.9", "0.8", "seed", "updates.accepted", "['p', 'q']"))
     assert "learning.gate.budget_run" not in text

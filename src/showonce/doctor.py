@@ -15,6 +15,7 @@ from typing import Final, Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from showonce.config import Config
 from showonce.errors import ShowonceError
@@ -46,7 +47,7 @@ def report(config: Config, console: Console | None = None) -> int:
     checks = list(examine(config))
     table = Table("", "here", "detail", title="showonce doctor", title_justify="left")
     for check in checks:
-        table.add_row(check.name, _MARK[check.verdict], check.detail)
+        table.add_row(check.name, _MARK[check.verdict], Text(check.detail))
     out = console or Console()
     out.print(table)
     missing = [check.name for check in checks if check.verdict == "needed"]

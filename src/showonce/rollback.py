@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from showonce.errors import BadInput
 from showonce.learning.checkpoints import version_name
@@ -82,7 +83,7 @@ def checkpoint_table(versions: list[VersionInfo], title: str) -> Table:
         probes = ", ".join(f"{task} {good}/{n}" for task, (good, n) in sorted(one.probes.items())) or "-"
         quarantined = f"quarantined: {one.quarantined}" if one.quarantined else ""
         marks = ["champion" if one.champion else "", "pinned" if one.pinned else "", quarantined]
-        table.add_row(one.version, made, probes, ", ".join(filter(None, marks)))
+        table.add_row(one.version, made, Text(probes), Text(", ".join(filter(None, marks))))
     return table
 
 

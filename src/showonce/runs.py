@@ -251,7 +251,7 @@ def comparison(folders: Sequence[Path]) -> Table:
         for key in dict.fromkeys(key for column in columns for key in column):
             cells = [_cell(column.get(key)) for column in columns]
             if same_too or len(set(cells)) > 1:
-                drawn.add_row(key, *cells)
+                drawn.add_row(key, *map(Text, cells))
         drawn.add_section()
     return drawn
 
