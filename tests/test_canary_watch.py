@@ -26,7 +26,7 @@ GOALS = ("click red", "zoka", "type sun")
 
 
 def canaries(n: int = 9) -> list[Canary]:
-    group = ("skill", "lesson", "untaught")
+    group = ("skill", "present", "untaught")
     return [Canary(f"c{i}", group[i % 3], frame(i), GOALS[i // 3], Click(0.438, 0.562)) for i in range(n)]  # type: ignore[arg-type]
 
 
@@ -48,7 +48,7 @@ def test_nothing_is_lost_against_oneself(policy: VLMPolicy) -> None:
     shake(policy, "champion", 0.3)
     shake(policy, "student", 0.3)
     report = CanaryWatch(policy, canaries()).report("champion", "student")
-    assert report.n == 9 and set(report.groups) == {"skill", "lesson", "untaught"}
+    assert report.n == 9 and set(report.groups) == {"skill", "present", "untaught"}
     for group in report.groups.values():
         assert (
             group.lost == 0
@@ -143,7 +143,7 @@ def test_views_give_way_to_verified_screens() -> None:
     lesson = LessonCanaries(task, canaries(3), views, 4)
     imagined = lesson.canaries([])
     assert [c.id for c in imagined[:3]] == ["c0", "c1", "c2"]
-    assert [c.group for c in imagined[3:]] == ["lesson", "untaught"] * 4 and not lesson.full
+    assert [c.group for c in imagined[3:]] == ["present", "untaught"] * 4 and not lesson.full
     verified = [Sample(frame(50 + i), task.id, task.goal, action=Click(0.5, 0.5), correct=True) for i in range(6)]
     mixed = lesson.canaries(verified[:1])
     assert [c.observation.hash for c in mixed[3::2]][:1] == [verified[0].observation.hash] and not lesson.full
@@ -153,7 +153,7 @@ def test_views_give_way_to_verified_screens() -> None:
 
 def test_a_screen_with_nothing_to_point_at_says_nothing_about_other_goals() -> None:
     sample = Sample(frame(1), "t", "zoka", action=Type("sun"), correct=True)
-    assert [canary.group for canary in lesson_canaries(a_task(), [sample], 0)] == ["lesson"]
+    assert [canary.group for canary in lesson_canaries(a_task(), [sample], 0)] == ["present"]
 
 
 def test_untaught_goals_are_asked_for_on_the_taught_screen() -> None:

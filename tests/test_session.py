@@ -14,7 +14,7 @@ from showonce.errors import StoreLocked
 from showonce.learning.faults import corrupt_checkpoint
 from showonce.learning.store import AdapterStore
 from showonce.policy.adapter_files import content_hash
-from showonce.session import CANDIDATE, CHAMPION
+from showonce.session import CANDIDATE, CHAMPION, RECENT
 
 MakeToy = Callable[..., Toy]
 
@@ -96,6 +96,51 @@ def test_after_a_refusal_other_screens_and_draws_are_tried(make: MakeToy) -> Non
     chance = toy.session.context.rng.bit_generator.state
     toy.session.consider()
     assert toy.session.context.rng.bit_generator.state == chance
+
+
+def test_what_is_refused_again_and_again_is_put_aside_and_learning_ends(make: MakeToy) -> None:
+    toy = make(ratchet={"canary_max_drop": -1.0}, gate={"updates_per_episode": 100})
+    known(toy)
+    updated(toy)
+    toy.session.consider()
+    assert toy.session.context.demonstration(toy.task.id) is toy.shown and not toy.events.of("quarantine")
+    for _ in range(2):
+        assert toy.session.update(toy.task) == ""
+    toy.session.consider()
+    assert toy.session.context.demonstration(toy.task.id) is None
+    aside = toy.events.of("quarantine")[0]["versions"]
+    assert isinstance(aside, list) and toy.shown.ref in aside
+
+
+def test_while_a_lesson_is_being_learned_refusals_end_nothing(make: MakeToy) -> None:
+    toy = make(ratchet={"canary_max_drop": -1.0}, gate={"updates_per_episode": 100})
+    updated(toy)
+    for _ in range(4):
+        toy.session.consider()
+        for _ in range(2):
+            assert toy.session.update(toy.task) == ""
+    assert not any(event["accepted"] for event in toy.events.of("promotion")) and not toy.events.of("quarantine")
+
+
+def known(toy: Toy) -> None:
+    """Let the champion pass enough probes to count as one that knows the lesson."""
+    for seed in range(RECENT):
+        assert toy.session.probe(toy.task, 900_000 + seed) is not None
+
+
+def test_what_a_good_version_was_made_from_is_never_put_aside(make: MakeToy) -> None:
+    toy = make(gate={"updates_per_episode": 100})
+    known(toy)
+    updated(toy)
+    toy.session.consider()
+    toy.session.ratchet.config = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
+    for _ in range(3):
+        for _ in range(2):
+            assert toy.session.update(toy.task) == ""
+        toy.session.consider()
+    assert toy.session.context.demonstration(toy.task.id) is toy.shown
+    assert toy.session.update(toy.task) == "suspended"
+    assert [event["accepted"] for event in toy.events.of("promotion")] == [True, False, False, False]
 
 
 def test_broken_weights_never_act(make: MakeToy) -> None:
@@ -238,7 +283,7 @@ def test_practised_screens_with_a_verified_action_take_the_place_of_imagined_one
     toy.practise(4)
     toy.session.update(toy.task)
     toy.session.consider()
-    lesson = [canary for canary in toy.session.canaries.canaries if canary.group == "lesson"]
+    lesson = [canary for canary in toy.session.canaries.canaries if canary.group == "present"]
     assert len(lesson) == 2 and not imagined & {canary.observation.hash for canary in lesson}
 
 

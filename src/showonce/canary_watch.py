@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +32,7 @@ from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import Context, Environment
 from showonce.types import Parsed, Task
 
-SHARES: Final = {"skill": 0.5, "lesson": 0.25, "untaught": 0.25}  # of `ratchet.canary_screens`
+LEAST: Final = -3.0  # nats: a known answer of the present lesson that is less likely counts as not known at all
 
 
 # ------------------------------------------------------------------------------------------ collecting
@@ -89,7 +90,7 @@ def lesson_canaries(task: Task, samples: Sequence[Sample], seed: int) -> list[Ca
     found = []
     for i, (sample, goal) in enumerate(zip(samples, goals, strict=False)):
         name = f"{task.id}-{i}-{sample.observation.hash[:12]}"
-        found.append(_canary(sample, "lesson", name))
+        found.append(_canary(sample, "present", name))
         if goal and sample.action is not None and points(sample.action):
             found.append(_canary(sample, "untaught", f"{name}-untaught", goal))
     return found
@@ -173,7 +174,7 @@ class CanaryWatch:
                     then.action is not None,
                     now.action is not None,
                     _kl(logits_TV, then.logits_TV, _choices(then.answer)),
-                    0.0 if canary.group == "untaught" else then.known - now.known,
+                    _nats_lost(canary.group, then.known, now.known),
                 )
             )
         return CanaryReport.of(results)
@@ -272,6 +273,13 @@ def _nats(answer: Decoded, logits_TV: Tensor) -> float:
     at = _choices(answer)
     chosen = torch.tensor([_chosen(answer)], dtype=torch.long, device=logits_TV.device).T
     return float(logits_TV[at].log_softmax(-1).gather(-1, chosen).sum())
+
+
+def _nats_lost(group: Group, then: float, now: float) -> float:
+    """Return what an answer has lost; in the present lesson only as far as it was or is known at all."""
+    if group == "untaught":
+        return 0.0
+    return then - now if group != "present" or not math.isfinite(now) else max(then, LEAST) - max(now, LEAST)
 
 
 def _kl(candidate_TV: Tensor, champion_TV: Tensor, at: list[int]) -> float:

@@ -23,13 +23,14 @@ from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import Environment
 from showonce.runtime.stop import Stop
 from showonce.seeds import STRIDE, Seeds
-from showonce.session import CANDIDATE, CHAMPION, Session
+from showonce.session import CANDIDATE, CHAMPION, SUSPENSION, Session
 from showonce.stage import Stage
 from showonce.types import Episode, Task
 from showonce.wiring import identity_of
 
-SPENT: Final = frozenset({GateReason.BUDGET_RUN.value, GateReason.BUDGET_TASK.value})
+SPENT: Final = frozenset({GateReason.BUDGET_RUN.value, GateReason.BUDGET_TASK.value, SUSPENSION})
 ENOUGH: Final = 3  # refusals for headroom in a row after which a lesson ends
+IDLE: Final = 10  # refusals of any kind in a row after which it ends, too
 CLOSING: Final = 3  # times the probes of one version that are spent at most at the end of a lesson
 
 
@@ -42,6 +43,7 @@ class Lesson:
     practised: int = 0
     probed: int = 0
     _full: int = 0  # refusals for headroom in a row
+    _idle: int = 0  # refusals in a row
 
     def learn(self) -> None:
         """Practise until the budget is spent, the practice episodes are over or nothing is left to gain."""
@@ -88,7 +90,8 @@ class Lesson:
 
     def _over(self, refused: str) -> bool:
         self._full = self._full + 1 if refused == GateReason.HEADROOM.value else 0
-        return refused in SPENT or self._full >= ENOUGH
+        self._idle = self._idle + 1 if refused else 0
+        return refused in SPENT or self._full >= ENOUGH or self._idle >= IDLE
 
     def _close(self) -> None:
         """Probe the final champion until it has enough probes to be called best."""

@@ -104,11 +104,13 @@ class RunLog:
         """Write everything that a reader of the run wants to have."""
         seconds = time.monotonic() - self._begun
         self.events.emit("run_finished", reason=reason, seconds=seconds)
-        if self.report:
-            told = read_events(self.folder / EVENTS)[0]
-            atomic_write_json(self.folder / METRICS, metrics_of(told, self.config, self.found, self.reasons))
-            write_report(self.folder)
-        finish_run(self.folder, self.config.output.logs, reason)
+        try:
+            if self.report:
+                told = read_events(self.folder / EVENTS)[0]
+                atomic_write_json(self.folder / METRICS, metrics_of(told, self.config, self.found, self.reasons))
+                write_report(self.folder)
+        finally:
+            finish_run(self.folder, self.config.output.logs, reason)
 
 
 class PausingApprover(ConsoleApprover):

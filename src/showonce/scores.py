@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from showonce.evaluation.after import run_after
 from showonce.evaluation.results import EvalResult, Results, Row, paired, readings
 from showonce.evaluation.runner import evaluate_set
 from showonce.evaluation.tasks import task_set
+from showonce.fsio import atomic_write_json
 from showonce.parts import Run
 from showonce.protocols import EventSink
 from showonce.session import CHAMPION, Session
@@ -23,6 +25,7 @@ BEFORE, TEACHER, AFTER, OFF = "before", "teacher", "after", "after:off"
 RETENTION_BEFORE, RETENTION_AFTER = "retention:before", "retention:after"
 ADAPTER_OFF: Final = "adapter_off"  # the key of `OFF` in metrics.json
 RESULTS: Final = "results.jsonl"
+AFTER_REPORT: Final = "after.json"  # what the new process said that measured `after`
 NOTHING: Final = "nothing"  # what was learned before the lesson, as far as this run is concerned
 WHERE: Final = ("model", "parser", "executor", "environment", "store")
 FACTS: Final = ("process", "adapter", "adapter_hash", "demonstrations", "cached_prefixes")
@@ -78,16 +81,20 @@ class Scores:
         log, config = self.run.log, self.run.config
         self.version = session.store.champion or NOTHING
         self._announce(AFTER, len(self._screens))
-        folder = session.store.folder(self.version)
-        try:
-            report = run_after(config, folder, config.task or config.tasks[0], self._screens)
-        except ShowonceError:
-            log.stop.check()
-            raise
-        if report["adapter_hash"] != session.adapter.hash(CHAMPION):
-            raise ShowonceError(f"the new process measured another adapter than {self.version}: {report}.")
-        for line in report["rows"]:
-            self.results.add(replace(Row.from_json(line), part=AFTER, arm=self.version, adapter=self.version))
+        kept, made = log.folder / AFTER_REPORT, session.adapter.hash(CHAMPION)
+        report = _kept_report(kept, made, self._screens)
+        if report is None:
+            folder = session.store.folder(self.version)
+            try:
+                report = run_after(config, folder, config.task or config.tasks[0], self._screens)
+            except ShowonceError:
+                log.stop.check()
+                raise
+            if report["adapter_hash"] != made:
+                raise ShowonceError(f"the new process measured another adapter than {self.version}: {report}.")
+            for line in report["rows"]:
+                self.results.add(replace(Row.from_json(line), part=AFTER, arm=self.version, adapter=self.version))
+            atomic_write_json(kept, report)
         facts = {name: report[name] for name in FACTS}
         self._tell(AFTER, self._result(AFTER), {"new_process": facts})
 
@@ -99,7 +106,7 @@ class Scores:
         """
         self.measure(OFF, None)
         before, off = self._result(BEFORE), self._result(OFF)
-        same = len(before.rows) == len(off.rows) and all(map(_same, before.rows, off.rows))
+        same = len(before.rows) == len(off.rows) and all(map(same_row, before.rows, off.rows))
         self.run.log.found[ADAPTER_OFF]["same_as_before"] = same
         if not same:
             raise ShowonceError(
@@ -195,7 +202,17 @@ class Scores:
             )
 
 
-def _same(before: Row, off: Row) -> bool:
+def _kept_report(path: Path, adapter_hash: str, seeds: range) -> dict[str, Any] | None:
+    """Return what the new process said before the run was resumed, if it was about this adapter on these screens."""
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        same = report["adapter_hash"] == adapter_hash and report["seeds"] == [seeds.start, seeds.stop]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return report if same else None
+
+
+def same_row(before: Row, off: Row) -> bool:
     left, right = ([s.token or 0.0 for s in row.steps_scored] for row in (before, off))
     alike = all(abs(a - b) <= OFF_TOLERANCE for a, b in zip(left, right, strict=False))
     return (before.success, before.steps, before.reason) == (off.success, off.steps, off.reason) and alike

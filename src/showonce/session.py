@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -41,8 +42,11 @@ CANARIES, SCREENS = "canaries", "screens"  # folders of the adapter store
 LESSONS: Final = "lessons"  # section of its ledger: task id -> where its demonstration is
 ANCHORS: Final = 16  # old prompts on which the student is compared with the base
 EARLIER: Final = 4  # canaries kept of an earlier lesson, of each kind
-HEALTHY: Final = 0.9  # share of the last `RECENT` probes from which on a fault may be injected
+HEALTHY: Final = 0.9  # share of the last `RECENT` probes, or of canaries, from which on a lesson is known
 RECENT: Final = 10
+DOUBTED: Final = 2  # refused candidates in a row, after which their sources are put aside
+SUSPENDED: Final = 3  # and after which nothing more is learned in this run
+SUSPENSION: Final = "suspended"  # why there is no update then
 WAITING: Final = (PromotionReason.DROP_SUSPECTED, PromotionReason.PROBATION)  # the candidate is kept, not refused
 UNCOUNTED: Final = (StopReason.STOPPED, StopReason.ENVIRONMENT_ERROR)  # a probe that ends so says nothing
 
@@ -88,6 +92,8 @@ class Session:
         self.tally = {"probes": 0, "promotions": 0, "refused": 0, "rollbacks": 0}
         self._recent: dict[str, deque[bool]] = {}
         self._lesson: LessonCanaries | None = None
+        self._refused = 0  # candidates in a row
+        self._doubted: set[str] = set()  # what they were made from
         self._open_store()
 
     @property
@@ -154,7 +160,8 @@ class Session:
         known = self.canaries.canaries or load_canaries(self.store.path / CANARIES)
         skills = [c for c in known if c.group == "skill"]
         skills = skills or skill_canaries(environment, self.seeds.take("canary", n // 2))
-        lessons = _thinned([c for c in known if c.group != "skill" and c.task_id != task.id])
+        earlier = [c for c in known if c.group != "skill" and c.task_id != task.id]
+        lessons = _thinned([replace(c, group="lesson") if c.group == "present" else c for c in earlier])
         views = []
         if demonstration is not None and demonstration.frames:
             views = in_the_head(demonstration, [], n // 4, np.random.default_rng(self._seed))
@@ -186,6 +193,8 @@ class Session:
 
     def update(self, task: Task) -> str:
         """Do at most one update. Returns why there was none, or the empty text."""
+        if self._refused >= SUSPENDED:
+            return SUSPENSION
         self._inject(task)
         result = self.trainer.maybe_update()
         if not isinstance(result, UpdateReport):
@@ -203,9 +212,7 @@ class Session:
         return refused
 
     def _inject(self, task: Task) -> None:
-        recent = self._recent.get(task.id, ())
-        healthy = len(recent) >= RECENT and sum(recent) >= HEALTHY * len(recent)
-        self.context.fault.begin(self.trainer.updates, healthy)
+        self.context.fault.begin(self.trainer.updates, self._healthy(task.id))
 
     # ---- promotion
 
@@ -223,13 +230,47 @@ class Session:
             except CheckpointCorrupt as error:
                 accepted, reason = False, f"the saved candidate is not whole: {error}"
                 self.stage.events.emit("error", where="store", message=str(error))
-        if not accepted and decision.reason not in WAITING:
-            self._take_back()
-        self.tally["promotions" if accepted else "refused"] += 1
         self.stage.events.emit(
             "promotion", accepted=accepted, old=old, new=new, reason=reason, canaries=decision.numbers
         )
+        if accepted:
+            self.tally["promotions"] += 1
+            self._refused, self._doubted = 0, set()
+        elif decision.reason not in WAITING:
+            self._refuse(reason, self._knows(decision))
         return decision
+
+    def _knows(self, decision: PromotionDecision) -> bool:
+        """Whether the champion can do the lesson at hand: its probes say so, or the canaries."""
+        present = decision.numbers.get("groups", {}).get("present", {})
+        lesson = self._lesson.task.id if self._lesson is not None else ""
+        return self._healthy(lesson) or present.get("champion", 0.0) >= HEALTHY
+
+    def _healthy(self, task_id: str) -> bool:
+        recent = self._recent.get(task_id, ())
+        return len(recent) >= RECENT and sum(recent) >= HEALTHY * len(recent)
+
+    def _refuse(self, reason: str, known: bool) -> None:
+        """Take the candidate back. Refused twice in a row, what only such candidates were made from is put aside.
+
+        Else the same poison would be tried until, once, it passes. Refusals count when the lesson is known; before,
+        they are the unrest of learning.
+        """
+        self.tally["refused"] += 1
+        sources = set(self.trainer.take_sources())
+        self._take_back()
+        if not known:
+            return
+        self._refused += 1
+        self._doubted |= sources
+        if self._refused >= DOUBTED:
+            reason = f"{self._refused} candidates in a row were refused: {reason}"
+            before = self.store.ledger.quarantined_sources
+            self.store.quarantine([], reason, self._doubted)
+            self.context.quarantined = self.store.ledger.quarantined_sources
+            aside = sorted(set(self.context.quarantined) - set(before))
+            if aside:
+                self.stage.events.emit("quarantine", versions=aside, reason=reason)
 
     def _promote(self) -> str:
         version = self._save()
@@ -263,7 +304,6 @@ class Session:
         found = self.store.load()
         counters = {key: value for key, value in self.trainer.state.items() if key != "rng"}
         self.trainer.restore(found.tensors, optimiser=found.optimiser, ema=found.ema, counters=counters)
-        self.trainer.take_sources()
 
     def _load(self, version: str | None) -> None:
         """Go on from a version: candidate, champion, optimiser, EMA, calibration map and counters (but for chance)."""

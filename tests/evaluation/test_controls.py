@@ -172,8 +172,10 @@ def test_baselines_are_taught_on_equal_terms(bench: Bench, lesson: Lesson, exam:
             assert request.learning.gate.budget_run == 7
             assert request.learning.practice.episodes == 9
             assert request.learning.practice.seed_offset == lesson.learning.practice.seed_offset
-            assert not request.learning.gate.enabled
-            assert (request.keep, request.start, request.seed) == ("candidate", None, 0)
+            method = name == "swapped"  # the lesson's own method, as it is
+            assert request.learning.gate.enabled == method
+            assert bool(request.learning.ratchet.canary_screens) == method
+            assert (request.keep, request.start, request.seed) == ("champion" if method else "candidate", None, 0)
         told.requests.clear()
         CONTROLS[name](bench, lesson, exam)
         assert told.requests == [], "what was taught is not taught again"
@@ -199,7 +201,7 @@ def test_what_is_shown_is_what_the_control_says(bench: Bench, lesson: Lesson, ex
 
 def test_swapped_says_what_became_of_both_meanings(bench: Bench, lesson: Lesson, exam: Exam) -> None:
     found = CONTROLS["swapped"](bench, lesson, exam)
-    assert set(found.numbers) == {"first_meaning", "chance", "updates"}
+    assert set(found.numbers) == {"teacher", "first_meaning", "chance", "updates"}
     assert found.numbers["chance"] == before(bench, lesson, exam).success
     follows = found.value >= 0.8 and found.numbers["first_meaning"] <= before(bench, lesson, exam).interval.high
     assert found.holds == follows

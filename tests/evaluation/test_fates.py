@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from showonce.evaluation.bench import TeachResult
-from showonce.evaluation.fates import Fate, fate_of
+from showonce.evaluation.fates import Fate, fate_of, judged
 from showonce.policy.adapter_files import content_hash
 
 GOOD = {"tokens.7": torch.ones(4)}
@@ -48,8 +48,12 @@ HEALTHY = [*promoted(), *probes(20), *promoted(False)]
             [*HEALTHY, *FAULT, *promoted(), *probes(20), *promoted(), *probes(6), *back(), *promoted(False)],
             Fate("rolled_back", 1, 0, 6, True),
         ),
+        (
+            [*FAULT, *promoted(), *probes(6), *back(), *probes(9), *promoted(), *probes(3), *back()],
+            Fate("rolled_back", 0, 0, 6, True),
+        ),
         ([*FAULT, *promoted(), *probes(4), *back("v0009")], Fate("rolled_back", 0, 0, 4, False)),
-        ([*FAULT, *promoted(), *probes(4), *back(), *promoted()], Fate("rolled_back", 0, 0, 4, None)),
+        ([*FAULT, *promoted(), *probes(4), *back(), *promoted()], Fate("acted", 0, 0, 4)),
         (
             [*FAULT, {"kind": "error", "where": "store", "message": "not whole"}, *promoted(False)],
             Fate("refused", 1, 1),
@@ -64,3 +68,9 @@ def test_the_fate_of_a_damaged_run(events: Events, fate: Fate) -> None:
 def test_another_content_is_not_the_best_one() -> None:
     events = [*FAULT, *promoted(), *probes(3), *back()]
     assert fate_of(result(events, {"v0002": "something else"})).restored is False
+
+
+def test_what_acts_without_a_loss_is_contained() -> None:
+    assert judged(Fate("acted", 2), 0.98, 0.95) == Fate("contained", 2)
+    assert judged(Fate("acted", 2), 0.98, 0.80) == Fate("acted", 2)
+    assert judged(Fate("rolled_back"), 0.98, 0.98) == Fate("rolled_back")

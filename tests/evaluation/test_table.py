@@ -58,6 +58,7 @@ class Teaching:
 
 def test_the_whole_table_on_a_small_scale(small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts_module, "FAULT_RUNS", 1)
+    monkeypatch.setattr(parts_module, "ALONE_RUNS", 1)
     monkeypatch.setattr(parts_module, "UNTAUGHT_SCREENS", 2)
     teaching = Teaching()
     table = core_table(small, tmp_path, teaching.bench)
@@ -73,7 +74,7 @@ def test_the_whole_table_on_a_small_scale(small: Config, tmp_path: Path, monkeyp
     assert "20 families, 2 screens each" in by_title["retention of the built-in skills (paired, greedy)"].n
     assert by_title["retention of the built-in skills (paired, greedy)"].value == "+0.0000"  # nothing was learned
     assert len([row for row in table.rows if row.part == "controls"]) == len(TABLE_CONTROLS)
-    assert "not injected" in by_title["faults on purpose: refused before acting, or rolled back"].value
+    assert "4 not injected" in by_title["faults on purpose: refused, contained or rolled back"].value
     page = (tmp_path / "table.md").read_text()
     assert all(row.title in page and f"| {row.verdict} |" in page for row in table.rows)
     assert json.loads((tmp_path / "table.json").read_text())["summary"] == table.summary
@@ -98,7 +99,9 @@ def _check_lessons(teaching: Teaching, small: Config) -> None:
     growing = [r for r in teaching.requests if r.start is not None and r.learning.fault.kind == "none"]
     assert [(r.task.id, [t.id for t, _ in r.lessons]) for r in growing] == [(line[1], [line[0]])]
     damaged = [r for r in teaching.requests if r.learning.fault.kind != "none"]
-    assert [r.learning.fault.kind for r in damaged] == list(parts_module.FAULTS)
+    watched = [r.learning.fault.kind for r in damaged if r.learning.ratchet.canary_screens]
+    alone = [r.learning.fault.kind for r in damaged if not r.learning.ratchet.canary_screens]
+    assert (watched, alone) == (list(parts_module.FAULTS), list(parts_module.FAULTS[:3]))
     assert all(r.start is not None and r.learning.gate.headroom == 0 for r in damaged)
 
 
@@ -146,7 +149,7 @@ def test_every_part_is_in_the_table_and_has_its_jobs(small: Config) -> None:
     for job in (job for phase in phases for job in phase):
         count[job.part] = count.get(job.part, 0) + 1
     assert count["single"] == count["multi"] == count["after_single"] == count["after_multi"] == 60
-    assert (count["skills"], count["faults"], count["sequence"], count["retention"]) == (20, 40, 4, 20)
+    assert (count["skills"], count["faults"], count["sequence"], count["retention"]) == (20, 55, 4, 20)
     assert [len(line) for line in lines_of(full)] == [5] * 4
     assert all("app/test/" in job.task for phase in phases for job in phase if job.task.startswith("app/"))
 
@@ -219,16 +222,20 @@ def test_one_fault_that_goes_on_acting_is_a_miss(small: Config) -> None:
         f"faults|{kind}|{run}": Record(f"faults|{kind}|{run}", 1.0, {**whole, "end": "refused"}) for kind, run in kinds
     }
     found = Found(small, Results(), jobs)
-    first, seen, by_hash, restored = rows_machine.faults(found)
-    assert (first.verdict, seen.verdict, by_hash.verdict, restored.verdict) == (
-        "reached", "reported", "reached", "reported",
+    first, alone, seen, by_hash, restored = rows_machine.faults(found)
+    assert (first.verdict, alone.verdict, seen.verdict, by_hash.verdict, restored.verdict) == (
+        "reached", "not run", "reported", "reached", "reported",
     )  # fmt: skip
+    jobs["faults|lr_x100|1"] = Record("faults|lr_x100|1", 1.0, {**whole, "end": "contained"})
+    assert rows_machine.faults(found)[0].verdict == "reached"
     jobs["faults|lr_x100|0"] = Record("faults|lr_x100|0", 1.0, {**whole, "end": "acted", "end_rate": 0.2})
     back = {**whole, "end": "rolled_back", "probes_to_see": 20, "restored": False}
     jobs["faults|inverted_loss|0"] = Record("faults|inverted_loss|0", 1.0, back)
-    first, seen, _, restored = rows_machine.faults(found)
+    first, _, seen, _, restored = rows_machine.faults(found)
     assert (first.verdict, seen.verdict, restored.verdict) == ("missed", "missed", "missed")
     assert "0.80" in first.worst
+    jobs["faults|drop_test:lr_x100|0"] = Record("faults|drop_test:lr_x100|0", 1.0, {**back, "restored": True})
+    assert "1 rolled back" in rows_machine.faults(found)[1].value
 
 
 def test_specificity_is_a_paired_difference_and_names_the_worst_app(small: Config) -> None:

@@ -84,6 +84,15 @@ def test_what_is_demonstrated_practised_and_measured_never_shares_a_seed() -> No
     assert len({r.start for r in practised}) == 50
 
 
+@pytest.mark.parametrize("repetition", [98, 99, 1234, 10**9])
+def test_ranges_are_kept_whatever_the_repetition(repetition: int) -> None:
+    config = Config()
+    measured = evaluation_seeds(config, STRIDE, repetition)
+    assert 5_000_000 <= measured.start < measured.stop <= 6_000_000
+    assert 1_000_000 <= practice_offset(config, repetition) <= 3_000_000 - STRIDE
+    assert 0 <= demonstration_seed(repetition) < DEMONSTRATIONS
+
+
 def test_seeds_that_leave_no_room_are_refused() -> None:
     with pytest.raises(ConfigError, match="more than the"):
         evaluation_seeds(Config(), STRIDE + 1)

@@ -1,8 +1,8 @@
 """Was it learned from the demonstration? Each control is one small function on a bench, a lesson and an exam.
 
 A control that teaches does so with the updates and the practice episodes that the lesson took, on the same practice
-seeds, and is measured on the same screens as the lesson. Gate, canaries and drop test are off for it: what is compared
-is what the updates do.
+seeds, and is measured on the same screens as the lesson. Other ways to learn are compared with gate, canaries and drop
+test off, by what their updates do; the swapped demonstration is learned just as the lesson was.
 """
 
 from __future__ import annotations
@@ -188,14 +188,17 @@ def equal_terms(lesson: Lesson, **changes: Any) -> LearningConfig:
 
     changes: further fields of the learning config.
     """
-    ours, took = lesson.learning, lesson.result
-    gate = replace(
-        ours.gate, enabled=False, budget_run=took.updates, budget_task=max(took.updates, ours.gate.budget_task),
-        cooldown=0, headroom=0.0,
-    )  # fmt: skip
-    practice = replace(ours.practice, episodes=took.practice_episodes)
+    ours = same_terms(lesson)
+    gate = replace(ours.gate, enabled=False, cooldown=0, headroom=0.0)
     ratchet = replace(ours.ratchet, canary_screens=0, false_alarm_rate=NEVER)
-    return replace(ours, gate=gate, practice=practice, ratchet=ratchet, **changes)
+    return replace(ours, gate=gate, ratchet=ratchet, **changes)
+
+
+def same_terms(lesson: Lesson) -> LearningConfig:
+    """Return the settings of the lesson, with at most the updates and practice episodes that it took."""
+    ours, took = lesson.learning, lesson.result
+    gate = replace(ours.gate, budget_run=took.updates, budget_task=max(took.updates, ours.gate.budget_task))
+    return replace(ours, gate=gate, practice=replace(ours.practice, episodes=took.practice_episodes))
 
 
 def _name(lesson: Lesson) -> str:
@@ -203,10 +206,10 @@ def _name(lesson: Lesson) -> str:
 
 
 def _teach(
-    bench: Bench, lesson: Lesson, exam: Exam, name: str, learning: LearningConfig, shown: Demonstration | None,
-    task: Task | None = None,
-) -> TeachResult:  # fmt: skip
-    request = TeachRequest(task or lesson.task, shown, learning, lesson.seed, keep="candidate")
+    bench: Bench, lesson: Lesson, exam: Exam, name: str, learning: LearningConfig, shown: Demonstration | None
+) -> TeachResult:
+    """Teach a baseline; what training left is kept, not what a ratchet would let through."""
+    request = TeachRequest(lesson.task, shown, learning, lesson.seed, keep="candidate")
     return exam.lessons.get_or(f"{_name(lesson)}-{name}", lambda: bench.lesson(request))
 
 
@@ -235,13 +238,18 @@ def swapped(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
     """Show another meaning of the same word: behaviour must follow it, and the first meaning fall to chance."""
     task = other_meaning(lesson.task)
     shown = bench.show(task, demonstration_seed(lesson.seed))
-    took = _teach(bench, lesson, exam, "swapped", equal_terms(lesson), shown, task)
+    request = TeachRequest(task, shown, same_terms(lesson), lesson.seed)
+    took = exam.lessons.get_or(f"{_name(lesson)}-swapped", lambda: bench.lesson(request))
     arm = f"swapped:{_name(lesson)}"
+    with bench.acting(None) as policy:
+        knows = exam.run(bench, policy, task, f"{arm}-teacher", shown)
     with bench.acting(took.tensors) as policy:
         follows, first = exam.run(bench, policy, task, arm), exam.run(bench, policy, lesson.task, arm)
     chance = before(bench, lesson, exam)
     holds = follows.success >= 0.8 and first.success <= chance.interval.high
-    numbers = {"first_meaning": first.success, "chance": chance.success, "updates": took.updates}
+    numbers = {
+        "teacher": knows.success, "first_meaning": first.success, "chance": chance.success, "updates": took.updates,
+    }  # fmt: skip
     question = "The same word is shown with another meaning: does behaviour follow it?"
     return _control("swapped", question, follows, goal=">= 0.80, first meaning at chance", holds=holds, numbers=numbers)
 

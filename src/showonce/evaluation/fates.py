@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 from showonce.evaluation.bench import TeachResult
 from showonce.policy.adapter_files import content_hash
 
-End = Literal["refused", "rolled_back", "acted", "not_injected"]
+End = Literal["refused", "contained", "rolled_back", "acted", "not_injected"]
+TOLERANCE: Final = 0.05  # of success: a run that ends with less of a loss was not harmed
 
 
 @dataclass(frozen=True)
 class Fate:
-    """end: refused = nothing damaged ever acted; rolled_back = it acted and was undone; acted = it acts still;
-    not_injected = the run was never well enough for the fault to begin.
+    """end: refused = nothing damaged ever acted; contained = what did act in the end does no harm (see `judged`);
+    rolled_back = it acted and was undone, the last time for good; acted = it acts still; not_injected = the run was
+    never well enough for the fault to begin.
 
     refusals: damaged candidates that were refused. by_hash: of these, because their file did not match its hash.
-    probes_to_see: from the moment at which the damaged champion began to act to its rollback. restored: the adapter
-    that acts in the end has, bit for bit, the content of the version that was moved back to; None = nothing was.
+    probes_to_see: from the moment at which the first damaged champion that was undone began to act to its rollback.
+    restored: what acts after the last rollback has, bit for bit, the content of the version moved back to.
     """
 
     end: End
@@ -38,30 +40,30 @@ def fate_of(result: TeachResult) -> Fate:
     promotions = [event for event in events if event["kind"] == "promotion"]
     refusals = sum(not event.get("accepted") for event in promotions)
     by_hash = sum(event["kind"] == "error" and event.get("where") == "store" for event in events)
-    back = next((event for event in events if event["kind"] == "rollback"), None)
-    if back is not None:
-        same = result.versions.get(str(back.get("new"))) == content_hash(result.tensors)
-        return Fate("rolled_back", refusals, by_hash, _probes(events), same if _last(events) else None)
-    acted = any(event.get("accepted") for event in promotions)
-    return Fate("acted" if acted else "refused", refusals, by_hash)
+    moves = [e for e in events if e["kind"] == "rollback" or (e["kind"] == "promotion" and e.get("accepted"))]
+    if not moves:
+        return Fate("refused", refusals, by_hash)
+    seen, last = _probes(events), moves[-1]
+    if last["kind"] != "rollback":
+        return Fate("acted", refusals, by_hash, seen)
+    restored = result.versions.get(str(last.get("new"))) == content_hash(result.tensors)
+    return Fate("rolled_back", refusals, by_hash, seen, restored)
 
 
-def _probes(events: Sequence[Mapping[str, Any]]) -> int:
-    """Return how many probes there were between the last promotion before the first rollback and that rollback."""
+def judged(fate: Fate, start: float, end: float) -> Fate:
+    """Return the fate in view of success before the damage and in the end: what acts and lost nothing is contained."""
+    if fate.end == "acted" and end >= start - TOLERANCE:
+        return replace(fate, end="contained")
+    return fate
+
+
+def _probes(events: Sequence[Mapping[str, Any]]) -> int | None:
+    """Return how many probes there were from the last promotion before the first rollback to it; None without one."""
     probes = 0
     for event in events:
         if event["kind"] == "rollback":
-            break
+            return probes
         if event["kind"] == "promotion" and event.get("accepted"):
             probes = 0
         probes += event["kind"] == "probe"
-    return probes
-
-
-def _last(events: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether nothing was promoted or moved after the first rollback, so that what it restored is what acts."""
-    at = next(i for i, event in enumerate(events) if event["kind"] == "rollback")
-    return not any(
-        event["kind"] == "rollback" or (event["kind"] == "promotion" and event.get("accepted"))
-        for event in events[at + 1 :]
-    )
+    return None

@@ -18,7 +18,7 @@ from showonce.errors import ConfigError, ShowonceError, nearest
 from showonce.evaluation.after import measure
 from showonce.evaluation.bench import Lesson, TeachRequest, TeachResult
 from showonce.evaluation.controls import CONTROLS, Control, Exam, before, teacher
-from showonce.evaluation.fates import fate_of
+from showonce.evaluation.fates import fate_of, judged
 from showonce.evaluation.jobs import Job, Work
 from showonce.evaluation.lessons import counted
 from showonce.evaluation.runner import evaluate_set
@@ -56,6 +56,9 @@ CONTROL_APPS: Final = 6  # apps on which baselines are taught
 LINE: Final = 5  # apps learnt one after another
 FAULTS: Final = ("wrong_demonstration", "inverted_loss", "lr_x100", "corrupt_checkpoint")
 FAULT_RUNS: Final = 10
+ALONE: Final = "drop_test:"  # before the kind of fault: the canaries are off, so that the drop test stands alone
+ALONE_FAULTS: Final = tuple(f"{ALONE}{kind}" for kind in FAULTS[:3])
+ALONE_RUNS: Final = 5
 HEALTHY_UPDATES: Final = 10  # before a fault may begin; then
 POISONED_UPDATES: Final = 30  # at most
 PROBES_EACH: Final = 4  # probes after every episode of a fault run
@@ -102,7 +105,8 @@ def _jobs(config: Config, step: str) -> list[Job]:
     if step in ("sequence", "after_sequence"):
         return [Job(step, line[0]) for line in lines_of(config)]
     if step == "faults":
-        return [Job(step, fault, run) for run in range(FAULT_RUNS) for fault in FAULTS]
+        both = [Job(step, fault, run) for run in range(FAULT_RUNS) for fault in FAULTS]
+        return both + [Job(step, fault, run) for run in range(ALONE_RUNS) for fault in ALONE_FAULTS]
     if step == "controls":
         return [Job(step, app) for app in apps_of(config, kind)[:CONTROL_APPS]]
     return [Job(step, app) for app in apps_of(config, kind)]
@@ -228,7 +232,10 @@ def _in_context(job: Job, work: Work) -> dict[str, Any]:
 
 
 def fault_learning(config: Config, kind: str, seed: int) -> LearningConfig:
-    """Return the settings of a run that is damaged once it is well: many probes, updates to the end."""
+    """Return the settings of a run that is damaged once it is well: many probes, updates to the end.
+
+    kind: of the fault; behind `ALONE` the canaries are off.
+    """
     ours = learning_of(config, seed)
     most = HEALTHY_UPDATES + POISONED_UPDATES
     gate = replace(
@@ -236,8 +243,11 @@ def fault_learning(config: Config, kind: str, seed: int) -> LearningConfig:
         cooldown=0,
     )  # fmt: skip
     ratchet = replace(ours.ratchet, probe_every=1, probe_batch=PROBES_EACH)
+    if kind.startswith(ALONE):
+        ratchet = replace(ratchet, canary_screens=0)
     practice = replace(ours.practice, episodes=2 * most)
-    return replace(ours, gate=gate, ratchet=ratchet, practice=practice, fault=FaultConfig(kind, HEALTHY_UPDATES))
+    fault = FaultConfig(kind.removeprefix(ALONE), HEALTHY_UPDATES)
+    return replace(ours, gate=gate, ratchet=ratchet, practice=practice, fault=fault)
 
 
 def _fault(job: Job, work: Work) -> dict[str, Any]:
@@ -256,7 +266,7 @@ def _fault(job: Job, work: Work) -> dict[str, Any]:
         with work.bench.acting(tensors) as policy:
             named = f"{arm}-{job.task}-{job.repetition}"
             rates[arm] = exam.run(work.bench, policy, lesson.task, named).success
-    return {**asdict(fate_of(result)), **rates}
+    return {**asdict(judged(fate_of(result), rates["start"], rates["end_rate"])), **rates}
 
 
 # ------------------------------------------------------------------------------------------ fresh processes

@@ -17,10 +17,11 @@ from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.results import Results
 from showonce.evaluation.tasks import evaluation_seeds, practice_offset
 from showonce.fsio import atomic_write_bytes, atomic_write_json, atomic_write_text, explained, make_folder
+from showonce.policy.adapter_files import content_hash
 from showonce.runtime.stop import Stop
 from showonce.types import Demonstration, Task
 
-FOLDER: Final = "proof"  # of the run: measured rows and taught controls, so that a second call goes on
+FOLDER: Final = "proof"  # of the run: measured rows and taught controls by adapter, so that a second call goes on
 JSON, CARD, PICTURE = "proof.json", "card.md", "card.png"
 METRICS: Final = "metrics.json"
 Tell = Callable[[str], None]  # told what is measured next
@@ -95,7 +96,7 @@ def prove(
     if unknown:
         raise BadInput(f"no control {unknown[0]!r}; there are: {', '.join(CONTROLS)}.")
     seeds = evaluation_seeds(config, screens or config.experiment.eval_screens, lesson.seed)
-    work = make_folder(folder / FOLDER)
+    work = make_folder(folder / FOLDER / content_hash(lesson.result.tensors)[:12])
     results = Results(work / "results.jsonl")
     try:
         exam = Exam(seeds, results, LessonStore(work / "lessons"), "proof", stop=stop)

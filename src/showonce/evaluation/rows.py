@@ -329,8 +329,9 @@ def calibration(found: Found) -> list[TableRow]:
     error, ranking, squared, base = (float(score) for score in scores if score is not None)
     reached = error <= 0.08 and ranking >= 0.75 and squared < base and failures >= 0.3 and len(values) >= 1000
     value = f"ECE {error:.3f}, AUROC {ranking:.3f}, Brier {squared:.3f} (base rate {base:.3f})"
+    counted = f"{len(values)} steps{' (fewer than 1000)' if len(values) < 1000 else ''}, {failures:.0%} failures"
     return [
         TableRow(
-            "calibration", title, goal, value, f"{len(values)} steps, {failures:.0%} failures", verdict=judged(reached)
+            "calibration", title, goal, value, counted, verdict=judged(reached)
         )
     ]  # fmt: skip

@@ -2,40 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
-from showonce.evaluation.parts import FAULT_RUNS, FAULTS
+from showonce.evaluation.parts import ALONE, FAULT_RUNS, FAULTS
 from showonce.evaluation.rows import Found, TableRow, judged, missing
+
+Runs = Mapping[tuple[str, int], dict[str, Any]]
+ENDS: Final = ("refused", "contained", "rolled_back", "acted", "not_injected")
+GOOD_ENDS: Final = ENDS[:3]
 
 
 def faults(found: Found) -> list[TableRow]:
     runs = found.numbers("faults")
-    all_runs = len(FAULTS) * FAULT_RUNS
-    title, goal = "faults on purpose: refused before acting, or rolled back", f"{all_runs}/{all_runs}"
-    if not runs:
-        return [missing("faults", title, goal)]
-    ends = {
-        end: sum(r["end"] == end for r in runs.values()) for end in ("refused", "rolled_back", "acted", "not_injected")
-    }
-    good = ends["refused"] + ends["rolled_back"]
-    injected = len(runs) - ends["not_injected"]
-    lost = max((r["start"] - r["end_rate"] for r in runs.values()), default=0.0)
-    value = ", ".join(f"{count} {end.replace('_', ' ')}" for end, count in ends.items() if count)
+    both = {key: numbers for key, numbers in runs.items() if not key[0].startswith(ALONE)}
+    alone = {key: numbers for key, numbers in runs.items() if key[0].startswith(ALONE)}
     rows = [
-        TableRow(
-            "faults", title, goal, value, f"{injected} of {all_runs} injected",
-            worst=f"most success lost in the end {lost:.2f}", verdict=judged(good == all_runs),
-        )
-    ]  # fmt: skip
-    seen = [r["probes_to_see"] for r in runs.values() if r["probes_to_see"] is not None]
-    restored = [r["restored"] for r in runs.values() if r["restored"] is not None]
-    corrupted = [r for (kind, _), r in runs.items() if kind == "corrupt_checkpoint" and r["end"] != "not_injected"]
-    rows.append(_seen(seen))
+        _ends("faults on purpose: refused, contained or rolled back", both, len(FAULTS) * FAULT_RUNS),
+        _ends("the same with the canaries off: the drop test alone", alone, None),
+    ]
+    if not runs:
+        return rows
+    corrupted = [r for (kind, _), r in both.items() if kind == "corrupt_checkpoint" and r["end"] != "not_injected"]
+    rows.append(_seen([r["probes_to_see"] for r in runs.values() if r["probes_to_see"] is not None]))
     rows.append(_count_row("a corrupted checkpoint is refused by its hash", [r["by_hash"] > 0 for r in corrupted]))
+    restored = [r["restored"] for r in runs.values() if r["restored"] is not None]
     rows.append(_count_row("after a rollback, the adapter that acts is the best one, bit for bit", restored))
     return rows
+
+
+def _ends(title: str, runs: Runs, wanted: int | None) -> TableRow:
+    """Return how runs ended; wanted: how many of them must end well, None = there is no goal."""
+    goal = "reported" if wanted is None else f"{wanted} of {wanted}"
+    if not runs:
+        return missing("faults", title, goal)
+    ends = Counter(str(numbers["end"]) for numbers in runs.values())
+    lost = max(numbers["start"] - numbers["end_rate"] for numbers in runs.values())
+    value = ", ".join(f"{ends[end]} {end.replace('_', ' ')}" for end in ENDS if ends[end])
+    good = sum(ends[end] for end in GOOD_ENDS)
+    return TableRow(
+        "faults", title, goal, value, f"{len(runs)} runs", worst=f"most success lost in the end {max(lost, 0.0):.2f}",
+        verdict="reported" if wanted is None else judged(good == wanted),
+    )  # fmt: skip
 
 
 def _seen(seen: Sequence[int]) -> TableRow:

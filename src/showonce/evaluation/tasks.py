@@ -22,6 +22,7 @@ from showonce.types import Task
 SETS: Final = ("skills", "single", "multi")
 DEMONSTRATIONS: Final = 10_000  # demonstration seeds are smaller
 STRIDE: Final = 10_000  # seeds of one repetition
+SPAN: Final = 1_000_000  # seeds from the evaluation offset on that are for evaluation; repetitions go round in it
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def task_set(name: str, split: str = "test", n: int = 0) -> TaskSet:
 
 
 def evaluation_seeds(config: Config, n: int, repetition: int = 0) -> range:
-    """Return the seeds of one repetition; repetitions do not overlap.
+    """Return the seeds of one repetition; those of the first 99 do not overlap.
 
     Raises:
         ConfigError: more than fit, or an offset that leaves practice no room.
@@ -70,12 +71,15 @@ def evaluation_seeds(config: Config, n: int, repetition: int = 0) -> range:
             f"learning.practice.seed_offset={config.learning.practice.seed_offset} must be at least {DEMONSTRATIONS} "
             f"and well below experiment.eval_seed_offset={offset}, so that nothing measured was practised."
         )
-    return range(offset + STRIDE * repetition, offset + STRIDE * repetition + n)
+    first = offset + STRIDE * repetition % (SPAN - STRIDE)
+    return range(first, first + n)
 
 
 def practice_offset(config: Config, repetition: int = 0) -> int:
-    """Return where the practice seeds of a repetition begin."""
-    return config.learning.practice.seed_offset + STRIDE * repetition
+    """Return where the practice seeds of a repetition begin; the upper half up to the evaluation offset is probes'."""
+    first = config.learning.practice.seed_offset
+    room = (config.experiment.eval_seed_offset - first) // 2
+    return first + STRIDE * repetition % max(room - STRIDE, 1)
 
 
 def demonstration_seed(repetition: int = 0) -> int:

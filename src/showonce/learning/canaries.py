@@ -1,7 +1,9 @@
 """Canaries: stored screens with known answers that decide on a promotion without touching the world. Pure.
 
-Three groups. `skill`: what the base could do. `lesson`: what was taught, the present lesson included. `untaught`: other
-goals on screens that hold a taught target, which must *not* go there (specific, not merely successful).
+Four groups. `skill`: what the base could do. `lesson`: what was taught before. `present`: what is being taught; judged
+as a whole, since while several steps are learned one may give way to another for a moment, and only from the moment at
+which the champion can do a good part of it (before, there is nothing to guard). `untaught`: other goals on screens that
+hold a taught target, which must *not* go there (specific, not merely successful).
 
 The greedy answer is a late signal: it stays right for many poisoned updates and then collapses. Two earlier ones are
 read beside it: the log-probability that the known answers have lost, and the KL to the champion on old skills. Losses
@@ -23,8 +25,9 @@ from showonce.config import RatchetConfig
 from showonce.learning.shadow import same_action
 from showonce.types import Observation
 
-Group = Literal["skill", "lesson", "untaught"]
-GROUPS: Final[tuple[Group, ...]] = ("skill", "lesson", "untaught")
+Group = Literal["skill", "lesson", "present", "untaught"]
+GROUPS: Final[tuple[Group, ...]] = ("skill", "lesson", "present", "untaught")
+GUARDED: Final = 0.5  # share of the present lesson that the champion passes, from which on it is guarded
 FEWEST_LOST: Final = 2  # one screen alone decides nothing
 FEWEST_PASSED: Final = 3  # known answers before their log-probability says anything
 SUM_LIMIT: Final = 2.0  # what may be lost over all promotions, in units of what one may lose
@@ -75,7 +78,7 @@ class CanaryResult:
 class GroupReport:
     """One group. champion, candidate: share passed. lost: screens lost less screens gained. kl_*: nats per token.
 
-    nats_lost: mean over the `known` screens that the champion passes.
+    nats_lost: mean over the `known` screens: those that the champion passes; for `present` all.
     """
 
     n: int
@@ -144,7 +147,7 @@ def _group(results: list[CanaryResult]) -> GroupReport:
     champion = sum(r.champion_passes for r in results)
     candidate = sum(r.candidate_passes for r in results)
     kl = np.array([r.kl for r in results])
-    known = [r.nats_lost for r in results if r.champion_passes]
+    known = [r.nats_lost for r in results if r.champion_passes or r.group == "present"]
     return GroupReport(
         n=len(results),
         champion=champion / len(results),
@@ -181,6 +184,11 @@ class Drift:
         return Drift(max(self.loss + report.loss, 0.0), max(self.nats + report.nats_lost, 0.0))
 
 
+def is_guarded(group: Group, report: GroupReport) -> bool:
+    """Whether losses of a group count: always, but for a lesson of which the champion cannot do much yet."""
+    return group != "present" or report.champion >= GUARDED
+
+
 def judge(report: CanaryReport, config: RatchetConfig, drift: Mapping[str, Drift]) -> tuple[CanaryReason, Group | None]:
     """Return what the canaries say, and the group that says it. drift: of the promotions so far, by group."""
     if not report.n:
@@ -190,14 +198,15 @@ def judge(report: CanaryReport, config: RatchetConfig, drift: Mapping[str, Drift
             return CanaryReason.NOT_FINITE, group
     if report.parsed_champion - report.parsed_candidate > config.canary_max_drop:
         return CanaryReason.PARSE, None
-    for group, r in report.groups.items():
+    guarded = {group: r for group, r in report.groups.items() if is_guarded(group, r)}
+    for group, r in guarded.items():
         if r.lost >= FEWEST_LOST and r.loss > config.canary_max_drop:
             return CanaryReason.ANSWERS_LOST, group
         if group != "untaught" and r.known >= FEWEST_PASSED and r.nats_lost > config.canary_max_nats:
             return CanaryReason.SURENESS_LOST, group
         if group == "skill" and r.kl_mean > config.canary_max_kl:
             return CanaryReason.KL, group
-    for group, r in report.groups.items():
+    for group, r in guarded.items():
         total = drift.get(group, Drift()).plus(r)
         if r.lost > 0 and total.loss * r.n >= FEWEST_LOST and total.loss > SUM_LIMIT * config.canary_max_drop:
             return CanaryReason.DRIFT, group

@@ -23,7 +23,7 @@ from typing import IO, Any, Final
 
 import psutil
 
-from showonce.errors import StoreLocked
+from showonce.errors import DiskError, StoreLocked
 from showonce.fsio import explained, make_folder
 
 if sys.platform == "win32":
@@ -126,7 +126,7 @@ class StoreLock:
         atexit.unregister(self.release)
         if mine.pid != os.getpid():  # a fork's copy is not the owner
             return
-        with contextlib.suppress(OSError), _guarded(self.folder / GUARD):
+        with contextlib.suppress(OSError, DiskError), _guarded(self.folder / GUARD):  # the folder may be gone
             if self.owner() == mine:
                 self.path.unlink(missing_ok=True)
 

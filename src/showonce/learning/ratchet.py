@@ -29,7 +29,7 @@ from scipy.stats import fisher_exact
 
 from showonce.config import RatchetConfig
 from showonce.errors import CheckpointCorrupt, StoreError
-from showonce.learning.canaries import CanaryReason, CanaryReport, Drift, judge
+from showonce.learning.canaries import CanaryReason, CanaryReport, Drift, is_guarded, judge
 from showonce.learning.checkpoints import version_number
 from showonce.learning.droptest import DropTest, DropVerdict
 from showonce.learning.ledger import SOME
@@ -188,7 +188,8 @@ class Ratchet:
             self.candidate_updates = 0  # else the candidate waits
         if decision.accepted:
             for group, found in report.groups.items():
-                self._drift[group] = self._drift.get(group, Drift()).plus(found)
+                if is_guarded(group, found):
+                    self._drift[group] = self._drift.get(group, Drift()).plus(found)
         self._write()
         return decision
 

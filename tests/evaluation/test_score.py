@@ -1,0 +1,70 @@
+"""A named set is scored on fixed seeds, once, and written down; the runtime's own cost is measured as in a run."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from tests.evaluation.conftest import embedded
+
+from showonce.config import Config, EvaluationConfig
+from showonce.environments.registry import find_task
+from showonce.errors import ConfigError
+from showonce.evaluation.overhead import OTHERS, WrittenOracle, step_overheads
+from showonce.evaluation.results import Results
+from showonce.evaluation.score import score, score_table
+from showonce.evaluation.tasks import evaluation_seeds
+from showonce.policy.vlm_policy import VLMPolicy
+from showonce.protocols import Context
+
+
+def test_a_set_is_scored_and_a_second_call_measures_nothing(config: Config, policy: VLMPolicy, tmp_path: Path) -> None:
+    ours = EvaluationConfig(set="single", split="dev", apps=2, screens=2, seeds=(0, 3))
+    config = replace(config, evaluation=ours)
+    made = score(config, policy, embedded, tmp_path)
+    assert list(made.results) == ["app/dev/single/0", "app/dev/single/1"]
+    seeds = [*evaluation_seeds(config, 2, 0), *evaluation_seeds(config, 2, 3)]
+    assert [row.seed for row in made.results["app/dev/single/0"].rows] == seeds
+    record = json.loads((tmp_path / "scores.json").read_text())
+    assert record["tasks"]["app/dev/single/1"]["n"] == 4
+    assert record["mean"] == made.mean.mean
+    lines = (tmp_path / "results.jsonl").read_text()
+    assert score(config, policy, embedded, tmp_path).record == made.record
+    assert (tmp_path / "results.jsonl").read_text() == lines
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(score_table(made))
+    assert "app/dev/single/1" in console.export_text()
+
+
+def test_skills_have_a_number_of_screens_of_their_own(config: Config, policy: VLMPolicy, tmp_path: Path) -> None:
+    made = score(replace(config, evaluation=EvaluationConfig(per_family=1)), policy, embedded, tmp_path)
+    assert len(made.results) == made.mean.n_units == 20
+    assert all(result.n == 1 for result in made.results.values())
+    assert len(Results(tmp_path / "results.jsonl").rows("skills")) == 20
+
+
+def test_an_unknown_set_is_named(config: Config, policy: VLMPolicy, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="'skills'"):
+        score(replace(config, evaluation=EvaluationConfig(set="skils")), policy, embedded, tmp_path)
+
+
+def test_the_runtimes_own_time_is_that_of_no_other_part() -> None:
+    world = embedded()
+    found = step_overheads(world, [find_task("skill/form"), find_task("skill/ask")], 4)
+    assert len(found) == 2 * 5 + 2
+    assert all(ms > 0 for ms in found)
+    assert "model" in OTHERS
+    assert "parse" not in OTHERS
+
+
+def test_the_written_oracle_is_parsed_like_a_model() -> None:
+    world = embedded()
+    screen = world.reset(find_task("skill/drag"), 1)
+    said = WrittenOracle(world).propose(screen, Context("drag"))
+    assert said.text.startswith('{"action":"drag"')
+    assert said.action == world.oracle()  # type: ignore[attr-defined]
+    assert said.confidence.stated == 0.95
