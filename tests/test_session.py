@@ -143,6 +143,23 @@ def test_what_a_good_version_was_made_from_is_never_put_aside(make: MakeToy) -> 
     assert [event["accepted"] for event in toy.events.of("promotion")] == [True, False, False, False]
 
 
+def test_after_refusals_in_a_row_the_best_proven_version_acts(make: MakeToy) -> None:
+    toy = make(gate={"updates_per_episode": 100}, ratchet={"min_probes_best": RECENT})
+    known(toy)
+    updated(toy)
+    toy.session.consider()
+    assert toy.session.store.champion == "v0001"
+    toy.session.ratchet.config = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
+    for _ in range(3):
+        for _ in range(2):
+            assert toy.session.update(toy.task) == ""
+        toy.session.consider()
+    assert toy.session.store.champion == "v0000"
+    told = toy.events.of("rollback")[0]
+    assert (told["old"], told["new"], told["statistic"]) == ("v0001", "v0000", None)
+    assert "3 candidates in a row" in str(told["reason"])
+
+
 def test_broken_weights_never_act(make: MakeToy) -> None:
     toy = make()
     updated(toy)

@@ -46,6 +46,7 @@ HEALTHY: Final = 0.9  # share of the last `RECENT` probes, or of canaries, from 
 RECENT: Final = 10
 DOUBTED: Final = 2  # refused candidates in a row, after which their sources are put aside
 SUSPENDED: Final = 3  # and after which nothing more is learned in this run
+EQUAL: Final = 0.02  # of the lower bound of success: a champion that is better by less is not proven to be
 SUSPENSION: Final = "suspended"  # why there is no update then
 WAITING: Final = (PromotionReason.DROP_SUSPECTED, PromotionReason.PROBATION)  # the candidate is kept, not refused
 UNCOUNTED: Final = (StopReason.STOPPED, StopReason.ENVIRONMENT_ERROR)  # a probe that ends so says nothing
@@ -271,6 +272,19 @@ class Session:
             aside = sorted(set(self.context.quarantined) - set(before))
             if aside:
                 self.stage.events.emit("quarantine", versions=aside, reason=reason)
+        if self._refused == SUSPENDED and self._lesson is not None:
+            self._retreat(self._lesson.task.id, reason)
+
+    def _retreat(self, task_id: str, reason: str) -> None:
+        """Move back to the best proven other version, unless the champion is proven to be better.
+
+        What three candidates were refused for may have been in the champion already, in a dose that passed.
+        """
+        champion = self.store.champion or ""
+        other = self.store.best(task_id, self.config.ratchet.min_probes_best, {champion})
+        successes, n = self.store.ledger.probes(champion).get(task_id, (0, 0))
+        if other is not None and other.lower >= lower_bound(successes, n) - EQUAL:
+            self._roll_back(task_id, "", reason)
 
     def _promote(self) -> str:
         version = self._save()
@@ -347,7 +361,7 @@ class Session:
             champion=champion,
         )
         if verdict.fired:
-            self._roll_back(task, episode.id)
+            self._roll_back(task.id, episode.id)
         return verdict
 
     def _calibrate(self, episode: Episode) -> None:
@@ -362,8 +376,8 @@ class Session:
         """Whether the calibration map is made for the stated confidence rather than the token one."""
         return self.stage.policy.calibration_source == "stated"
 
-    def _roll_back(self, task: Task, episode: str) -> None:
-        decision = self.ratchet.rollback(task.id, self.trainer.take_sources())
+    def _roll_back(self, task_id: str, episode: str, reason: str = "") -> None:
+        decision = self.ratchet.rollback(task_id, self.trainer.take_sources(), reason)
         if decision.new is None:
             self.stage.events.emit("error", where="store", message=f"cannot roll back: {decision.reason}")
             return
@@ -371,7 +385,7 @@ class Session:
         self._recent.clear()
         self._load(decision.new)
         move = Move(decision.old, decision.new, decision.reason, decision.quarantined)
-        self._tell_move(move, episode, decision.statistic)
+        self._tell_move(move, episode, None if reason else decision.statistic)
 
     def _tell_move(self, move: Move, episode: str, statistic: float | None) -> None:
         self.context.quarantined = self.store.ledger.quarantined_sources

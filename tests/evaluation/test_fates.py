@@ -24,8 +24,8 @@ def probes(n: int) -> Events:
     return [{"kind": "probe", "success": True}] * n
 
 
-def back(to: str = "v0002") -> Events:
-    return [{"kind": "rollback", "old": "v0004", "new": to}]
+def back(to: str = "v0002", statistic: float | None = 3.0) -> Events:
+    return [{"kind": "rollback", "old": "v0004", "new": to, "statistic": statistic}]
 
 
 def result(events: Events, versions: dict[str, str] | None = None) -> TeachResult:
@@ -53,6 +53,8 @@ HEALTHY = [*promoted(), *probes(20), *promoted(False)]
             Fate("rolled_back", 0, 0, 6, True),
         ),
         ([*FAULT, *promoted(), *probes(4), *back("v0009")], Fate("rolled_back", 0, 0, 4, False)),
+        ([*FAULT, *promoted(), *probes(4), *back("v0002", None)], Fate("rolled_back", 0, 0, None, True)),
+        ([*FAULT, *promoted(False), *probes(4), *back("v0002", None)], Fate("refused", 1)),
         ([*FAULT, *promoted(), *probes(4), *back(), *promoted()], Fate("acted", 0, 0, 4)),
         (
             [*FAULT, {"kind": "error", "where": "store", "message": "not whole"}, *promoted(False)],

@@ -74,7 +74,7 @@ def test_the_whole_table_on_a_small_scale(small: Config, tmp_path: Path, monkeyp
     assert "20 families, 2 screens each" in by_title["retention of the built-in skills (paired, greedy)"].n
     assert by_title["retention of the built-in skills (paired, greedy)"].value == "+0.0000"  # nothing was learned
     assert len([row for row in table.rows if row.part == "controls"]) == len(TABLE_CONTROLS)
-    assert "4 not injected" in by_title["faults on purpose: refused, contained or rolled back"].value
+    assert "4 not injected" in by_title["faults on purpose: refused before acting, or rolled back"].value
     page = (tmp_path / "table.md").read_text()
     assert all(row.title in page and f"| {row.verdict} |" in page for row in table.rows)
     assert json.loads((tmp_path / "table.json").read_text())["summary"] == table.summary
@@ -227,7 +227,7 @@ def test_one_fault_that_goes_on_acting_is_a_miss(small: Config) -> None:
         "reached", "not run", "reported", "reached", "reported",
     )  # fmt: skip
     jobs["faults|lr_x100|1"] = Record("faults|lr_x100|1", 1.0, {**whole, "end": "contained"})
-    assert rows_machine.faults(found)[0].verdict == "reached"
+    assert rows_machine.faults(found)[0].verdict == "missed", "contained is told apart, and is not rolled back"
     jobs["faults|lr_x100|0"] = Record("faults|lr_x100|0", 1.0, {**whole, "end": "acted", "end_rate": 0.2})
     back = {**whole, "end": "rolled_back", "probes_to_see": 20, "restored": False}
     jobs["faults|inverted_loss|0"] = Record("faults|inverted_loss|0", 1.0, back)

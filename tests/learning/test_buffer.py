@@ -66,6 +66,15 @@ def test_draws_are_seeded_and_even() -> None:
     assert shades(buffer.draw(25, np.random.default_rng(8))) != first
 
 
+def test_late_steps_are_drawn_as_often_as_early_ones() -> None:
+    buffer = ScreenBuffer(64)
+    for shade in range(40):
+        buffer.add(replace(sample(shade, "now"), progress=0 if shade < 36 else 1 + shade % 2))
+    drawn = buffer.draw(30, np.random.default_rng(0), task_id="now")
+    assert Counter(s.progress for s in drawn) == {0: 10, 1: 10, 2: 10}
+    assert len({s.observation.hash for s in drawn if s.progress == 0}) == 10
+
+
 def test_replay_takes_its_share_from_other_tasks() -> None:
     buffer = ScreenBuffer(64)
     for shade in range(20):

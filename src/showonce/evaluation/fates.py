@@ -41,7 +41,7 @@ def fate_of(result: TeachResult) -> Fate:
     refusals = sum(not event.get("accepted") for event in promotions)
     by_hash = sum(event["kind"] == "error" and event.get("where") == "store" for event in events)
     moves = [e for e in events if e["kind"] == "rollback" or (e["kind"] == "promotion" and e.get("accepted"))]
-    if not moves:
+    if not any(event["kind"] == "promotion" for event in moves):
         return Fate("refused", refusals, by_hash)
     seen, last = _probes(events), moves[-1]
     if last["kind"] != "rollback":
@@ -58,10 +58,13 @@ def judged(fate: Fate, start: float, end: float) -> Fate:
 
 
 def _probes(events: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return how many probes there were from the last promotion before the first rollback to it; None without one."""
+    """Return how many probes there were from the last promotion before the drop test's first rollback to it.
+
+    None without one: a rollback for another reason, after refusals in a row, was not seen by probes.
+    """
     probes = 0
     for event in events:
-        if event["kind"] == "rollback":
+        if event["kind"] == "rollback" and event.get("statistic") is not None:
             return probes
         if event["kind"] == "promotion" and event.get("accepted"):
             probes = 0

@@ -60,7 +60,7 @@ ALONE: Final = "drop_test:"  # before the kind of fault: the canaries are off, s
 ALONE_FAULTS: Final = tuple(f"{ALONE}{kind}" for kind in FAULTS[:3])
 ALONE_RUNS: Final = 5
 HEALTHY_UPDATES: Final = 10  # before a fault may begin; then
-POISONED_UPDATES: Final = 30  # at most
+POISONED_UPDATES: Final = 50  # at most
 PROBES_EACH: Final = 4  # probes after every episode of a fault run
 UNTAUGHT_SCREENS: Final = 20  # of each of two untaught apps, for the mixed set
 TABLE_CONTROLS: Final = tuple(name for name in CONTROLS if name not in ("specificity", "other_demonstrations"))
@@ -120,10 +120,19 @@ def run_job(job: Job, work: Work) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------ teach
 
 
-def learning_of(config: Config, repetition: int, **changes: Any) -> LearningConfig:
-    """Return the settings of a lesson; every repetition practises on seeds of its own."""
-    practice = replace(config.learning.practice, seed_offset=practice_offset(config, repetition))
-    return replace(config.learning, **{"practice": practice, **changes})
+def learning_of(config: Config, repetition: int, kind: str = "single") -> LearningConfig:
+    """Return the settings of a lesson; every repetition practises on seeds of its own.
+
+    kind: a lesson of several steps (multi) may take more updates, and practises as much more.
+    """
+    ours, practice = config.learning, config.learning.practice
+    practice = replace(practice, seed_offset=practice_offset(config, repetition))
+    if kind == "multi":
+        most = config.evaluation.multi_updates
+        gate = replace(ours.gate, budget_run=most, budget_task=max(most, ours.gate.budget_task))
+        share = most / max(ours.gate.budget_run, 1)
+        return replace(ours, gate=gate, practice=replace(practice, episodes=round(practice.episodes * share)))
+    return replace(ours, practice=practice)
 
 
 def exam_of(work: Work, part: str, repetition: int) -> Exam:
@@ -152,7 +161,7 @@ def _skills(job: Job, work: Work) -> dict[str, Any]:
 def _app(job: Job, work: Work) -> dict[str, Any]:
     """Before, teacher, and the lesson."""
     seed = _seed(work.config, job.repetition)
-    learning = learning_of(work.config, seed)
+    learning = learning_of(work.config, seed, job.part)
     if job.part == "head_only":
         learning = replace(learning, practice=replace(learning.practice, source="head", episodes=0))
     task = find_task(job.task)
@@ -189,7 +198,8 @@ def taught(work: Work, part: str, task_id: str, repetition: int = 0) -> Lesson:
     if result is None:
         raise ShowonceError(f"{task_id} was not taught: its job in part {part!r} failed. Run again.")
     task = find_task(task_id)
-    return Lesson(task, work.bench.show(task, demonstration_seed(seed)), learning_of(work.config, seed), result, seed)
+    learning = learning_of(work.config, seed, part)
+    return Lesson(task, work.bench.show(task, demonstration_seed(seed)), learning, result, seed)
 
 
 def _sequence(job: Job, work: Work) -> dict[str, Any]:

@@ -6,6 +6,7 @@ in front of the teacher by the method that learns. What is known to be right or 
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -122,7 +123,7 @@ class ScreenBuffer:
         replay: float = 0.0,
         where: Callable[[Sample], bool] = lambda _: True,
     ) -> list[Sample]:
-        """Return `n` samples (none when nothing fits), each as often as any other, up to one.
+        """Return `n` samples (none when nothing fits): every step as often as any other, and of a step every sample.
 
         task_id: the lesson of now; None = all alike. replay: share of the batch, in [0, 1], that is taken from the
         other tasks where there are any.
@@ -181,10 +182,13 @@ class ScreenBuffer:
 
 
 def _spread(samples: Sequence[Sample], n: int, rng: np.random.Generator) -> list[Sample]:
-    out: list[Sample] = []
-    while samples and len(out) < n:
-        out += [samples[i] for i in rng.permutation(len(samples))[: n - len(out)]]
-    return out
+    """Take steps in turn, and of each step its samples in turn: early steps are seen in many more episodes."""
+    steps: dict[tuple[str, int], list[Sample]] = {}
+    for sample in samples:
+        steps.setdefault((sample.task_id, sample.progress), []).append(sample)
+    queues = {at: itertools.cycle([own[i] for i in rng.permutation(len(own))]) for at, own in steps.items()}
+    turns = itertools.cycle([list(steps)[i] for i in rng.permutation(len(steps))])
+    return [next(queues[at]) for at in itertools.islice(turns, n)]
 
 
 def _frame_name(sample: Sample) -> str:
