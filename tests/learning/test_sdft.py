@@ -66,7 +66,7 @@ def distance(context: LearnerContext, seed: int = 99) -> float:
         ("lora", {"divergence": "reverse_kl"}, 0.9),
         ("lora", {"divergence": "jsd", "vocabulary": "topk", "topk": 8}, 0.9),
         ("lora", {"teacher": "ema"}, 0.9),
-        ("tokens", {"lr": 0.05}, 0.95),
+        ("tokens", {"lr": 0.05, "on_policy": 1.0}, 0.95),
         ("lora_tokens", {"lr": 0.03}, 0.8),
     ],
 )
@@ -158,7 +158,7 @@ def test_forced_and_confidence_tokens_are_no_part_of_the_distillation(make_conte
 
 
 def test_confidence_is_pulled_to_verified_outcomes_alone(make_context: MakeContext) -> None:
-    context = make_context(confidence_weight=1.0)
+    context = make_context(confidence_weight=1.0, on_policy=1.0)
     method = SDFT(context)
     assert method.loss(method.batch(TASK)).parts["confidence_targets"] == 0
     for sample in list(context.buffer):
@@ -328,3 +328,31 @@ def test_rft_learns_from_its_own_verified_answers_alone(make_context: MakeContex
     assert {s.key for s in method.batch(TASK)} == {own.key}
     train(context, 30, method)
     assert context.policy.propose(sample.observation, Context(GOAL), adapter="student").action == Click(0.438, 0.562)
+
+
+@pytest.mark.parametrize("on_policy", [0.0, 1.0])
+def test_who_answers_the_screens_is_a_setting(make_context: MakeContext, on_policy: float) -> None:
+    context = make_context("lora", on_policy=on_policy)
+    policy, batch = context.policy, list(context.buffer)
+    prompts = student_prompts(context, batch) if on_policy else teacher_prompts(context, batch)
+    context.rng = np.random.default_rng(5)
+    if not on_policy:
+        context.rng.random(len(batch))  # who answers is drawn first
+    expected = [a.text for a in policy.sample(prompts, 1.0, context.rng, context.adapter if on_policy else None)]
+    context.rng = np.random.default_rng(5)
+    assert list(SDFT(context).loss(batch).texts) == expected
+
+
+def test_half_on_policy_mixes_answers_of_both(make_context: MakeContext) -> None:
+    method = SDFT(make_context("lora", on_policy=0.5))
+    context, batch = method.context, list(method.context.buffer)
+    asked: list[tuple[int, str | None]] = []
+    sample = context.policy.sample
+
+    def counted(prompts, temperature, rng, adapter):  # type: ignore[no-untyped-def]
+        asked.append((len(prompts), adapter))
+        return sample(prompts, temperature, rng, adapter)
+
+    context.policy.sample = counted  # type: ignore[method-assign]
+    assert len(method.loss(batch).texts) == len(batch) == sum(n for n, _ in asked)
+    assert [adapter for _, adapter in asked] == [context.adapter, None]

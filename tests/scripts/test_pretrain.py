@@ -36,7 +36,7 @@ def test_ids_of_the_corpus_are_those_of_the_shipped_tokenizer(form):
     tokenizer = tiny_model.build_tokenizer()
     rng = random.Random(3)
     checked = 0
-    for _ in range(25):
+    for _ in range(40):
         for q in corpus.make_sequence(rng, 240, form).questions:
             if min(q.prompt) >= 0:
                 ids = q.prompt + q.answer
@@ -59,7 +59,7 @@ def test_answers_of_the_corpus_are_the_native_dialect():
 
 
 def test_pretraining_never_draws_a_held_out_program_or_word():
-    words = {corpus.VOCAB[a.word] for a in language.apps().values()}
+    words = {corpus.VOCAB[piece] for a in language.apps().values() for piece in tiny_model.word_pieces(a.word)}
     held_out = {tuple(corpus.PHRASE_INDEX[p] for p in program) for program in corpus.HELD_OUT}
     rng = random.Random(5)
     programs = 0
@@ -72,6 +72,24 @@ def test_pretraining_never_draws_a_held_out_program_or_word():
                 assert q.program not in held_out
                 programs += bool(q.program)
     assert programs > 300
+
+
+def test_a_goal_word_is_spelt_with_pieces_of_its_own():
+    tokenizer = tiny_model.build_tokenizer()
+    spelt = [tuple(tokenizer(word, add_special_tokens=False).input_ids) for word in language.app_words()]
+    assert {len(ids) for ids in spelt} == {tiny_model.WORD_PIECES}
+    assert len({i for ids in spelt for i in ids}) == len(spelt) * tiny_model.WORD_PIECES
+    said = tokenizer(f"<goal>{language.app_words()[0]}<step>zero", add_special_tokens=False).input_ids
+    assert said[1:-2] == list(spelt[0])
+
+
+def test_words_are_placed_where_training_had_them():
+    _, trainee = tiny_trainee()
+    trainee.place_words()
+    table = trainee.model.model.text_model.embed_tokens.weight
+    for word in language.app_words()[:3]:
+        rows = table[[corpus.VOCAB[piece] for piece in tiny_model.word_pieces(word)]]
+        assert 0.5 * training.NOISE < (rows - trainee.pieces).std().item() < 1.5 * training.NOISE
 
 
 def test_program_with_refuses_held_out_programs_even_when_asked_for_one(monkeypatch):

@@ -88,7 +88,8 @@ def rollback_words(episode: str, old: str, new: str, statistic: Any, reason: str
     """Return one sentence on a rollback."""
     measured = f" (statistic {number(statistic)})" if number(statistic) != "-" else ""
     why = f": {clean(reason)}" if reason else ""
-    return f"rolled back at episode {clean(episode, 40)}: {clean(old, 40)} to {clean(new, 40)}{measured}{why}"
+    at = f" at episode {clean(episode, 40)}" if episode else ""
+    return f"rolled back{at}: {clean(old, 40)} to {clean(new, 40)}{measured}{why}"
 
 
 def interval_words(event: Event) -> str:

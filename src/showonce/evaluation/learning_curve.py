@@ -31,7 +31,7 @@ def learning_curve(history: History, metrics: Mapping[str, Any]) -> bytes:
 
     figure = Figure(figsize=(9.6, 6.4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)  # draws without a display and without matplotlib's global state
-    grid = figure.add_gridspec(3, 2, height_ratios=(4, 1.25, 1.6), width_ratios=(4, 1.1))
+    grid = figure.add_gridspec(3, 2, height_ratios=(4, 1.45, 1.6), width_ratios=(4, 1.1))
     success = figure.add_subplot(grid[0, 0])
     phases = figure.add_subplot(grid[0, 1], sharey=success)
     events = figure.add_subplot(grid[1, 0], sharex=success)
@@ -132,9 +132,10 @@ def _value(metrics: Mapping[str, Any], phase: str, key: str) -> float | None:
 
 
 def _events(axes: Axes, history: History) -> None:
-    """Gate decisions, updates, promotions and rollbacks as ticks, one row each."""
+    """Gate decisions, updates, candidates held back or promoted, and rollbacks as ticks, one row each."""
     rows = [
         ("rollbacks", history.rollbacks, RED),
+        ("held back by canaries", history.held_back, ORANGE),
         ("promotions", history.promotions, GREEN),
         ("refused by gate", [x for x, _ in history.refused], FAINT),
         ("updates", history.updates, BLUE),

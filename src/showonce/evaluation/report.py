@@ -174,7 +174,8 @@ def _undone(history: History, metrics: Metrics) -> list[str]:
             statistic = _number(back, "statistic")
             measured = f", statistic {statistic:.2f}" if statistic is not None else ""
             old, new, when = (_words(back, key) for key in ("from", "to", "episode"))
-            lines.append(f"- rolled back at episode {when}: {old} to {new} ({_words(back, 'reason')}{measured})")
+            at = f" at episode {when}" if when.strip("-") else ""
+            lines.append(f"- rolled back{at}: {old} to {new} ({_words(back, 'reason')}{measured})")
     if history.held_back:
         lines.append(f"- {len(history.held_back)} candidates held back by the canaries before they could act")
     if history.quarantined:

@@ -2,8 +2,8 @@
 
 Four groups. `skill`: what the base could do. `lesson`: what was taught before. `present`: what is being taught; judged
 as a whole, since while several steps are learned one may give way to another for a moment, and only from the moment at
-which the champion can do a good part of it (before, there is nothing to guard). `untaught`: other goals on screens that
-hold a taught target, which must *not* go there (specific, not merely successful).
+which the champion can do it (before, there is nothing to guard). `untaught`: other goals on screens that hold a taught
+target, which must *not* go there (specific, not merely successful).
 
 The greedy answer is a late signal: it stays right for many poisoned updates and then collapses. Two earlier ones are
 read beside it: the log-probability that the known answers have lost, and the KL to the champion on old skills. Losses
@@ -27,7 +27,7 @@ from showonce.types import Observation
 
 Group = Literal["skill", "lesson", "present", "untaught"]
 GROUPS: Final[tuple[Group, ...]] = ("skill", "lesson", "present", "untaught")
-GUARDED: Final = 0.5  # share of the present lesson that the champion passes, from which on it is guarded
+GUARDED: Final = 0.9  # share of the present lesson that the champion passes, from which on it is guarded
 FEWEST_LOST: Final = 2  # one screen alone decides nothing
 FEWEST_PASSED: Final = 3  # known answers before their log-probability says anything
 SUM_LIMIT: Final = 2.0  # what may be lost over all promotions, in units of what one may lose

@@ -1,8 +1,13 @@
 """Self-distillation fine-tuning (SDFT, arXiv 2601.19897) for a vision-language policy.
 
-    the student answers each screen by itself, a separate draw that is never executed        (on policy)
+    the student answers a screen by itself, a separate draw that is never executed           (on policy)
+    or, on the other share of the batch, the teacher does                                    (off policy)
     the teacher = the same network with the demonstration in context scores the same tokens  (base | ema | live weights)
     a divergence between both over the vocabulary, per decision token, is pulled through the adapter alone
+
+Answers of the teacher among the student's own are what GKD does (arXiv 2306.13649): where the student does not know yet
+what kind of action is due, all that follows in its own answers is beside the point and teaches nothing. `on_policy` is
+the share of own answers; 1 is the SDFT of the paper.
 
 Tokens that the grammar forces are no decisions and stay out. So do the tokens that state the confidence: distilled,
 they saturate (a teacher that has seen the answer is always sure). They get a target of their own, from verified
@@ -16,12 +21,14 @@ from typing import ClassVar
 
 import torch
 
+from showonce.inference.decode import Decoded
 from showonce.learning.buffer import Sample
 from showonce.learning.divergence import divergence, masked_mean
 from showonce.learning.method import (
     EMA,
     Loss,
     Method,
+    Prompt,
     can_teach,
     student_prompts,
     teacher_adapter,
@@ -53,9 +60,10 @@ class SDFT(Method):
     def loss(self, batch: Sequence[Sample]) -> Loss:
         context, settings, policy = self.context, self.context.config.sdft, self.context.policy
         prompts = student_prompts(context, batch)
-        answers = policy.sample(prompts, settings.temperature, context.rng, context.adapter)
+        taught = teacher_prompts(context, batch)
+        answers = self._answers(prompts, taught)
         said = [answer.token_ids for answer in answers]
-        teacher_BTV, _ = policy.answer_logits(teacher_prompts(context, batch), said, teacher_adapter(context))
+        teacher_BTV, _ = policy.answer_logits(taught, said, teacher_adapter(context))
         student_BTV, mask_BT = policy.answer_logits(prompts, said, context.adapter, grad=True)
         action_BT, _ = token_marks(answers, mask_BT)
         distance_BT = divergence(
@@ -78,3 +86,15 @@ class SDFT(Method):
             n_tokens=int(action_BT.sum()),
             texts=tuple(answer.text for answer in answers),
         )
+
+    def _answers(self, prompts: Sequence[Prompt], taught: Sequence[Prompt]) -> list[Decoded]:
+        """Return an answer to each screen: the student's own, or, with probability 1 - `on_policy`, the teacher's."""
+        context, settings, policy = self.context, self.context.config.sdft, self.context.policy
+        own = [settings.on_policy >= 1 or context.rng.random() < settings.on_policy for _ in prompts]
+        drawn: dict[int, Decoded] = {}
+        for mine, of, adapter in ((True, prompts, context.adapter), (False, taught, teacher_adapter(context))):
+            rows = [row for row, is_own in enumerate(own) if is_own == mine]
+            if rows:
+                answers = policy.sample([of[row] for row in rows], settings.temperature, context.rng, adapter)
+                drawn |= dict(zip(rows, answers, strict=True))
+        return [drawn[row] for row in range(len(prompts))]
