@@ -109,9 +109,14 @@ def _check_settings(teaching: Teaching, small: Config, folder: Path) -> None:
     """Other parts may follow in the same folder; other settings may not."""
     fewer = replace(small, evaluation=replace(small.evaluation, parts=("skills",), workers=1))
     core_table(fewer, folder, teaching.bench)
-    other = replace(small, evaluation=replace(small.evaluation, screens=3))
-    with pytest.raises(BadInput, match="other settings \\(evaluation\\)"):
-        core_table(other, folder, teaching.bench)
+    more = replace(small, evaluation=replace(small.evaluation, parts=("skills",), workers=1, seeds=(0, 1)))
+    core_table(more, folder, teaching.bench)
+    core_table(fewer, folder, teaching.bench)
+    assert json.loads((folder / "settings.json").read_text())["evaluation"]["seeds"] == [0, 1]
+    for changed in ({"screens": 3}, {"seeds": (1,)}):
+        other = replace(small, evaluation=replace(small.evaluation, **changed))
+        with pytest.raises(BadInput, match="other settings \\(evaluation\\)"):
+            core_table(other, folder, teaching.bench)
 
 
 def test_a_job_that_fails_is_told_and_tried_again(small: Config, tmp_path: Path) -> None:

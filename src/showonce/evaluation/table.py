@@ -97,7 +97,8 @@ def core_table(config: Config, folder: str | Path, make_bench: MakeBench) -> Tab
 def _check_settings(config: Config, folder: Path) -> None:
     """Compare with what the folder was begun under; write it down if it is new.
 
-    Which parts are run, on how many processes, and where things go, may change in between.
+    Which parts are run, on how many processes, and where things go, may change in between. So may the number of
+    repetitions: further seeds may follow those that were measured, or only the first of them be looked at.
     """
     wanted = _settings(config)
     path = folder / SETTINGS
@@ -110,6 +111,13 @@ def _check_settings(config: Config, folder: Path) -> None:
         found = json.loads(text)
     except ValueError as error:
         raise BadInput(f"{path} is not JSON ({error}): choose another folder with run_dir=PATH.") from None
+    old, new = (settings.get("evaluation", {}).get("seeds", []) for settings in (found, wanted))
+    if found != wanted and old[: len(new)] == new[: len(old)]:
+        longer = max(old, new, key=len)
+        same = {**wanted, "evaluation": {**wanted["evaluation"], "seeds": old}}
+        if found == same:
+            atomic_write_json(path, {**same, "evaluation": {**same["evaluation"], "seeds": longer}})
+            return
     if found != wanted:
         other = [key for key in {*found, *wanted} if found.get(key) != wanted.get(key)]
         raise BadInput(
