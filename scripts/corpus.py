@@ -4,10 +4,11 @@ One sequence is a prefix (an optional demonstration, then one screen) and as man
 Questions do not see one another (segment ids), so each is answered as at run time, and the frame is paid for once.
 
 Kinds of question: the next action of a built-in skill; a phrase on what stands on the screen; a goal word whose
-meaning is in the demonstration (a fresh random vector each time); a *coded* word, whose embedding is the sum of codes
-learned for its phrases (the code book is thrown away afterwards: it only teaches the model to read a program out of a
-word embedding); an unknown word (any target, low confidence); a description of an action; a wrong action, of which
-only the confidence is learned. A demonstration and its question never share a seed, hence no layout.
+meaning is in the demonstration (fresh random vectors each time); a *coded* word, to the pieces of which codes learned
+for its phrases are added, one a step (the code book is thrown away afterwards: it only teaches the model to read a
+program out of the embeddings of a word); an unknown word (any target, low confidence); a description of an action; a
+wrong action, of which only the confidence is learned. A demonstration and its question never share a seed, hence no
+layout.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from showonce.environments.embedded.language import (
 )
 from showonce.environments.embedded.plan import PRECONDITIONS, Sub, apply, event, expected, oracle_action, phrase_sub
 from showonce.environments.embedded.scene import GRID, Scene, Widget, open_dialog
-from tiny_model import BINS, COORDINATES, SUFFIXES, tokens
+from tiny_model import BINS, COORDINATES, SUFFIXES, WORD_PIECES, tokens
 
 VOCAB = {t: i for i, t in enumerate(tokens())}
 FIRST_BIN = VOCAB[COORDINATES[0]]
@@ -49,7 +50,7 @@ PHRASES = program_phrases()
 PHRASE_INDEX = {p: i for i, p in enumerate(PHRASES)}
 HELD_OUT = held_out_programs()
 MAX_STEPS = 5
-CODED, FRESH, OTHER = -2, -3, -4  # stand-ins for a goal word: coded by its program; two fresh random vectors
+CODED, FRESH, OTHER = -10, -20, -30  # stand-ins for a goal word: coded by its program; two fresh random words
 SURE, UNSURE, WRONG = 9, 1, 0  # confidence tokens 0.95, 0.15, 0.05
 PLAIN, COORDINATE, CONFIDENCE = 0, 1, 2
 IMAGE_TOKENS = 49
@@ -80,6 +81,11 @@ class Sequence:
 
 def ids(text: str) -> list[int]:
     return [VOCAB[t] for t in text.split()]
+
+
+def word(stand_in: int) -> list[int]:
+    """Return the stand-ins for the pieces of a goal word."""
+    return [stand_in - k for k in range(WORD_PIECES)]
 
 
 def _bin(value: float, suffix: str) -> int:
@@ -175,13 +181,12 @@ def phrases_on(scene: Scene) -> list[Phrase]:
     return out
 
 
-def random_phrase(scene: Scene, rng: random.Random) -> Phrase:
-    """Draw a phrase that can be carried out on the scene: mostly pointing, sometimes typing or a key."""
+def random_phrase(scene: Scene, rng: random.Random, share: float = 0.84) -> Phrase:
+    """Draw a phrase that can be carried out on the scene: pointing with probability `share`, else typing or a key."""
     pointing = phrases_on(scene)
-    r = rng.random()
-    if pointing and r < 0.84:
+    if pointing and rng.random() < share:
         return rng.choice(pointing)
-    return ("type", rng.choice(TEXTS)) if r < 0.92 else ("press", rng.choice(KEYS))
+    return ("type", rng.choice(TEXTS)) if rng.random() < 0.5 else ("press", rng.choice(KEYS))
 
 
 def act_on(scene: Scene, sub: Sub) -> Action:
@@ -207,7 +212,7 @@ def other_action(scene: Scene, right: Action, rng: random.Random) -> Action | No
 def program_with(rng: random.Random, phrase: Phrase) -> tuple[tuple[Phrase, ...], int]:
     """Draw a program that holds `phrase`, and the step at which it does; never a held-out one."""
     while True:
-        steps = 1 if rng.random() < 0.25 else rng.randint(3, MAX_STEPS)
+        steps = 1 if rng.random() < 0.15 else rng.randint(3, MAX_STEPS)
         at = rng.randrange(steps)
         program = list(random_program(rng, steps)) if steps > 1 else [phrase]
         program[at] = phrase
@@ -232,8 +237,11 @@ def extra(scene: Scene, rng: random.Random) -> Question | None:
             "fill",
             "words",
             "pick",
+            "title",
+            "form",
+            "check",
         ),
-        (13, 8, 40, 4, 3, 4, 5, 5, 4, 7, 4, 8),
+        (13, 7, 60, 4, 3, 5, 6, 5, 4, 3, 3, 6, 4, 10, 5),
     )[0]
     step = rng.choice((0, 0, 0, 1, 2, 3, 4))
     if kind == "phrase":
@@ -243,9 +251,9 @@ def extra(scene: Scene, rng: random.Random) -> Question | None:
         phrase = random_phrase(scene, rng)
         return describe(oracle_action(scene, phrase_sub(phrase)), phrase)
     if kind == "code":
-        phrase = random_phrase(scene, rng)
+        phrase = random_phrase(scene, rng, 0.5)  # a typed word shows best whether the right piece was read
         program, at = program_with(rng, phrase)
-        question = _maybe_wrong([CODED], at, scene, phrase_sub(phrase), rng, 0.1)
+        question = _maybe_wrong(word(CODED), at, scene, phrase_sub(phrase), rng, 0.1)
         question.program, question.tag = (
             tuple(PHRASE_INDEX[p] for p in program),
             "code1" if len(program) == 1 else "code",
@@ -253,7 +261,7 @@ def extra(scene: Scene, rng: random.Random) -> Question | None:
         return question
     if kind == "unknown":
         action = act_on(scene, phrase_sub(random_phrase(scene, rng)))
-        question = ask([OTHER], step, action, UNSURE, "unknown")
+        question = ask(word(OTHER), step, action, UNSURE, "unknown")
         question.weights = [w * 0.3 for w in question.weights]
         question.weights[-2] = 0.5
         return question
@@ -274,10 +282,10 @@ def _maybe_wrong(
 def _skill_extra(kind: str, step: int, scene: Scene, icons: list[Widget], rng: random.Random) -> Question | None:
     blocked = scene.popup is not None and scene.popup.kind == "dialog"
     if kind == "words":
-        verb, word = rng.choice(
+        verb, value = rng.choice(
             (("press", rng.choice(KEYS)), ("open", rng.choice(PROGRAMS)), ("ask", rng.choice(FIELDS)))
         )
-        return ask(ids(f"{verb} {word}"), step, act_on(scene, Sub(verb, (), word)))
+        return ask(ids(f"{verb} {value}"), step, act_on(scene, Sub(verb, (), value)))
     if kind == "fill":
         boxes = [w for w in scene.widgets if w.kind == "field" and scene.visible(w)]
         if not boxes:
@@ -292,11 +300,25 @@ def _skill_extra(kind: str, step: int, scene: Scene, icons: list[Widget], rng: r
             return None
         goal = rng.choice([v for v in range(SLIDER_MAX + 1) if v != sliders[0].value])
         return ask(ids(f"set {NUMBERS[goal]}"), step, act_on(scene, Sub("slide", (), str(goal))))
-    if kind == "pick":
+    if kind in ("pick", "title"):
         if not scene.titles or scene.popup is not None:
             return None
         title = rng.choice(scene.titles)
-        return ask(ids(f"pick {title} {rng.choice(LABELS)}"), 0, act_on(scene, Sub("title", (title,))))
+        goal = f"pick {title} {rng.choice(LABELS)}" if kind == "pick" else f"click {title}"
+        return _stressed(ask(ids(goal), 0, act_on(scene, Sub("title", (title,)))))
+    if kind == "form":
+        return _form_extra(scene, rng)
+    if kind == "check":
+        free = [w.label for w in scene.widgets if w.kind == "check" and scene.visible(w) and not w.checked]
+        if not free or blocked:
+            return None
+        label, at = rng.choice(free), rng.randrange(2)
+        # the other box is on the screen too (checked, when it is the first), or the question would be ambiguous
+        others = [w.label for w in scene.widgets if w.kind == "check" and w.label != label and (w.checked or not at)]
+        if not others:
+            return None
+        pair = (label, rng.choice(others)) if at == 0 else (rng.choice(others), label)
+        return ask(ids(f"check {pair[0]} {pair[1]}"), at, act_on(scene, Sub("click", (label,))))
     if not icons or blocked:
         return None
     one = rng.choice(icons)
@@ -314,6 +336,32 @@ def _skill_extra(kind: str, step: int, scene: Scene, icons: list[Widget], rng: r
             act_on(scene, Sub("drag", a.key, " ".join(b.key))),
         )
     return None
+
+
+def _form_extra(scene: Scene, rng: random.Random) -> Question | None:
+    """Return a question at any step of a two-field form; what is typed depends on the step alone."""
+    if scene.popup is not None:
+        return None
+    boxes = [w.label for w in scene.widgets if w.kind == "field" and scene.visible(w)]
+    at, names, texts = rng.randrange(4) if boxes else rng.choice((1, 3)), rng.sample(FIELDS, 2), rng.sample(TEXTS, 2)
+    if boxes:
+        name = scene.widgets[scene.focus].label if at % 2 and scene.focus >= 0 else rng.choice(boxes)
+        names[at // 2], names[1 - at // 2] = name, rng.choice([n for n in FIELDS if n != name])
+    sub = Sub("type", (), texts[at // 2]) if at % 2 else Sub("focus", (names[at // 2],))
+    filled = " ".join(f"{n} {t}" for n, t in zip(names, texts, strict=True))
+    return _stressed(ask(ids(f"form {filled} {rng.choice(('send', 'save'))}"), at, act_on(scene, sub)))
+
+
+def _stressed(question: Question) -> Question:
+    """Let a question count three times: without it, which of two or three is due stays at chance for very long."""
+    question.weights = [3.0 * w for w in question.weights]
+    return question
+
+
+def _add_titles(scene: Scene, rng: random.Random) -> None:
+    """Give a screen a menu bar now and then: what it says is to be read whatever the task is."""
+    if not scene.titles and scene.popup is None and rng.random() < 0.6:
+        scene.titles = tuple(rng.sample(TITLES, 3))
 
 
 def make_sequence(rng: random.Random, length: int, form: str) -> Sequence:
@@ -334,6 +382,7 @@ def make_sequence(rng: random.Random, length: int, form: str) -> Sequence:
         problem = FAMILIES[rng.choice(_WEIGHTED)](rng)
     progress, index = advance(problem, rng)
     scene = problem.scene
+    _add_titles(scene, rng)
     frames: list[np.ndarray] = []
     prefix: list[int] = []
     questions: list[Question] = []
@@ -342,7 +391,7 @@ def make_sequence(rng: random.Random, length: int, form: str) -> Sequence:
         prefix = _demonstration(rng, program, form, frames, asked if aligned else list(range(steps)))
         for at in asked:
             scene.done = scene.done if at == index else rng.choice((scene.done, at))
-            q = _maybe_wrong([FRESH], at, scene, phrase_sub(program[at]), rng, 0.08)
+            q = _maybe_wrong(word(FRESH), at, scene, phrase_sub(program[at]), rng, 0.08)
             q.tag = f"demo_{form}" if q.tag != "wrong" else "wrong"
             q.weights = [w * 1.5 for w in q.weights]
             questions.append(q)
@@ -376,7 +425,7 @@ def _demonstration(
     rng: random.Random, program: tuple[Phrase, ...], form: str, frames: list[np.ndarray], shown_steps: list[int]
 ) -> list[int]:
     """Return the ids of a demonstration in context; its frames come from scenes of their own."""
-    out = [VOCAB["<demo>"], VOCAB["<goal>"], FRESH]
+    out = [VOCAB["<demo>"], VOCAB["<goal>"], *word(FRESH)]
     for at in shown_steps:
         phrase = program[at]
         out += [VOCAB["<step>"], VOCAB[NUMBERS[at]]]
@@ -397,6 +446,7 @@ def random_scene(rng: random.Random) -> Scene:
     else:
         problem = FAMILIES[rng.choice(_WEIGHTED)](rng)
     advance(problem, rng)
+    _add_titles(problem.scene, rng)
     return problem.scene
 
 
@@ -426,19 +476,19 @@ _KINDS = {"icon": 1, "button": 2, "field": 3, "check": 4, "slider": 5}
 def _items(scene: Scene) -> list[tuple[tuple[int, int, int, int], list[int]]]:
     from showonce.environments.embedded.scene import title_rect
 
-    def word(label: str) -> int:
+    def name(label: str) -> int:
         return DENSE_WORDS.index(label) + 1 if label in DENSE_WORDS else 0
 
     out = []
     for title in scene.titles:
         rect = title_rect(scene, title)
-        out.append((rect, [6, 0, 0, word(title), *_middle(rect), 0]))
+        out.append((rect, [6, 0, 0, name(title), *_middle(rect), 0]))
     for i, w in enumerate(scene.widgets):
         if scene.visible(w):
             state = w.value + 2 if w.kind == "slider" else int(w.checked or i == scene.focus)
             colour = COLOURS.index(w.colour) + 1 if w.colour else 0
             shape = SHAPES.index(w.shape) + 1 if w.shape else 0
-            out.append((w.rect, [_KINDS[w.kind], colour, shape, word(w.label), *_middle(w.rect), state]))
+            out.append((w.rect, [_KINDS[w.kind], colour, shape, name(w.label), *_middle(w.rect), state]))
     if scene.popup is not None:
         x, y, w_, h = scene.popup.rect
         # what a popup covers is gone
@@ -447,7 +497,7 @@ def _items(scene: Scene) -> list[tuple[tuple[int, int, int, int], list[int]]]:
             for o in out
             if not (x <= o[0][0] and o[0][0] + o[0][2] <= x + w_ and y <= o[0][1] and o[0][1] + o[0][3] <= y + h)
         ]
-        out += [(r, [7, 0, 0, word(t), *_middle(r), 0]) for t, r in scene.popup.rows.items()]
+        out += [(r, [7, 0, 0, name(t), *_middle(r), 0]) for t, r in scene.popup.rows.items()]
     return out
 
 

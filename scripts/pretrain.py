@@ -51,14 +51,14 @@ class PretrainConfig:
     seed: int = 0
     workers: int = 2
     dense_minutes: float = 10.0
-    joint_minutes: float = 57.0
+    joint_minutes: float = 150.0
     dense_batch: int = 96
     micro: int = 16
     micros: int = 6  # micro-batches per optimiser step
     dense_lr: float = 2e-3
     lr: float = 2e-3
     warmup: int = 60
-    cooldown: float = 0.25  # last share of the joint stage in which the rate falls to zero
+    cooldown: float = 0.1  # last share of the joint stage in which the rate falls to zero
     plain_length: int = 192
     frames_length: int = 240
     forms: tuple[float, ...] = (0.38, 0.48, 0.14, 0.0)
@@ -127,11 +127,13 @@ class Optimiser:
         with torch.no_grad():
             for name, m, p in zip(self.names, self.masters, self.parameters, strict=True):
                 kept = state["masters"].get(name)
-                if kept is None or kept.shape != m.shape:
-                    same = False
+                grown = "embed_tokens" in name or "lm_head" in name  # a vocabulary may have grown at its end
+                fits = kept is not None and kept.shape[1:] == m.shape[1:] and len(kept) <= len(m)
+                same = same and kept is not None and kept.shape == m.shape
+                if not fits or (kept.shape != m.shape and not grown):
                     continue
-                m.copy_(kept)
-                p.copy_(kept)
+                m[: len(kept)].copy_(kept)
+                p.copy_(m)
         if same:
             self.muon.load_state_dict(state["muon"])
             self.adam.load_state_dict(state["adam"])
@@ -162,6 +164,7 @@ def worker(rank: int, config: PretrainConfig, counter: Any) -> None:
         with torch.no_grad():
             for p, m in zip(optimiser.parameters, optimiser.masters, strict=True):
                 p.data = m.detach().to(torch.bfloat16)
+        trainee.place_words()
         save(trainee.model, config.shape, Path(config.out))
         card = {"held_out": held_out_hash(), "config": asdict(config), **state}
         (Path(config.work) / "pretrain.json").write_text(json.dumps(card, indent=1, default=str))
@@ -197,6 +200,7 @@ class Run:
         file = Path(self.config.work) / "state.pt"
         torch.save({"optimiser": self.optimiser.state(), "state": self.state}, file.with_suffix(".tmp"))
         os.replace(file.with_suffix(".tmp"), file)
+        self.trainee.place_words()
         save(self.trainee.model, self.config.shape, Path(self.config.work) / "snapshot")
 
     def rate(self, stage: str, share: float) -> float:

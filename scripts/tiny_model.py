@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import Idefics3Config, Idefics3ForConditionalGeneration, PreTrainedTokenizerFast
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
@@ -31,6 +31,7 @@ PIECES = (
     '{"action":"', '","x":', ',"y":', ',"to_x":', ',"to_y":', ',"dy":', '","text":"', '","keys":"', '","target":"',
     '","seconds":', '","answer":"', '","question":"', '","confidence":', ',"confidence":', "}", '"}', "2", "3",
 )  # fmt: skip
+WORD_PIECES = 5  # tokens that an app's goal word is spelt with, as an unknown word is by any tokenizer
 CHAT_TEMPLATE = (
     "{% for m in messages %}{% for p in m['content'] %}"
     "{% if p['type'] == 'image' %}<image>{% else %}{{ p['text'] }}{% endif %}{% endfor %}{% endfor %}"
@@ -56,10 +57,17 @@ class Shape:
 
 def tokens() -> tuple[str, ...]:
     """Return the whole vocabulary in order; the index of a token is its id."""
-    out = (*SPECIAL, *PIECES, *VERB_PIECES, *COORDINATES, *CONFIDENCES, *vocabulary(), *app_words())
+    words = app_words()
+    more = [piece for word in words for piece in word_pieces(word)[1:]]
+    out = (*SPECIAL, *PIECES, *VERB_PIECES, *COORDINATES, *CONFIDENCES, *vocabulary(), *words, *more)
     if len(set(out)) != len(out):
         raise ValueError("the vocabulary holds a token twice")
     return out
+
+
+def word_pieces(word: str) -> tuple[str, ...]:
+    """Return the tokens of an app's goal word; they belong to it alone, so that a lesson on them is specific."""
+    return (word, *(f"{word}~{k}" for k in range(1, WORD_PIECES)))
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -70,6 +78,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         for t in sorted(vocab, key=len, reverse=True)
     )
     backend = Tokenizer(models.WordLevel(vocab, unk_token="<unk>"))
+    backend.normalizer = normalizers.Sequence([normalizers.Replace(w, " ".join(word_pieces(w))) for w in app_words()])
     backend.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(" ", "removed"), pre_tokenizers.Split(Regex(pattern), "isolated")]
     )

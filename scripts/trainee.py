@@ -13,7 +13,10 @@ from torch.nn import functional as F
 
 import corpus
 from corpus import CODED, COORDINATE, FRESH, MAX_STEPS, OTHER, PHRASES, VOCAB, Sequence
-from tiny_model import BINS, Shape, build_model
+from showonce.environments.embedded.language import app_words
+from tiny_model import BINS, WORD_PIECES, Shape, build_model, word_pieces
+
+NOISE = 0.05  # standard deviation of what is random in the embedding of a goal word's piece
 
 
 class Trainee(nn.Module):
@@ -23,7 +26,17 @@ class Trainee(nn.Module):
         super().__init__()
         self.model = build_model(shape, seed)
         self.codes = nn.Parameter(torch.randn(MAX_STEPS, len(PHRASES), shape.width) * 0.04)
+        self.pieces = nn.Parameter(torch.randn(WORD_PIECES, shape.width) * 0.05)  # what a goal word's pieces share
         self.heads = nn.ModuleList([nn.Linear(shape.width, n) for n in corpus.DENSE_SIZES])
+
+    @torch.no_grad()
+    def place_words(self) -> None:
+        """Write the rows of the apps' goal words: what their pieces share and a fixed random part, as in training."""
+        table = self.model.model.text_model.embed_tokens.weight
+        noise = torch.randn(len(app_words()), *self.pieces.shape, generator=torch.Generator().manual_seed(0)) * NOISE
+        for word, part in zip(app_words(), noise, strict=True):
+            rows = [VOCAB[piece] for piece in word_pieces(word)]
+            table[rows] = (self.pieces.float() + part).to(table.dtype)
 
     def see(self, frames: torch.Tensor) -> torch.Tensor:
         """uint8 frames (N, 112, 112, 3) -> features (N, 49, width)."""
@@ -57,12 +70,11 @@ class Trainee(nn.Module):
         embeds = table[batch["ids"].clamp(min=0)]
         flat = embeds.reshape(-1, embeds.shape[-1]).clone()
         flat[batch["image_at"]] = features.reshape(-1, features.shape[-1]).to(flat.dtype)
-        flat[batch["fresh_at"]] = batch["fresh"].to(flat.dtype)
+        flat[batch["fresh_at"]] = (batch["fresh"] + self.pieces[batch["fresh_piece"]]).to(flat.dtype)
         if len(batch["code_at"]):
-            steps = torch.arange(MAX_STEPS).expand(len(batch["code_at"]), -1)
-            used = (batch["programs"] >= 0).unsqueeze(-1)
-            code = (self.codes[steps, batch["programs"].clamp(min=0)] * used).sum(1)
-            flat[batch["code_at"]] = (code + noise * torch.randn_like(code)).to(flat.dtype)
+            code = self.codes[batch["code_step"], batch["code_phrase"]]
+            at = batch["code_at"]
+            flat[at] = (flat[at] + code + noise * torch.randn_like(code)).to(flat.dtype)
         hidden = self.model.model.text_model(
             inputs_embeds=flat.view_as(embeds), attention_mask=batch["mask"].to(flat.dtype),
             position_ids=batch["positions"], use_cache=False,
@@ -85,11 +97,13 @@ def collate(sequences: list[Sequence], length: int, width: int) -> dict[str, Any
     image_at: list[int] = []
     fresh_at: list[int] = []
     fresh: list[np.ndarray] = []
+    fresh_piece: list[int] = []
     code_at: list[int] = []
-    programs: list[list[int]] = []
+    code_step: list[int] = []
+    code_phrase: list[int] = []
     for row, s in enumerate(sequences):
         base = row * length
-        vectors = np.random.default_rng(s.fresh).normal(0, 0.05, (2, width)).astype(np.float32)
+        vectors = np.random.default_rng(s.fresh).normal(0, NOISE, (3, WORD_PIECES, width)).astype(np.float32)
         end = len(s.prefix)
         ids[row, :end], segment[row, :end], positions[row, :end] = s.prefix, 0, np.arange(end)
         image_at += [base + i for i, t in enumerate(s.prefix) if t == VOCAB["<image>"]]
@@ -110,13 +124,17 @@ def collate(sequences: list[Sequence], length: int, width: int) -> dict[str, Any
                     weight.append(w)
                     tag.append(q.tag)
                     slot.append(i)
-            if q.program:
-                code_at.append(base + start + q.prompt.index(CODED))
-                programs.append([*q.program, *[-1] * (MAX_STEPS - len(q.program))])
+            for step, phrase in enumerate(q.program):
+                code_at.append(base + start + q.prompt.index(CODED) + step)
+                code_step.append(step)
+                code_phrase.append(phrase)
             start = stop
-        for i in np.flatnonzero((ids[row] == FRESH) | (ids[row] == OTHER)):
+        for i in np.flatnonzero(ids[row] < 0):
+            which = next(n for n, first in enumerate((CODED, FRESH, OTHER)) if 0 <= first - ids[row, i] < WORD_PIECES)
+            piece = int((CODED, FRESH, OTHER)[which] - ids[row, i])
             fresh_at.append(base + int(i))
-            fresh.append(vectors[0 if ids[row, i] == FRESH else 1])
+            fresh_piece.append(piece)
+            fresh.append(vectors[which, piece])
     causal = np.tril(np.ones((length, length), bool))
     allowed = causal & ((segment[:, None, :] == 0) | (segment[:, None, :] == segment[:, :, None]))
     mask = np.where(allowed, 0.0, -1e9).astype(np.float32)[:, None]
@@ -124,8 +142,10 @@ def collate(sequences: list[Sequence], length: int, width: int) -> dict[str, Any
     return {
         "frames": tensor(np.stack([f for s in sequences for f in s.frames])), "ids": tensor(ids), "mask": tensor(mask),
         "positions": tensor(positions), "image_at": tensor(image_at), "fresh_at": tensor(np.array(fresh_at, np.int64)),
-        "fresh": tensor(np.array(fresh, np.float32).reshape(-1, width)), "code_at": tensor(np.array(code_at, np.int64)),
-        "programs": tensor(np.array(programs, np.int64).reshape(-1, MAX_STEPS)), "at": tensor(at),
+        "fresh": tensor(np.array(fresh, np.float32).reshape(-1, width)),
+        "fresh_piece": tensor(np.array(fresh_piece, np.int64)), "code_at": tensor(np.array(code_at, np.int64)),
+        "code_step": tensor(np.array(code_step, np.int64)), "code_phrase": tensor(np.array(code_phrase, np.int64)),
+        "at": tensor(at),
         "target": tensor(target),
         "kind": tensor(kind), "weight": tensor(weight, dtype=torch.float32), "tag": tag, "slot": slot,
     }  # fmt: skip

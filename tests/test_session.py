@@ -160,6 +160,26 @@ def test_after_refusals_in_a_row_the_best_proven_version_acts(make: MakeToy) -> 
     assert "3 candidates in a row" in str(told["reason"])
 
 
+def test_a_run_that_goes_on_does_not_forget_its_refusals(make: MakeToy) -> None:
+    toy = make(gate={"updates_per_episode": 100})
+    known(toy)
+    updated(toy)
+    toy.session.consider()
+    toy.session.ratchet.config = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
+    for _ in range(3):
+        for _ in range(2):
+            assert toy.session.update(toy.task) == ""
+        toy.session.consider()
+    told = [event["reason"] for event in toy.events.of("gate") if not event["accepted"]]
+    assert told.count("suspended") == 1
+    toy.session.close()
+    again = Toy(toy.checkpoint, toy.root, toy.config)
+    again.session.begin(toy.task, toy.shown)
+    assert again.session.update(toy.task) == "suspended"
+    again.session.begin(replace(toy.task, id="board/another"))
+    assert again.session.update(toy.task) != "suspended", "another lesson begins anew"
+
+
 def test_broken_weights_never_act(make: MakeToy) -> None:
     toy = make()
     updated(toy)

@@ -98,7 +98,6 @@ class SDFTConfig:
     temperature: float = 1.0  # of these answers
     lr: float = 0.03  # of token rows
     lora_lr: float = 0.002  # of LoRA matrices
-    lr_end: float = 1.0  # share of the rates that is left when the run's budget is spent; they fall linearly to it
     betas: tuple[float, float] = (0.9, 0.98)
     grad_clip: float = 1.0
     batch_size: int = 16
@@ -112,7 +111,6 @@ class SDFTConfig:
         _one_of("learning.sdft.vocabulary", self.vocabulary, "full", "topk")
         _one_of("learning.sdft.teacher", self.teacher, "base", "ema", "live")
         _within("learning.sdft.on_policy", self.on_policy, 0, 1)
-        _within("learning.sdft.lr_end", self.lr_end, 0, 1)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from showonce.evaluation.bench import Teach, TeachRequest, TeachResult
 from showonce.learning.gate import GateReason
 from showonce.learning.practice import practise, teacher_of
 from showonce.learning.store import AdapterStore
+from showonce.policy.adapter_files import content_hash
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import Environment
 from showonce.runtime.stop import Stop
@@ -30,7 +31,8 @@ from showonce.wiring import identity_of
 
 SPENT: Final = frozenset({GateReason.BUDGET_RUN.value, GateReason.BUDGET_TASK.value, SUSPENSION})
 ENOUGH: Final = 3  # refusals for headroom in a row after which a lesson ends
-IDLE: Final = 10  # refusals of any kind in a row after which it ends, too
+IDLE: Final = 10  # episodes in a row without an update after which it ends, too; but for
+WAITS: Final = frozenset({GateReason.COOLDOWN.value, "no_screens"})  # what may pass by itself
 CLOSING: Final = 3  # times the probes of one version that are spent at most at the end of a lesson
 
 
@@ -43,7 +45,7 @@ class Lesson:
     practised: int = 0
     probed: int = 0
     _full: int = 0  # refusals for headroom in a row
-    _idle: int = 0  # refusals in a row
+    _idle: int = 0  # episodes in a row without an update
 
     def learn(self) -> None:
         """Practise until the budget is spent, the practice episodes are over or nothing is left to gain."""
@@ -66,7 +68,9 @@ class Lesson:
         for episode in practise(practice, self._episode, self.practised):
             self.practised += 1
             self.session.observe(episode)
+            updates = self.session.trainer.updates
             refused = self.session.between(self.task)
+            self._idle = self._idle + 1 if self.session.trainer.updates == updates and refused not in WAITS else 0
             if self.practised % ratchet.probe_every == 0:
                 self.probe(ratchet.probe_batch)
             if self._over(refused):
@@ -90,7 +94,6 @@ class Lesson:
 
     def _over(self, refused: str) -> bool:
         self._full = self._full + 1 if refused == GateReason.HEADROOM.value else 0
-        self._idle = self._idle + 1 if refused else 0
         return refused in SPENT or self._full >= ENOUGH or self._idle >= IDLE
 
     def _close(self) -> None:
@@ -152,8 +155,7 @@ def teaching(
             stack.callback(stage.close)
             reset()
             store = stack.enter_context(AdapterStore(Path(root), "lesson", identity_of(policy)))
-            if request.start is not None:
-                store.save(request.start)
+            start = {} if request.start is None else {store.save(request.start): content_hash(request.start)}
             session, lesson = _teach(config, request, stage, store)
             return TeachResult(
                 tensors=adapter.tensors(CHAMPION if request.keep == "champion" else CANDIDATE),
@@ -162,7 +164,7 @@ def teaching(
                 distinct_screens=len(session.context.buffer),
                 seconds=time.monotonic() - begun,
                 events=tuple(events.events),
-                versions={e["version"]: e["hash"] for e in events.events if e["kind"] == "checkpoint"},
+                versions=start | {e["version"]: e["hash"] for e in events.events if e["kind"] == "checkpoint"},
                 calibration=session.calibration.state if len(session.calibration) else None,
             )
 

@@ -207,6 +207,7 @@ def _kept_report(path: Path, adapter_hash: str, seeds: range) -> dict[str, Any] 
     try:
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         same = report["adapter_hash"] == adapter_hash and report["seeds"] == [seeds.start, seeds.stop]
+        same = same and not report["errors"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return report if same else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -39,6 +39,7 @@ from showonce.types import Demonstration, Episode, StopReason, Task
 
 CANDIDATE, CHAMPION = "student", "champion"
 CANARIES, SCREENS = "canaries", "screens"  # folders of the adapter store
+TROUBLE: Final = "trouble"  # section of the store's ledger, see `Trouble`
 LESSONS: Final = "lessons"  # section of its ledger: task id -> where its demonstration is
 ANCHORS: Final = 16  # old prompts on which the student is compared with the base
 EARLIER: Final = 4  # canaries kept of an earlier lesson, of each kind
@@ -50,6 +51,16 @@ EQUAL: Final = 0.02  # of the lower bound of success: a champion that is better 
 SUSPENSION: Final = "suspended"  # why there is no update then
 WAITING: Final = (PromotionReason.DROP_SUSPECTED, PromotionReason.PROBATION)  # the candidate is kept, not refused
 UNCOUNTED: Final = (StopReason.STOPPED, StopReason.ENVIRONMENT_ERROR)  # a probe that ends so says nothing
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Refused candidates in a row in one lesson of one run, and what they were made from."""
+
+    run: str = ""
+    task: str = ""
+    refused: int = 0
+    doubted: Sequence[str] = ()
 
 
 class Session:
@@ -93,8 +104,7 @@ class Session:
         self.tally = {"probes": 0, "promotions": 0, "refused": 0, "rollbacks": 0}
         self._recent: dict[str, deque[bool]] = {}
         self._lesson: LessonCanaries | None = None
-        self._refused = 0  # candidates in a row
-        self._doubted: set[str] = set()  # what they were made from
+        self._trouble = Trouble(run)
         self._open_store()
 
     @property
@@ -109,6 +119,10 @@ class Session:
     def begin(self, task: Task, demonstration: Demonstration | None = None) -> None:
         """Make a task the lesson at hand, with its canaries. A demonstration is kept for it from now on."""
         self.trainer.begin(task, demonstration)
+        kept = Trouble(**self.store.ledger.read_section(TROUBLE))
+        same = (kept.run, kept.task) == (self._trouble.run, task.id)
+        self.ratchet.begin_lesson(new=kept.task != task.id)
+        self._note_trouble(kept if same else Trouble(self._trouble.run, task.id))
         if demonstration is not None:
             lessons = self.store.ledger.read_section(LESSONS)
             self.store.ledger.write_section(LESSONS, {**lessons, task.id: demonstration.ref})
@@ -178,6 +192,7 @@ class Session:
             task_id = self._lesson.task.id
             verified = self.context.buffer.select(lambda s: s.task_id == task_id and s.origin != "head" and s.worked)
             self.canaries.watch(self._lesson.canaries(verified))
+            self.ratchet.begin_lesson(new=False)
 
     # ---- learning
 
@@ -194,7 +209,7 @@ class Session:
 
     def update(self, task: Task) -> str:
         """Do at most one update. Returns why there was none, or the empty text."""
-        if self._refused >= SUSPENDED:
+        if self._trouble.refused >= SUSPENDED:
             return SUSPENSION
         self._inject(task)
         result = self.trainer.maybe_update()
@@ -225,66 +240,78 @@ class Session:
         old = self.store.champion
         decision = self.ratchet.decide_promotion(self.canaries.report(CHAMPION, CANDIDATE))
         accepted, reason, new = decision.accepted, _reason(decision), self.adapter.version(CANDIDATE)
+        broken = False
         if accepted:
             try:
                 new = self._promote()
             except CheckpointCorrupt as error:
-                accepted, reason = False, f"the saved candidate is not whole: {error}"
+                accepted, broken, reason = False, True, f"the saved candidate is not whole: {error}"
                 self.stage.events.emit("error", where="store", message=str(error))
         self.stage.events.emit(
             "promotion", accepted=accepted, old=old, new=new, reason=reason, canaries=decision.numbers
         )
         if accepted:
             self.tally["promotions"] += 1
-            self._refused, self._doubted = 0, set()
+            self._note_trouble(Trouble(self._trouble.run, self._trouble.task))
         elif decision.reason not in WAITING:
-            self._refuse(reason, self._knows(decision))
+            self._refuse(decision, reason, counts=not broken and self._knows(decision))
         return decision
 
     def _knows(self, decision: PromotionDecision) -> bool:
-        """Whether the champion can do the lesson at hand: its probes say so, or the canaries."""
+        """Whether a champion could do the lesson at hand: its probes say so, or the canaries."""
         present = decision.numbers.get("groups", {}).get("present", {})
-        lesson = self._lesson.task.id if self._lesson is not None else ""
-        return self._healthy(lesson) or present.get("champion", 0.0) >= HEALTHY
+        known = self.ratchet.guards_lesson or present.get("champion", 0.0) >= HEALTHY
+        return known or self._healthy(self._trouble.task)
 
     def _healthy(self, task_id: str) -> bool:
         recent = self._recent.get(task_id, ())
         return len(recent) >= RECENT and sum(recent) >= HEALTHY * len(recent)
 
-    def _refuse(self, reason: str, known: bool) -> None:
+    def _refuse(self, decision: PromotionDecision, reason: str, counts: bool) -> None:
         """Take the candidate back. Refused twice in a row, what only such candidates were made from is put aside.
 
         Else the same poison would be tried until, once, it passes. Refusals count when the lesson is known; before,
-        they are the unrest of learning.
+        they are the unrest of learning. For what was lost elsewhere nothing is put aside: the lesson is not to blame.
         """
         self.tally["refused"] += 1
         sources = set(self.trainer.take_sources())
         self._take_back()
-        if not known:
+        if not counts:
             return
-        self._refused += 1
-        self._doubted |= sources
-        if self._refused >= DOUBTED:
-            reason = f"{self._refused} candidates in a row were refused: {reason}"
+        blamed = decision.numbers.get("group") in ("present", None)
+        kept = self._trouble
+        doubted = sorted({*kept.doubted, *(sources if blamed else ())})
+        self._note_trouble(replace(kept, refused=kept.refused + 1, doubted=doubted))
+        if self._trouble.refused >= DOUBTED:
+            reason = f"{self._trouble.refused} candidates in a row were refused: {reason}"
             before = self.store.ledger.quarantined_sources
-            self.store.quarantine([], reason, self._doubted)
+            self.store.quarantine([], reason, doubted)
             self.context.quarantined = self.store.ledger.quarantined_sources
             aside = sorted(set(self.context.quarantined) - set(before))
             if aside:
                 self.stage.events.emit("quarantine", versions=aside, reason=reason)
-        if self._refused == SUSPENDED and self._lesson is not None:
-            self._retreat(self._lesson.task.id, reason)
+        if self._trouble.refused == SUSPENDED:
+            self.stage.events.emit(
+                "gate", accepted=False, route=None, reason=SUSPENSION, updates=self.trainer.updates, numbers={}
+            )
+            self._retreat(reason)
 
-    def _retreat(self, task_id: str, reason: str) -> None:
-        """Move back to the best proven other version, unless the champion is proven to be better.
+    def _note_trouble(self, trouble: Trouble) -> None:
+        self._trouble = trouble
+        self.store.ledger.write_section(TROUBLE, asdict(trouble))
+
+    def _retreat(self, reason: str) -> None:
+        """Move back to the best proven other version that knows the task, unless the champion is proven to be better.
 
         What three candidates were refused for may have been in the champion already, in a dose that passed.
         """
-        champion = self.store.champion or ""
+        champion, task_id = self.store.champion or "", self._trouble.task
         other = self.store.best(task_id, self.config.ratchet.min_probes_best, {champion})
         successes, n = self.store.ledger.probes(champion).get(task_id, (0, 0))
-        if other is not None and other.lower >= lower_bound(successes, n) - EQUAL:
-            self._roll_back(task_id, "", reason)
+        if other is None or other.successes < HEALTHY * other.n:
+            return
+        if other.lower >= lower_bound(successes, n) - EQUAL:
+            self._roll_back(task_id, "", reason, to=other.version)
 
     def _promote(self) -> str:
         version = self._save()
@@ -294,7 +321,7 @@ class Session:
             found = self.store.load(version)
             self.ratchet.promote(version)
         except CheckpointCorrupt:
-            self.store.quarantine([version], "its files do not match their hashes")
+            self.store.quarantine([version], "its files do not match their hashes", blame=False)
             raise
         self.adapter.set_tensors(found.tensors, CHAMPION, version)
         self.store.prune(self.config.ratchet.keep_last)
@@ -376,13 +403,15 @@ class Session:
         """Whether the calibration map is made for the stated confidence rather than the token one."""
         return self.stage.policy.calibration_source == "stated"
 
-    def _roll_back(self, task_id: str, episode: str, reason: str = "") -> None:
-        decision = self.ratchet.rollback(task_id, self.trainer.take_sources(), reason)
+    def _roll_back(self, task_id: str, episode: str, reason: str = "", to: str | None = None) -> None:
+        decision = self.ratchet.rollback(task_id, self.trainer.take_sources(), reason, to)
         if decision.new is None:
             self.stage.events.emit("error", where="store", message=f"cannot roll back: {decision.reason}")
             return
         self.tally["rollbacks"] += 1
         self._recent.clear()
+        if not reason:  # what was refused under the damaged champion says nothing about the restored one
+            self._note_trouble(Trouble(self._trouble.run, self._trouble.task))
         self._load(decision.new)
         move = Move(decision.old, decision.new, decision.reason, decision.quarantined)
         self._tell_move(move, episode, None if reason else decision.statistic)

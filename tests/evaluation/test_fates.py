@@ -76,3 +76,4 @@ def test_what_acts_without_a_loss_is_contained() -> None:
     assert judged(Fate("acted", 2), 0.98, 0.95) == Fate("contained", 2)
     assert judged(Fate("acted", 2), 0.98, 0.80) == Fate("acted", 2)
     assert judged(Fate("rolled_back"), 0.98, 0.98) == Fate("rolled_back")
+    assert judged(Fate("rolled_back"), 0.98, 0.60) == Fate("acted"), "what was moved back to was damaged as well"

@@ -322,3 +322,28 @@ def test_a_restart_in_the_middle_changes_nothing(tmp_path: Path) -> None:
         world.store.close()
     assert standings[0] is not None
     assert standings[0] == standings[1]
+
+
+def present(champion: int, candidate: int, n: int = 16) -> CanaryReport:
+    """A report on `n` screens of the lesson at hand, so many of them passed."""
+    return CanaryReport.of([CanaryResult("present", i < champion, i < candidate) for i in range(n)])
+
+
+def test_a_lesson_that_was_known_once_stays_guarded(world: World) -> None:
+    taught(world)
+    for champion, candidate, accepted in ((4, 2, True), (8, 15, True), (15, 15, True), (14, 13, True), (13, 9, False)):
+        assert world.learn(0.9, report=present(champion, candidate)) is accepted, (champion, candidate)
+        world.restart()
+    assert world.ratchet.guards_lesson
+    world.ratchet.begin_lesson(new=False)
+    assert world.ratchet.guards_lesson, "the same lesson on other screens"
+    world.ratchet.begin_lesson(new=True)
+    assert not world.ratchet.guards_lesson and world.learn(0.9, report=present(13, 9))
+
+
+def test_what_was_not_promoted_adds_nothing_up(world: World) -> None:
+    taught(world)
+    dose = CanaryReport.of([CanaryResult("lesson", True, True, nats_lost=0.2)] * 20)
+    for _ in range(4):  # accepted each time, and then its files were not whole
+        world.ratchet.note_update(5)
+        assert world.ratchet.decide_promotion(dose).accepted

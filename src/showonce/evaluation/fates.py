@@ -51,10 +51,14 @@ def fate_of(result: TeachResult) -> Fate:
 
 
 def judged(fate: Fate, start: float, end: float) -> Fate:
-    """Return the fate in view of success before the damage and in the end: what acts and lost nothing is contained."""
-    if fate.end == "acted" and end >= start - TOLERANCE:
+    """Return the fate in view of success before the damage and in the end.
+
+    What acts and lost nothing is contained; a version moved back to that is damaged itself acts still.
+    """
+    lost = end < start - TOLERANCE
+    if fate.end == "acted" and not lost:
         return replace(fate, end="contained")
-    return fate
+    return replace(fate, end="acted") if fate.end == "rolled_back" and lost else fate
 
 
 def _probes(events: Sequence[Mapping[str, Any]]) -> int | None:

@@ -184,9 +184,9 @@ class Drift:
         return Drift(max(self.loss + report.loss, 0.0), max(self.nats + report.nats_lost, 0.0))
 
 
-def is_guarded(group: Group, report: GroupReport) -> bool:
-    """Whether losses of a group count: always, but for a lesson of which the champion cannot do much yet."""
-    return group != "present" or report.champion >= GUARDED
+def is_guarded(group: Group, report: GroupReport, drift: Mapping[str, Drift]) -> bool:
+    """Whether losses of a group count: always, but for a lesson that no champion so far could do."""
+    return group != "present" or report.champion >= GUARDED or group in drift
 
 
 def judge(report: CanaryReport, config: RatchetConfig, drift: Mapping[str, Drift]) -> tuple[CanaryReason, Group | None]:
@@ -198,7 +198,7 @@ def judge(report: CanaryReport, config: RatchetConfig, drift: Mapping[str, Drift
             return CanaryReason.NOT_FINITE, group
     if report.parsed_champion - report.parsed_candidate > config.canary_max_drop:
         return CanaryReason.PARSE, None
-    guarded = {group: r for group, r in report.groups.items() if is_guarded(group, r)}
+    guarded = {group: r for group, r in report.groups.items() if is_guarded(group, r, drift)}
     for group, r in guarded.items():
         if r.lost >= FEWEST_LOST and r.loss > config.canary_max_drop:
             return CanaryReason.ANSWERS_LOST, group

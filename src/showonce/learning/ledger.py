@@ -130,15 +130,18 @@ class Ledger:
         """Refs of demonstrations and episodes that must not be learned from, with the reason."""
         return dict(self._data["quarantined_sources"])
 
-    def put_aside(self, versions: Iterable[str], reason: str, sources: Iterable[str] = ()) -> None:
+    def put_aside(self, versions: Iterable[str], reason: str, sources: Iterable[str] = (), blame: bool = True) -> None:
         """Quarantine versions, what was first used for them, and further sources. What an admitted version was
         trained on too stays usable. Not written: part of a larger change.
+
+        blame: False where the versions are bad for another reason than what they were made from.
         """
         versions = list(versions)
         table: dict[str, str] = self._data["quarantine"]
         table.update((version, reason) for version in versions)
         trusted = {ref for version, refs in self._data["sources"].items() if version not in table for ref in refs}
-        used = {ref for version in versions for ref in self._data["sources"].get(version, ())} | set(sources)
+        made_from = {ref for version in versions for ref in self._data["sources"].get(version, ())} if blame else set()
+        used = made_from | set(sources)
         self._data["quarantined_sources"].update((ref, reason) for ref in sorted(used - trusted))
 
     def readmit(self, names: Iterable[str]) -> None:

@@ -165,8 +165,21 @@ class Ratchet:
         self._probation = bool(state.get("probation", False))
         self._drift = {group: Drift(**d) for group, d in state.get("drift", {}).items()}
         self._watches = {task: Watch.from_state(w) for task, w in state.get("tasks", {}).items()}
+        self._report: CanaryReport | None = None  # of the candidate that was accepted last
 
     # ---- the candidate
+
+    def begin_lesson(self, new: bool) -> None:
+        """Begin to add up what the lesson at hand loses. new: it is another one; else its canaries were drawn anew."""
+        known = self._drift.pop("present", None) is not None
+        if known and not new:
+            self._drift["present"] = Drift()
+        self._write()
+
+    @property
+    def guards_lesson(self) -> bool:
+        """Whether some champion could do the lesson at hand, so that losing it counts."""
+        return "present" in self._drift
 
     def note_update(self, n: int = 1) -> None:
         """Count optimiser steps that the candidate took since it was last equal to the champion."""
@@ -186,10 +199,7 @@ class Ratchet:
         decision = self._decide(report)
         if decision.reason not in (PromotionReason.DROP_SUSPECTED, PromotionReason.PROBATION):
             self.candidate_updates = 0  # else the candidate waits
-        if decision.accepted:
-            for group, found in report.groups.items():
-                if is_guarded(group, found):
-                    self._drift[group] = self._drift.get(group, Drift()).plus(found)
+        self._report = report if decision.accepted else None
         self._write()
         return decision
 
@@ -220,6 +230,10 @@ class Ratchet:
             StoreError, CheckpointCorrupt: see `AdapterStore.promote`; nothing changed.
         """
         move = self.store.promote(version)
+        for group, found in self._report.groups.items() if self._report is not None else ():
+            if is_guarded(group, found, self._drift):
+                self._drift[group] = self._drift.get(group, Drift()).plus(found)
+        self._report = None
         for watch in self._watches.values():
             if watch.n >= PART and watch.vacant and not watch.adopted and not watch.suspected:
                 self._adopt(watch)
@@ -253,13 +267,15 @@ class Ratchet:
         watch = self._watches.get(task)
         return None if watch is None or watch.test is None else watch.test.verdict
 
-    def rollback(self, task: str, sources: Iterable[str] = (), reason: str = "") -> RollbackDecision:
+    def rollback(
+        self, task: str, sources: Iterable[str] = (), reason: str = "", to: str | None = None
+    ) -> RollbackDecision:
         """Move the champion back to the most trusted older version that is whole; no model is loaded.
 
         Afterwards load `new` with its optimiser, EMA, calibration map and counters into candidate and champion.
 
         sources: refs of what the candidate was trained on since the last save; quarantined with the rest.
-        reason: for a rollback that the drop test did not ask for.
+        reason: for a rollback that the drop test did not ask for. to: only this version will do.
         """
         old, standing = self.store.champion or "", self.standing(task)
         statistic = standing.statistic if standing is not None else 0.0
@@ -272,7 +288,8 @@ class Ratchet:
         skipped: list[str] = []
         found: Move | None = None
         sources = list(sources)
-        for version in self.store.candidates(task, (old,), self.config.min_probes_best):
+        known = [to] if to is not None else self.store.candidates(task, (old,), self.config.min_probes_best)
+        for version in known:
             if version_number(version) > version_number(old):
                 continue
             try:
@@ -283,7 +300,7 @@ class Ratchet:
         self.candidate_updates = 0
         self._watches = {name: Watch() for name in self._watches}
         self._probation = found is not None
-        self._drift = {}
+        self._drift = {"present": Drift()} if self.guards_lesson else {}
         self._write()
         if found is None:
             return RollbackDecision(old, None, task, statistic, f"{reason}; no other whole version", (), tuple(skipped))

@@ -387,8 +387,8 @@ class AdapterStore:
         self.verify(version)
         self.ledger.pin(version, pinned)
 
-    def quarantine(self, versions: Iterable[str], reason: str, sources: Iterable[str] = ()) -> None:
-        """Put versions aside, with what was first used for them, and further `sources`.
+    def quarantine(self, versions: Iterable[str], reason: str, sources: Iterable[str] = (), blame: bool = True) -> None:
+        """Put versions aside, with what was first used for them (`blame`), and further `sources`.
 
         Raises:
             StoreError: one of them is the champion.
@@ -396,7 +396,7 @@ class AdapterStore:
         versions = list(versions)
         if self.champion in versions:
             raise StoreError(f"{self.champion} acts now; move to another version before it is quarantined.")
-        self.ledger.put_aside(versions, reason, sources)
+        self.ledger.put_aside(versions, reason, sources, blame)
         self.ledger.note("quarantined", versions=versions, reason=reason)
 
     def readmit(self, names: Iterable[str]) -> None:

@@ -177,18 +177,13 @@ class Trainer:
         if not decision.accepted:
             return self._refuse(decision)
         fault = self.context.fault
-        norm = self._optimiser.step(fault.loss_sign * loss.value, fault.lr_factor * self._lr_share())
+        norm = self._optimiser.step(fault.loss_sign * loss.value, fault.lr_factor)
         if not math.isfinite(norm):
             return self._refuse(replace(decision, accepted=False, route=None), "not_finite")
         self.method.after_step()
         self._book(batch)
         self._tell(decision)
         return self._report(batch, loss, decision, differ, norm, begun)
-
-    def _lr_share(self) -> float:
-        """Return the share of the learning rates that is due: 1 at the start, `lr_end` when the budget is spent."""
-        spent = min(self._budget.updates_run(self._run) / max(self.gate.config.budget_run, 1), 1.0)
-        return 1.0 - (1.0 - self.context.config.sdft.lr_end) * spent
 
     def _batch(self, task_id: str) -> tuple[list[Sample], GateEvidence | None]:
         """Return the screens of one update and the weakest evidence among them; without any, that of the newest one.
