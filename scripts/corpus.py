@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -203,7 +204,8 @@ def other_action(scene: Scene, right: Action, rng: random.Random) -> Action | No
         wrong = oracle_action(scene, phrase_sub(phrase))
         if act.points(right) and act.points(wrong) and rng.random() < 0.7:
             (x, y) = act.points(wrong)[0]
-            wrong = replace(right, x=x, y=y) if not isinstance(right, act.Drag) else replace(right, to_x=x, to_y=y)  # type: ignore[call-arg]
+            there: dict[str, Any] = {"to_x": x, "to_y": y} if isinstance(right, act.Drag) else {"x": x, "y": y}
+            wrong = replace(right, **there)
         if event(scene, wrong) != event(scene, right):
             return wrong
     return None
@@ -298,8 +300,8 @@ def _skill_extra(kind: str, step: int, scene: Scene, icons: list[Widget], rng: r
         sliders = [w for w in scene.widgets if w.kind == "slider" and scene.visible(w)]
         if not sliders:
             return None
-        goal = rng.choice([v for v in range(SLIDER_MAX + 1) if v != sliders[0].value])
-        return ask(ids(f"set {NUMBERS[goal]}"), step, act_on(scene, Sub("slide", (), str(goal))))
+        place = rng.choice([v for v in range(SLIDER_MAX + 1) if v != sliders[0].place])
+        return ask(ids(f"set {NUMBERS[place]}"), step, act_on(scene, Sub("slide", (), str(place))))
     if kind in ("pick", "title"):
         if not scene.titles or scene.popup is not None:
             return None
@@ -404,14 +406,14 @@ def make_sequence(rng: random.Random, length: int, form: str) -> Sequence:
     used = len(prefix) + sum(len(q.prompt) + len(q.answer) for q in questions)
     misses = 0
     while misses < 4:
-        q = extra(scene, rng)
-        if q is None:
+        more = extra(scene, rng)
+        if more is None:
             continue
-        if used + len(q.prompt) + len(q.answer) > length:
+        if used + len(more.prompt) + len(more.answer) > length:
             misses += 1
             continue
-        used += len(q.prompt) + len(q.answer)
-        questions.append(q)
+        used += len(more.prompt) + len(more.answer)
+        questions.append(more)
     return Sequence(frames, prefix, questions, rng.randrange(1 << 30), scene)
 
 

@@ -31,8 +31,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from omegaconf import OmegaConf
 from rich.progress import Progress
+from torch.multiprocessing.spawn import start_processes
 
 import corpus
+from showonce.environments.embedded.draw import draw
 from showonce.environments.embedded.language import held_out_hash
 from tiny_model import Shape, save
 from trainee import Trainee, answer_loss, collate, evaluate
@@ -78,7 +80,8 @@ class Optimiser:
         names = {id(p): n for n, p in trainee.named_parameters()}
         self.names = [names[id(p)] for p in self.parameters]
         self.masters = [p.detach().float().clone().requires_grad_() for p in self.parameters]
-        hidden, rest = [], []
+        hidden: list[torch.Tensor] = []
+        rest: list[torch.Tensor] = []
         for p, m in zip(self.parameters, self.masters, strict=True):
             name = names[id(p)]
             matrix = (p.ndim == 2 and ".layers." in name) or "modality_projection" in name
@@ -99,7 +102,7 @@ class Optimiser:
         if dist.is_initialized():
             dist.all_reduce(self.flat)
         self.flat[:-1] /= self.flat[-1].clone()
-        norm = self.flat[:-1].norm().item()
+        norm = float(self.flat[:-1].norm())
         scale = min(1.0, 2.0 / (norm + 1e-6))
         at = 0
         for m in self.masters:
@@ -108,7 +111,7 @@ class Optimiser:
         for optimiser in (self.muon, self.adam):
             for group in optimiser.param_groups:
                 group["lr"] = lr
-            optimiser.step()
+            optimiser.step()  # type: ignore[no-untyped-call]
         with torch.no_grad():
             for p, m in zip(self.parameters, self.masters, strict=True):
                 p.copy_(m)
@@ -206,7 +209,7 @@ class Run:
     def rate(self, stage: str, share: float) -> float:
         config = self.config
         peak = config.dense_lr if stage == "dense" else config.lr
-        warm = min(1.0, (self.state["step"] + 1) / config.warmup)
+        warm = min(1.0, (int(self.state["step"]) + 1) / config.warmup)
         if stage == "dense":
             return peak * warm
         return peak * warm * min(1.0, max(0.02, (1.0 - share) / config.cooldown))
@@ -269,7 +272,7 @@ class Run:
         frames, targets = [], []
         for _ in range(self.config.dense_batch // DENSE_PARTS):
             scene = corpus.random_scene(self.rng)
-            frames.append(corpus.draw(scene))
+            frames.append(draw(scene))
             targets.append(corpus.dense_targets(scene))
         features = self.trainee.see(torch.as_tensor(np.stack(frames)))
         loss, accuracy = self.trainee.dense_loss(features, torch.as_tensor(np.stack(targets)))
@@ -306,7 +309,7 @@ def main(config: PretrainConfig) -> None:
     if config.workers == 1:
         worker(0, config, counter)
     else:
-        mp.start_processes(worker, (config, counter), nprocs=config.workers, start_method="spawn")
+        start_processes(worker, (config, counter), nprocs=config.workers, start_method="spawn")
 
 
 if __name__ == "__main__":

@@ -109,7 +109,7 @@ def build_model(shape: Shape, seed: int) -> Idefics3ForConditionalGeneration:
             "tie_word_embeddings": False,
             "pad_token_id": vocab["<pad>"], "bos_token_id": vocab["<bos>"], "eos_token_id": vocab[EOS],
         },
-        attn_implementation="eager",
+        attn_implementation="eager",  # type: ignore[call-arg]
     )  # fmt: skip
     model = Idefics3ForConditionalGeneration(config)
     for parameter in model.parameters():

@@ -129,10 +129,11 @@ def collate(sequences: list[Sequence], length: int, width: int) -> dict[str, Any
                 code_step.append(step)
                 code_phrase.append(phrase)
             start = stop
-        for i in np.flatnonzero(ids[row] < 0):
-            which = next(n for n, first in enumerate((CODED, FRESH, OTHER)) if 0 <= first - ids[row, i] < WORD_PIECES)
-            piece = int((CODED, FRESH, OTHER)[which] - ids[row, i])
-            fresh_at.append(base + int(i))
+        for place in np.flatnonzero(ids[row] < 0).tolist():
+            stand_in = int(ids[row, place])
+            which = next(n for n, first in enumerate((CODED, FRESH, OTHER)) if 0 <= first - stand_in < WORD_PIECES)
+            piece = (CODED, FRESH, OTHER)[which] - stand_in
+            fresh_at.append(base + place)
             fresh_piece.append(piece)
             fresh.append(vectors[which, piece])
     causal = np.tril(np.ones((length, length), bool))
@@ -160,7 +161,8 @@ def answer_loss(logits: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
     left = logp.gather(1, (target - (place > 0).long())[:, None])[:, 0]
     right = logp.gather(1, (target + (place < BINS - 1).long())[:, None].clamp(max=logp.shape[1] - 1))[:, 0]
     score = torch.where(batch["kind"] == COORDINATE, 0.8 * own + 0.1 * left + 0.1 * right, own)
-    return -(score * weight).sum() / weight.sum()
+    loss: torch.Tensor = -(score * weight).sum() / weight.sum()
+    return loss
 
 
 @torch.no_grad()
