@@ -300,7 +300,7 @@ def _skill_extra(kind: str, step: int, scene: Scene, icons: list[Widget], rng: r
         sliders = [w for w in scene.widgets if w.kind == "slider" and scene.visible(w)]
         if not sliders:
             return None
-        place = rng.choice([v for v in range(SLIDER_MAX + 1) if v != sliders[0].place])
+        place = rng.choice([v for v in range(SLIDER_MAX + 1) if v != sliders[0].value])
         return ask(ids(f"set {NUMBERS[place]}"), step, act_on(scene, Sub("slide", (), str(place))))
     if kind in ("pick", "title"):
         if not scene.titles or scene.popup is not None:
