@@ -50,12 +50,13 @@ def test_one_demonstration_is_learned_and_lives_in_the_adapter_alone(policy: VLM
     assert 0 < result.updates <= 40
 
 
-def test_a_poisoned_lesson_does_not_stay(policy: VLMPolicy) -> None:
-    words = ["learning/fault=inverted_loss", "learning.gate.budget_run=75", "learning.practice.episodes=45"]
+@pytest.mark.parametrize("fault", ["wrong_demonstration", "lr_x100"])
+def test_a_poisoned_lesson_does_not_stay(policy: VLMPolicy, fault: str) -> None:
+    words = [f"learning/fault={fault}", "learning.gate.budget_run=75", "learning.practice.episodes=45"]
     result = taught(policy, load_config("demo_fault", words))
     kinds = [event["kind"] for event in result.events]
     assert "fault" in kinds, "the probes never became good enough to be poisoned"
     later = result.events[kinds.index("fault") :]
     refused = [e for e in later if e["kind"] == "promotion" and not e["accepted"]]
     assert refused or any(e["kind"] == "rollback" for e in later)
-    assert share(policy, "champion") >= 0.7
+    assert share(policy, "champion") >= 0.9

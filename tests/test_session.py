@@ -180,6 +180,16 @@ def test_a_run_that_goes_on_does_not_forget_its_refusals(make: MakeToy) -> None:
     assert again.session.update(toy.task) != "suspended", "another lesson begins anew"
 
 
+def test_a_candidate_that_moved_further_than_its_rate_allows_never_acts(make: MakeToy) -> None:
+    toy = make()
+    updated(toy)
+    far = {key: tensor + 100 for key, tensor in toy.session.adapter.tensors(CANDIDATE).items()}
+    toy.session.adapter.set_tensors(far, CANDIDATE)
+    decision = toy.session.consider(force=True)
+    assert decision is not None and decision.canary == "moved" and decision.numbers["moved"] > 1.1
+    assert toy.session.store.champion == "v0000"
+
+
 def test_broken_weights_never_act(make: MakeToy) -> None:
     toy = make()
     updated(toy)

@@ -7,6 +7,7 @@ from there, so that what acts is what can be brought back.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -238,7 +239,8 @@ class Session:
             return None
         self._refresh_canaries()
         old = self.store.champion
-        decision = self.ratchet.decide_promotion(self.canaries.report(CHAMPION, CANDIDATE))
+        report = replace(self.canaries.report(CHAMPION, CANDIDATE), moved=self._moved())
+        decision = self.ratchet.decide_promotion(report)
         accepted, reason, new = decision.accepted, _reason(decision), self.adapter.version(CANDIDATE)
         broken = False
         if accepted:
@@ -256,6 +258,20 @@ class Session:
         elif decision.reason not in WAITING:
             self._refuse(decision, reason, counts=not broken and self._knows(decision))
         return decision
+
+    def _moved(self) -> float:
+        """Return the largest step of a weight from champion to candidate, as a share of what its updates can do."""
+        sdft, updates = self.config.sdft, max(self.ratchet.candidate_updates, 1)
+        beta1, beta2 = sdft.betas
+        most = max(1.0, (1 - beta1) / math.sqrt(1 - beta2)) * updates
+        old, new = self.adapter.tensors(CHAMPION), self.adapter.tensors(CANDIDATE)
+        shares = [
+            float((tensor.float() - old[key].float()).abs().max())
+            / (most * (sdft.lora_lr if key.startswith("lora.") else sdft.lr))
+            for key, tensor in new.items()
+            if key in old
+        ]
+        return max(shares, default=0.0)
 
     def _knows(self, decision: PromotionDecision) -> bool:
         """Whether a champion could do the lesson at hand: its probes say so, or the canaries."""

@@ -38,7 +38,7 @@ TASK = find_task("app/dev/single/0")
 def saved(policy: VLMPolicy, tmp_path: Path) -> Path:
     """An adapter with one trained row, as a PEFT folder."""
     assert policy.adapter is not None
-    (token,) = policy.goal_ids(TASK.goal)
+    token = policy.goal_ids(TASK.goal)[0]
     row = policy.backbone.embedding.weight[token].detach().float() * -3
     policy.adapter.set_tensors({f"tokens.{token}": row}, "student", "v0007")
     policy.adapter.save(tmp_path / "adapter", "student")

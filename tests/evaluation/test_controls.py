@@ -52,7 +52,7 @@ class Teacher:
         return TeachResult(self.tensors(request.task.goal), request.learning.gate.budget_run, 3, 5, 0.1)
 
     def tensors(self, goal: str, scale: float = -4.0) -> dict[str, torch.Tensor]:
-        (token,) = self.policy.goal_ids(goal)
+        token = self.policy.goal_ids(goal)[0]
         return {f"tokens.{token}": self.policy.backbone.embedding.weight[token].detach().float() * scale}
 
 

@@ -94,7 +94,7 @@ def run_dir(tmp_path: Path, make_bench: Callable[..., Bench]) -> tuple[Path, Pat
     """A finished run's folder, its adapter and a bench with the run's config."""
     bench = make_bench(taught)
     adapter = bench.adapter
-    (token,) = bench.policy.goal_ids(TASK.goal)
+    token = bench.policy.goal_ids(TASK.goal)[0]
     row = bench.policy.backbone.embedding.weight[token].detach().float() * -3
     adapter.set_tensors({f"tokens.{token}": row}, "student", "v0004")
     adapter.save(tmp_path / "adapter", "student")

@@ -62,7 +62,7 @@ ALONE_RUNS: Final = 5
 HEALTHY_UPDATES: Final = 10  # before a fault may begin; then
 POISONED_UPDATES: Final = 50  # at most
 PROBES_EACH: Final = 4  # probes after every episode of a fault run
-UNTAUGHT_SCREENS: Final = 20  # of each of two untaught apps, for the mixed set
+UNTAUGHT_SCREENS: Final = 30  # of each of two untaught apps, for the mixed set
 TABLE_CONTROLS: Final = tuple(name for name in CONTROLS if name not in ("specificity", "other_demonstrations"))
 
 

@@ -30,6 +30,7 @@ GROUPS: Final[tuple[Group, ...]] = ("skill", "lesson", "present", "untaught")
 GUARDED: Final = 0.9  # share of the present lesson that the champion passes, from which on it is guarded
 FEWEST_LOST: Final = 2  # one screen alone decides nothing
 FEWEST_PASSED: Final = 3  # known answers before their log-probability says anything
+MOST_MOVED: Final = 1.1  # of what the updates can do; above 1 because the bound holds for a constant gradient
 SUM_LIMIT: Final = 2.0  # what may be lost over all promotions, in units of what one may lose
 
 
@@ -104,6 +105,7 @@ class CanaryReport:
     parsed_champion: float = 1.0
     parsed_candidate: float = 1.0
     n: int = 0
+    moved: float = 0.0  # largest step of a weight, as a share of what its updates could do (see `judge`)
 
     @classmethod
     def of(cls, results: Iterable[CanaryResult]) -> CanaryReport:
@@ -138,7 +140,7 @@ class CanaryReport:
             for group, r in self.groups.items()
         }  # fmt: skip
         return {
-            "n": self.n, "worst": self.worst, "parsed_champion": self.parsed_champion,
+            "n": self.n, "moved": self.moved, "worst": self.worst, "parsed_champion": self.parsed_champion,
             "parsed_candidate": self.parsed_candidate, "groups": of_groups,
         }  # fmt: skip
 
@@ -166,6 +168,7 @@ class CanaryReason(StrEnum):
     PASSED = "passed"  # nothing got worse than may be
     NO_CANARIES = "no_canaries"  # there is nothing to judge by
     NOT_FINITE = "not_finite"  # a distance is not a number: the weights are broken
+    MOVED = "moved"  # weights are further away than the updates at the stated rate can have taken them
     PARSE = "parse"  # fewer answers parse
     ANSWERS_LOST = "answers_lost"  # a group passes fewer screens than may be lost
     SURENESS_LOST = "sureness_lost"  # known answers became less likely than may be
@@ -190,12 +193,18 @@ def is_guarded(group: Group, report: GroupReport, drift: Mapping[str, Drift]) ->
 
 
 def judge(report: CanaryReport, config: RatchetConfig, drift: Mapping[str, Drift]) -> tuple[CanaryReason, Group | None]:
-    """Return what the canaries say, and the group that says it. drift: of the promotions so far, by group."""
+    """Return what the canaries say, and the group that says it. drift: of the promotions so far, by group.
+
+    An Adam step moves no weight by more than about the learning rate (Kingma and Ba 2015, section 2.1), so that a
+    candidate which is further away was not made by the optimiser that was asked for, whatever it answers.
+    """
     if not report.n:
         return CanaryReason.NO_CANARIES, None
     for group, r in report.groups.items():
         if not all(math.isfinite(x) for x in (r.kl_mean, r.kl_max, r.nats_lost)):
             return CanaryReason.NOT_FINITE, group
+    if report.moved > MOST_MOVED:
+        return CanaryReason.MOVED, None
     if report.parsed_champion - report.parsed_candidate > config.canary_max_drop:
         return CanaryReason.PARSE, None
     guarded = {group: r for group, r in report.groups.items() if is_guarded(group, r, drift)}
