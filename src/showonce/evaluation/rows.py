@@ -313,14 +313,16 @@ def calibration(found: Found) -> list[TableRow]:
         return [missing("calibration", title, goal)]
     seeds = found.config.evaluation.seeds
     after = found.results.rows("single", f"after@{seeds[0]}")
-    some = max(len(untaught) // max(len({row.task for row in after}), 1), 1)
+    half = max(len(untaught) // 2, 1)  # so many of what was taught and of old skills: failures are to be frequent
+    some = max(half // max(len({row.task for row in after}), 1), 1)
     by_task: dict[str, int] = {}
     mixed = list(untaught)
     for row in after:
         by_task[row.task] = by_task.get(row.task, 0) + 1
         if by_task[row.task] <= some:
             mixed.append(row)
-    mixed += found.results.rows("retention")[:: max(1, len(found.results.rows("retention")) // max(len(untaught), 1))]
+    retention = found.results.rows("retention")
+    mixed += retention[:: max(1, len(retention) // half)]
     values, outcomes = readings(mixed, which)
     failures = 1 - sum(outcomes) / max(len(outcomes), 1)
     scores = ece(values, outcomes), auroc(values, outcomes), brier(values, outcomes), brier_base_rate(outcomes)
