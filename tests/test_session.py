@@ -160,6 +160,25 @@ def test_after_refusals_in_a_row_the_best_proven_version_acts(make: MakeToy) -> 
     assert "3 candidates in a row" in str(told["reason"])
 
 
+def test_a_champion_that_is_proven_to_be_better_stays(make: MakeToy) -> None:
+    toy = make(gate={"updates_per_episode": 100}, ratchet={"min_probes_best": RECENT})
+    known(toy)
+    toy.wins = False
+    toy.session.probe(toy.task, 900_100)  # 10 of 11
+    toy.wins = True
+    updated(toy)
+    toy.session.consider()
+    for seed in range(40):
+        toy.session.probe(toy.task, 910_000 + seed)
+    toy.session.ratchet.config = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
+    for _ in range(3):
+        for _ in range(2):
+            assert toy.session.update(toy.task) == ""
+        toy.session.consider()
+    assert toy.session.update(toy.task) == "suspended"
+    assert toy.session.store.champion == "v0001" and not toy.events.of("rollback")
+
+
 def test_a_run_that_goes_on_does_not_forget_its_refusals(make: MakeToy) -> None:
     toy = make(gate={"updates_per_episode": 100})
     known(toy)

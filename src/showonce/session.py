@@ -48,7 +48,6 @@ HEALTHY: Final = 0.9  # share of the last `RECENT` probes, or of canaries, from 
 RECENT: Final = 10
 DOUBTED: Final = 2  # refused candidates in a row, after which their sources are put aside
 SUSPENDED: Final = 3  # and after which nothing more is learned in this run
-EQUAL: Final = 0.02  # of the lower bound of success: a champion that is better by less is not proven to be
 SUSPENSION: Final = "suspended"  # why there is no update then
 WAITING: Final = (PromotionReason.DROP_SUSPECTED, PromotionReason.PROBATION)  # the candidate is kept, not refused
 UNCOUNTED: Final = (StopReason.STOPPED, StopReason.ENVIRONMENT_ERROR)  # a probe that ends so says nothing
@@ -326,7 +325,7 @@ class Session:
         successes, n = self.store.ledger.probes(champion).get(task_id, (0, 0))
         if other is None or other.successes < HEALTHY * other.n:
             return
-        if other.lower >= lower_bound(successes, n) - EQUAL:
+        if lower_bound(successes, n) <= other.successes / other.n:
             self._roll_back(task_id, "", reason, to=other.version)
 
     def _promote(self) -> str:
