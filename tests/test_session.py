@@ -122,6 +122,15 @@ def test_while_a_lesson_is_being_learned_refusals_end_nothing(make: MakeToy) -> 
     assert not any(event["accepted"] for event in toy.events.of("promotion")) and not toy.events.of("quarantine")
 
 
+def refuse_three(toy: Toy) -> None:
+    """Let the canaries refuse three candidates in a row."""
+    toy.session.ratchet.config = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
+    for _ in range(3):
+        for _ in range(2):
+            assert toy.session.update(toy.task) == ""
+        toy.session.consider()
+
+
 def known(toy: Toy) -> None:
     """Let the champion pass enough probes to count as one that knows the lesson."""
     for seed in range(RECENT):
@@ -133,11 +142,7 @@ def test_what_a_good_version_was_made_from_is_never_put_aside(make: MakeToy) -> 
     known(toy)
     updated(toy)
     toy.session.consider()
-    toy.session.ratchet.config = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
-    for _ in range(3):
-        for _ in range(2):
-            assert toy.session.update(toy.task) == ""
-        toy.session.consider()
+    refuse_three(toy)
     assert toy.session.context.demonstration(toy.task.id) is toy.shown
     assert toy.session.update(toy.task) == "suspended"
     assert [event["accepted"] for event in toy.events.of("promotion")] == [True, False, False, False]
@@ -149,11 +154,7 @@ def test_after_refusals_in_a_row_the_best_proven_version_acts(make: MakeToy) -> 
     updated(toy)
     toy.session.consider()
     assert toy.session.store.champion == "v0001"
-    toy.session.ratchet.config = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
-    for _ in range(3):
-        for _ in range(2):
-            assert toy.session.update(toy.task) == ""
-        toy.session.consider()
+    refuse_three(toy)
     assert toy.session.store.champion == "v0000"
     told = toy.events.of("rollback")[0]
     assert (told["old"], told["new"], told["statistic"]) == ("v0001", "v0000", None)
@@ -170,11 +171,7 @@ def test_a_champion_that_is_proven_to_be_better_stays(make: MakeToy) -> None:
     toy.session.consider()
     for seed in range(40):
         toy.session.probe(toy.task, 910_000 + seed)
-    toy.session.ratchet.config = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
-    for _ in range(3):
-        for _ in range(2):
-            assert toy.session.update(toy.task) == ""
-        toy.session.consider()
+    refuse_three(toy)
     assert toy.session.update(toy.task) == "suspended"
     assert toy.session.store.champion == "v0001" and not toy.events.of("rollback")
 
@@ -184,11 +181,7 @@ def test_a_run_that_goes_on_does_not_forget_its_refusals(make: MakeToy) -> None:
     known(toy)
     updated(toy)
     toy.session.consider()
-    toy.session.ratchet.config = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
-    for _ in range(3):
-        for _ in range(2):
-            assert toy.session.update(toy.task) == ""
-        toy.session.consider()
+    refuse_three(toy)
     told = [event["reason"] for event in toy.events.of("gate") if not event["accepted"]]
     assert told.count("suspended") == 1
     toy.session.close()

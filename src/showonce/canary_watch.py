@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from showonce.actions import Action, points
+from showonce.config import SDFTConfig
 from showonce.environments.registry import find_task, task_ids
 from showonce.errors import BadInput
 from showonce.evaluation.bench import shown_by_oracle
@@ -28,10 +29,12 @@ from showonce.learning.buffer import Sample
 from showonce.learning.canaries import Canary, CanaryReport, CanaryResult, Group
 from showonce.learning.divergence import divergence
 from showonce.learning.practice import demonstrated
+from showonce.policy.adapter import Adapter
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import Context, Environment
 from showonce.types import Parsed, Task
 
+EARLIER: Final = 4  # canaries kept of an earlier lesson, of each kind
 LEAST: Final = -3.0  # nats: a known answer of the present lesson that is less likely counts as not known at all
 
 
@@ -94,6 +97,14 @@ def lesson_canaries(task: Task, samples: Sequence[Sample], seed: int) -> list[Ca
         if goal and sample.action is not None and points(sample.action):
             found.append(_canary(sample, "untaught", f"{name}-untaught", goal))
     return found
+
+
+def thinned(canaries: Sequence[Canary]) -> list[Canary]:
+    """Return the first `EARLIER` canaries of each earlier lesson and group."""
+    kept: dict[tuple[str, str], list[Canary]] = {}
+    for canary in canaries:
+        kept.setdefault((canary.task_id, canary.group), []).append(canary)
+    return [canary for group in kept.values() for canary in group[:EARLIER]]
 
 
 def other_goals(task: Task, rng: random.Random) -> list[str]:
@@ -288,3 +299,20 @@ def _kl(candidate_TV: Tensor, champion_TV: Tensor, at: list[int]) -> float:
         return 0.0
     mask_1T = torch.ones(1, len(at), dtype=torch.bool, device=candidate_TV.device)
     return float(divergence(candidate_TV[at].unsqueeze(0), champion_TV[at].unsqueeze(0), mask_1T).mean())
+
+
+def largest_move(adapter: Adapter, old: str, new: str, config: SDFTConfig, updates: int) -> float:
+    """Return the largest step of a weight between two sets of tensors, as a share of what `updates` can do.
+
+    An Adam step moves a weight by at most about the learning rate (Kingma and Ba 2015, section 2.1).
+    """
+    beta1, beta2 = config.betas
+    most = max(1.0, (1 - beta1) / math.sqrt(1 - beta2)) * max(updates, 1)
+    before = adapter.tensors(old)
+    shares = [
+        float((tensor.float() - before[key].float()).abs().max())
+        / (most * (config.lora_lr if key.startswith("lora.") else config.lr))
+        for key, tensor in adapter.tensors(new).items()
+        if key in before
+    ]
+    return max(shares, default=0.0)

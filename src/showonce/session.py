@@ -7,7 +7,6 @@ from there, so that what acts is what can be brought back.
 from __future__ import annotations
 
 import contextlib
-import math
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,13 +14,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from showonce.canary_watch import CanaryWatch, LessonCanaries, skill_canaries, skill_samples
+from showonce.canary_watch import (
+    CanaryWatch,
+    LessonCanaries,
+    largest_move,
+    skill_canaries,
+    skill_samples,
+    thinned,
+)
 from showonce.config import LearningConfig
 from showonce.demonstrations import load_demonstration
 from showonce.errors import CheckpointCorrupt, DemonstrationError
 from showonce.learning.buffer import ScreenBuffer
 from showonce.learning.calibration import Calibration
-from showonce.learning.canaries import Canary
 from showonce.learning.canary_screens import load_canaries, save_canaries
 from showonce.learning.faults import Fault, corrupt_checkpoint
 from showonce.learning.learners import make_learner
@@ -43,7 +48,6 @@ CANARIES, SCREENS = "canaries", "screens"  # folders of the adapter store
 TROUBLE: Final = "trouble"  # section of the store's ledger, see `Trouble`
 LESSONS: Final = "lessons"  # section of its ledger: task id -> where its demonstration is
 ANCHORS: Final = 16  # old prompts on which the student is compared with the base
-EARLIER: Final = 4  # canaries kept of an earlier lesson, of each kind
 HEALTHY: Final = 0.9  # share of the last `RECENT` probes, or of canaries, from which on a lesson is known
 RECENT: Final = 10
 DOUBTED: Final = 2  # refused candidates in a row, after which their sources are put aside
@@ -176,7 +180,7 @@ class Session:
         skills = [c for c in known if c.group == "skill"]
         skills = skills or skill_canaries(environment, self.seeds.take("canary", n // 2))
         earlier = [c for c in known if c.group != "skill" and c.task_id != task.id]
-        lessons = _thinned([replace(c, group="lesson") if c.group == "present" else c for c in earlier])
+        lessons = thinned([replace(c, group="lesson") if c.group == "present" else c for c in earlier])
         views = []
         if demonstration is not None and demonstration.frames:
             views = in_the_head(demonstration, [], n // 4, np.random.default_rng(self._seed))
@@ -238,7 +242,8 @@ class Session:
             return None
         self._refresh_canaries()
         old = self.store.champion
-        report = replace(self.canaries.report(CHAMPION, CANDIDATE), moved=self._moved())
+        moved = largest_move(self.adapter, CHAMPION, CANDIDATE, self.config.sdft, self.ratchet.candidate_updates)
+        report = replace(self.canaries.report(CHAMPION, CANDIDATE), moved=moved)
         decision = self.ratchet.decide_promotion(report)
         accepted, reason, new = decision.accepted, _reason(decision), self.adapter.version(CANDIDATE)
         broken = False
@@ -257,20 +262,6 @@ class Session:
         elif decision.reason not in WAITING:
             self._refuse(decision, reason, counts=not broken and self._knows(decision))
         return decision
-
-    def _moved(self) -> float:
-        """Return the largest step of a weight from champion to candidate, as a share of what its updates can do."""
-        sdft, updates = self.config.sdft, max(self.ratchet.candidate_updates, 1)
-        beta1, beta2 = sdft.betas
-        most = max(1.0, (1 - beta1) / math.sqrt(1 - beta2)) * updates
-        old, new = self.adapter.tensors(CHAMPION), self.adapter.tensors(CANDIDATE)
-        shares = [
-            float((tensor.float() - old[key].float()).abs().max())
-            / (most * (sdft.lora_lr if key.startswith("lora.") else sdft.lr))
-            for key, tensor in new.items()
-            if key in old
-        ]
-        return max(shares, default=0.0)
 
     def _knows(self, decision: PromotionDecision) -> bool:
         """Whether a champion could do the lesson at hand: its probes say so, or the canaries."""
@@ -451,14 +442,6 @@ class Session:
             "outcomes": len(self.context.outcomes),
             **self.tally,
         }
-
-
-def _thinned(canaries: Sequence[Canary]) -> list[Canary]:
-    """Return the first `EARLIER` canaries of each earlier lesson and group."""
-    kept: dict[tuple[str, str], list[Canary]] = {}
-    for canary in canaries:
-        kept.setdefault((canary.task_id, canary.group), []).append(canary)
-    return [canary for group in kept.values() for canary in group[:EARLIER]]
 
 
 def _reason(decision: PromotionDecision) -> str:
