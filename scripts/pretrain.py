@@ -1,6 +1,6 @@
 """Train the tiny model from scratch on the embedded world and write checkpoints/tiny.
 
-    python scripts/pretrain.py                          # the recipe of the shipped checkpoint
+    python scripts/pretrain.py                          # the recipe in one run (the shipped checkpoint: see its card)
     python scripts/pretrain.py joint_minutes=2 out=logs/try    # a quick try; every field of PretrainConfig is a key
     python scripts/pretrain.py resume=true              # go on where it was stopped
 
