@@ -2,18 +2,27 @@
 # Everything that must hold: format, lint, types, layers, tests. Arguments go to pytest: ./run_tests.sh -k settings
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-scripts/setup_env.sh dev || exit 3
+scripts/setup_env.sh dev,browser,miniwob,gym,desktop || exit 3
 
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
 
-# The window tests want a display. Xvfb gives one; it is installed only where that may be done without asking.
-if [ "$(uname -s)" = Linux ] && [ -z "${DISPLAY:-}" ] && ! command -v Xvfb >/dev/null 2>&1; then
+# Window tests want a display, browser tests a browser. What is missing is installed only where that may be done
+# without asking; else those tests are skipped with the reason.
+if [ "$(uname -s)" = Linux ] && command -v apt-get >/dev/null 2>&1; then
+  packages=()
+  [ -n "${DISPLAY:-}" ] || command -v Xvfb >/dev/null 2>&1 || packages+=(xvfb xauth)
+  command -v openbox >/dev/null 2>&1 || packages+=(openbox)
+  command -v xdotool >/dev/null 2>&1 || packages+=(xdotool)
+  command -v xterm >/dev/null 2>&1 || packages+=(xterm)
+  command -v chromium-headless-shell >/dev/null 2>&1 || packages+=(chromium-headless-shell)
+  command -v chromium >/dev/null 2>&1 || packages+=(chromium fonts-liberation fonts-dejavu-core)
   sudo="" && [ "$(id -u)" = 0 ] || sudo="sudo -n"
-  if command -v apt-get >/dev/null 2>&1 && $sudo true >/dev/null 2>&1; then
-    echo "== installing Xvfb for the window tests"
-    { $sudo apt-get install -qq -y xvfb xauth || { $sudo apt-get update -qq && $sudo apt-get install -qq -y xvfb xauth; }; } \
-      >/dev/null 2>&1 || echo "Xvfb could not be installed: tests that need a display are skipped"
+  if [ ${#packages[@]} -gt 0 ] && $sudo true >/dev/null 2>&1; then
+    echo "== installing ${packages[*]} for the browser and display tests"
+    install() { DEBIAN_FRONTEND=noninteractive $sudo apt-get install -qq -y --no-install-recommends "$@" >/dev/null 2>&1; }
+    install "${packages[@]}" || { $sudo apt-get update -qq >/dev/null 2>&1 && install "${packages[@]}"; } ||
+      echo "they could not be installed: tests that need them are skipped"
   fi
 fi
 display=()
