@@ -158,7 +158,21 @@ def test_after_refusals_in_a_row_the_best_proven_version_acts(make: MakeToy) -> 
     assert toy.session.store.champion == "v0000"
     told = toy.events.of("rollback")[0]
     assert (told["old"], told["new"], told["statistic"]) == ("v0001", "v0000", None)
-    assert "3 candidates in a row" in str(told["reason"])
+    assert "3 candidates of one lesson" in str(told["reason"])
+
+
+def test_a_dose_that_passed_between_two_refusals_goes_as_well(make: MakeToy) -> None:
+    toy = make(gate={"updates_per_episode": 100}, ratchet={"min_probes_best": RECENT})
+    strict = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
+    lenient = toy.session.ratchet.config
+    known(toy)
+    for config in (strict, lenient, strict):
+        toy.session.ratchet.config = config
+        updated(toy)
+        toy.session.consider()
+    assert [event["accepted"] for event in toy.events.of("promotion")] == [False, True, False]
+    assert toy.session.store.champion == "v0000", "the version between them was proven by nothing"
+    assert toy.session.context.demonstration(toy.task.id) is None
 
 
 def test_a_champion_that_is_proven_to_be_better_stays(make: MakeToy) -> None:
