@@ -264,17 +264,17 @@ class Session:
     def _refuse(self, decision: PromotionDecision, reason: str, counts: bool) -> None:
         """Take the candidate back. After the second refusal, what such candidates were made from is put aside.
 
-        Else the same poison would be tried until, once, it passes; where a dose of it did pass between two refusals,
-        the champion goes as well. Refusals count when the lesson is known: before, they are the unrest of learning.
+        Else the same poison would be tried until, once, it passes; and a dose of it may have passed already, so that
+        the champion makes room for a proven version. Refusals count when the lesson is known: before, they are the unrest of learning.
         For what was lost elsewhere nothing is put aside: the lesson is not to blame.
         """
         self.tally["refused"] += 1
-        sources, champion = set(self.trainer.take_sources()), self.store.champion or ""
+        sources = set(self.trainer.take_sources())
         self._take_back()
         if not counts:
             return
         blamed = decision.numbers.get("group") in ("present", None)
-        self._note_trouble(self._trouble.plus(champion, sources if blamed else ()))
+        self._note_trouble(self._trouble.plus(sources if blamed else ()))
         if not self._trouble.doubts:
             return
         reason = f"{self._trouble.refused} candidates of one lesson were refused: {reason}"
@@ -288,7 +288,7 @@ class Session:
             self.stage.events.emit(
                 "gate", accepted=False, route=None, reason=SUSPENSION, updates=self.trainer.updates, numbers={}
             )
-        if self._trouble.involves(champion):
+        if self.store.champion != self._trouble.proven:
             self._retreat(reason)
 
     def _note_trouble(self, trouble: Trouble) -> None:
@@ -307,6 +307,7 @@ class Session:
             return
         if lower_bound(successes, n) <= other.successes / other.n:
             self._roll_back(task_id, "", reason, to=other.version)
+            self._note_trouble(replace(self._trouble, proven=self.store.champion or ""))
 
     def _promote(self) -> str:
         version = self._save()

@@ -17,7 +17,7 @@ from showonce.learning.learners import find_method
 from showonce.learning.store import STORE, AdapterStore, Identity
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import Environment, EventSink
-from showonce.runs import adapter_store, read_metrics, started_in
+from showonce.runs import adapter_store, find_store, read_metrics, started_in
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recorder import HandPolicy
@@ -187,18 +187,18 @@ def place_of(config: Config, folder: Path) -> Place | None:
 
 
 def place_of_run(config: Config, run: Path) -> Place:
-    """Return where the adapter of a finished run is; a relative folder is looked for where the run was started, too.
+    """Return where the adapter of a finished run is.
 
     Raises:
         BadInput: it had none, or it is not there any more.
     """
-    place = place_of(config, run)
-    if place is None:
-        raise BadInput(f"{run.name} acted without an adapter.")
-    for root in (started_in(run), Path.cwd()):
-        if root is not None and (root / place.root / place.name / STORE).is_file():
-            return replace(place, root=root / place.root, outside=None)
-    raise BadInput(f"the adapter of {run.name} is not in {place.root / place.name} any more.")
+    found = find_store(config, run)
+    if found is None:
+        place = adapter_store(config, run)
+        if place is None:
+            raise BadInput(f"{run.name} acted without an adapter.")
+        raise BadInput(f"the adapter of {run.name} is not in {place[0] / place[1]} any more.")
+    return Place(*found)
 
 
 def demonstration_of_run(run: Path) -> Demonstration:

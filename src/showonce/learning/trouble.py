@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 SECTION: Final = "trouble"  # of the store's ledger: it outlives a restart
-DOUBTED: Final = 2  # refusals after which their sources are put aside
+DOUBTED: Final = 2  # refusals after which their sources are put aside and the champion is in doubt
 SUSPENDED: Final = 3  # and after which nothing more is learned in this run
 
 
 @dataclass(frozen=True)
 class Trouble:
-    """Refusals in one lesson of one run, what the candidates were made from, and who acted when the first was refused.
+    """Refusals in one lesson of one run, what the candidates were made from, and the version gone back to since.
 
     They are not forgotten when a candidate passes in between: a slow poison passes in small doses. A healthy lesson
     that is known meets one refusal at most (docs/LOG.md).
@@ -23,23 +23,18 @@ class Trouble:
     task: str = ""
     refused: int = 0
     doubted: Sequence[str] = ()
-    champion: str = ""
+    proven: str = ""
 
-    def plus(self, champion: str, sources: Iterable[str]) -> Trouble:
-        """Return it with one more refusal, under this champion, of a candidate that was made from `sources`."""
-        doubted = sorted({*self.doubted, *sources})
-        return replace(self, refused=self.refused + 1, doubted=doubted, champion=self.champion or champion)
+    def plus(self, sources: Iterable[str]) -> Trouble:
+        """Return it with one more refusal, of a candidate that was made from `sources`."""
+        return replace(self, refused=self.refused + 1, doubted=sorted({*self.doubted, *sources}))
 
     @property
     def doubts(self) -> bool:
-        """Whether the sources are to be put aside."""
+        """Whether the sources are to be put aside, and the champion to make room for a proven version."""
         return self.refused >= DOUBTED
 
     @property
     def suspends(self) -> bool:
         """Whether nothing more may be learned."""
         return self.refused >= SUSPENDED
-
-    def involves(self, champion: str) -> bool:
-        """Whether the champion itself is in doubt: it came between two refusals, or learning is suspended."""
-        return self.suspends or (self.doubts and champion != self.champion)
