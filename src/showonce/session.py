@@ -265,8 +265,8 @@ class Session:
         """Take the candidate back. After the second refusal, what such candidates were made from is put aside.
 
         Else the same poison would be tried until, once, it passes; and a dose of it may have passed already, so that
-        the champion makes room for a proven version. Refusals count when the lesson is known: before, they are the unrest of learning.
-        For what was lost elsewhere nothing is put aside: the lesson is not to blame.
+        the champion makes room for a proven version. Refusals count when the lesson is known: before, they are the
+        unrest of learning. For what was lost elsewhere nothing is put aside: the lesson is not to blame.
         """
         self.tally["refused"] += 1
         sources = set(self.trainer.take_sources())
