@@ -262,11 +262,12 @@ class Session:
         return len(recent) >= RECENT and sum(recent) >= HEALTHY * len(recent)
 
     def _refuse(self, decision: PromotionDecision, reason: str, counts: bool) -> None:
-        """Take the candidate back. After the second refusal, what such candidates were made from is put aside.
+        """Take the candidate back. The second refusal ends the learning of a lesson that is known.
 
-        Else the same poison would be tried until, once, it passes; and a dose of it may have passed already, so that
-        the champion makes room for a proven version. Refusals count when the lesson is known: before, they are the
-        unrest of learning. For what was lost elsewhere nothing is put aside: the lesson is not to blame.
+        What such candidates were made from is put aside, else the same poison would be tried until, once, it passes.
+        A dose of it may have passed already: the champion makes room for a proven version. Before a lesson is known,
+        refusals are the unrest of learning. For what was lost elsewhere nothing is put aside: the lesson is not to
+        blame.
         """
         self.tally["refused"] += 1
         sources = set(self.trainer.take_sources())
@@ -275,7 +276,7 @@ class Session:
             return
         blamed = decision.numbers.get("group") in ("present", None)
         self._note_trouble(self._trouble.plus(sources if blamed else ()))
-        if not self._trouble.doubts:
+        if not self._trouble.suspends:
             return
         reason = f"{self._trouble.refused} candidates of one lesson were refused: {reason}"
         before = self.store.ledger.quarantined_sources
@@ -284,12 +285,10 @@ class Session:
         aside = sorted(set(self.context.quarantined) - set(before))
         if aside:
             self.stage.events.emit("quarantine", versions=aside, reason=reason)
-        if self._trouble.suspends:
-            self.stage.events.emit(
-                "gate", accepted=False, route=None, reason=SUSPENSION, updates=self.trainer.updates, numbers={}
-            )
-        if self.store.champion != self._trouble.proven:
-            self._retreat(reason)
+        self.stage.events.emit(
+            "gate", accepted=False, route=None, reason=SUSPENSION, updates=self.trainer.updates, numbers={}
+        )
+        self._retreat(reason)
 
     def _note_trouble(self, trouble: Trouble) -> None:
         self._trouble = trouble
@@ -307,7 +306,6 @@ class Session:
             return
         if lower_bound(successes, n) <= other.successes / other.n:
             self._roll_back(task_id, "", reason, to=other.version)
-            self._note_trouble(replace(self._trouble, proven=self.store.champion or ""))
 
     def _promote(self) -> str:
         version = self._save()
