@@ -26,6 +26,7 @@ from showonce.actions import MAX_NOTCHES, MAX_TEXT, MAX_WAIT_S, MODIFIERS, NAMED
 RawEvent = Mapping[str, Any]
 SECRET: Final = "<secret>"  # stands for what was typed into a password field
 CHORD: Final = ("ctrl", "alt", "meta")  # with one of these held, a key is a hotkey and types nothing
+SILENT: Final = (*MODIFIERS, "altgr", "capslock", "numlock")  # keys that only change what other keys mean
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,9 @@ class Grip:
     near: float = 4.0  # how far a double click or a turn of the wheel may wander, and a click before it is a drag
     scroll_seconds: float = 1.0  # turns of the wheel this close are one scroll
     wait_seconds: float = 2.0  # the screen changing on its own this long after the last input is a wait
+
+
+GRIP: Final = Grip()
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class _Scroll:
     time: float
 
 
-def reduce_events(events: Iterable[RawEvent], grip: Grip = Grip()) -> list[Reduced]:
+def reduce_events(events: Iterable[RawEvent], grip: Grip = GRIP) -> list[Reduced]:
     """Return the actions of a finished sequence of raw events."""
     reducer = Reducer(grip)
     found = [reduced for event in events for reduced in reducer.feed(event)]
@@ -87,7 +91,7 @@ def reduce_events(events: Iterable[RawEvent], grip: Grip = Grip()) -> list[Reduc
 class Reducer:
     """Reduces events as they come. `pending` is what the last events look like so far; `ignored` what has no verb."""
 
-    def __init__(self, grip: Grip = Grip()) -> None:
+    def __init__(self, grip: Grip = GRIP) -> None:
         self.ignored: list[str] = []
         self._grip = grip
         self._index = -1
@@ -109,7 +113,7 @@ class Reducer:
         elif kind == "pause":
             self._end()
             self._since = None
-        elif kind == "key" and event["key"] in MODIFIERS:
+        elif kind == "key" and event["key"] in SILENT:
             pass
         else:
             {"press": self._press, "release": self._release, "wheel": self._wheel, "key": self._key,
@@ -134,6 +138,12 @@ class Reducer:
             return scrolls[0] if scrolls else None
         click = self._click or self._held
         return None if click is None else _clicked(click)
+
+    @property
+    def open(self) -> set[int]:
+        """The indices of the events whose frames may still be asked for."""
+        parts = (self._held, self._click, self._text, self._scroll)
+        return {part.first for part in parts if part is not None} | ({self._idle} if self._idle is not None else set())
 
     # ---- pointer
 
