@@ -48,8 +48,8 @@ class Environment(Protocol):
 class EventSource(Protocol):
     """A recorder's view of a screen: raw input events with the last distinct frame before each.
 
-    What a raw event holds is said in `demonstrations.reduce`. `events` goes on until `close`, which any thread may
-    call, or until the screen is gone.
+    What a raw event holds is said in `demonstrations.reduce`. The first is `idle`: from then on nothing is missed.
+    `events` goes on until `close`, which any thread may call, or until the screen is gone.
     """
 
     def events(self) -> Iterable[tuple[Mapping[str, Any], Observation]]: ...

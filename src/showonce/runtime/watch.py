@@ -92,15 +92,13 @@ class Watched:
         self._ready: list[tuple[Reduced, Observation]] = []
         self._screen: Observation | None = None  # the last frame that was seen
         self._done = 0
-        self._paused = self._ended = False
+        self._listening = self._paused = self._ended = False
 
     def reset(self, task: Task, seed: int | None = None) -> Observation:
         """Prepare the screen and wait until the person has done something, or nothing."""
         self._screen = self._inner.reset(task, seed)
         self._source = self._watch()
         threading.Thread(target=self._read, args=(self._source,), name="watched", daemon=True).start()
-        keys = self._hotkeys
-        self._tell(f"Recording. {keys.end}: end, {keys.pause}: pause, {keys.redo}: discard and do it again.", True)
         return self.observe()
 
     def observe(self) -> Observation:
@@ -165,6 +163,9 @@ class Watched:
             self._fail(item)
             return
         event, frame = item
+        if not self._listening:
+            self._listening, keys = True, self._hotkeys
+            self._tell(f"Recording. {keys.end}: end, {keys.pause}: pause, {keys.redo}: discard and do it again.", True)
         seen = self._screen
         if seen is not None and (seen.width, seen.height) != (frame.width, frame.height):
             sizes = f"{seen.width}x{seen.height} to {frame.width}x{frame.height}"
