@@ -12,8 +12,11 @@ from showonce.errors import ConfigError, TaskError, Unavailable, nearest
 from showonce.protocols import Environment
 from showonce.types import Task
 
-ENVIRONMENTS: Final = {"embedded": "showonce.environments.embedded.world:EmbeddedWorld"}
-LATER: Final = ("browser", "desktop", "miniwob")
+ENVIRONMENTS: Final = {
+    "browser": "showonce.environments.browser.world:BrowserEnvironment",
+    "embedded": "showonce.environments.embedded.world:EmbeddedWorld",
+}
+LATER: Final = ("desktop", "miniwob")
 
 
 def make_environment(name: str, **settings: Any) -> Environment:
