@@ -39,7 +39,7 @@ def address_of(target: str, seed: int | None = None) -> str:
     if text and path.is_file():
         return path.resolve().as_uri()
     if _HOST.fullmatch(text):
-        return f"https://{text}"
+        return f"{'http' if text.startswith('localhost') else 'https'}://{text}"
     raise BadInput(
         f"{target!r} cannot be opened in a browser: it is neither an address (https://...), nor a file that is there, "
         f"nor a page of the demo site (site:{', site:'.join(site_pages())})."
