@@ -191,7 +191,7 @@ class Desktop:
     def _covered(self) -> list[Place]:
         covered = [place for place in self._excluded if not isinstance(place, int)]
         if self._windows is not None:
-            mine = [window for window in self._windows.all() if self._windows.pid(window) == os.getpid()]
+            mine = self._windows.of_process(os.getpid())
             for window in {*mine, *(each for each in self._excluded if isinstance(each, int))}:
                 place = self._windows.place(window)
                 if place is not None:

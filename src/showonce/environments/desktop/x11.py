@@ -8,7 +8,7 @@ from typing import Any, Final
 from showonce.environments.desktop.hands import _never
 from showonce.environments.desktop.keyboard_x11 import CAPS_LOCK, MODIFIERS, Keyboard, keysym_of_key
 from showonce.environments.desktop.keysyms import character, keysym_of
-from showonce.environments.desktop.xdisplay import connect, speaking
+from showonce.environments.desktop.xdisplay import connect, hang_up, speaking
 from showonce.errors import BadInput
 
 _KEY_PRESS, _KEY_RELEASE, _PRESS, _RELEASE, _MOTION = range(2, 7)  # event codes of the core protocol
@@ -82,7 +82,7 @@ class X11Hands:
             with speaking():
                 self._keyboard.restore()
         finally:
-            self._display.close()
+            hang_up(self._display)
 
     def _place(self, keysym: int) -> tuple[int, bool]:
         with speaking():
