@@ -18,9 +18,14 @@ from showonce.environments.contract import EnvironmentContract
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.windows_x11 import Windows
 from showonce.environments.desktop.xdisplay import connect
+from showonce.environments.embedded.world import EmbeddedWorld
+from showonce.environments.registry import find_task
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken, Unavailable
+from showonce.protocols import Context
+from showonce.runtime.loop import run_episode
 from showonce.runtime.stop import Stop
-from showonce.types import Observation, Task
+from showonce.runtime.tasks import load_task
+from showonce.types import Observation, Proposal, StopReason, Task
 
 TASK = Task("desktop/test", "do it", "desktop")
 Desk = Callable[..., Desktop]
@@ -464,3 +469,29 @@ def _monitors(screen: Screen) -> None:
         )  # fmt: skip
     display.sync()
     display.close()
+
+
+def test_the_shipped_example_is_solved_by_pixels_and_lost_by_a_wrong_click(desk: Desk) -> None:
+    class Right:
+        """Sees nothing: knows from the world that the program draws where to click."""
+
+        adapter_version = "none"
+
+        def __init__(self, seed: int, off: float) -> None:
+            world = EmbeddedWorld()
+            world.reset(find_task("app/dev/single/0"), seed)
+            right = world.oracle()
+            assert isinstance(right, Click)
+            self.click = Click(right.x, right.y) if not off else Click(abs(right.x - off), abs(right.y - off))
+
+        def propose(self, observation: Observation, context: Context, sampling: str = "greedy") -> Proposal:
+            assert (observation.width, observation.height) == (112, 112)
+            return Proposal("click", self.click, None)
+
+    task = load_task(Path(__file__).parents[3] / "configs/tasks/desktop_example.yaml")
+    desktop = desk(**task.settings)
+    for seed, off in ((3, 0.0), (4, 0.0), (4, 0.5)):
+        episode = run_episode(desktop, Right(seed, off), task, seed=seed)
+        assert episode.success is not bool(off), episode.outcome
+        assert episode.stop_reason is (StopReason.FAILED if off else StopReason.COMPLETED)
+        assert len(episode.steps) == 1
