@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.xscreen import Screen, until, x_screen
+
+from showonce.environments.desktop.environment import Desktop
 
 
 @pytest.fixture(scope="session")
@@ -32,13 +34,16 @@ def screen(_display: Screen) -> Iterator[Screen]:
 class Program:
     """The Tk program of `program.py` in a screen."""
 
-    def __init__(self, screen: Screen, file: Path, title: str = "panel", geometry: str = "600x400+100+100") -> None:
+    def __init__(
+        self, screen: Screen, file: Path, title: str = "panel", geometry: str = "600x400+100+100", activate: bool = True
+    ) -> None:
         pytest.importorskip("tkinter")
         self.file, self.title = file, title
         script = str(Path(__file__).with_name("program.py"))
         self.process = screen.start(sys.executable, script, str(file), title, geometry, window=title)
         until(lambda: self.events("ready"), what="the Tk program")
-        screen.xdotool("search", "--name", f"^{title}$", "windowactivate", "--sync")
+        if activate:
+            screen.xdotool("search", "--name", f"^{title}$", "windowactivate", "--sync")
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
         """Return what it was told so far."""
@@ -56,3 +61,17 @@ class Program:
 @pytest.fixture
 def program(screen: Screen, tmp_path: Path) -> Program:
     return Program(screen, tmp_path / "told.jsonl")
+
+
+@pytest.fixture
+def desk(screen: Screen) -> Iterator[Callable[..., Desktop]]:
+    """Make desktops on the screen; they are closed after the test."""
+    made: list[Desktop] = []
+
+    def make(**settings: Any) -> Desktop:
+        made.append(Desktop(**{"display": screen.name, "first": 0.1, **settings}))
+        return made[-1]
+
+    yield make
+    for desktop in made:
+        desktop.close()

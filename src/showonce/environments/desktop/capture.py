@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -61,6 +62,7 @@ class Camera:
         try:
             self._screen: Any = mss.MSS(display=display or None) if system == "x11" else mss.MSS()
             monitors = self._screen.monitors
+            monitors = monitors if len(monitors) > 1 else monitors * 2  # a screen that has no output is one
         except self._error as problem:
             raise Unavailable(f"the screen cannot be grabbed: {problem}") from None
         self.whole = _place(monitors[0])
@@ -117,7 +119,8 @@ class Camera:
         return place
 
     def close(self) -> None:
-        self._screen.close()
+        with contextlib.suppress(self._error):  # the display may have ended
+            self._screen.close()
 
     def _same_size(self) -> None:
         if self._windows is None:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from showonce.environments.desktop.hands import _never
+from showonce.environments.desktop.hands import _never, parts
 from showonce.environments.desktop.listener import OnDeath, OnEvent, RawEvent
 from showonce.environments.desktop.system import EXTRA
 from showonce.errors import BadInput, Unavailable
@@ -159,8 +159,8 @@ class PynputHands:
         self.sent += 1
 
     def chord(self, keys: str) -> None:
-        parts = ["+"] if keys == "+" else keys.removesuffix("++").split("+") + ["+"] * keys.endswith("++")
-        pressed = [self._key(part) for part in parts]
+        modifiers, key = parts(keys)
+        pressed = [self._key(part) for part in (*modifiers, key)]
         for each in pressed:
             self._press(self._keyboard, self._keys, each, True)
         for each in reversed(pressed):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
 from showonce.actions import Action, Ask, Done, Open, Wait, points, to_pixel
@@ -20,7 +23,9 @@ from showonce.errors import BadInput, ConfigError, EnvironmentBroken
 from showonce.protocols import Capabilities, Interrupt
 from showonce.types import Executed, Observation, Outcome, Task
 
-SEED: Final = "SHOWONCE_SEED"  # environment variable in which programs and the verifier are told the episode's seed
+SEED: Final = "SHOWONCE_SEED"  # environment variables of programs and the verifier
+FOLDER: Final = "SHOWONCE_FOLDER"
+LOST: Final = 10  # exit code of a verifier
 VERIFY_SECONDS: Final = 10.0
 HELD_SECONDS: Final = 0.5  # how long a modifier that a person holds is waited for
 NAP: Final = 0.02  # seconds between two looks at the stop while waiting
@@ -30,7 +35,8 @@ class Desktop:
     """The screen of this machine, or an X display of its own.
 
     A task's `start` is an application, a file, or a program with arguments: it is started by every reset (but for
-    ``reset: none``) and ended by the next. It is told the seed in the environment variable SHOWONCE_SEED.
+    ``reset: none``) and ended by the next. Programs and the verifier are told the episode's seed in SHOWONCE_SEED and,
+    in SHOWONCE_FOLDER, a folder that every reset gives them anew.
 
     Args:
         display: X display such as ":1"; "" = $DISPLAY.
@@ -40,7 +46,8 @@ class Desktop:
         stop_chord: key or chord by which a person stops everything, seen globally; never pressed by the agent.
         quiet, first, cap: see `settle.Patience`; seconds.
         open_seconds: how long a window of a started program is waited for.
-        verifier: shell command that ends with 0 when the task is done; its last line is the evidence.
+        verifier: shell command that ends with 0 when the task is done, with 10 when it is lost for good, else with
+            another code; its last line is the evidence.
         keep_open: leave programs that were started running at the end.
 
     Raises:
@@ -73,6 +80,7 @@ class Desktop:
         self._latch: Interrupt | None = None
         self._seen: tuple[int, int, float] = (0, 0, 1.0)  # width, height, scale of the frame that was handed out
         self._seed: int | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._closed = False
 
     # ---- the protocol
@@ -94,6 +102,9 @@ class Desktop:
         self._end_programs()
         self._close_camera()
         self._seed = seed
+        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="showonce-")
+        for left in Path(self._folder.name).iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
         if task.start.strip():
             self._start(task.start)
         assert self._system is not None
@@ -162,7 +173,8 @@ class Desktop:
         if done.returncode in (126, 127):  # what a shell says for a command that cannot be run or found
             raise EnvironmentBroken(f"the verifier {self._verifier!r} cannot be run: {said}")
         evidence = said or f"the verifier ended with {done.returncode}"
-        return Outcome(True if done.returncode == 0 else None, "world", evidence)
+        lost = done.returncode == LOST
+        return Outcome(True if done.returncode == 0 else False if lost else None, "world", evidence, hopeless=lost)
 
     def close(self) -> None:
         """Let go of everything, end what was started; twice is fine."""
@@ -171,6 +183,8 @@ class Desktop:
         if not self._keep:
             self._end_programs()
         self._close_camera()
+        if self._folder is not None:
+            self._folder.cleanup()
         for part in (self._hands, self._windows):
             if part is not None:
                 try:
@@ -191,7 +205,7 @@ class Desktop:
     def _covered(self) -> list[Place]:
         covered = [place for place in self._excluded if not isinstance(place, int)]
         if self._windows is not None:
-            mine = [window for window in self._windows.all() if self._windows.pid(window) == os.getpid()]
+            mine = self._windows.of_process(os.getpid())
             for window in {*mine, *(each for each in self._excluded if isinstance(each, int))}:
                 place = self._windows.place(window)
                 if place is not None:
@@ -291,7 +305,8 @@ class Desktop:
 
     def _environ(self) -> dict[str, str]:
         seed = {} if self._seed is None else {SEED: str(self._seed)}
-        return {**os.environ, **({"DISPLAY": self._display} if self._display else {}), **seed}
+        folder = {} if self._folder is None else {FOLDER: self._folder.name}
+        return {**os.environ, **({"DISPLAY": self._display} if self._display else {}), **seed, **folder}
 
     def _start(self, start: str) -> None:
         """Start the task's program. Raises BadInput when there is none, EnvironmentBroken when it shows nothing."""

@@ -57,6 +57,12 @@ class Hands(Protocol):
     def close(self) -> None: ...
 
 
+def parts(keys: str) -> tuple[tuple[str, ...], str]:
+    """Return the modifiers and the key of a chord in the spelling of `actions.normal_keys`."""
+    *modifiers, key = ["+"] if keys == "+" else keys.split("+")
+    return tuple(modifiers), key
+
+
 def _never() -> None:
     return None
 

@@ -16,7 +16,6 @@ from showonce.errors import BadInput
 MODIFIERS: Final = {"ctrl": 0xFFE3, "alt": 0xFFE9, "shift": 0xFFE1, "meta": 0xFFEB}  # the left ones of each
 CAPS_LOCK: Final = 0xFFE5
 KEEP_SECONDS: Final = 0.5  # a bound keycode is not bound anew sooner than this after its last use
-_WIDTH: Final = 4  # keysyms of a binding: two levels for each of two layout groups
 _MAPPING_NOTIFY: Final = 34
 
 
@@ -31,10 +30,6 @@ class Keyboard:
         self._bound: dict[int, float] = {}  # keycode -> when it was used last
         self._read()
 
-    def group(self, state: int) -> int:
-        """Return the layout group of a pointer state."""
-        return (state >> 13) & 3
-
     def find(self, keysym: int, group: int = 0) -> tuple[int, bool] | None:
         """Return (keycode, shifted) of the key that gives this keysym in the layout group; None when no key does."""
         self._follow()
@@ -43,8 +38,12 @@ class Keyboard:
             self._bound[found[0]] = time.monotonic()
         return found
 
-    def bind(self, keysym: int) -> tuple[int, bool]:
-        """Give the keysym a keycode of its own and return (keycode, shifted).
+    def knows(self, keysym: int, group: int = 0) -> bool:
+        """Say whether a key gives this keysym, as the mapping was when it was read last."""
+        return keysym in self._places[min(group, 2)]
+
+    def bind(self, keysym: int, other: int | None = None) -> None:
+        """Give the keysym a keycode; `other` is put on the same key with shift. Every change is costly for programs.
 
         Raises:
             BadInput: the layout leaves no keycode empty.
@@ -55,13 +54,12 @@ class Keyboard:
                 f"the character {character(keysym)!r} is on no key, and the keyboard layout leaves no keycode empty to "
                 "bind it to. Choose a layout that has it."
             )
-        first, second = pair([keysym])
+        row = pair([keysym]) if other is None else (keysym, other)
         self._original.setdefault(code, list(self._rows[code - self._first]))
         self._bound[code] = time.monotonic()
-        self._display.change_keyboard_mapping(code, [([first, second] * _WIDTH)[:_WIDTH]])
+        self._display.change_keyboard_mapping(code, [[*row, *row]])  # two levels for each of two layout groups
         self._display.sync()
         self._read()
-        return code, keysym == second and first != second
 
     def code(self, keysym: int) -> int | None:
         """Return the keycode whose plain level is this keysym: for modifiers and locks."""

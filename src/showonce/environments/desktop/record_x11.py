@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from showonce.environments.desktop.keysyms import KEYPAD, MODIFIER_KEYS, NUM_LOCK, character, key_name, pair
 from showonce.environments.desktop.listener import OnDeath, OnEvent, RawEvent
-from showonce.environments.desktop.xdisplay import connect
+from showonce.environments.desktop.xdisplay import connect, hang_up
 from showonce.errors import Unavailable
 
 _KEYS: Final = {2: "press", 3: "release"}  # event codes of the core protocol
@@ -120,10 +120,7 @@ class X11Listener:
         if threading.current_thread() is not self._thread:
             self._thread.join(READY_SECONDS)
         for display in (self._control, self._stream, self._lookup):
-            try:
-                display.close()
-            except Exception:  # it died before us
-                continue
+            hang_up(display)
 
     def _run(self) -> None:
         reason = "the display ended the recording"

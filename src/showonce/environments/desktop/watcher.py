@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, runtime_checkable
 
 from showonce.actions import MODIFIERS, Action, Key, Type, normal_keys
+from showonce.environments.desktop.hands import parts
 from showonce.environments.desktop.keysyms import key_name, keysym_of
 from showonce.environments.desktop.listener import Listener, OnDeath, OnEvent, RawEvent, make_listener
 from showonce.errors import BadInput, Stopped
@@ -42,8 +43,8 @@ class Watcher:
 
     def __init__(self, chord: str = CHORD, display: str = "", make: Make = make_listener) -> None:
         self.chord = normal_keys(chord)
-        *held, self._key = ["+"] if self.chord == "+" else self.chord.rsplit("+", 1)
-        self._held = frozenset(held[0].split("+") if held else ())
+        held, self._key = parts(self.chord)
+        self._held = frozenset(held)
         if len(self._key) == 1 and not self._held & (set(MODIFIERS) - {"shift"}):
             raise BadInput(
                 f"the stop chord {chord!r} would be pressed by ordinary typing. Choose a key that types nothing, such "
@@ -112,8 +113,8 @@ class Watcher:
     def refuse(self, action: Action) -> None:
         """Raise BadInput when the action would press the chord."""
         if isinstance(action, Key):
-            *held, key = ["+"] if action.keys == "+" else action.keys.rsplit("+", 1)
-            if key == self._key and self._held <= set(held[0].split("+") if held else ()):
+            held, key = parts(action.keys)
+            if key == self._key and self._held <= set(held):
                 raise BadInput(f"{action.keys} is the stop chord, which is a person's alone; it was not pressed.")
         elif isinstance(action, Type) and self._held <= {"shift"}:
             for character in action.text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from showonce.environments.desktop.xdisplay import connect, speaking
+from showonce.environments.desktop.xdisplay import connect, hang_up, speaking
 
 Place = tuple[int, int, int, int]  # left, top, width, height in pixels of the virtual screen
 _VIEWABLE: Final = 2
@@ -29,7 +29,6 @@ class Windows:
         with speaking():
             listed = self._property(self._root, "_NET_CLIENT_LIST")
             if listed is not None:
-                self._pids = {window: pid for window, pid in self._pids.items() if window in listed}
                 return [int(each) for each in listed]
             return [each.id for each in self._root.query_tree().children if self.place(each.id) is not None]
 
@@ -42,12 +41,26 @@ class Windows:
                 return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         return ""
 
-    def pid(self, window: int) -> int:
-        """Return the process that the window says it belongs to; 0 when it does not say."""
-        if window not in self._pids:
+    def of_process(self, pid: int) -> list[int]:
+        """Return the visible windows of a local process, also those that the window manager does not manage."""
+        with speaking():
+            listed = {*self.all(), *(each.id for each in self._root.query_tree().children)}
+        self._pids = {window: self._pids[window] if window in self._pids else self._pid(window) for window in listed}
+        return [window for window, owner in self._pids.items() if owner == pid and self.place(window) is not None]
+
+    def _pid(self, window: int) -> int:
+        """Return the process that a window belongs to, as the server knows it (X-Resource 1.2); 0 if it does not."""
+        from Xlib import error
+
+        if not self._display.has_extension("X-Resource"):
             value = self._property(self._window(window), "_NET_WM_PID")
-            self._pids[window] = int(value[0]) if value is not None and len(value) else 0
-        return self._pids[window]
+            return int(value[0]) if value is not None and len(value) else 0
+        with speaking():
+            try:
+                found = self._display.res_query_client_ids([{"client": window, "mask": 2}]).ids
+            except error.XError:
+                return 0
+        return int(found[0].value[0]) if found and found[0].value else 0
 
     def place(self, window: int) -> Place | None:
         """Return where the window's contents are; None when it is closed, minimised or on another desktop."""
@@ -95,7 +108,7 @@ class Windows:
         return self.title(int(value[0])) if value is not None and len(value) else ""
 
     def close(self) -> None:
-        self._display.close()
+        hang_up(self._display)
 
     def _window(self, window: int) -> Any:
         return self._display.create_resource_object("window", window)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-from showonce.environments.desktop.hands import _never
+from showonce.environments.desktop.hands import _never, parts
 from showonce.environments.desktop.keyboard_x11 import CAPS_LOCK, MODIFIERS, Keyboard, keysym_of_key
 from showonce.environments.desktop.keysyms import character, keysym_of
-from showonce.environments.desktop.xdisplay import connect, speaking
+from showonce.environments.desktop.xdisplay import connect, hang_up, speaking
 from showonce.errors import BadInput
 
 _KEY_PRESS, _KEY_RELEASE, _PRESS, _RELEASE, _MOTION = range(2, 7)  # event codes of the core protocol
@@ -46,22 +47,20 @@ class X11Hands:
         self._press(self._buttons, number, False, _RELEASE)
 
     def chord(self, keys: str) -> None:
-        *modifiers, key = ["+"] if keys == "+" else keys.removesuffix("++").split("+") + ["+"] * keys.endswith("++")
-        code, shifted = self._place(keysym_of_key(key))
-        wanted = [*modifiers, *(["shift"] if shifted and "shift" not in modifiers else [])]
-        self._stroke(code, wanted)
+        modifiers, key = parts(keys)
+        with self._without_caps():
+            code, shifted = self._place([keysym_of_key(key)])
+            self._stroke(code, [*modifiers, *(["shift"] if shifted and "shift" not in modifiers else [])])
 
     def write(self, text: str) -> None:
         text = text.replace("\r\n", "\n")
         if bad := self._keyboard.untypable(text):
             raise BadInput(f"these characters cannot be typed: {', '.join(f'U+{ord(c):04X}' for c in bad)}.")
-        caps = self._caps()
-        for c in text:
-            keysym = keysym_of(c)
-            assert keysym is not None
-            code, shifted = self._place(keysym)
-            cased = caps and character(keysym).lower() != character(keysym).upper()
-            self._stroke(code, ["shift"] if shifted != cased else [])
+        keysyms = [keysym for c in text if (keysym := keysym_of(c)) is not None]
+        with self._without_caps():
+            for i in range(len(keysyms)):
+                code, shifted = self._place(keysyms[i:])
+                self._stroke(code, ["shift"] if shifted else [])
 
     def held(self) -> tuple[str, ...]:
         ours = {self._keyboard.code(MODIFIERS[name]): name for name in MODIFIERS}
@@ -82,11 +81,29 @@ class X11Hands:
             with speaking():
                 self._keyboard.restore()
         finally:
-            self._display.close()
+            hang_up(self._display)
 
-    def _place(self, keysym: int) -> tuple[int, bool]:
+    def _place(self, keysyms: list[int]) -> tuple[int, bool]:
+        """Return (keycode, shifted) of the first keysym; a key that has to be made for it serves the next one too."""
+        keyboard, group = self._keyboard, (self._mask() >> 13) & 3
         with speaking():
-            return self._keyboard.find(keysym, self._keyboard.group(self._mask())) or self._keyboard.bind(keysym)
+            found = keyboard.find(keysyms[0], group)
+            if found is None:
+                keyboard.bind(keysyms[0], next((k for k in keysyms[1:] if not keyboard.knows(k, group)), None))
+                found = keyboard.find(keysyms[0], group)
+        if found is None:
+            raise BadInput(f"the character {character(keysyms[0])!r} cannot be bound to a key of this layout.")
+        return found
+
+    @contextlib.contextmanager
+    def _without_caps(self) -> Iterator[None]:
+        """Capitals are made with shift alone; the lock is put back unless the stop comes in between."""
+        caps = self._keyboard.code(CAPS_LOCK) if self._mask() & _LOCK else None
+        if caps is not None:
+            self._stroke(caps, [])
+        yield
+        if caps is not None:
+            self._stroke(caps, [])
 
     def _stroke(self, code: int, modifiers: list[str]) -> None:
         """Hold the modifiers, press and release the key, let the modifiers go."""
@@ -115,6 +132,3 @@ class X11Hands:
     def _mask(self) -> int:
         with speaking():
             return int(self._root.query_pointer().mask)
-
-    def _caps(self) -> bool:
-        return bool(self._mask() & _LOCK) and self._keyboard.code(CAPS_LOCK) is not None

@@ -65,3 +65,11 @@ def speaking() -> Iterator[None]:
         yield
     except (error.ConnectionClosedError, error.XError, OSError) as problem:
         raise EnvironmentBroken(f"the X display failed: {problem}") from None
+
+
+def hang_up(connection: Any) -> None:
+    """Close a connection, also one that is broken already."""
+    from Xlib import error
+
+    with contextlib.suppress(error.ConnectionClosedError, error.XError, OSError):
+        connection.close()
