@@ -81,14 +81,23 @@ def _one(words: Sequence[str], what: str) -> tuple[str, list[str]]:
 
 
 @cli.command()
+@click.option("--success-url", metavar="TEXT", help="Done when the page's address holds this (* stands for anything).")
+@click.option("--success-text", metavar="TEXT", help="Done when this text is on the page.")
+@click.option("--success-selector", metavar="CSS", help="Done when an element that this selects is visible.")
+@click.option("--success-file", metavar="PATH", help="Done when this file is new, or has changed.")
 @configured()
-def run(config_name: str | None, words: tuple[str, ...]) -> int:
+def run(
+    config_name: str | None,
+    words: tuple[str, ...],
+    **success: str | None,
+) -> int:
     """Do tasks, with learning on or off.
 
     \b
     Examples:
       showonce run --config configs/demo.yaml
       showonce run task=app/dev/single/3 learning=frozen adapter=none
+      showonce run --config configs/browser.yaml task=my.yaml --success-url '*/thanks*'
 
     \b
     Useful keys: task, seed, learning, experiment=one_demo (before, teacher, learn, after),
@@ -98,6 +107,13 @@ def run(config_name: str | None, words: tuple[str, ...]) -> int:
     adapter with its checkpoints in adapters/.
     """
     config = _load(config_name, "run", _split(words)[1])
+    if any(success.values()):
+        from dataclasses import replace
+
+        from showonce.config import SuccessConfig
+
+        given = {name.removeprefix("success_"): value for name, value in success.items() if value}
+        config = replace(config, success=SuccessConfig(**given))
     import showonce.app as app
     from showonce.dashboard import LiveDashboard
 

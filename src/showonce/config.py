@@ -222,6 +222,21 @@ class LimitsConfig:
 
 
 @dataclass(frozen=True)
+class SuccessConfig:
+    """What decides instead of the task's own check; at most one. See `runtime.completion` for what each looks for."""
+
+    url: str = ""
+    text: str = ""
+    selector: str = ""
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("url", "text", "selector", "file") if getattr(self, name)]
+        if len(given) > 1:
+            raise ConfigError(f"success.{given[0]} and success.{given[1]} are both set: only one check can decide.")
+
+
+@dataclass(frozen=True)
 class ExperimentConfig:
     """The phases of `run`. name: tasks (just run them) | one_demo (before, teacher, learn, after)."""
 
@@ -293,6 +308,7 @@ class Config:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    success: SuccessConfig = field(default_factory=SuccessConfig)
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     dashboard: DashboardConfig = field(default_factory=DashboardConfig)

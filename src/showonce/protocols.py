@@ -46,9 +46,14 @@ class Environment(Protocol):
 
 @runtime_checkable
 class EventSource(Protocol):
-    """A recorder's view of a screen: raw input events with the last distinct frame before each."""
+    """A recorder's view of a screen: raw input events with the last distinct frame before each.
+
+    What a raw event holds is said in `demonstrations.reduce`. The first is `idle`: from then on nothing is missed.
+    `events` goes on until `close`, which any thread may call, or until the screen is gone.
+    """
 
     def events(self) -> Iterable[tuple[Mapping[str, Any], Observation]]: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -185,7 +185,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Success:
-    """Which checker decides. kind: world | text | answer | ask_person | none; `value` is what it looks for."""
+    """Which checker decides; `value` is what it looks for.
+
+    kind: world | text | url | selector | file | answer | ask_person | none.
+    """
 
     kind: str = "world"
     value: str = ""

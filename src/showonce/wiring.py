@@ -25,7 +25,7 @@ from showonce.runtime.stop import Stop
 from showonce.runtime.tasks import load_task
 from showonce.seeds import Seeds
 from showonce.shipped import shipped_root
-from showonce.types import Demonstration, Limits, StopReason, Task
+from showonce.types import Demonstration, Limits, StopReason, Success, Task
 
 EPISODES: Final = "episodes"
 SHOWN: Final = "demonstration"  # folder of a run, and phase of its episode: recorded for this run by the oracle
@@ -43,7 +43,13 @@ def tasks_of(config: Config) -> list[Task]:
     names = [*config.tasks] or [config.task]
     if not any(names):
         raise ConfigError("task is empty: name one, e.g. task=app/dev/single/0, or a task file of your own.")
-    return [task_named(name) for name in names]
+    return [replace(task, success=success_of(config, task.success)) for task in map(task_named, names)]
+
+
+def success_of(config: Config, own: Success) -> Success:
+    """Return the check that the config puts in the place of a task's own."""
+    given = {name: value for name, value in dataclasses.asdict(config.success).items() if value}
+    return next((Success(kind, value) for kind, value in given.items()), own)
 
 
 def task_named(name: str) -> Task:

@@ -3,13 +3,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.browsers import needs_browser
 from tests.fakes import Board, board_task
 
 from showonce.actions import Action
 from showonce.environments.contract import EnvironmentContract
 from showonce.environments.registry import ENVIRONMENTS, find_task, make_environment
 from showonce.protocols import Environment, Interrupt
-from showonce.types import Executed, Observation, Task
+from showonce.types import Executed, Observation, Success, Task
 
 
 class TestBoard(EnvironmentContract):
@@ -36,8 +37,17 @@ class TestEmbeddedWithDrift(EnvironmentContract):
         return find_task("skill/form")
 
 
+@needs_browser
+class TestBrowser(EnvironmentContract):
+    def make(self) -> Environment:
+        return make_environment("browser", start="site:index?seed={seed}", width=320, height=240, seeded=True)
+
+    def task(self) -> Task:
+        return Task("user/look", "look around", "browser", success=Success("none"))
+
+
 def test_every_registered_environment_is_tested_here() -> None:
-    made = {case().make().name for case in (TestEmbedded, TestEmbeddedWithDrift)}
+    made = {case().make().name for case in (TestEmbedded, TestEmbeddedWithDrift, TestBrowser)}
     assert made == set(ENVIRONMENTS)
 
 

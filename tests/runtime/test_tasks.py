@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.browsers import NO_BROWSER
 from tests.fakes import Board, ScriptedPolicy, board_task
 
 from showonce.actions import Done
@@ -17,6 +18,7 @@ from showonce.runtime.tasks import RESETS, load_task, reset_task
 from showonce.types import Limits, StopReason, Success, Task
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "configs" / "tasks").rglob("*.yaml"))
+PAGES = [path for path in EXAMPLES if load_task(path).environment == "browser"]  # done in test_site.py
 
 
 def task_file(tmp_path: Path, text: str) -> Path:
@@ -126,6 +128,8 @@ def test_a_shipped_example_says_how_to_run_it_and_starts(path: Path) -> None:
     assert text.startswith("# ")
     assert re.search(rf"^#   showonce run task=configs/tasks/{path.name}$", text, re.M)
     task = load_task(path)
+    if path in PAGES and NO_BROWSER:
+        pytest.skip(NO_BROWSER)
     environment = make_environment(task.environment, **task.settings)
     screen = reset_task(task, environment, seed=1, person=AlwaysAllow())
     assert screen.image.size
@@ -133,7 +137,7 @@ def test_a_shipped_example_says_how_to_run_it_and_starts(path: Path) -> None:
     environment.close()
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path not in PAGES], ids=lambda path: path.stem)
 def test_a_shipped_example_can_be_done(path: Path) -> None:
     task = load_task(path)
     environment = make_environment(task.environment, **task.settings)

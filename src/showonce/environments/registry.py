@@ -12,8 +12,11 @@ from showonce.errors import ConfigError, TaskError, Unavailable, nearest
 from showonce.protocols import Environment
 from showonce.types import Task
 
-ENVIRONMENTS: Final = {"embedded": "showonce.environments.embedded.world:EmbeddedWorld"}
-LATER: Final = ("browser", "desktop", "miniwob")
+ENVIRONMENTS: Final = {
+    "browser": "showonce.environments.browser.world:BrowserEnvironment",
+    "embedded": "showonce.environments.embedded.world:EmbeddedWorld",
+}
+LATER: Final = ("desktop", "miniwob")
 
 
 def make_environment(name: str, **settings: Any) -> Environment:
@@ -37,18 +40,27 @@ def make_environment(name: str, **settings: Any) -> Environment:
 
 
 def find_task(task_id: str) -> Task:
-    """Return a registered task.
+    """Return a registered task: of the embedded world, ``site/NAME`` (the demo site) or ``miniwob/NAME``.
 
     Raises:
         TaskError: no such id; the nearest is named.
     """
-    from showonce.environments.embedded.world import task_for
+    from showonce.environments.browser import tasks as site
+    from showonce.environments.embedded import world as embedded
 
-    return task_for(task_id)
+    if task_id.startswith(site.PREFIX):
+        return site.task_for(task_id)
+    try:
+        return embedded.task_for(task_id)
+    except TaskError:
+        known = (*task_ids(), *site.task_ids())
+        if task_id.partition("/")[0] in ("skill", "app"):
+            raise
+        raise TaskError(f"no task {task_id!r}.{nearest(task_id, known)}") from None
 
 
 def task_ids() -> tuple[str, ...]:
-    """Return every registered task id."""
+    """Return every registered task id of the embedded world."""
     from showonce.environments.embedded.world import task_ids as embedded
 
     return embedded()

@@ -12,13 +12,12 @@ from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image as PillowImage
-from PIL import ImageDraw
 
 from showonce.actions import Action, Ask, Done, from_json, from_pixel, points, to_json, to_pixel
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode, read_meta, redact
 from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.redact import check_regions
+from showonce.demonstrations.sheet import MARK, marked
 from showonce.errors import BadInput, DemonstrationError, nearest
 from showonce.fsio import atomic_write_bytes, make_folder
 from showonce.protocols import Context, Environment, EventSink, Interrupt, Sampling
@@ -42,7 +41,6 @@ Mode = Literal["coordinates", "template"]
 MODES: Final = ("coordinates", "template")
 PATCH: Final = 24  # pixels: side of the square around a demonstrated point that is looked for
 GAP: Final = 4
-MARK: Final = (255, 0, 255)
 LEAST_SCORE: Final = 0.5  # a replay by template asks instead of acting below this correlation
 
 
@@ -262,8 +260,8 @@ class _Watch:
         if self._folder is None:
             return ""
         path = make_folder(self._folder) / "first_difference.png"
-        right = _marked(now.image, step.executed)
-        atomic_write_bytes(path, encode_png(_beside(_marked(frame.observation.image, frame.action), right)))
+        right = marked(now.image, step.executed)
+        atomic_write_bytes(path, encode_png(_beside(marked(frame.observation.image, frame.action), right)))
         return str(path)
 
 
@@ -275,17 +273,6 @@ def _ending(recorded: Episode, episode: Episode, done: int, expected: int) -> Di
     if done < expected:
         return Difference(done, "ending", f"ended after {done} of {expected} actions: {episode.stop_reason}")
     return None
-
-
-def _marked(image: Image, action: Action | None) -> Image:
-    """Return a copy with a ring around every point of the action."""
-    picture = PillowImage.fromarray(image)
-    radius = max(3, min(picture.size) // 24)
-    for x, y in points(action) if action is not None else ():
-        column, row = to_pixel(x, picture.width), to_pixel(y, picture.height)
-        ring = (column - radius, row - radius, column + radius, row + radius)
-        ImageDraw.Draw(picture).ellipse(ring, outline=MARK, width=max(1, radius // 3))
-    return np.asarray(picture, dtype=np.uint8)
 
 
 def _beside(left: Image, right: Image) -> Image:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Protocol
 
 from showonce.errors import Stopped
+
+
+class Source(Protocol):
+    """Something that sees a person's stop on its own, such as the stop chord on the desktop."""
+
+    def connect(self, press: Callable[[str], None]) -> None:
+        """Call `press` with the reason when it is seen, and at once if it was seen already."""
+        ...
+
+    def rearm(self) -> None: ...
 
 
 class Stop:
@@ -23,6 +34,7 @@ class Stop:
         self.file = None if file is None else Path(file)
         self.reason = ""
         self._event = threading.Event()
+        self._sources: list[Source] = []
 
     @property
     def pressed(self) -> bool:
@@ -46,8 +58,20 @@ class Stop:
         self._event.wait(seconds)
         return self.pressed
 
+    def watch(self, source: Source) -> None:
+        """Let a source press this stop from now on; twice is fine. It is re-armed together with the stop."""
+        if source not in self._sources:
+            self._sources.append(source)
+        source.connect(self.press)
+
     def rearm(self) -> None:
-        """Let things run again; a person's decision. A stop file is removed, else it would stop them at once."""
+        """Let things run again; a person's decision. A stop file is removed, else it would stop them at once.
+
+        Raises:
+            Unavailable: a source cannot watch any more; the stop holds on.
+        """
+        for source in self._sources:
+            source.rearm()
         if self.file is not None:
             self.file.unlink(missing_ok=True)
         self.reason = ""

@@ -1,0 +1,363 @@
+"""The desktop as an environment: `environment=desktop`. Sees by `capture`, acts by `hands`, stops by `watcher`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from showonce.actions import Action, Ask, Done, Open, Wait, points, to_pixel
+from showonce.environments.desktop.capture import Camera, Shot
+from showonce.environments.desktop.hands import Hands, Point, checked, perform
+from showonce.environments.desktop.launch import Program, command_for
+from showonce.environments.desktop.settle import Patience, Settled, settle
+from showonce.environments.desktop.system import System, detect
+from showonce.environments.desktop.watcher import CHORD, Latch, Watcher
+from showonce.environments.desktop.windows_x11 import Place, Windows
+from showonce.errors import BadInput, ConfigError, EnvironmentBroken
+from showonce.protocols import Capabilities, Interrupt
+from showonce.types import Executed, Observation, Outcome, Task
+
+SEED: Final = "SHOWONCE_SEED"  # environment variables of programs and the verifier
+FOLDER: Final = "SHOWONCE_FOLDER"
+LOST: Final = 10  # exit code of a verifier
+VERIFY_SECONDS: Final = 10.0
+HELD_SECONDS: Final = 0.5  # how long a modifier that a person holds is waited for
+NAP: Final = 0.02  # seconds between two looks at the stop while waiting
+
+
+class Desktop:
+    """The screen of this machine, or an X display of its own.
+
+    A task's `start` is an application, a file, or a program with arguments: it is started by every reset (but for
+    ``reset: none``) and ended by the next. Programs and the verifier are told the episode's seed in SHOWONCE_SEED and,
+    in SHOWONCE_FOLDER, a folder that every reset gives them anew.
+
+    Args:
+        display: X display such as ":1"; "" = $DISPLAY.
+        monitor: 1, 2, ...; 0 = all of them as one screen.
+        window: title of the window to see and act in, in place of a monitor (X11 only).
+        region: left, top, width, height in pixels of the virtual screen, in place of a monitor.
+        stop_chord: key or chord by which a person stops everything, seen globally; never pressed by the agent.
+        quiet, first, cap: see `settle.Patience`; seconds.
+        open_seconds: how long a window of a started program is waited for.
+        verifier: shell command that ends with 0 when the task is done, with 10 when it is lost for good, else with
+            another code; its last line is the evidence.
+        keep_open: leave programs that were started running at the end.
+
+    Raises:
+        ConfigError, BadInput: a setting out of its range.
+    """
+
+    name = "desktop"
+
+    def __init__(
+        self, display: str = "", monitor: int = 1, window: str = "", region: Sequence[int] | None = None,
+        stop_chord: str = CHORD, quiet: float = 0.025, first: float = 0.15, cap: float = 1.0,
+        open_seconds: float = 10.0, verifier: str = "", keep_open: bool = False,
+    ) -> None:  # fmt: skip
+        if window and region is not None:
+            raise ConfigError("environment.settings: name a window or a region, not both.")
+        for key, value in (("quiet", quiet), ("first", first), ("cap", cap), ("open_seconds", open_seconds)):
+            if not 0 < value <= 60:
+                raise ConfigError(f"environment.settings.{key}={value!r} must be seconds in (0, 60].")
+        self.capabilities = Capabilities(resettable=True, seeded=False, verifiable=bool(verifier), side_effects=True)
+        self._display, self._monitor, self._title, self._region = display, monitor, window, region
+        self._patience, self._open_seconds = Patience(quiet, first, cap), open_seconds
+        self._verifier, self._keep = verifier, keep_open
+        self.watcher = Watcher(stop_chord, display)
+        self._system: System | None = None
+        self._hands: Hands | None = None
+        self._windows: Windows | None = None
+        self._camera: Camera | None = None
+        self._programs: list[Program] = []
+        self._excluded: list[int | Place] = []
+        self._latch: Interrupt | None = None
+        self._seen: tuple[int, int, float] = (0, 0, 1.0)  # width, height, scale of the frame that was handed out
+        self._seed: int | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._closed = False
+
+    # ---- the protocol
+
+    def reset(self, task: Task, seed: int | None = None) -> Observation:
+        """End what the last episode started, start the task's program, wait for its window.
+
+        Raises:
+            Stopped: a person has pressed stop. Unavailable: no display, Wayland, a missing package or permission.
+            BadInput: the window, monitor, region or the program of `start` is not there.
+            EnvironmentBroken: it was closed, or the program showed no window.
+        """
+        if self._closed:
+            raise EnvironmentBroken("the desktop environment was closed; make a new one.")
+        self._begin()
+        self.watcher.check()
+        if task.reset == "none" and self._camera is not None:
+            return self.observe()
+        self._end_programs()
+        self._close_camera()
+        self._seed = seed
+        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="showonce-")
+        for left in Path(self._folder.name).iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        if task.start.strip():
+            self._start(task.start)
+        assert self._system is not None
+        self._camera = Camera(
+            self._system, self._display, self._monitor, self._title, self._region, self._windows
+        )  # fmt: skip
+        if self._camera.window and self._windows is not None:
+            self._windows.activate(self._camera.window)
+        shot = self._shoot()
+        settle(lambda: self._shoot().pixels, shot.pixels, self._patience, self._pause(None))
+        return self.observe()
+
+    def observe(self) -> Observation:
+        """Return the screen as it is. Raises EnvironmentBroken when it, or the window, is gone or has another size."""
+        shot = self._shoot()
+        height, width = shot.pixels.shape
+        self._seen = (width, height, shot.scale)
+        return Observation(shot.image(), scale=shot.scale)
+
+    def execute(self, action: Action, interrupt: Interrupt) -> Executed:
+        """Do one action and wait until the screen rests. Returns it with the pixels of the frame that it touched.
+
+        Raises:
+            Stopped: by `interrupt` or by the stop chord; everything that was pressed is released.
+            BadInput: the stop chord, a character that cannot be typed, a place under a window of our own, a window
+                that changed its size since it was looked at, nothing to open. Nothing was done.
+            EnvironmentBroken: the window is closed, or the display or the listener failed.
+        """
+        camera = self._opened()
+        if interrupt is not self._latch:
+            self._latch = interrupt
+            if isinstance(interrupt, Latch):
+                interrupt.watch(self.watcher)
+        self._check(interrupt)
+        self.watcher.refuse(action)
+        if isinstance(action, (Done, Ask)):
+            return Executed(action, "nothing to do on the screen")
+        if isinstance(action, Wait):
+            self._wait(action.seconds, interrupt)
+            return Executed(action, "waited")
+        before = self._shoot().pixels
+        pixels: tuple[Point, ...] = ()
+        detail = ""
+        if isinstance(action, Open):
+            detail = f"{self._launch(command_for(action.target, self._environ()), interrupt)}; "
+        else:
+            pixels = self._touch(action, camera, interrupt)
+        settled = settle(lambda: self._shoot().pixels, before, self._patience, self._pause(interrupt))
+        return Executed(action, detail + _say(settled), pixels)
+
+    def verify(self) -> Outcome:
+        """Ask the verifier. Raises EnvironmentBroken when it cannot be run."""
+        self._opened()
+        if not self._verifier:
+            return Outcome(None, "world", "this desktop has no verifier")
+        try:
+            done = subprocess.run(
+                self._verifier, shell=True, env=self._environ(), stdin=subprocess.DEVNULL, capture_output=True,
+                text=True, timeout=VERIFY_SECONDS,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            raise EnvironmentBroken(
+                f"the verifier {self._verifier!r} did not end within {VERIFY_SECONDS:g} s."
+            ) from None
+        said = (done.stdout.strip() or done.stderr.strip()).rpartition("\n")[2]
+        if done.returncode in (126, 127):  # what a shell says for a command that cannot be run or found
+            raise EnvironmentBroken(f"the verifier {self._verifier!r} cannot be run: {said}")
+        evidence = said or f"the verifier ended with {done.returncode}"
+        lost = done.returncode == LOST
+        return Outcome(True if done.returncode == 0 else False if lost else None, "world", evidence, hopeless=lost)
+
+    def close(self) -> None:
+        """Let go of everything, end what was started; twice is fine."""
+        self._closed = True
+        self.watcher.close()
+        if not self._keep:
+            self._end_programs()
+        self._close_camera()
+        if self._folder is not None:
+            self._folder.cleanup()
+        for part in (self._hands, self._windows):
+            if part is not None:
+                try:
+                    part.close()
+                except EnvironmentBroken:  # the display ended before us
+                    continue
+        self._hands = self._windows = None
+
+    # ---- windows of our own
+
+    def exclude(self, *places: int | Place) -> None:
+        """Leave these out of the frames from now on, in place of the ones given before: X window ids, or places.
+
+        They are painted over, and no action touches them. Windows of this very process are left out unasked.
+        """
+        self._excluded = [*places]
+
+    def _covered(self) -> list[Place]:
+        covered = [place for place in self._excluded if not isinstance(place, int)]
+        if self._windows is not None:
+            mine = self._windows.of_process(os.getpid())
+            for window in {*mine, *(each for each in self._excluded if isinstance(each, int))}:
+                place = self._windows.place(window)
+                if place is not None:
+                    covered.append(place)
+        return covered
+
+    # ---- parts
+
+    def _begin(self) -> None:
+        """Open what needs a display; once."""
+        if self._hands is not None:
+            return
+        self._system = detect(self._display)
+        self.watcher.start()
+        if self._system == "x11":
+            from showonce.environments.desktop.x11 import X11Hands
+
+            self._windows = Windows(self._display)
+            self._hands = X11Hands(self._display)
+        else:
+            from showonce.environments.desktop.elsewhere import PynputHands, pynput_layer
+
+            self._hands = PynputHands(pynput_layer())
+
+    def _opened(self) -> Camera:
+        if self._closed:
+            raise EnvironmentBroken("the desktop environment was closed; make a new one.")
+        if self._camera is None:
+            raise EnvironmentBroken("the desktop environment has no task yet; call reset(task, seed) first.")
+        return self._camera
+
+    def _shoot(self) -> Shot:
+        return self._opened().shoot(self._covered())
+
+    def _check(self, interrupt: Interrupt | None) -> None:
+        if interrupt is not None:
+            interrupt.check()
+        self.watcher.check()
+
+    def _pause(self, interrupt: Interrupt | None) -> Callable[[float], None]:
+        def pause(seconds: float) -> None:
+            self._check(interrupt)
+            time.sleep(seconds)
+
+        return pause
+
+    def _wait(self, seconds: float, interrupt: Interrupt | None) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self._check(interrupt)
+            time.sleep(min(left, NAP))
+
+    # ---- acting
+
+    def _touch(self, action: Action, camera: Camera, interrupt: Interrupt) -> tuple[Point, ...]:
+        """Make the gesture; return the pixels of the frame that it touched."""
+        assert self._hands is not None
+        hands, heard = self._hands, self.watcher.seen
+        place = camera.place()
+        pixels, at = self._aim(action, place)
+        self._wait_for_free_hands(interrupt)
+        sent = hands.sent
+        with checked(hands, lambda: self._check(interrupt)):
+            perform(hands, action, at, self._pause(interrupt))
+        if hands.sent > sent:
+            self.watcher.heard(heard)
+        return pixels
+
+    def _aim(self, action: Action, place: Place) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+        """Return an action's places in pixels of the frame that was seen, and of the virtual screen."""
+        assert self._camera is not None
+        width, height, scale = self._seen
+        if max(abs(place[2] * scale - width), abs(place[3] * scale - height)) >= 1:
+            now = f"{place[2] * scale:.0f}x{place[3] * scale:.0f}"
+            raise BadInput(f"the window is {now} now, the frame was {width}x{height}: look again first.")
+        pixels, at = [], []
+        for x, y in points(action):
+            column, row = to_pixel(x, width), to_pixel(y, height)
+            point = (place[0] + int((column + 0.5) / scale), place[1] + int((row + 0.5) / scale))
+            if not _within(point, self._camera.whole):
+                raise BadInput(f"the place {x:.3f}, {y:.3f} of the window lies outside of the screen.")
+            if any(_within(point, each) for each in self._covered()):
+                raise BadInput(f"the place {x:.3f}, {y:.3f} is under a window of showonce's own.")
+            pixels.append((column, row))
+            at.append(point)
+        return tuple(pixels), tuple(at)
+
+    def _wait_for_free_hands(self, interrupt: Interrupt) -> None:
+        """Input while a person holds a modifier would mean something else."""
+        assert self._hands is not None
+        end = time.monotonic() + HELD_SECONDS
+        while held := self._hands.held():
+            if time.monotonic() >= end:
+                raise BadInput(f"{' and '.join(held)} is held down at the keyboard; let go of it first.")
+            self._check(interrupt)
+            time.sleep(NAP)
+
+    def _environ(self) -> dict[str, str]:
+        seed = {} if self._seed is None else {SEED: str(self._seed)}
+        folder = {} if self._folder is None else {FOLDER: self._folder.name}
+        return {**os.environ, **({"DISPLAY": self._display} if self._display else {}), **seed, **folder}
+
+    def _start(self, start: str) -> None:
+        """Start the task's program. Raises BadInput when there is none, EnvironmentBroken when it shows nothing."""
+        command = command_for(start, self._environ(), arguments=True)
+        try:
+            said = self._launch(command, None)
+        except BadInput as problem:
+            raise EnvironmentBroken(f"start={start!r}: {problem}") from None
+        if self._title and self._windows is not None and not self._windows.find(self._title):
+            raise EnvironmentBroken(f"start={start!r}: {said}, and no window called {self._title!r}.")
+
+    def _launch(self, command: list[str], interrupt: Interrupt | None) -> str:
+        """Start a program and wait for a window of it; return what came of it."""
+        known = set() if self._windows is None else set(self._windows.all())
+        program = Program(command, self._environ())
+        self._programs.append(program)
+        end = time.monotonic() + self._open_seconds
+        while time.monotonic() < end:
+            if self._windows is not None and self._shown(known):
+                return f"{program.name} shows a window"
+            if program.ended not in (None, 0):
+                raise BadInput(f"{program.name} ended with {program.ended}: {program.said() or 'no word'}")
+            if self._windows is None:
+                return f"{program.name} was started"
+            self._check(interrupt)
+            time.sleep(NAP)
+        return f"{program.name} was started and showed no window within {self._open_seconds:g} s"
+
+    def _shown(self, known: set[int]) -> bool:
+        assert self._windows is not None
+        new = [window for window in self._windows.all() if window not in known and self._windows.place(window)]
+        if not self._title or self._camera is not None:
+            return bool(new)
+        return bool({*new} & {*self._windows.find(self._title)})
+
+    def _end_programs(self) -> None:
+        for program in self._programs:
+            program.end()
+        self._programs.clear()
+
+    def _close_camera(self) -> None:
+        if self._camera is not None:
+            self._camera.close()
+            self._camera = None
+
+
+def _within(point: Point, place: Place) -> bool:
+    return 0 <= point[0] - place[0] < place[2] and 0 <= point[1] - place[1] < place[3]
+
+
+def _say(settled: Settled) -> str:
+    if not settled.quiet:
+        return f"still changing after {settled.seconds:.1f} s"
+    return f"settled after {settled.seconds * 1000:.0f} ms" if settled.changed else "nothing changed"

@@ -1,0 +1,112 @@
+"""The hands: primitive input behind one small protocol, and the gestures that the verbs of `actions` are made of.
+
+Every implementation asks `check` before each primitive (a press, a release, a motion, a notch) and remembers what it
+holds down, so that `release` can let go of everything whatever happened in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from showonce.actions import Action, Click, DoubleClick, Drag, Key, Move, RightClick, Scroll, Type
+
+DRAG_STEPS: Final = 12  # motions of a drag: toolkits begin a drag only after some pixels
+DRAG_PAUSE: Final = 0.004  # seconds between them
+Point = tuple[int, int]
+Pause = Callable[[float], None]
+
+
+class Hands(Protocol):
+    """Pointer and keyboard. Places are pixels of the virtual screen; errors are those of `errors`."""
+
+    check: Callable[[], None]
+
+    @property
+    def sent(self) -> int:
+        """How many presses and releases were sent so far."""
+        ...
+
+    def move(self, x: int, y: int) -> None: ...
+    def button(self, name: str, down: bool) -> None: ...
+    def notch(self, dx: int, dy: int) -> None:
+        """Turn the wheel by one notch: one of dx, dy is 1 or -1."""
+        ...
+
+    def chord(self, keys: str) -> None:
+        """Press and release a chord in the spelling of `actions.normal_keys`."""
+        ...
+
+    def write(self, text: str) -> None:
+        """Type text exactly.
+
+        Raises:
+            BadInput: characters that cannot be typed here, all of them named; nothing was typed then.
+        """
+        ...
+
+    def held(self) -> tuple[str, ...]:
+        """Modifiers that somebody else holds down."""
+        ...
+
+    def release(self) -> None:
+        """Let go of everything that is held down; asks nobody."""
+        ...
+
+    def close(self) -> None: ...
+
+
+def parts(keys: str) -> tuple[tuple[str, ...], str]:
+    """Return the modifiers and the key of a chord in the spelling of `actions.normal_keys`."""
+    *modifiers, key = ["+"] if keys == "+" else keys.split("+")
+    return tuple(modifiers), key
+
+
+def _never() -> None:
+    return None
+
+
+@contextlib.contextmanager
+def checked(hands: Hands, check: Callable[[], None]) -> Iterator[Hands]:
+    """In this block `check` is asked before every primitive; after it, nothing is held down."""
+    hands.check = check
+    try:
+        yield hands
+    finally:
+        hands.check = _never
+        hands.release()
+
+
+def perform(hands: Hands, action: Action, at: tuple[Point, ...], pause: Pause) -> None:
+    """Make the gesture of an action. at: its places in pixels, as many as it has."""
+    if isinstance(action, Type):
+        hands.write(action.text)
+        return
+    if isinstance(action, Key):
+        hands.chord(action.keys)
+        return
+    hands.move(*at[0])
+    if isinstance(action, (Click, DoubleClick, RightClick)):
+        name = "right" if isinstance(action, RightClick) else "left"
+        for _ in range(2 if isinstance(action, DoubleClick) else 1):
+            hands.button(name, True)
+            hands.button(name, False)
+    elif isinstance(action, Drag):
+        _drag(hands, at[0], at[1], pause)
+    elif isinstance(action, Scroll):
+        for _ in range(abs(action.dy)):
+            hands.notch(0, 1 if action.dy > 0 else -1)
+        for _ in range(abs(action.dx)):
+            hands.notch(1 if action.dx > 0 else -1, 0)
+    else:
+        assert isinstance(action, Move), action
+
+
+def _drag(hands: Hands, start: Point, end: Point, pause: Pause) -> None:
+    hands.button("left", True)
+    for step in range(1, DRAG_STEPS + 1):
+        part = step / DRAG_STEPS
+        hands.move(*(round(a + (b - a) * part) for a, b in zip(start, end, strict=True)))
+        pause(DRAG_PAUSE)
+    hands.button("left", False)

@@ -1,0 +1,104 @@
+"""What a person does with keyboard and pointer, seen anywhere on the screen: one raw event after the other.
+
+A raw event is a dict (`RawEvent`). Every one has
+
+    kind        "press" | "release" | "motion" | "wheel"
+    device      "key" | "pointer"
+    time        seconds on the clock of `time.monotonic`: when it happened at the display, not when it arrived here
+    x, y        int, where the pointer was, in pixels of the virtual screen (left, top of the first monitor = 0, 0)
+    modifiers   tuple of those of "ctrl", "alt", "shift", "meta" that were held just before it
+
+and, by kind and device:
+
+    key press, release      keycode  int, the hardware's
+                            keysym   int, what the key means with shift, locks and layout group as they were (X11);
+                                     0 where the system has no keysyms
+                            key      what `actions.Key` calls the key whatever shift is held: "s", "enter", "f5"; also
+                                     "shift", "ctrl", "alt", "meta", "altgr", "capslock", "numlock"; "" if unnamed
+                            character  the text that it types without regard to ctrl and alt: "S", "é", "\\n" for
+                                     Return, "\\t" for Tab, "" for keys that type nothing. A dead key gives "": what
+                                     it makes of the next key is composed in the application and cannot be seen
+                            repeat   bool, a press that the keyboard repeats because the key is held
+    pointer press, release  button   "left" | "middle" | "right" | "back" | "forward" | "buttonN"
+    wheel                   dx, dy   int notches, positive = right, down, as in `actions.Scroll`; one event a notch
+
+Events come in the order in which they happened. Input that is injected (XTest: xdotool, our own hands) is seen too and
+cannot be told from a person's. On X11 the RECORD extension is read (`record_x11`), elsewhere pynput (`elsewhere`).
+"""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+RawEvent = dict[str, Any]
+OnEvent = Callable[[RawEvent], None]
+OnDeath = Callable[[str], None]
+
+
+class Listener(Protocol):
+    """Calls `on_event` for each raw event, from a thread of its own; `on_death` once, with the reason, if it dies.
+
+    An exception in `on_event` is a death too: nothing that was to be seen may be lost in silence.
+    """
+
+    @property
+    def alive(self) -> bool: ...
+    @property
+    def seen(self) -> int:
+        """How many events came so far."""
+        ...
+
+    def start(self) -> None:
+        """Begin; when this returns, everything that happens from now on is seen.
+
+        Raises:
+            Unavailable: no display, or no permission to listen (which setting or package is said).
+        """
+        ...
+
+    def close(self) -> None:
+        """End it; twice is fine, and no `on_death` follows."""
+        ...
+
+
+def make_listener(on_event: OnEvent, on_death: OnDeath, display: str = "") -> Listener:
+    """Return the listener of this system, not started yet. display: an X display such as ":1"; "" = $DISPLAY.
+
+    Raises:
+        Unavailable: Wayland, no display, or a package that is missing.
+    """
+    from showonce.environments.desktop.system import detect
+
+    if detect(display) == "x11":
+        from showonce.environments.desktop.record_x11 import X11Listener
+
+        return X11Listener(on_event, on_death, display)
+    from showonce.environments.desktop.elsewhere import PynputListener, pynput_layer
+
+    return PynputListener(on_event, on_death, pynput_layer())
+
+
+def raw_events(display: str = "", until: Callable[[], bool] = lambda: False, poll: float = 0.05) -> Iterator[RawEvent]:
+    """Yield raw events until `until()` is true (asked every `poll` seconds while nothing happens).
+
+    Listening begins with the first `next()`. Raises Unavailable as `make_listener` does, and EnvironmentBroken when
+    the listener dies.
+    """
+    from showonce.errors import EnvironmentBroken
+
+    inbox: queue.SimpleQueue[RawEvent | str] = queue.SimpleQueue()
+    listener = make_listener(inbox.put, inbox.put, display)
+    listener.start()
+    try:
+        while not until():
+            try:
+                event = inbox.get(timeout=poll)
+            except queue.Empty:
+                continue
+            if isinstance(event, str):
+                raise EnvironmentBroken(f"the listener died: {event}")
+            yield event
+    finally:
+        listener.close()

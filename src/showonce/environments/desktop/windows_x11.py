@@ -1,0 +1,124 @@
+"""The windows of an X display: which there are, what they are called, where they are."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from showonce.environments.desktop.xdisplay import connect, hang_up, speaking
+
+Place = tuple[int, int, int, int]  # left, top, width, height in pixels of the virtual screen
+_VIEWABLE: Final = 2
+
+
+class Windows:
+    """Questions about windows; one that is gone is None or "", not an error. display: ":1"; "" = $DISPLAY."""
+
+    def __init__(self, display: str = "") -> None:
+        self._display: Any = connect(display)
+        self._root = self._display.screen().root
+        self._pids: dict[int, int] = {}
+
+    def size(self) -> tuple[int, int]:
+        """Return the size of the virtual screen."""
+        with speaking():
+            geometry = self._root.get_geometry()
+        return int(geometry.width), int(geometry.height)
+
+    def all(self) -> list[int]:
+        """Return the ids of programs' windows, as the window manager lists them; without one, the top-level ones."""
+        with speaking():
+            listed = self._property(self._root, "_NET_CLIENT_LIST")
+            if listed is not None:
+                return [int(each) for each in listed]
+            return [each.id for each in self._root.query_tree().children if self.place(each.id) is not None]
+
+    def title(self, window: int) -> str:
+        """Return the title, "" when it has none or is gone."""
+        each = self._window(window)
+        for name in ("_NET_WM_NAME", "WM_NAME"):
+            value = self._property(each, name)
+            if value:
+                return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+        return ""
+
+    def of_process(self, pid: int) -> list[int]:
+        """Return the visible windows of a local process, also those that the window manager does not manage."""
+        with speaking():
+            listed = {*self.all(), *(each.id for each in self._root.query_tree().children)}
+        self._pids = {window: self._pids[window] if window in self._pids else self._pid(window) for window in listed}
+        return [window for window, owner in self._pids.items() if owner == pid and self.place(window) is not None]
+
+    def _pid(self, window: int) -> int:
+        """Return the process that a window belongs to, as the server knows it (X-Resource 1.2); 0 if it does not."""
+        from Xlib import error
+
+        if not self._display.has_extension("X-Resource"):
+            value = self._property(self._window(window), "_NET_WM_PID")
+            return int(value[0]) if value is not None and len(value) else 0
+        with speaking():
+            try:
+                found = self._display.res_query_client_ids([{"client": window, "mask": 2}]).ids
+            except error.XError:
+                return 0
+        return int(found[0].value[0]) if found and found[0].value else 0
+
+    def place(self, window: int) -> Place | None:
+        """Return where the window's contents are; None when it is closed, minimised or on another desktop."""
+        from Xlib import error
+
+        each = self._window(window)
+        with speaking():
+            try:
+                if each.get_attributes().map_state != _VIEWABLE:
+                    return None
+                geometry = each.get_geometry()
+                corner = self._root.translate_coords(each, 0, 0)
+            except (error.BadWindow, error.BadDrawable):
+                return None
+        return int(corner.x), int(corner.y), int(geometry.width), int(geometry.height)
+
+    def find(self, title: str) -> list[int]:
+        """Return the windows with this title; if there is none, those whose title contains it, whatever the case."""
+        titled = [(window, self.title(window)) for window in self.all()]
+        exact = [window for window, name in titled if name == title]
+        return exact or [window for window, name in titled if title.casefold() in name.casefold()]
+
+    def activate(self, window: int) -> None:
+        """Bring it to the front and give it the keyboard."""
+        from Xlib import X, error
+        from Xlib.protocol import event
+
+        each = self._window(window)
+        with speaking():
+            try:
+                if self._property(self._root, "_NET_CLIENT_LIST") is not None:
+                    kind = self._display.intern_atom("_NET_ACTIVE_WINDOW")
+                    message = event.ClientMessage(window=each, client_type=kind, data=(32, [2, 0, 0, 0, 0]))
+                    self._root.send_event(message, X.SubstructureRedirectMask | X.SubstructureNotifyMask)
+                else:
+                    each.raise_window()
+                    each.set_input_focus(X.RevertToPointerRoot, X.CurrentTime)
+                self._display.sync()
+            except (error.BadWindow, error.BadMatch):
+                return
+
+    def manager(self) -> str:
+        """Return the name of the window manager, "" when there is none."""
+        value = self._property(self._root, "_NET_SUPPORTING_WM_CHECK")
+        return self.title(int(value[0])) if value is not None and len(value) else ""
+
+    def close(self) -> None:
+        hang_up(self._display)
+
+    def _window(self, window: int) -> Any:
+        return self._display.create_resource_object("window", window)
+
+    def _property(self, window: Any, name: str) -> Any:
+        from Xlib import X, error
+
+        with speaking():
+            try:
+                found = window.get_full_property(self._display.intern_atom(name), X.AnyPropertyType)
+            except (error.BadWindow, error.BadDrawable):
+                return None
+        return None if found is None else found.value

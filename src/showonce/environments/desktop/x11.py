@@ -1,0 +1,134 @@
+"""The hands of X11, by the XTEST extension. Each primitive is answered by the server before the next one is sent."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from showonce.environments.desktop.hands import _never, parts
+from showonce.environments.desktop.keyboard_x11 import CAPS_LOCK, MODIFIERS, Keyboard, keysym_of_key
+from showonce.environments.desktop.keysyms import character, keysym_of
+from showonce.environments.desktop.xdisplay import connect, hang_up, speaking
+from showonce.errors import BadInput
+
+_KEY_PRESS, _KEY_RELEASE, _PRESS, _RELEASE, _MOTION = range(2, 7)  # event codes of the core protocol
+_BUTTONS: Final = {"left": 1, "middle": 2, "right": 3}
+_NOTCHES: Final = {(0, -1): 4, (0, 1): 5, (-1, 0): 6, (1, 0): 7}
+_LOCK: Final = 2
+_HELD: Final = (("shift", 1), ("ctrl", 4), ("alt", 8), ("meta", 64))
+
+
+class X11Hands:
+    """See `hands.Hands`. display: ":1" and so on; "" = $DISPLAY.
+
+    Raises:
+        Unavailable: no display, or one without XTEST.
+    """
+
+    def __init__(self, display: str = "") -> None:
+        self.check: Callable[[], None] = _never
+        self._display: Any = connect(display, "XTEST")
+        self._root = self._display.screen().root
+        self._keyboard = Keyboard(self._display)
+        self._keys: list[int] = []
+        self._buttons: list[int] = []
+        self.sent = 0
+
+    def move(self, x: int, y: int) -> None:
+        self._send(_MOTION, 0, x, y)
+
+    def button(self, name: str, down: bool) -> None:
+        self._press(self._buttons, _BUTTONS[name], down, _PRESS if down else _RELEASE)
+
+    def notch(self, dx: int, dy: int) -> None:
+        number = _NOTCHES[dx, dy]
+        self._press(self._buttons, number, True, _PRESS)
+        self._press(self._buttons, number, False, _RELEASE)
+
+    def chord(self, keys: str) -> None:
+        modifiers, key = parts(keys)
+        with self._without_caps():
+            code, shifted = self._place([keysym_of_key(key)])
+            self._stroke(code, [*modifiers, *(["shift"] if shifted and "shift" not in modifiers else [])])
+
+    def write(self, text: str) -> None:
+        text = text.replace("\r\n", "\n")
+        if bad := self._keyboard.untypable(text):
+            raise BadInput(f"these characters cannot be typed: {', '.join(f'U+{ord(c):04X}' for c in bad)}.")
+        keysyms = [keysym for c in text if (keysym := keysym_of(c)) is not None]
+        with self._without_caps():
+            for i in range(len(keysyms)):
+                code, shifted = self._place(keysyms[i:])
+                self._stroke(code, ["shift"] if shifted else [])
+
+    def held(self) -> tuple[str, ...]:
+        ours = {self._keyboard.code(MODIFIERS[name]): name for name in MODIFIERS}
+        mine = {ours[code] for code in self._keys if code in ours}
+        mask = self._mask()
+        return tuple(name for name, bit in _HELD if mask & bit and name not in mine)
+
+    def release(self) -> None:
+        with speaking():
+            for codes, kind in ((self._keys, _KEY_RELEASE), (self._buttons, _RELEASE)):
+                while codes:
+                    self._display.xtest_fake_input(kind, codes.pop())
+                    self._display.sync()
+
+    def close(self) -> None:
+        try:
+            self.release()
+            with speaking():
+                self._keyboard.restore()
+        finally:
+            hang_up(self._display)
+
+    def _place(self, keysyms: list[int]) -> tuple[int, bool]:
+        """Return (keycode, shifted) of the first keysym; a key that has to be made for it serves the next one too."""
+        keyboard, group = self._keyboard, (self._mask() >> 13) & 3
+        with speaking():
+            found = keyboard.find(keysyms[0], group)
+            if found is None:
+                keyboard.bind(keysyms[0], next((k for k in keysyms[1:] if not keyboard.knows(k, group)), None))
+                found = keyboard.find(keysyms[0], group)
+        if found is None:
+            raise BadInput(f"the character {character(keysyms[0])!r} cannot be bound to a key of this layout.")
+        return found
+
+    @contextlib.contextmanager
+    def _without_caps(self) -> Iterator[None]:
+        """Capitals are made with shift alone; the lock is put back unless the stop comes in between."""
+        caps = self._keyboard.code(CAPS_LOCK) if self._mask() & _LOCK else None
+        if caps is not None:
+            self._stroke(caps, [])
+        yield
+        if caps is not None:
+            self._stroke(caps, [])
+
+    def _stroke(self, code: int, modifiers: list[str]) -> None:
+        """Hold the modifiers, press and release the key, let the modifiers go."""
+        held = [held for name in modifiers if (held := self._keyboard.code(MODIFIERS[name])) is not None]
+        for each in (*held, code):
+            self._press(self._keys, each, True, _KEY_PRESS)
+        for each in (code, *reversed(held)):
+            self._press(self._keys, each, False, _KEY_RELEASE)
+
+    def _press(self, pressed: list[int], detail: int, down: bool, kind: int) -> None:
+        self.check()
+        if down:
+            pressed.append(detail)  # before it is sent: better to release once too often
+        self._send(kind, detail, asked=True)
+        if not down and detail in pressed:
+            pressed.remove(detail)
+        self.sent += 1
+
+    def _send(self, kind: int, detail: int, x: int = 0, y: int = 0, asked: bool = False) -> None:
+        if not asked:
+            self.check()
+        with speaking():
+            self._display.xtest_fake_input(kind, detail, x=x, y=y)
+            self._display.sync()
+
+    def _mask(self) -> int:
+        with speaking():
+            return int(self._root.query_pointer().mask)
