@@ -2,7 +2,7 @@
 # Everything that must hold: format, lint, types, layers, tests. Arguments go to pytest: ./run_tests.sh -k settings
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-scripts/setup_env.sh dev,browser,miniwob,gym,desktop || exit 3
+scripts/setup_env.sh dev,browser,desktop,export,gym,miniwob || exit 3
 
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"

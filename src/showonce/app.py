@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +34,10 @@ from showonce.seeds import Seeds
 from showonce.settings import load_config
 from showonce.types import Executor, Task
 from showonce.wiring import (
+    check_unattended,
     demonstration_of_run,
     environment_maker,
+    fenced,
     learns,
     open_store,
     place_of_run,
@@ -162,6 +163,7 @@ def evaluate(config: Config) -> int:
     """
     if config.run_dir and (Path(config.run_dir) / CONFIG).is_file():
         config = replace(config, resume=config.run_dir)
+    check_unattended(config, "eval")
     if config.evaluation.set == CORE_TABLE:
         return fill_core_table(config)
     with RunLog(config, start_run(config), report=False) as log:
@@ -195,7 +197,7 @@ def make_bench(config: Config, stop: Stop) -> Bench:
 
 def bench_environment(config: Config) -> Callable[[], Environment]:
     """Return what makes the environment of the config."""
-    return partial(make_environment, config.environment.name, **config.environment.settings)
+    return lambda: fenced(make_environment(config.environment.name, **config.environment.settings), config.safety)
 
 
 def prove(run: Path, config: Config) -> int:
@@ -209,6 +211,7 @@ def prove(run: Path, config: Config) -> int:
     stop = Stop(run / STOP_FILE)
     with stop_on_interrupt(stop):
         theirs = proof_config(run, config)
+        check_unattended(theirs, "prove")
         task = tasks_of(theirs)[0]
         bench = make_bench(theirs, stop)
         place = place_of_run(theirs, run)

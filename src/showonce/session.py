@@ -359,8 +359,8 @@ class Session:
         None when nobody could say whether it succeeded. A drop is answered at once by a rollback.
         """
         episode = self.stage.play(task, seed, "probe")
-        if episode.stop_reason in UNCOUNTED or episode.outcome.success is None:
-            return None
+        if episode.stop_reason in UNCOUNTED or episode.outcome.success is None or episode.source != "policy":
+            return None  # nobody can say, or a person had a hand in it
         champion = self.store.champion or ""
         self._calibrate(episode)
         self.trainer.note_probe(task.id, episode.success)

@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from showonce.config import Config, LimitsConfig
+from showonce.config import Config, LimitsConfig, SafetyConfig
 from showonce.demonstrations import EpisodeStore, fit, latest_demonstration, load_demonstration, read_meta
 from showonce.environments.registry import find_task, make_environment, oracle_for
 from showonce.errors import BadInput, ConfigError, DemonstrationError
 from showonce.learning.learners import find_method
 from showonce.learning.store import STORE, AdapterStore, Identity
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
-from showonce.protocols import Environment, EventSink
+from showonce.protocols import Approver, Environment, EventSink
 from showonce.runs import adapter_store, find_store, read_metrics, started_in
+from showonce.runtime.fence import Fenced
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recorder import HandPolicy
@@ -72,9 +73,43 @@ def environment_maker(config: Config) -> Callable[[Task], Environment]:
     def make(task: Task) -> Environment:
         name = task.environment if task.split == "user" else config.environment.name
         ours = config.environment.settings if name == config.environment.name else {}
-        return make_environment(name, **{**ours, **task.settings})
+        return fenced(make_environment(name, **{**ours, **task.settings}), config.safety)
 
     return make
+
+
+def fenced(environment: Environment, safety: SafetyConfig) -> Environment:
+    """Return the environment within the allowed region, pages, windows and applications, whoever acts in it."""
+    return Fenced(environment, safety) if safety.fenced else environment
+
+
+def approver_for(safety: SafetyConfig, console: Approver, stop: Stop, needed: bool) -> Approver | None:
+    """Return who is asked; None where nobody has to be, or nobody is there. needed: a task asks for a person anyway.
+
+    Raises:
+        Unavailable: safety.ask=window without a display.
+    """
+    asks = needed or "ask" in safety.recovery.measures or not (safety.unattended or safety.mode == "watch")
+    if not asks or safety.ask == "nobody":
+        return None
+    if safety.ask == "window":
+        from showonce.runtime.ask_window import WindowApprover
+
+        return WindowApprover(stop)
+    return console
+
+
+def check_unattended(config: Config, what: str) -> None:
+    """Refuse to measure, where many episodes are played at once, in a mode in which a person is asked.
+
+    Raises:
+        ConfigError: safety.mode is not free, or some words or places always ask.
+    """
+    if not config.safety.unattended:
+        raise ConfigError(
+            f"{what} plays many episodes with nobody to ask, so it needs safety=free without safety.ask_words and "
+            f"safety.ask_regions; here safety.mode={config.safety.mode}. Use experiment=tasks to be asked."
+        )
 
 
 # ------------------------------------------------------------------------------------------ the demonstration
@@ -144,6 +179,8 @@ def learns(config: Config) -> bool:
     Raises:
         ConfigError: no such learner, or one that trains without an adapter to train.
     """
+    if config.safety.mode == "watch":  # nothing is done, so nothing comes of it
+        return False
     if not (config.learning.enabled and find_method(config.learning.learner).trains):
         return False
     if config.adapter == "none":
