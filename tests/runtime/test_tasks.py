@@ -56,6 +56,13 @@ def test_everything(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+def test_a_shipped_example_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_task("configs/tasks/success_world.yaml").success.kind == "world"
+    with pytest.raises(TaskError, match="success_world"):
+        load_task("configs/tasks/sucess_world.yaml")
+
+
 def test_short_forms(tmp_path: Path) -> None:
     text = "goal: g\nenvironment: board\nsuccess: none\nreset: {command: make reset}\n"
     task = load_task(task_file(tmp_path, text))

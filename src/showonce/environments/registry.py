@@ -14,9 +14,10 @@ from showonce.types import Task
 
 ENVIRONMENTS: Final = {
     "browser": "showonce.environments.browser.world:BrowserEnvironment",
+    "desktop": "showonce.environments.desktop.environment:Desktop",
     "embedded": "showonce.environments.embedded.world:EmbeddedWorld",
 }
-LATER: Final = ("desktop", "miniwob")
+LATER: Final = ("miniwob",)
 
 
 def make_environment(name: str, **settings: Any) -> Environment:
