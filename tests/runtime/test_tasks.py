@@ -18,6 +18,7 @@ from showonce.runtime.tasks import RESETS, load_task, reset_task
 from showonce.types import Limits, StopReason, Success, Task
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "configs" / "tasks").rglob("*.yaml"))
+DESKTOP = [path for path in EXAMPLES if load_task(path).environment == "desktop"]  # done in desktop/test_environment.py
 PAGES = [path for path in EXAMPLES if load_task(path).environment == "browser"]  # done in test_site.py
 
 
@@ -125,11 +126,11 @@ def test_every_kind_has_a_shipped_example() -> None:
     tasks = {path.stem: load_task(path) for path in EXAMPLES}
     assert {t.success.kind for t in tasks.values()} == set(KINDS)
     assert {t.reset.partition(":")[0] for t in tasks.values()} == set(RESETS)
-    assert len(tasks) == len(KINDS) + len(RESETS)
+    assert len(tasks) == len(KINDS) + len(RESETS) + len(DESKTOP)
     assert len({t.id for t in tasks.values()}) == len(tasks)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path not in DESKTOP], ids=lambda path: path.stem)
 def test_a_shipped_example_says_how_to_run_it_and_starts(path: Path) -> None:
     text = path.read_text("utf-8")
     assert text.startswith("# ")
@@ -144,7 +145,9 @@ def test_a_shipped_example_says_how_to_run_it_and_starts(path: Path) -> None:
     environment.close()
 
 
-@pytest.mark.parametrize("path", [path for path in EXAMPLES if path not in PAGES], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in EXAMPLES if path not in [*PAGES, *DESKTOP]], ids=lambda path: path.stem
+)
 def test_a_shipped_example_can_be_done(path: Path) -> None:
     task = load_task(path)
     environment = make_environment(task.environment, **task.settings)
