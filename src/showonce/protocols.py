@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from showonce.actions import Action
-from showonce.types import Demonstration, Episode, Executed, Observation, Outcome, Proposal, ScreenFacts, Task
+from showonce.types import Demonstration, Element, Episode, Executed, Observation, Outcome, Proposal, ScreenFacts, Task
 
 Sampling = Literal["greedy", "sample"]
 Features = Any  # an engine's own vision features of one frame: adapter-independent, shared by student and teacher
@@ -54,6 +54,14 @@ class Knowing(Protocol):
 
     def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
         """Return what is known of the screen as it is now, with the words under the given points of the frame."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """An environment that knows what stands on its screen."""
+
+    def elements(self) -> Sequence[Element]:
+        """Return what can be used on the screen as it is now, in reading order, and only what is to be seen."""
 
 
 @runtime_checkable

@@ -114,6 +114,15 @@ class ScreenFacts:
 
 
 @dataclass(frozen=True)
+class Element:
+    """Something on the screen that has a name. region: fractions of the frame; role: button, link, textbox, text ..."""
+
+    region: Region
+    role: str = ""
+    text: str = ""
+
+
+@dataclass(frozen=True)
 class Confidence:
     """Three readings of one answer, each in [0, 1] or None where it does not exist.
 

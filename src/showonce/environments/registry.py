@@ -17,11 +17,12 @@ ENVIRONMENTS: Final = {
     "desktop": "showonce.environments.desktop.environment:Desktop",
     "embedded": "showonce.environments.embedded.world:EmbeddedWorld",
 }
+COMMON: Final = ("ocr", "marks")  # settings of every environment, see `perceive`
 LATER: Final = ("miniwob",)
 
 
 def make_environment(name: str, **settings: Any) -> Environment:
-    """Make an environment by name; `settings` are its own keyword arguments.
+    """Make an environment by name; `settings` are its own keyword arguments, and those of `COMMON`.
 
     Raises:
         Unavailable: an environment that comes in a later release.
@@ -32,12 +33,18 @@ def make_environment(name: str, **settings: Any) -> Environment:
     if name not in ENVIRONMENTS:
         raise ConfigError(f"unknown environment {name!r}.{nearest(name, ENVIRONMENTS)}")
     module, _, attribute = ENVIRONMENTS[name].partition(":")
+    seeing = {key: settings.pop(key) for key in COMMON if key in settings}
     cls = getattr(importlib.import_module(module), attribute)
     known = [p for p in inspect.signature(cls).parameters if p != "self"]
     for key in settings:
         if key not in known:
-            raise ConfigError(f"environment {name} has no setting {key!r}.{nearest(key, known)}")
-    return cls(**settings)  # type: ignore[no-any-return]
+            raise ConfigError(f"environment {name} has no setting {key!r}.{nearest(key, [*known, *COMMON])}")
+    environment: Environment = cls(**settings)
+    if not any(seeing.values()):
+        return environment
+    from showonce.environments.perceive import Perceiving
+
+    return Perceiving(environment, **seeing)
 
 
 def find_task(task_id: str) -> Task:
