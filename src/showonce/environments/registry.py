@@ -14,6 +14,7 @@ from showonce.types import Task
 
 ENVIRONMENTS: Final = {
     "browser": "showonce.environments.browser.world:BrowserEnvironment",
+    "browsergym": "showonce.environments.browsergym:BrowserGymEnvironment",
     "desktop": "showonce.environments.desktop.environment:Desktop",
     "embedded": "showonce.environments.embedded.world:EmbeddedWorld",
 }
