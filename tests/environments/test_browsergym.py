@@ -61,7 +61,7 @@ def test_every_verb_is_spelt_as_python_calls() -> None:
 def test_without_an_id_or_without_browsergym_it_is_said() -> None:
     environment = make_environment("browsergym")
     assert isinstance(environment, BrowserGymEnvironment)
-    with pytest.raises(TaskError, match="environment.settings.id"):
+    with pytest.raises(TaskError, match=r"environment\.settings\.id"):
         environment.reset(Task("t", "", "browsergym"), 1)
     named = make_environment("browsergym", id="browsergym/nothing.task")
     with pytest.raises(Unavailable, match="pip install showonce"):
