@@ -79,10 +79,10 @@ def test_a_task_of_browsergym_is_done_by_an_agent_of_showonce() -> None:
         class Middle:  # clicks the one grey button of click-test
             adapter_version = "none"
             def propose(self, screen, context, sampling="greedy"):
-                area = screen.image[50:210, :160].astype(int)
+                area = screen.image[75:315, :240].astype(int)  # drawn half as large again
                 grey = (abs(area - 240) < 8).all(-1) & (area.max(-1) < 250)
                 rows, columns = np.nonzero(grey)
-                y, x = (rows.mean() + 50) / screen.height, columns.mean() / screen.width
+                y, x = (rows.mean() + 75) / screen.height, columns.mean() / screen.width
                 return Proposal("", Click(float(x), float(y)), None)
 
         arguments = {"pre_observation_delay": 0.0, "headless": True}
