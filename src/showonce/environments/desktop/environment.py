@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from showonce.actions import Action, Ask, Done, Open, Wait, points, to_pixel
-from showonce.environments.desktop.capture import Camera, Shot
+from showonce.environments.desktop.capture import Camera, Pixels, Shot
 from showonce.environments.desktop.hands import Hands, Point, checked, perform
 from showonce.environments.desktop.launch import Program, command_for
 from showonce.environments.desktop.settle import Patience, Settled, settle
@@ -113,8 +113,7 @@ class Desktop:
         )  # fmt: skip
         if self._camera.window and self._windows is not None:
             self._windows.activate(self._camera.window)
-        shot = self._shoot()
-        settle(lambda: self._shoot().pixels, shot.pixels, self._patience, self._pause(None))
+        settle(lambda: self._shoot().pixels, self._shoot().pixels, self._patience, self._pause(None))
         return self.observe()
 
     def observe(self) -> Observation:
@@ -145,14 +144,19 @@ class Desktop:
         if isinstance(action, Wait):
             self._wait(action.seconds, interrupt)
             return Executed(action, "waited")
-        before = self._shoot().pixels
+        place, covered = camera.place(), self._covered()
+
+        def look() -> Pixels:
+            return camera.shoot(covered, place).pixels
+
+        before = look()
         pixels: tuple[Point, ...] = ()
         detail = ""
         if isinstance(action, Open):
             detail = f"{self._launch(command_for(action.target, self._environ()), interrupt)}; "
         else:
-            pixels = self._touch(action, camera, interrupt)
-        settled = settle(lambda: self._shoot().pixels, before, self._patience, self._pause(interrupt))
+            pixels = self._touch(action, place, covered, interrupt)
+        settled = settle(look, before, self._patience, self._pause(interrupt))
         return Executed(action, detail + _say(settled), pixels)
 
     def verify(self) -> Outcome:
@@ -260,12 +264,11 @@ class Desktop:
 
     # ---- acting
 
-    def _touch(self, action: Action, camera: Camera, interrupt: Interrupt) -> tuple[Point, ...]:
+    def _touch(self, action: Action, place: Place, covered: Sequence[Place], interrupt: Interrupt) -> tuple[Point, ...]:
         """Make the gesture; return the pixels of the frame that it touched."""
         assert self._hands is not None
         hands, heard = self._hands, self.watcher.seen
-        place = camera.place()
-        pixels, at = self._aim(action, place)
+        pixels, at = self._aim(action, place, covered)
         self._wait_for_free_hands(interrupt)
         sent = hands.sent
         with checked(hands, lambda: self._check(interrupt)):
@@ -274,7 +277,9 @@ class Desktop:
             self.watcher.heard(heard)
         return pixels
 
-    def _aim(self, action: Action, place: Place) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+    def _aim(
+        self, action: Action, place: Place, covered: Sequence[Place]
+    ) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
         """Return an action's places in pixels of the frame that was seen, and of the virtual screen."""
         assert self._camera is not None
         width, height, scale = self._seen
@@ -287,7 +292,7 @@ class Desktop:
             point = (place[0] + int((column + 0.5) / scale), place[1] + int((row + 0.5) / scale))
             if not _within(point, self._camera.whole):
                 raise BadInput(f"the place {x:.3f}, {y:.3f} of the window lies outside of the screen.")
-            if any(_within(point, each) for each in self._covered()):
+            if any(_within(point, each) for each in covered):
                 raise BadInput(f"the place {x:.3f}, {y:.3f} is under a window of showonce's own.")
             pixels.append((column, row))
             at.append(point)
