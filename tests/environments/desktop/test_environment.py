@@ -495,3 +495,25 @@ def test_the_shipped_example_is_solved_by_pixels_and_lost_by_a_wrong_click(desk:
         assert episode.success is not bool(off), episode.outcome
         assert episode.stop_reason is (StopReason.FAILED if off else StopReason.COMPLETED)
         assert len(episode.steps) == 1
+
+
+def test_a_layout_without_room_for_a_character_is_said_before_anything_is_typed(
+    desk: Desk, program: Program, screen: Screen
+) -> None:
+    display = connect(screen.name)
+    rows = display.get_keyboard_mapping(8, 248)
+    empty = [8 + i for i, row in enumerate(rows) if not any(row)]
+    desktop = desk()
+    desktop.reset(TASK)
+    try:
+        for code in empty:
+            display.change_keyboard_mapping(code, [[0xFFCA] * 4])  # F13
+        display.sync()
+        with pytest.raises(BadInput, match="'你' is on no key"):
+            desktop.execute(Type("ab你"), Stop())
+        assert not program.events("key")
+    finally:
+        for code in empty:
+            display.change_keyboard_mapping(code, [[0]])
+        display.sync()
+        display.close()

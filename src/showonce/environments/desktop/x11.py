@@ -57,6 +57,9 @@ class X11Hands:
         if bad := self._keyboard.untypable(text):
             raise BadInput(f"these characters cannot be typed: {', '.join(f'U+{ord(c):04X}' for c in bad)}.")
         keysyms = [keysym for c in text if (keysym := keysym_of(c)) is not None]
+        group = (self._mask() >> 13) & 3
+        if lacking := [keysym for keysym in keysyms if not self._keyboard.knows(keysym, group)]:
+            self._keyboard.need_room(lacking[0])
         with self._without_caps():
             for i in range(len(keysyms)):
                 code, shifted = self._place(keysyms[i:])
