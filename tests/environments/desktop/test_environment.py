@@ -387,6 +387,16 @@ def test_a_display_that_ends_breaks_the_episode_and_stops_the_agent() -> None:
     desktop.close()
 
 
+def test_a_reset_opens_connections_anew_that_were_cut(desk: Desk) -> None:
+    desktop = desk()
+    desktop.reset(TASK)
+    for part in (desktop._hands, desktop._windows):
+        part._display.display.socket.shutdown(2)  # type: ignore[union-attr]
+    with pytest.raises(EnvironmentBroken):
+        desktop.execute(Click(0.5, 0.5), Stop())
+    assert desktop.reset(TASK).width == 1280
+
+
 def test_without_a_window_manager_it_works_as_well(tmp_path: Path) -> None:
     with x_screen("800x600", manager=False) as screen:
         program = Program(screen, tmp_path / "told", "bare", "300x200+10+10", activate=False)

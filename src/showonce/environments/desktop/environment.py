@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -189,13 +190,7 @@ class Desktop:
         self._close_camera()
         if self._folder is not None:
             self._folder.cleanup()
-        for part in (self._hands, self._windows):
-            if part is not None:
-                try:
-                    part.close()
-                except EnvironmentBroken:  # the display ended before us
-                    continue
-        self._hands = self._windows = None
+        self._part()
 
     # ---- windows of our own
 
@@ -219,9 +214,15 @@ class Desktop:
     # ---- parts
 
     def _begin(self) -> None:
-        """Open what needs a display; once."""
+        """Open what needs a display; once, and anew when the display that it was opened on has ended."""
         if self._hands is not None:
-            return
+            try:
+                self._hands.held()
+                if self._windows is not None:
+                    self._windows.size()
+                return
+            except EnvironmentBroken:
+                self._part()
         self._system = detect(self._display)
         self.watcher.start()
         if self._system == "x11":
@@ -233,6 +234,14 @@ class Desktop:
             from showonce.environments.desktop.elsewhere import PynputHands, pynput_layer
 
             self._hands = PynputHands(pynput_layer())
+
+    def _part(self) -> None:
+        """Close the connections, also broken ones."""
+        for part in (self._hands, self._windows):
+            if part is not None:
+                with contextlib.suppress(EnvironmentBroken):
+                    part.close()
+        self._hands = self._windows = None
 
     def _opened(self) -> Camera:
         if self._closed:

@@ -11,6 +11,7 @@ import time
 from typing import Any, Final
 
 from showonce.environments.desktop.keysyms import KEYSYMS, character, keysym_of, pair
+from showonce.environments.desktop.xdisplay import speaking
 from showonce.errors import BadInput
 
 MODIFIERS: Final = {"ctrl": 0xFFE3, "alt": 0xFFE9, "shift": 0xFFE1, "meta": 0xFFEB}  # the left ones of each
@@ -93,10 +94,11 @@ class Keyboard:
     def _follow(self) -> None:
         """Read the mapping anew if it was changed, by us or by somebody else."""
         changed = False
-        while self._display.pending_events():
-            changed = self._display.next_event().type == _MAPPING_NOTIFY or changed
-        if changed:
-            self._read()
+        with speaking():
+            while self._display.pending_events():
+                changed = self._display.next_event().type == _MAPPING_NOTIFY or changed
+            if changed:
+                self._read()
 
     def _read(self) -> None:
         self._rows = [list(row) for row in self._display.get_keyboard_mapping(self._first, self._count)]
