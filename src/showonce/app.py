@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.formats import export_episodes, import_file
 from showonce.demonstrations.reduce import Grip
 from showonce.demonstrations.sheet import contact_sheet
-from showonce.environments.registry import make_environment, oracle_for, source_for
+from showonce.environments.registry import elements_for, make_environment, oracle_for, source_for
 from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
 from showonce.evaluation.bench import Bench
 from showonce.evaluation.prove import lesson_of, summary_of
@@ -37,7 +38,7 @@ from showonce.runs import CONFIG, finish_run, start_run
 from showonce.runtime.approvals import ConsoleApprover
 from showonce.runtime.recorder import HandPolicy
 from showonce.runtime.recorder import record as record_hand
-from showonce.runtime.replay import MODES, ReplayReport, replay_episode
+from showonce.runtime.replay import MODES, SECRET_VARIABLE, ReplayReport, replay_episode
 from showonce.runtime.stop import Stop, stop_on_interrupt
 from showonce.runtime.watch import Hotkeys, record_watched
 from showonce.seeds import Seeds
@@ -198,6 +199,8 @@ def replay(path: Path, mode: str, config: Config) -> int:
             store=log.episodes(),
             events=log.events,
             stop=log.stop,
+            elements=elements_for(environment),
+            secret=os.environ.get(SECRET_VARIABLE, ""),
         )
         say(told(report))
     environment.close()

@@ -15,6 +15,16 @@ from showonce.actions import Action
 
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
 Region = tuple[float, float, float, float]  # left, top, right, bottom as fractions of the frame
+
+
+@dataclass(frozen=True)
+class Element:
+    """Something on the screen that has a name a person can read: its box in fractions of the frame."""
+
+    name: str
+    box: Region
+
+
 Executor = Literal["student", "teacher", "person", "oracle", "replay"]
 
 

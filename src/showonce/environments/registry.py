@@ -11,7 +11,7 @@ from typing import Any, Final
 from showonce.actions import Action
 from showonce.errors import ConfigError, TaskError, Unavailable, nearest
 from showonce.protocols import Environment, EventSource
-from showonce.types import Task
+from showonce.types import Element, Task
 
 ENVIRONMENTS: Final = {
     "browser": "showonce.environments.browser.world:BrowserEnvironment",
@@ -96,3 +96,12 @@ def source_for(environment: Environment, own: Sequence[str] = ()) -> Callable[[]
     module, _, attribute = SOURCES[environment.name].partition(":")
     cls = getattr(importlib.import_module(module), attribute)
     return partial(cls, environment, own)
+
+
+def elements_for(environment: Environment) -> Callable[[], Sequence[Element]] | None:
+    """Return what tells the named elements on the screen, with their boxes; None where nobody can tell."""
+    if environment.name != "browser":
+        return None
+    from showonce.environments.browser.elements import elements_of
+
+    return partial(elements_of, environment)  # type: ignore[arg-type]
