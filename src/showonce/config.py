@@ -346,6 +346,19 @@ class OutputConfig:
 
 
 @dataclass(frozen=True)
+class RecordConfig:
+    """`record` on a real screen: the recorder's own keys, and how a hand is read (see demonstrations.reduce.Grip)."""
+
+    end: str = "ctrl+f10"
+    pause: str = "ctrl+f8"  # and go on
+    redo: str = "ctrl+f9"  # discard what was recorded and begin again
+    double_seconds: float = 0.45
+    near: float = 4.0  # pixels of the frame
+    scroll_seconds: float = 1.0
+    wait_seconds: float = 2.0
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """`eval`: which task sets, how many apps, seeds and screens."""
 
@@ -387,3 +400,4 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     dashboard: DashboardConfig = field(default_factory=DashboardConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    record: RecordConfig = field(default_factory=RecordConfig)

@@ -61,7 +61,7 @@ class Readable(Protocol):
     """An environment that knows what stands on its screen."""
 
     def elements(self) -> Sequence[Element]:
-        """Return what can be used on the screen as it is now, in reading order, and only what is to be seen."""
+        """Return what has a name on the screen as it is now, and only what is to be seen."""
 
 
 @runtime_checkable

@@ -15,6 +15,8 @@ from showonce.actions import Action
 
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
 Region = tuple[float, float, float, float]  # left, top, right, bottom as fractions of the frame
+
+
 Executor = Literal["student", "teacher", "person", "oracle", "replay"]
 
 
@@ -115,11 +117,14 @@ class ScreenFacts:
 
 @dataclass(frozen=True)
 class Element:
-    """Something on the screen that has a name. region: fractions of the frame; role: button, link, textbox, text ..."""
+    """Something on the screen that has a name a person can read. box: fractions of the frame.
 
-    region: Region
+    role: button, link, textbox ... for what can be used; "" for what only stands there.
+    """
+
+    name: str
+    box: Region
     role: str = ""
-    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from showonce.errors import ConfigError, Unavailable
 from showonce.protocols import Environment, Readable
 from showonce.types import Element, Observation, Task
 
-BOX = Element((0.25, 0.25, 0.75, 0.5), "button", "Save")
+BOX = Element("Save", (0.25, 0.25, 0.75, 0.5), "button")
 
 
 def ocr_or_skip() -> None:
@@ -33,11 +33,11 @@ class Knowing(Board):
     """A board that says what stands on it."""
 
     def elements(self) -> Sequence[Element]:
-        return (BOX,)
+        return (Element("a heading", (0.0, 0.0, 1.0, 0.1)), BOX)
 
 
 def test_an_element_gets_a_box_a_number_and_a_line() -> None:
-    seen = marked(blank(text="a page"), [BOX, Element((0.0, 0.9, 0.2, 1.0), "link", "")])
+    seen = marked(blank(text="a page"), [BOX, Element("", (0.0, 0.9, 0.2, 1.0), "link")])
     assert seen.text == "[1] button Save\n[2] link\na page"
     left = seen.image[50:100, 50]
     assert (left != 255).any(axis=1).all(), "the left edge of the box"
@@ -46,7 +46,7 @@ def test_an_element_gets_a_box_a_number_and_a_line() -> None:
 
 def test_what_lies_outside_is_not_marked_and_the_frame_handed_in_is_left_alone() -> None:
     before = blank()
-    seen = marked(before, [Element((1.2, 0.0, 1.5, 0.2), "button", "gone")])
+    seen = marked(before, [Element("gone", (1.2, 0.0, 1.5, 0.2), "button")])
     assert seen.text == "" or seen.text is None
     assert (seen.image == 255).all() and (before.image == 255).all()
     assert not (marked(before, [BOX]).image == 255).all() and (before.image == 255).all()
@@ -76,7 +76,7 @@ def test_words_on_the_screen_are_read_with_their_places() -> None:
     pen = ImageDraw.Draw(picture)
     pen.text((20, 20), "Total amount", fill="black", font=ImageFont.load_default(size=18))
     pen.text((200, 80), "42.50", fill="black", font=ImageFont.load_default(size=18))
-    words = {element.text: element.region for element in read(Observation(np.asarray(picture)))}
+    words = {element.name: element.box for element in read(Observation(np.asarray(picture)))}
     assert set(words) == {"Total amount", "42.50"}
     assert words["Total amount"] == pytest.approx((20 / 320, 22 / 120, 125 / 320, 38 / 120), abs=0.06)
     assert words["42.50"][0] > 0.55 and words["42.50"][1] > 0.6

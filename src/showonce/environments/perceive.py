@@ -87,10 +87,10 @@ class Perceiving:
         text = seen.text
         if self._ocr:
             words = read(seen)
-            text = text if text is not None else "\n".join(word.text for word in words)
+            text = text if text is not None else "\n".join(word.name for word in words)
         if not self._marks:
             return replace(seen, text=text)
-        found = self._environment.elements() if isinstance(self._environment, Readable) else words or ()
+        found = _usable(self._environment.elements()) if isinstance(self._environment, Readable) else words or ()
         return marked(replace(seen, text=text), found)
 
 
@@ -110,18 +110,24 @@ def marked(seen: Observation, elements: Sequence[Element]) -> Observation:
         x0, y0, x1, y1 = pen.textbbox((left, top), str(number), font=font)
         pen.rectangle((left, top, left + x1 - x0 + 2, top + y1 - y0 + 2), fill=ink)
         pen.text((left + 1 - (x0 - left), top + 1 - (y0 - top)), str(number), fill="white", font=font)
-    legend = [f"[{number}] {f'{e.role} {e.text}'.strip()}" for number, e in enumerate(shown, start=1)]
+    legend = [f"[{number}] {f'{e.role} {e.name}'.strip()}" for number, e in enumerate(shown, start=1)]
     text = "\n".join(part for part in (*legend, seen.text or "") if part)
     return replace(seen, image=np.asarray(picture, dtype=np.uint8), text=text)
 
 
+def _usable(elements: Sequence[Element]) -> list[Element]:
+    """Return what can be used, by rows and then from left to right; what is about level stands in one row."""
+    usable = [element for element in elements if element.role]
+    return sorted(usable, key=lambda e: (round((e.box[1] + e.box[3]) * 20), e.box[0]))
+
+
 def _visible(element: Element) -> bool:
-    left, top, right, bottom = element.region
+    left, top, right, bottom = element.box
     return max(left, 0.0) < min(right, 1.0) and max(top, 0.0) < min(bottom, 1.0)
 
 
 def _pixels(element: Element, seen: Observation) -> tuple[int, int, int, int]:
-    left, top, right, bottom = (min(max(edge, 0.0), 1.0) for edge in element.region)
+    left, top, right, bottom = (min(max(edge, 0.0), 1.0) for edge in element.box)
     wide, high = seen.width - 1, seen.height - 1
     return round(left * wide), round(top * high), round(right * wide), round(bottom * high)
 
@@ -173,7 +179,7 @@ def _lines(reader: Any, level: Any, width: int, height: int) -> Iterator[Element
             box, text = line.BoundingBox(level.TEXTLINE), " ".join(line.GetUTF8Text(level.TEXTLINE).split())
             if box is not None and text and line.Confidence(level.TEXTLINE) >= SURE:
                 left, top, right, bottom = box
-                yield Element((left / width, top / height, right / width, bottom / height), "text", text)
+                yield Element(text, (left / width, top / height, right / width, bottom / height), "text")
 
 
 def _each(found: Any, level: Any) -> Iterator[Any]:

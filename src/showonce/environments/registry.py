@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from showonce.actions import Action
 from showonce.errors import ConfigError, TaskError, Unavailable, nearest
-from showonce.protocols import Environment
-from showonce.types import Task
+from showonce.protocols import Environment, EventSource, Readable
+from showonce.types import Element, Task
 
 ENVIRONMENTS: Final = {
     "browser": "showonce.environments.browser.world:BrowserEnvironment",
@@ -85,3 +86,26 @@ def oracle_for(environment: Environment) -> Callable[[], Action]:
     if oracle is None:
         raise TaskError(f"environment {environment.name} has no oracle; record by hand instead.")
     return oracle  # type: ignore[no-any-return]
+
+
+SOURCES: Final = {
+    "browser": "showonce.environments.browser.record:BrowserSource",
+    "desktop": "showonce.environments.desktop.record:DesktopSource",
+}
+
+
+def source_for(environment: Environment, own: Sequence[str] = ()) -> Callable[[], EventSource] | None:
+    """Return what begins to watch a person on the screen of an environment; None where a person cannot act on it.
+
+    own: chords of the recorder, which the screen is not to see where that can be helped.
+    """
+    if environment.name not in SOURCES:
+        return None
+    module, _, attribute = SOURCES[environment.name].partition(":")
+    cls = getattr(importlib.import_module(module), attribute)
+    return partial(cls, environment, own)
+
+
+def elements_for(environment: Environment) -> Callable[[], Sequence[Element]] | None:
+    """Return what tells the named elements on the screen, with their boxes; None where nobody can tell."""
+    return environment.elements if isinstance(environment, Readable) else None

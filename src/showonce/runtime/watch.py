@@ -94,6 +94,11 @@ class Watched:
         self._done = 0
         self._listening = self._paused = self._ended = False
 
+    @property
+    def goal(self) -> str:
+        """The goal that the screen itself sets, if it does."""
+        return str(getattr(self._inner, "goal", ""))
+
     def reset(self, task: Task, seed: int | None = None) -> Observation:
         """Prepare the screen and wait until the person has done something, or nothing."""
         self._screen = self._inner.reset(task, seed)

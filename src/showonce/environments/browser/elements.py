@@ -1,65 +1,69 @@
-"""What can be used on a page: links, buttons, fields and whatever else reacts, with the places where they are seen."""
+"""The elements of a page that have a name, with their boxes: what a replay looks for when the picture has changed."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 
-from showonce.environments.browser.geometry import Offset, View
+from showonce.environments.browser.geometry import offset_of
+from showonce.environments.browser.hooks import LABEL
+from showonce.environments.browser.world import BrowserEnvironment
+from showonce.errors import EnvironmentBroken
 from showonce.types import Element
 
-MOST: Final = 400  # of one document
-MOST_WORDS: Final = 80  # characters of one element's text
-
-# Interactive elements of a document that are seen in its own window and not covered, as [left, top, right, bottom,
-# role, text].
-# Roles follow WAI-ARIA, as far as the tag or the role attribute tells.
-ELEMENTS: Final = """() => {
-  const kinds = 'a[href],button,input:not([type=hidden]),select,textarea,summary,option,[role=button],[role=link],' +
-    '[role=checkbox],[role=radio],[role=tab],[role=menuitem],[role=option],[role=switch],[role=slider],' +
-    '[role=textbox],[contenteditable=""],[contenteditable=true],[onclick],[tabindex]:not([tabindex="-1"])';
+MOST: Final = 2000  # elements of one document; a page of a hundred thousand is cut off here
+SECONDS: Final = 5.0
+# [name, left, top, right, bottom, role]; roles follow WAI-ARIA, as far as the tag or the role attribute tells.
+_FIND: Final = """(most) => {
+  const label = __LABEL__;
+  const named = 'a,button,input,select,textarea,option,summary,label,[role],[onclick],h1,h2,h3,li,td,th,p,span,img';
   const byType = {checkbox: 'checkbox', radio: 'radio', range: 'slider', submit: 'button', button: 'button',
     reset: 'button', image: 'button', file: 'button', number: 'spinbutton', search: 'searchbox'};
   const byTag = {A: 'link', BUTTON: 'button', SELECT: 'combobox', TEXTAREA: 'textbox', SUMMARY: 'button',
     OPTION: 'option'};
+  const role = e => e.getAttribute('role') || (e.tagName === 'INPUT' ? byType[e.type] || 'textbox' : byTag[e.tagName])
+    || (e.hasAttribute('onclick') ? 'button' : '');
   const found = [];
-  const see = root => {
-    for (const e of root.querySelectorAll('*')) {
-      if (e.shadowRoot) see(e.shadowRoot);
-      if (found.length >= MOST || !e.matches(kinds)) continue;
-      const r = e.getBoundingClientRect();
-      if (r.width < 2 || r.height < 2 || r.right <= 0 || r.bottom <= 0 ||
-          r.left >= innerWidth || r.top >= innerHeight) continue;
-      if (!e.checkVisibility({opacityProperty: true, visibilityProperty: true})) continue;
-      const x = (Math.max(r.left, 0) + Math.min(r.right, innerWidth)) / 2;
-      const y = (Math.max(r.top, 0) + Math.min(r.bottom, innerHeight)) / 2;
-      const top = root.elementFromPoint ? root.elementFromPoint(x, y) : null;
-      if (top && top !== e && !e.contains(top) && !top.contains(e)) continue;
-      const kind = e.tagName === 'INPUT' ? byType[e.type] || 'textbox' : byTag[e.tagName];
-      const role = e.getAttribute('role') || kind || '';
-      const label = e.labels && e.labels[0] ? e.labels[0].innerText : '';
-      const own = e.tagName === 'SELECT' ? (e.selectedOptions[0] || {}).text : e.tagName === 'INPUT' &&
-        ['submit', 'button', 'reset'].includes(e.type) ? e.value : e.innerText;
-      const words = e.getAttribute('aria-label') || label || own || e.placeholder || e.title || e.alt || '';
-      found.push([r.left, r.top, r.right, r.bottom, role, words.replace(/\\s+/g, ' ').trim().slice(0, WORDS)]);
-    }
-  };
-  see(document);
+  for (const e of document.querySelectorAll(named)) {
+    const r = e.getBoundingClientRect();
+    if (r.width < 1 || r.height < 1 || r.bottom < 0 || r.right < 0) continue;
+    if (r.top > innerHeight || r.left > innerWidth) continue;
+    if (!e.checkVisibility({checkOpacity: true, checkVisibilityCSS: true})) continue;
+    found.push([label(e), r.left, r.top, r.right, r.bottom, role(e)]);
+    if (found.length >= most) break;
+  }
   return found;
-}""".replace("MOST", str(MOST)).replace("WORDS", str(MOST_WORDS))
+}"""
 
 
-def placed(told: list[list[Any]], offset: Offset, view: View) -> list[Element]:
-    """Return the elements of one document that are seen in the frame, cut to it. told: what `ELEMENTS` says."""
+def elements_of(browser: BrowserEnvironment) -> list[Element]:
+    """Return the visible named elements of the page and its iframes, in fractions of the frame that was seen last.
+
+    Raises:
+        EnvironmentBroken: the page does not answer, or nothing was seen yet.
+    """
+    return browser._owner_call(lambda: _elements(browser), SECONDS, "the search for elements")
+
+
+async def _elements(browser: BrowserEnvironment) -> list[Element]:
+    session, view = browser._session, browser._view
+    if session is None or view is None:
+        raise EnvironmentBroken("nothing was seen yet; call observe first.")
+    frames = session.tab.page.frames
+    script = _FIND.replace("__LABEL__", LABEL)
+    asked: list[Any] = await asyncio.gather(*(f.evaluate(script, MOST) for f in frames), return_exceptions=True)
     found = []
-    for left, top, right, bottom, role, words in told:
-        x0, y0 = view.to_fraction(*offset.to_input(float(left), float(top)))
-        x1, y1 = view.to_fraction(*offset.to_input(float(right), float(bottom)))
-        x0, y0, x1, y1 = max(x0, 0.0), max(y0, 0.0), min(x1, 1.0), min(y1, 1.0)
-        if x0 < x1 and y0 < y1:
-            found.append(Element((x0, y0, x1, y1), str(role), str(words)))
+    for frame, told in zip(frames, asked, strict=True):
+        if isinstance(told, BaseException):
+            continue
+        try:
+            offset = await offset_of(frame)
+        except Exception:  # an iframe that is gone by now
+            continue
+        for name, left, top, right, bottom, role in told:
+            start = view.to_fraction(*offset.to_input(left, top))
+            end = view.to_fraction(*offset.to_input(right, bottom))
+            box = tuple(min(max(value, 0.0), 1.0) for value in (*start, *end))
+            if name and box[0] < box[2] and box[1] < box[3]:
+                found.append(Element(str(name), (box[0], box[1], box[2], box[3]), str(role)))
     return found
-
-
-def in_reading_order(elements: list[Element]) -> tuple[Element, ...]:
-    """Sort by rows, then from left to right; what is about level stands in one row."""
-    return tuple(sorted(elements, key=lambda e: (round((e.region[1] + e.region[3]) * 20), e.region[0])))

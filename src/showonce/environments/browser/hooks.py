@@ -16,6 +16,20 @@ _KEYS: Final = {
     "AltGraph": "altgr", "OS": "meta", "Esc": "escape", "Del": "delete", "Return": "enter",
 }  # fmt: skip
 
+# The name by which a person would call an element: what it is labelled with, what it says, else what it is.
+LABEL: Final = """e => {
+  const named = 'a,button,input,select,textarea,option,summary,label,[role],[onclick]';
+  const hit = e && e.closest && (e.closest(named) || e);
+  if (!hit || hit === document.documentElement || hit === document.body) return '';
+  const button = ['submit', 'button', 'reset'].includes(hit.type) && hit.tagName === 'INPUT';
+  const field = ['INPUT', 'TEXTAREA', 'SELECT'].includes(hit.tagName);
+  const words = hit.getAttribute('aria-label') || (button && hit.value)
+    || (field && hit.labels && hit.labels[0] && hit.labels[0].innerText) || (!field && hit.innerText)
+    || hit.getAttribute('placeholder') || hit.getAttribute('title') || hit.getAttribute('name') || hit.id
+    || hit.tagName.toLowerCase();
+  return words.trim().replace(/\\s+/g, ' ').slice(0, 80);
+}"""
+
 _SCRIPT: Final = """((name, keys, own) => {
   if (window[name + '_on']) return;
   Object.defineProperty(window, name + '_on', {value: true});
@@ -62,18 +76,7 @@ _SCRIPT: Final = """((name, keys, own) => {
     size: [innerWidth, innerHeight], dpr: devicePixelRatio, scroll: [scrollX, scrollY]});
   const held = e => [['ctrl', e.ctrlKey], ['alt', e.altKey], ['shift', e.shiftKey], ['meta', e.metaKey]]
     .filter(m => m[1]).map(m => m[0]);
-  const label = e => {
-    const named = 'a,button,input,select,textarea,option,summary,label,[role],[onclick]';
-    const hit = e && e.closest && (e.closest(named) || e);
-    if (!hit || hit === document.documentElement || hit === document.body) return '';
-    const button = ['submit', 'button', 'reset'].includes(hit.type) && hit.tagName === 'INPUT';
-    const field = ['INPUT', 'TEXTAREA', 'SELECT'].includes(hit.tagName);
-    const words = hit.getAttribute('aria-label') || (button && hit.value)
-      || (field && hit.labels && hit.labels[0] && hit.labels[0].innerText) || (!field && hit.innerText)
-      || hit.getAttribute('placeholder') || hit.getAttribute('title') || hit.getAttribute('name') || hit.id
-      || hit.tagName.toLowerCase();
-    return words.trim().replace(/\\s+/g, ' ').slice(0, 80);
-  };
+  const label = __LABEL__;
   const on = (kind, f) => addEventListener(kind, e => { if (e.isTrusted) f(e); }, {capture: true, passive: false});
   const first = e => (e.composedPath && e.composedPath()[0]) || e.target;
   const pointer = (kind, e) => tell({kind, ...base(e), x: e.clientX, y: e.clientY,
@@ -128,4 +131,4 @@ _SCRIPT: Final = """((name, keys, own) => {
 def script(name: str, own: Sequence[str]) -> str:
     """Return the script. name: of the binding that it tells; own: chords that the page is not to see."""
     arguments = ", ".join(json.dumps(value) for value in (name, _KEYS, list(own)))
-    return f"{_SCRIPT}({arguments})"
+    return f"{_SCRIPT.replace('__LABEL__', LABEL)}({arguments})"

@@ -29,7 +29,7 @@ from showonce.environments.browser.session import ModalOpened, Options, Session,
 from showonce.environments.browser.settle import STATE, State
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
-from showonce.types import Executed, Observation, Outcome, Task
+from showonce.types import Element, Executed, Observation, Outcome, Task
 from showonce.types import Image as Pixels
 
 if TYPE_CHECKING:
@@ -186,6 +186,12 @@ class BrowserEnvironment:
         """The address of the tab in front, as it was last seen."""
         self._ready()
         return self._look.url if self._look is not None else ""
+
+    def elements(self) -> list[Element]:
+        """Return the named elements of the page and its iframes that are to be seen. Raises as `observe` does."""
+        from showonce.environments.browser.elements import elements_of
+
+        return elements_of(self)
 
     @property
     def settled(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -32,10 +32,11 @@ class DesktopSource:
     """Watches the screen of a `Desktop` that was reset. See `protocols.EventSource`.
 
     Events outside of what the environment sees, or on windows of our own, are left out. What a person types cannot be
-    known for a password here: pause the recording, or blank the region with the task's `redact`.
+    known for a password here: pause the recording, or blank the region with the task's `redact`. own: chords of the
+    recorder; programs see them all the same.
     """
 
-    def __init__(self, desktop: Desktop) -> None:
+    def __init__(self, desktop: Desktop, own: Sequence[str] = ()) -> None:
         self._desktop = desktop
         self._covered: list[Place] = []
         self._scale, self._place = 1.0, (0, 0, 1, 1)
