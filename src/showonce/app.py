@@ -71,6 +71,8 @@ def run(config: Config, show: Show = unwatched) -> int:
     """
     tasks, learning = tasks_of(config), learns(config)
     check_baselines(config)
+    if config.experiment.name == "one_demo":
+        check_unattended(config, "experiment=one_demo")
     with RunLog(config, start_run(config), show) as log:
         announce(log, tasks, learning)
         parts = assemble(config, log, tasks, learning)

@@ -14,7 +14,6 @@ from showonce.runtime.events import read_events
 from showonce.scores import BEFORE, RETENTION_AFTER, RETENTION_BEFORE, TEACHER, Scores
 from showonce.session import CHAMPION, Session
 from showonce.types import Demonstration, Task
-from showonce.wiring import check_unattended
 
 UNSEEN: Final = ("ask_person", "none")  # success checks by which nothing can be measured
 
@@ -89,7 +88,6 @@ def _done(run: Run, task: Task, phase: str) -> int:
 
 def one_demonstration(run: Run) -> None:
     """Before, teacher, learn, after; then what was kept, what the confidence is worth, and the baselines."""
-    check_unattended(run.config, "experiment=one_demo")
     if len(run.tasks) != 1:
         raise BadInput(f"experiment=one_demo takes one task, not {len(run.tasks)}: set task=..., and tasks=[].")
     task = run.tasks[0]

@@ -121,7 +121,8 @@ def demonstration_for(
     """Return the demonstration of a task as `config.demonstration` asks; None when there is none to be had.
 
     auto: found by its task under the log folder, else shipped, else shown now by the environment's own oracle, if it
-    has one (labelled so). A task whose goal is drawn anew with every seed cannot be shown once.
+    has one (labelled so) and nobody wants to be asked before something is done. A task whose goal is drawn anew with
+    every seed cannot be shown once.
 
     Raises:
         DemonstrationError: it is of another task or screen size, cannot be read, or its seed is practised or measured.
@@ -137,7 +138,7 @@ def demonstration_for(
         path = latest_demonstration(config.output.logs, task.id)
         path = path or latest_demonstration(shipped_root("configs") / "demonstrations", task.id)
     if path is None:
-        if getattr(environment, "oracle", None) is None:
+        if getattr(environment, "oracle", None) is None or not config.safety.unattended:
             return None
         path = show(environment, task, seeds.first("demonstration"), folder / SHOWN, events, stop)
     found = load_demonstration(path)

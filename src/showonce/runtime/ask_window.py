@@ -92,6 +92,7 @@ class AskWindow(ScreenWindow):
         self._scale = max(1, min(SCALE, LARGEST // max(observation.width, observation.height)))
         self._said.clear()
         self._actions.clear()
+        self._line.configure(wraplength=observation.width * self._scale, justify="left")
         self._say(question)
         self.show(observation)
         while not (self._finished or self._said or self._actions):
