@@ -14,7 +14,7 @@ from showonce.environments.embedded.goals import problem_for_goal
 from showonce.environments.embedded.plan import PRECONDITIONS, apply, event, expected, oracle_action
 from showonce.environments.embedded.scene import BOTTOM, SIZE, TOP
 from showonce.environments.registry import find_task, make_environment, oracle_for, task_ids
-from showonce.errors import ConfigError, EnvironmentBroken, Stopped, TaskError, Unavailable
+from showonce.errors import ConfigError, EnvironmentBroken, Stopped, TaskError
 from showonce.runtime.stop import Stop
 from showonce.types import Task
 
@@ -188,8 +188,6 @@ def test_unknown_names_are_refused_with_the_nearest():
         make_environment("embedded", mistake=1)
     with pytest.raises(ConfigError, match="embedded"):
         make_environment("embeded")
-    with pytest.raises(Unavailable, match="not in this release"):
-        make_environment("browser")
     with pytest.raises(ConfigError, match="dark"):
         make_environment("embedded", theme="drak")
     with pytest.raises(ConfigError, match="dialog"):

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final
 
 from showonce.actions import Action
-from showonce.errors import ConfigError, TaskError, Unavailable, nearest
+from showonce.errors import ConfigError, TaskError, nearest
 from showonce.protocols import Environment, EventSource, Readable
 from showonce.types import Element, Task
 
@@ -18,20 +18,18 @@ ENVIRONMENTS: Final = {
     "browsergym": "showonce.environments.browsergym:BrowserGymEnvironment",
     "desktop": "showonce.environments.desktop.environment:Desktop",
     "embedded": "showonce.environments.embedded.world:EmbeddedWorld",
+    "miniwob": "showonce.environments.miniwob.world:MiniWoB",
 }
 COMMON: Final = ("ocr", "marks")  # settings of every environment, see `perceive`
-LATER: Final = ("miniwob",)
 
 
 def make_environment(name: str, **settings: Any) -> Environment:
     """Make an environment by name; `settings` are its own keyword arguments, and those of `COMMON`.
 
     Raises:
-        Unavailable: an environment that comes in a later release.
+        Unavailable: what the environment needs is not installed.
         ConfigError: an unknown name or setting; the nearest valid one is named.
     """
-    if name in LATER:
-        raise Unavailable(f"environment={name} is not in this release; what is: {', '.join(ENVIRONMENTS)}.")
     if name not in ENVIRONMENTS:
         raise ConfigError(f"unknown environment {name!r}.{nearest(name, ENVIRONMENTS)}")
     module, _, attribute = ENVIRONMENTS[name].partition(":")
@@ -56,17 +54,17 @@ def find_task(task_id: str) -> Task:
         TaskError: no such id; the nearest is named.
     """
     from showonce.environments.browser import tasks as site
-    from showonce.environments.embedded import world as embedded
+    from showonce.environments.miniwob import tasks as miniwob
 
     if task_id.startswith(site.PREFIX):
         return site.task_for(task_id)
-    try:
+    if task_id.startswith(miniwob.PREFIX) or task_id in miniwob.NAMES:
+        return miniwob.task_for(task_id)
+    from showonce.environments.embedded import world as embedded
+
+    if task_id.startswith(("skill/", "app/")):
         return embedded.task_for(task_id)
-    except TaskError:
-        known = (*task_ids(), *site.task_ids())
-        if task_id.partition("/")[0] in ("skill", "app"):
-            raise
-        raise TaskError(f"no task {task_id!r}.{nearest(task_id, known)}") from None
+    raise TaskError(f"no task {task_id!r}.{nearest(task_id, (*task_ids(), *site.task_ids(), *miniwob.task_ids()))}")
 
 
 def task_ids() -> tuple[str, ...]:

@@ -250,7 +250,7 @@ class BrowserSource:
         """Return a frame as the environment would show it to a policy."""
         browser = self._browser
         image = _decoded(png)
-        scale = browser._look.scale if browser._look is not None else browser.scale
+        scale = image.shape[1] / browser._look.window[0] if browser._look is not None else browser.scale
         view = self._view = view_of((image.shape[1], image.shape[0]), scale, browser._crop, browser._size)
         frame = browser._finish(_shown(image, view), view)
         return Observation(frame, scale=view.width / (view.crop[2] - view.crop[0]) * scale)
