@@ -11,11 +11,13 @@ import pytest
 gymnasium = pytest.importorskip("gymnasium", reason="the extra showonce[gym] is not installed")
 
 from gymnasium.utils.env_checker import check_env  # noqa: E402
+from tests.browsers import needs_miniwob  # noqa: E402
+from tests.xscreen import x_screen  # noqa: E402
 
 from showonce.actions import Click, to_json  # noqa: E402
-from showonce.environments.gym import NAMES, Screen, action_of  # noqa: E402
 from showonce.environments.registry import oracle_for  # noqa: E402
 from showonce.errors import BadInput, EnvironmentBroken, TaskError  # noqa: E402
+from showonce.gym import NAMES, Screen, action_of  # noqa: E402
 
 
 def test_the_checker_of_gymnasium_passes() -> None:
@@ -25,7 +27,7 @@ def test_the_checker_of_gymnasium_passes() -> None:
 
 
 def test_gymnasium_can_import_it_by_name() -> None:
-    named = "showonce.environments.gym:showonce/Embedded-v0"
+    named = "showonce.gym:showonce/Embedded-v0"
     code = f"import gymnasium; print(gymnasium.make({named!r}, task='skill/drag').reset(seed=1)[0]['goal'])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0 and done.stdout.strip(), done.stderr
@@ -72,3 +74,28 @@ def test_what_is_no_action_is_said(given: object) -> None:
 def test_an_unknown_task_is_named() -> None:
     with pytest.raises(TaskError, match="click_icon"):
         gymnasium.make("showonce/Embedded-v0", task="skill/click_icn")
+
+
+@needs_miniwob
+@pytest.mark.parametrize("name", ["Browser", "MiniWoB"])
+def test_pages_pass_the_checker(name: str) -> None:
+    made = gymnasium.make(f"showonce/{name}-v0")
+    check_env(made.unwrapped)
+    made.close()
+
+
+@needs_miniwob
+def test_the_oracle_earns_the_reward_of_miniwob() -> None:
+    screen = gymnasium.make("showonce/MiniWoB-v0", task="click-button").unwrapped
+    assert isinstance(screen, Screen)
+    screen.reset(seed=5)
+    _, reward, terminated, _, _ = screen.step(oracle_for(screen._environment)())
+    assert (reward, terminated) == (1.0, True)
+    screen.close()
+
+
+def test_the_desktop_passes_the_checker() -> None:
+    with x_screen() as display:
+        made = gymnasium.make("showonce/Desktop-v0", settings={"display": display.name})
+        check_env(made.unwrapped)
+        made.close()

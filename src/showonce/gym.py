@@ -1,6 +1,6 @@
 """showonce's screens as Gymnasium environments; importing this module makes their ids known.
 
-    import gymnasium, showonce.environments.gym
+    import gymnasium, showonce.gym
     gymnasium.make("showonce/Embedded-v0", task="skill/click_icon")
 
 Needs the extra ``showonce[gym]``.
@@ -9,8 +9,8 @@ Observation: Dict(goal: Text, screenshot: Box uint8 (H, W, 3)). Action: Dict(ver
 `action_space` describes it; what a verb does not need is ignored. point and to are (x, y) in [0, 1] of the frame;
 scroll is (right, down) as shares of 50 notches. A `showonce.actions.Action` or its JSON form
 (``{"action": "click", "x": 0.5, "y": 0.2}``) is taken, too.
-Reward: 1.0 with the step that the environment verifies as the success of the task, else 0.0 (an environment with
-rewards of its own puts them in its evidence). Terminated: success, or success can no longer be reached. Truncated:
+Reward: 1.0 with the step after which the task's success check says yes, else 0.0 (an environment with rewards of its
+own puts them in its evidence). Terminated: success, or success can no longer be reached. Truncated:
 `max_steps` actions. An action that cannot be done costs its step and is told in ``info["error"]``.
 """
 
@@ -19,16 +19,18 @@ from __future__ import annotations
 import math
 import string
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from showonce.actions import MAX_NOTCHES, MAX_TEXT, VERBS, Action, fields_of, from_json
+from showonce.actions import MAX_NOTCHES, MAX_TEXT, VERBS, Action, Done, fields_of, from_json
 from showonce.environments.registry import find_task, make_environment
 from showonce.errors import BadInput, EnvironmentBroken, Unavailable
 from showonce.protocols import Environment
+from showonce.runtime.approvals import AlwaysDeny
+from showonce.runtime.completion import Checker, make_checker
+from showonce.runtime.tasks import load_task
 from showonce.types import Observation, Task
 
 try:
@@ -42,14 +44,20 @@ CHARACTERS: Final = string.printable  # of a sampled text; an action that is giv
 GOAL: Final = "".join(map(chr, range(32, 0x250)))  # of goals: Latin
 LENGTH: Final = 64  # of a sampled text
 SEEDS: Final = 2**31 - 1
-DEFAULTS: Final = {"Embedded": ("embedded", "skill/click_icon")}  # id -> environment and task
+DEFAULTS: Final = {  # id -> environment, task, its settings
+    "Embedded": ("embedded", "skill/click_icon", {}),
+    "Browser": ("browser", "site/table", {"width": 640, "height": 480}),
+    "MiniWoB": ("miniwob", "miniwob/click-test", {}),
+    "Desktop": ("desktop", "configs/tasks/desktop_example.yaml", {}),
+}
 
 
 class Screen(gymnasium.Env[dict[str, Any], Any]):
     """One task in one environment.
 
     Args:
-        environment: its name (`make_environment`). task: a registered id or a `Task`. settings: of the environment.
+        environment: its name (`make_environment`). task: a registered id, a task file or a `Task`. settings: of the
+            environment.
         max_steps: actions after which an episode is cut off; default: as many as the task allows.
         render_mode: None or "rgb_array".
 
@@ -68,11 +76,12 @@ class Screen(gymnasium.Env[dict[str, Any], Any]):
         render_mode: str | None = None,
     ) -> None:
         self.render_mode = render_mode
-        self.task = find_task(task) if isinstance(task, str) else task
+        self.task = _task(task)
         self.max_steps = max_steps or self.task.limits.max_steps
         self._environment: Environment = make_environment(environment, **{**self.task.settings, **(settings or {})})
         self._taken = 0
         self._over = True
+        self._checker: Checker = make_checker(self.task, self._environment, AlwaysDeny())
         self._screen = self._environment.reset(self.task, 0)
         high, wide = self._screen.height, self._screen.width
         self.observation_space = spaces.Dict(
@@ -103,6 +112,7 @@ class Screen(gymnasium.Env[dict[str, Any], Any]):
         drawn = int(self.np_random.integers(SEEDS)) if seed is None else seed
         self._screen = self._environment.reset(self.task, drawn)
         self._taken, self._over = 0, False
+        self._checker = make_checker(self.task, self._environment, AlwaysDeny())
         return self._observation(), {"task": self.task.id, "seed": drawn}
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
@@ -115,15 +125,16 @@ class Screen(gymnasium.Env[dict[str, Any], Any]):
             raise EnvironmentBroken("the episode is over or was never begun: call reset first.")
         self._taken += 1
         info: dict[str, Any] = {"task": self.task.id, "error": ""}
+        done: Action | None = None
         try:
             info["executed"] = self._environment.execute(action_of(action), _Never())
+            done = info["executed"].action
         except BadInput as error:
             info["error"] = str(error)
         self._screen = self._environment.observe()
-        outcome = self._environment.verify() if self._environment.capabilities.verifiable else None
-        info["outcome"] = outcome
-        success = outcome is not None and outcome.success is True
-        terminated = success or (outcome is not None and (outcome.success is False or outcome.hopeless))
+        outcome = info["outcome"] = self._checker.check(self._screen, done)
+        success = outcome.success is True
+        terminated = success or outcome.success is False or outcome.hopeless or isinstance(done, Done)
         truncated = not terminated and self._taken >= self.max_steps
         self._over = terminated or truncated
         return self._observation(), float(success), terminated, truncated, info
@@ -197,23 +208,33 @@ def _arguments(verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: round(values[name]) if spec.kind == "integer" else values[name] for name, (spec, _) in specs.items()}
 
 
+def _task(named: str | Task) -> Task:
+    if isinstance(named, Task):
+        return named
+    return load_task(named) if named.endswith((".yaml", ".yml")) else find_task(named)
+
+
 def make(
-    environment: str, default: str, task: str | Task | None = None, goal: str | None = None, **settings: Any
+    environment: str,
+    default: str,
+    usual: Mapping[str, Any],
+    task: str | Task | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **arguments: Any,
 ) -> Screen:
-    """Make what `gymnasium.make` asks for. goal: in place of the task's own."""
-    chosen = find_task(task or default) if not isinstance(task, Task) else task
-    return Screen(environment, chosen if goal is None else replace(chosen, goal=goal), **settings)
+    """Make what `gymnasium.make` asks for. usual: settings of the environment where `settings` says nothing else."""
+    return Screen(environment, task or default, {**usual, **(settings or {})}, **arguments)
 
 
 def register() -> None:
     """Make the ids known to Gymnasium."""
-    for name, (environment, task) in DEFAULTS.items():
+    for name, (environment, task, settings) in DEFAULTS.items():
         known = f"showonce/{name}-v0"
         if known not in gymnasium.registry:
             gymnasium.register(
                 known,
-                entry_point="showonce.environments.gym:make",
-                kwargs={"environment": environment, "default": task},
+                entry_point="showonce.gym:make",
+                kwargs={"environment": environment, "default": task, "usual": settings},
                 order_enforce=False,
                 disable_env_checker=True,
             )
