@@ -2,7 +2,7 @@
 # Everything that must hold: format, lint, types, layers, tests. Arguments go to pytest: ./run_tests.sh -k settings
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-scripts/setup_env.sh dev,browser,miniwob,gym,desktop || exit 3
+scripts/setup_env.sh dev,browser,desktop,export,gym,miniwob,ocr || exit 3
 
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
@@ -14,6 +14,7 @@ if [ "$(uname -s)" = Linux ] && command -v apt-get >/dev/null 2>&1; then
   [ -n "${DISPLAY:-}" ] || command -v Xvfb >/dev/null 2>&1 || packages+=(xvfb xauth)
   command -v openbox >/dev/null 2>&1 || packages+=(openbox)
   command -v xdotool >/dev/null 2>&1 || packages+=(xdotool)
+  command -v tesseract >/dev/null 2>&1 || packages+=(tesseract-ocr)
   command -v xterm >/dev/null 2>&1 || packages+=(xterm)
   command -v chromium-headless-shell >/dev/null 2>&1 || packages+=(chromium-headless-shell)
   command -v chromium >/dev/null 2>&1 || packages+=(chromium fonts-liberation fonts-dejavu-core)

@@ -103,6 +103,7 @@ def test_json_that_is_no_action(data: dict[str, Any], message: str) -> None:
         (lambda: Click(True, 0.5), "click.x must be a finite number"),
         (lambda: Click("0.5", 0.5), "click.x must be a finite number"),
         (lambda: Drag(0.1, 0.2, 0.3, 7), "drag.to_y must lie in [0, 1]"),
+        (lambda: Scroll(0.5, 0.5, 2.5), "scroll.dy must be a whole number"),  # type: ignore[arg-type]
         (lambda: Scroll(0.5, 0.5, 51), "scroll.dy must lie in [-50, 50]"),
         (lambda: Scroll(0.5, 0.5, 1, -51), "scroll.dx must lie in [-50, 50]"),
         (lambda: Wait(60.1), "wait.seconds must lie in [0, 60]"),
@@ -139,6 +140,8 @@ def test_values_are_made_plain() -> None:
         ("Cmd+Win+a", "meta+a"),
         (" ctrl + s ", "ctrl+s"),
         ("+", "+"),
+        ("Ctrl++", "ctrl++"),
+        ("ctrl + +", "ctrl++"),
         ("F12", "f12"),
     ],
 )

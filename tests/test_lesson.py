@@ -14,7 +14,7 @@ from tests.toys import Toy, a_demonstration, a_task, lesson_config, toy_policy
 from showonce.config import Config
 from showonce.errors import Stopped, Unavailable
 from showonce.evaluation.bench import TeachRequest
-from showonce.lesson import Lesson, teaching
+from showonce.lesson import IDLE, Lesson, teaching
 from showonce.policy.adapter_files import content_hash
 from showonce.policy.vlm_policy import load_policy
 from showonce.runtime.stop import Stop
@@ -81,6 +81,15 @@ def test_a_spent_budget_ends_the_lesson(make: MakeLesson) -> None:
     lesson, toy = make(gate={"budget_run": 3}, practice={"episodes": 60})
     lesson.learn()
     assert len(toy.events.of("update")) == 3 and lesson.practised < 5
+
+
+def test_a_lesson_whose_demonstration_is_put_aside_ends(make: MakeLesson) -> None:
+    lesson, toy = make(practice={"episodes": 60})
+    toy.store.quarantine([], "by the test", [toy.shown.ref])
+    toy.session.context.quarantined = toy.store.ledger.quarantined_sources
+    toy.wins = False
+    lesson.learn()
+    assert not toy.events.of("update") and lesson.practised == IDLE
 
 
 def test_practice_in_the_head_executes_nothing(make: MakeLesson) -> None:

@@ -14,10 +14,12 @@ from rich.console import Console
 
 from showonce.config import Config
 from showonce.errors import BadInput, StoreError, StoreLocked
-from showonce.learning.store import AdapterStore, Identity
-from showonce.rollback import find_store, list_checkpoints, roll_back
-from showonce.runs import adapter_store, start_run
+from showonce.learning.store import STORE, AdapterStore, Identity
+from showonce.rollback import list_checkpoints, roll_back
+from showonce.runs import CONFIG, adapter_store, find_store, start_run
+from showonce.runs import STORE as STORE_OF_RUNS
 from showonce.runtime.events import read_events
+from showonce.settings import load_config
 
 IDENTITY = Identity("adapter/tokens", "abc")
 
@@ -103,8 +105,8 @@ def test_the_store_is_found_from_another_folder(run: Path, tmp_path: Path, monke
     _, name = learned(run)
     absolute = run.resolve()
     monkeypatch.chdir(tmp_path)
-    found = find_store(absolute)
-    assert found is not None and (found[0] / name / "store.json").is_file()
+    found = find_store(load_config(absolute / CONFIG), absolute)
+    assert found is not None and (found[0] / name / STORE).is_file() and STORE == STORE_OF_RUNS
 
 
 def test_which_store_a_run_uses(run: Path) -> None:

@@ -13,6 +13,7 @@ from tests.toys import Toy, a_task, lesson_config
 from showonce.errors import StoreLocked
 from showonce.learning.faults import corrupt_checkpoint
 from showonce.learning.store import AdapterStore
+from showonce.learning.trouble import SUSPENDED
 from showonce.policy.adapter_files import content_hash
 from showonce.session import CANDIDATE, CHAMPION, RECENT
 
@@ -122,10 +123,10 @@ def test_while_a_lesson_is_being_learned_refusals_end_nothing(make: MakeToy) -> 
     assert not any(event["accepted"] for event in toy.events.of("promotion")) and not toy.events.of("quarantine")
 
 
-def refuse_three(toy: Toy) -> None:
-    """Let the canaries refuse three candidates in a row."""
+def refuse(toy: Toy) -> None:
+    """Let the canaries refuse as many candidates as suspend a lesson."""
     toy.session.ratchet.config = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
-    for _ in range(3):
+    for _ in range(SUSPENDED):
         for _ in range(2):
             assert toy.session.update(toy.task) == ""
         toy.session.consider()
@@ -142,23 +143,37 @@ def test_what_a_good_version_was_made_from_is_never_put_aside(make: MakeToy) -> 
     known(toy)
     updated(toy)
     toy.session.consider()
-    refuse_three(toy)
+    refuse(toy)
     assert toy.session.context.demonstration(toy.task.id) is toy.shown
     assert toy.session.update(toy.task) == "suspended"
-    assert [event["accepted"] for event in toy.events.of("promotion")] == [True, False, False, False]
+    assert [event["accepted"] for event in toy.events.of("promotion")] == [True, False, False]
 
 
-def test_after_refusals_in_a_row_the_best_proven_version_acts(make: MakeToy) -> None:
+def test_after_refusals_the_best_proven_version_acts(make: MakeToy) -> None:
     toy = make(gate={"updates_per_episode": 100}, ratchet={"min_probes_best": RECENT})
     known(toy)
     updated(toy)
     toy.session.consider()
     assert toy.session.store.champion == "v0001"
-    refuse_three(toy)
+    refuse(toy)
     assert toy.session.store.champion == "v0000"
     told = toy.events.of("rollback")[0]
     assert (told["old"], told["new"], told["statistic"]) == ("v0001", "v0000", None)
-    assert "3 candidates in a row" in str(told["reason"])
+    assert "2 candidates of one lesson" in str(told["reason"])
+
+
+def test_a_dose_that_passed_between_two_refusals_goes_as_well(make: MakeToy) -> None:
+    toy = make(gate={"updates_per_episode": 100}, ratchet={"min_probes_best": RECENT})
+    strict = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
+    lenient = toy.session.ratchet.config
+    known(toy)
+    for config in (strict, lenient, strict):
+        toy.session.ratchet.config = config
+        updated(toy)
+        toy.session.consider()
+    assert [event["accepted"] for event in toy.events.of("promotion")] == [False, True, False]
+    assert toy.session.store.champion == "v0000", "the version between them was proven by nothing"
+    assert toy.session.context.demonstration(toy.task.id) is None
 
 
 def test_a_champion_that_is_proven_to_be_better_stays(make: MakeToy) -> None:
@@ -171,7 +186,7 @@ def test_a_champion_that_is_proven_to_be_better_stays(make: MakeToy) -> None:
     toy.session.consider()
     for seed in range(40):
         toy.session.probe(toy.task, 910_000 + seed)
-    refuse_three(toy)
+    refuse(toy)
     assert toy.session.update(toy.task) == "suspended"
     assert toy.session.store.champion == "v0001" and not toy.events.of("rollback")
 
@@ -181,7 +196,7 @@ def test_a_run_that_goes_on_does_not_forget_its_refusals(make: MakeToy) -> None:
     known(toy)
     updated(toy)
     toy.session.consider()
-    refuse_three(toy)
+    refuse(toy)
     told = [event["reason"] for event in toy.events.of("gate") if not event["accepted"]]
     assert told.count("suspended") == 1
     toy.session.close()

@@ -194,7 +194,9 @@ def normal_keys(keys: str) -> str:
     Raises:
         BadInput: an empty chord, an unknown key name (nearest named) or no key beside the modifiers.
     """
-    parts = ["+"] if keys == "+" else [p.strip().lower() for p in keys.split("+")]
+    spelt = "".join(keys.split()).lower()
+    plus = spelt == "+" or spelt.endswith("++")  # the key itself, not the sign between two
+    parts = [*spelt[:-2].split("+"), "+"] if plus and spelt != "+" else [spelt] if plus else spelt.split("+")
     alias = {"control": "ctrl", "cmd": "meta", "win": "meta", "return": "enter", "esc": "escape", "del": "delete"}
     parts = [alias.get(p, p) for p in parts]
     mods = [m for m in MODIFIERS if m in parts]
@@ -215,6 +217,8 @@ def _check(action: Any) -> None:
                 raise BadInput(f"{where} must be a finite number, not {value!r}.")
             if not spec.low <= value <= spec.high:
                 raise BadInput(f"{where} must lie in [{spec.low:g}, {spec.high:g}], not {value!r}.")
+            if spec.kind == "integer" and value != int(value):
+                raise BadInput(f"{where} must be a whole number, not {value!r}.")
             object.__setattr__(action, name, int(value) if spec.kind == "integer" else float(value))
         elif not isinstance(value, str):
             raise BadInput(f"{where} must be text, not {value!r}.")

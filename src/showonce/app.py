@@ -2,41 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from rich.console import Console
 
 from showonce import experiment
 from showonce.baselines import check_baselines
 from showonce.config import Config, FaultConfig
-from showonce.demonstrations import read_meta
-from showonce.environments.registry import make_environment, oracle_for
+from showonce.demonstrations import load_demonstration, read_meta
+from showonce.demonstrations.format import encode_png
+from showonce.demonstrations.formats import export_episodes, import_file
+from showonce.demonstrations.reduce import Grip
+from showonce.demonstrations.sheet import contact_sheet
+from showonce.environments.registry import elements_for, make_environment, oracle_for, source_for
 from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
 from showonce.evaluation.bench import Bench
 from showonce.evaluation.prove import lesson_of, summary_of
 from showonce.evaluation.prove import prove as proof_of
 from showonce.evaluation.score import score, score_table
 from showonce.evaluation.table import core_table, rich_table
+from showonce.fsio import atomic_write_bytes
 from showonce.learning.calibration import Calibration
 from showonce.lesson import teaching
 from showonce.parts import announce, assemble
 from showonce.protocols import Environment
 from showonce.runlog import STOP_FILE, RunLog, Show, unwatched
 from showonce.runs import CONFIG, finish_run, start_run
+from showonce.runtime.approvals import ConsoleApprover
 from showonce.runtime.recorder import HandPolicy
 from showonce.runtime.recorder import record as record_hand
-from showonce.runtime.replay import MODES, ReplayReport, replay_episode
+from showonce.runtime.replay import MODES, SECRET_VARIABLE, ReplayReport, replay_episode
 from showonce.runtime.stop import Stop, stop_on_interrupt
+from showonce.runtime.watch import Hotkeys, record_watched
 from showonce.seeds import Seeds
 from showonce.settings import load_config
 from showonce.types import Executor, Task
 from showonce.wiring import (
+    check_unattended,
     demonstration_of_run,
     environment_maker,
+    fenced,
     learns,
     open_store,
     place_of_run,
@@ -46,6 +57,9 @@ from showonce.wiring import (
 )
 
 CORE_TABLE: Final = "core_table"  # the evaluation.set that is a table
+SHEET: Final = "contact_sheet.png"
+IMPORTED: Final = "imported"  # folder below the logs
+CLEAR: Final = "\r\x1b[K"  # back to the beginning of an empty line
 AS_RECORDED: Final = -1  # the seed that stands for the recorded one
 
 
@@ -57,6 +71,8 @@ def run(config: Config, show: Show = unwatched) -> int:
     """
     tasks, learning = tasks_of(config), learns(config)
     check_baselines(config)
+    if config.experiment.name == "one_demo":
+        check_unattended(config, "experiment=one_demo")
     with RunLog(config, start_run(config), show) as log:
         announce(log, tasks, learning)
         parts = assemble(config, log, tasks, learning)
@@ -69,22 +85,87 @@ def run(config: Config, show: Show = unwatched) -> int:
     return log.exit_code
 
 
-def record(config: Config, oracle: bool) -> int:
-    """Show a task once: by hand in a window, or by the environment's oracle (stored as scripted).
+def record(config: Config, oracle: bool, keep: bool = False) -> int:
+    """Show a task once: by hand, on the screen itself or in a window, or by the environment's oracle (stored so).
+
+    keep: do not ask whether a person's recording is to be kept.
 
     Raises:
-        TaskError: the environment has no oracle. Unavailable: there is no display for the window.
+        TaskError: the environment has no oracle. Unavailable: there is no display, or it cannot be watched.
         DemonstrationError: the goal was not reached; the episode is kept.
     """
     task, seed = tasks_of(config)[0], Seeds.of(config).first("demonstration")
     environment = environment_maker(config)(task)
-    hand, source = hand_for(environment, task, oracle)
+    keys = Hotkeys(config.record.end, config.record.pause, config.record.redo)
+    watch = None if oracle else source_for(environment, (keys.end, keys.pause, keys.redo))
+    hand = None if watch is not None else hand_for(environment, task, oracle)
     with RunLog(config, start_run(config), report=False) as log:
         announce(log, [task], learning=False)
-        path = record_hand(environment, task, seed, hand, log.episodes(), source, stop=log.stop, events=log.events)
+        if watch is not None:
+            path = record_watched(
+                environment, watch, task, seed, log.episodes(), stop=log.stop, events=log.events, hotkeys=keys,
+                tell=LiveLine(), grip=grip_of(config),
+            )  # fmt: skip
+        else:
+            assert hand is not None
+            path = record_hand(
+                environment, task, seed, hand[0], log.episodes(), hand[1], stop=log.stop, events=log.events
+            )
         say(f"Recorded {task.id} in {path}. Learn from it with `showonce run task={config.task or task.id}`.")
+        if not oracle and not kept(path, keep or ConsoleApprover(log.stop).confirm):
+            say("Deleted.")
     environment.close()
     return log.exit_code
+
+
+def grip_of(config: Config) -> Grip:
+    """Return how a hand is read."""
+    given = config.record
+    return Grip(given.double_seconds, given.near, given.scroll_seconds, given.wait_seconds)
+
+
+def kept(path: Path, ask: Literal[True] | Callable[[str], bool | None]) -> bool:
+    """Draw the contact sheet of a recording and ask whether to keep it; without an answer it stays."""
+    sheet = path / SHEET
+    atomic_write_bytes(sheet, encode_png(contact_sheet(load_demonstration(path))))
+    say(f"Its steps at a glance: {sheet}")
+    if ask is True or ask("Keep it?") is not False:
+        return True
+    shutil.rmtree(path)
+    return False
+
+
+class LiveLine:
+    """Says on the terminal what was understood: a line that changes while an action goes on, then stays."""
+
+    def __init__(self) -> None:
+        self._alive = sys.stdout.isatty()
+
+    def __call__(self, text: str, final: bool) -> None:
+        if final:
+            sys.stdout.write(f"{CLEAR if self._alive else ''}{text}\n")
+        elif self._alive:
+            width = shutil.get_terminal_size().columns - 1
+            sys.stdout.write(f"{CLEAR}{text[:width]}")
+        sys.stdout.flush()
+
+
+def import_demonstrations(config: Config, file: Path, form: str) -> int:
+    """Import every demonstration of a foreign file below the log folder, or nothing. Raises as `import_file`."""
+    found = import_file(file, form, Path(config.output.logs) / IMPORTED)
+    for path in found.paths:
+        meta = read_meta(path)
+        say(f"{path}: {meta['steps']} steps of {meta['task_id']}, {meta['goal']!r}")
+    for left in found.left_out:
+        say(f"left out, {left.where}: {left.reason}")
+    say(f"{len(found.paths)} imported, {len(found.left_out)} left out.")
+    return 0
+
+
+def export_demonstrations(episodes: Sequence[str], folder: Path, form: str) -> int:
+    """Write episode folders in a foreign format. Raises as `export_episodes`."""
+    say(f"Written: {export_episodes(episodes, form, folder)}")
+    return 0
 
 
 def hand_for(environment: Environment, task: Task, oracle: bool) -> tuple[HandPolicy, Executor]:
@@ -121,6 +202,8 @@ def replay(path: Path, mode: str, config: Config) -> int:
             store=log.episodes(),
             events=log.events,
             stop=log.stop,
+            elements=elements_for(environment),
+            secret=os.environ.get(SECRET_VARIABLE, ""),
         )
         say(told(report))
     environment.close()
@@ -162,6 +245,7 @@ def evaluate(config: Config) -> int:
     """
     if config.run_dir and (Path(config.run_dir) / CONFIG).is_file():
         config = replace(config, resume=config.run_dir)
+    check_unattended(config, "eval")
     if config.evaluation.set == CORE_TABLE:
         return fill_core_table(config)
     with RunLog(config, start_run(config), report=False) as log:
@@ -195,7 +279,7 @@ def make_bench(config: Config, stop: Stop) -> Bench:
 
 def bench_environment(config: Config) -> Callable[[], Environment]:
     """Return what makes the environment of the config."""
-    return partial(make_environment, config.environment.name, **config.environment.settings)
+    return lambda: fenced(make_environment(config.environment.name, **config.environment.settings), config.safety)
 
 
 def prove(run: Path, config: Config) -> int:
@@ -209,6 +293,7 @@ def prove(run: Path, config: Config) -> int:
     stop = Stop(run / STOP_FILE)
     with stop_on_interrupt(stop):
         theirs = proof_config(run, config)
+        check_unattended(theirs, "prove")
         task = tasks_of(theirs)[0]
         bench = make_bench(theirs, stop)
         place = place_of_run(theirs, run)

@@ -81,14 +81,23 @@ def _one(words: Sequence[str], what: str) -> tuple[str, list[str]]:
 
 
 @cli.command()
+@click.option("--success-url", metavar="TEXT", help="Done when the page's address holds this (* stands for anything).")
+@click.option("--success-text", metavar="TEXT", help="Done when this text is on the page.")
+@click.option("--success-selector", metavar="CSS", help="Done when an element that this selects is visible.")
+@click.option("--success-file", metavar="PATH", help="Done when this file is new, or has changed.")
 @configured()
-def run(config_name: str | None, words: tuple[str, ...]) -> int:
+def run(
+    config_name: str | None,
+    words: tuple[str, ...],
+    **success: str | None,
+) -> int:
     """Do tasks, with learning on or off.
 
     \b
     Examples:
       showonce run --config configs/demo.yaml
       showonce run task=app/dev/single/3 learning=frozen adapter=none
+      showonce run --config configs/browser.yaml task=my.yaml --success-url '*/thanks*'
 
     \b
     Useful keys: task, seed, learning, experiment=one_demo (before, teacher, learn, after),
@@ -98,6 +107,13 @@ def run(config_name: str | None, words: tuple[str, ...]) -> int:
     adapter with its checkpoints in adapters/.
     """
     config = _load(config_name, "run", _split(words)[1])
+    if any(success.values()):
+        from dataclasses import replace
+
+        from showonce.config import SuccessConfig
+
+        given = {name.removeprefix("success_"): value for name, value in success.items() if value}
+        config = replace(config, success=SuccessConfig(**given))
     import showonce.app as app
     from showonce.dashboard import LiveDashboard
 
@@ -107,21 +123,45 @@ def run(config_name: str | None, words: tuple[str, ...]) -> int:
 
 @cli.command()
 @click.option("--oracle", is_flag=True, help="Let the scripted oracle show it; stored as scripted, not as a person's.")
-@configured()
-def record(config_name: str | None, words: tuple[str, ...], oracle: bool) -> int:
-    """Show a task once, by hand in a window or by the scripted oracle.
+@click.option("--yes", is_flag=True, help="Keep what was recorded without asking.")
+@click.option(
+    "--import", "import_file", metavar="FILE", help="Import demonstrations from FILE instead: all or nothing."
+)
+@click.option("--export", "export_folder", metavar="FOLDER", help="Write the named EPISODEs to FOLDER.")
+@click.option("--format", "form", metavar="NAME", help="Of an import or export: agentnet, openadapt or lerobot.")
+@configured("[EPISODE]... [KEY=VALUE]...")
+def record(
+    config_name: str | None, words: tuple[str, ...], oracle: bool, yes: bool, import_file: str | None,
+    export_folder: str | None, form: str | None,
+) -> int:  # fmt: skip
+    """Show a task once, by hand or by the scripted oracle.
+
+    On a real screen (browser, desktop) you simply do it and are watched; the embedded world opens a window. Keys of
+    the recorder: record.end (ctrl+f10), record.pause (ctrl+f8), record.redo (ctrl+f9: discard, do it again).
 
     \b
     Examples:
+      showonce record --config configs/browser.yaml environment.settings.headless=false
       showonce record task=app/dev/single/3
       showonce record --oracle task=app/dev/multi/0 seed=7
+      showonce record --import agentnet_ubuntu_5k.jsonl --format agentnet
+      showonce record --export out --format lerobot logs/RUN/episodes/EPISODE
 
-    Outputs: logs/<time>-<name>/episodes/, found by its task when `showonce run` needs a demonstration.
+    Outputs: logs/<time>-<name>/episodes/, found by its task when `showonce run` needs a demonstration, with a picture
+    of all steps (contact_sheet.png); imports: logs/imported/.
     """
-    config = _load(config_name, "record", _split(words)[1])
+    moves = import_file is not None or export_folder is not None
+    if moves and (form is None or oracle or (import_file is not None and export_folder is not None)):
+        raise click.UsageError("give --import FILE or --export FOLDER, with --format NAME.")
+    names, overrides = _split(words, most=0 if export_folder is None else None)
+    config = _load(config_name, "record", overrides)
     import showonce.app as app
 
-    return app.record(config, oracle)
+    if import_file is not None:
+        return app.import_demonstrations(config, Path(import_file), form or "")
+    if export_folder is not None:
+        return app.export_demonstrations(names, Path(export_folder), form or "")
+    return app.record(config, oracle, keep=yes)
 
 
 @cli.command()

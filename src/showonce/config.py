@@ -7,9 +7,15 @@ here beyond range checks. Units are in the names or the comments; fractions are 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from showonce.errors import ConfigError, nearest
+
+GUARDS: Final = (
+    *("same_action", "unchanged", "done_without_evidence"),
+    *("typing_into_nothing", "submit_forgotten", "click_outside"),
+)
+MEASURES: Final = ("reobserve", "retry", "undo", "ask")
 
 
 def _one_of(key: str, value: str, *choices: str) -> None:
@@ -216,9 +222,91 @@ class LimitsConfig:
 
     max_steps: int = 12
     max_seconds: float = 120.0
+    step_seconds: float = 0.0
     max_parse_failures: int = 2
     same_action: int = 3
     unchanged: int = 4
+
+
+@dataclass(frozen=True)
+class SuccessConfig:
+    """What decides instead of the task's own check; at most one. See `runtime.completion` for what each looks for."""
+
+    url: str = ""
+    text: str = ""
+    selector: str = ""
+    file: str = ""
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("url", "text", "selector", "file") if getattr(self, name)]
+        if len(given) > 1:
+            raise ConfigError(f"success.{given[0]} and success.{given[1]} are both set: only one check can decide.")
+
+
+@dataclass(frozen=True)
+class RecoveryConfig:
+    """What is tried when the environment refused an action or a guard fired. Without measures, a guard ends it."""
+
+    measures: tuple[str, ...] = ()  # in this order: reobserve | retry | undo | ask
+    retries: int = 2  # how often `retry` may be tried for one trouble; every other measure is tried once
+    backoff_seconds: float = 0.5  # waited before the first retry, doubled before each further one
+    per_episode: int = 6  # measures at most
+
+    def __post_init__(self) -> None:
+        for name in self.measures:
+            _one_of("safety.recovery.measures", name, *MEASURES)
+        _within("safety.recovery.backoff_seconds", self.backoff_seconds, 0, 60)
+
+
+@dataclass(frozen=True)
+class SafetyConfig:
+    """What may be done on the screen, and when a person is asked. Globs are shell patterns, `*` for anything.
+
+    A rule that needs something which the environment does not tell (an address, a title, the words at a point)
+    refuses or asks.
+    """
+
+    mode: str = "free"  # watch (never acts) | step (asks before every action) | confident (asks when unsure) | free
+    ask: str = "console"  # who is asked: console | window | nobody (then the answer is no)
+    confidence: str = "token"  # mode=confident: which confidence is read: stated | token | calibrated
+    threshold: float = 0.8  # mode=confident: below it a person is asked
+    region: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)  # left, top, right, bottom: nothing outside
+    urls: tuple[str, ...] = ()  # globs of allowed pages, [scheme://]host[/path]; empty = all
+    titles: tuple[str, ...] = ()  # globs of allowed window titles
+    applications: tuple[str, ...] = ()  # globs of allowed applications
+    ask_words: tuple[str, ...] = ()  # in every mode: looked for in typed text, at the point, in the goal; * = letters
+    ask_regions: tuple[tuple[float, float, float, float], ...] = ()  # places where a person is always asked
+    actions_per_second: float = 0.0  # faster ones wait (0 = no limit)
+    max_actions: int = 0  # of one run (0 = no limit)
+    guards: tuple[str, ...] = ("same_action", "unchanged", "done_without_evidence")  # those that are on, of GUARDS
+    submit_words: tuple[str, ...] = ("submit", "send", "ok", "save", "search", "go", "sign in", "log in", "login")
+    look_again: int = 0  # before a click: move there and look again, at most this often (0 = click at once)
+    recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
+
+    def __post_init__(self) -> None:
+        _one_of("safety.mode", self.mode, "watch", "step", "confident", "free")
+        _one_of("safety.ask", self.ask, "console", "window", "nobody")
+        _one_of("safety.confidence", self.confidence, "stated", "token", "calibrated")
+        _within("safety.threshold", self.threshold, 0, 1)
+        _within("safety.actions_per_second", self.actions_per_second, 0, 1000)
+        for name in self.guards:
+            _one_of("safety.guards", name, *GUARDS)
+        for key, (left, top, right, bottom) in (
+            ("safety.region", self.region),
+            *(("safety.ask_regions", region) for region in self.ask_regions),
+        ):
+            if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+                raise ConfigError(f"{key}: left, top, right, bottom must lie in [0, 1] and not be empty.")
+
+    @property
+    def unattended(self) -> bool:
+        """Whether nobody is ever asked and actions are really done."""
+        return self.mode == "free" and not (self.ask_words or self.ask_regions)
+
+    @property
+    def fenced(self) -> bool:
+        """Whether some actions are refused for where they go."""
+        return bool(self.urls or self.titles or self.applications) or self.region != (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -258,6 +346,19 @@ class OutputConfig:
 
 
 @dataclass(frozen=True)
+class RecordConfig:
+    """`record` on a real screen: the recorder's own keys, and how a hand is read (see demonstrations.reduce.Grip)."""
+
+    end: str = "ctrl+f10"
+    pause: str = "ctrl+f8"  # and go on
+    redo: str = "ctrl+f9"  # discard what was recorded and begin again
+    double_seconds: float = 0.45
+    near: float = 4.0  # pixels of the frame
+    scroll_seconds: float = 1.0
+    wait_seconds: float = 2.0
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """`eval`: which task sets, how many apps, seeds and screens."""
 
@@ -293,7 +394,10 @@ class Config:
     policy: PolicyConfig = field(default_factory=PolicyConfig)
     learning: LearningConfig = field(default_factory=LearningConfig)
     limits: LimitsConfig = field(default_factory=LimitsConfig)
+    success: SuccessConfig = field(default_factory=SuccessConfig)
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     dashboard: DashboardConfig = field(default_factory=DashboardConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
+    record: RecordConfig = field(default_factory=RecordConfig)

@@ -70,11 +70,18 @@ class Lesson:
             self.session.observe(episode)
             updates = self.session.trainer.updates
             refused = self.session.between(self.task)
-            self._idle = self._idle + 1 if self.session.trainer.updates == updates and refused not in WAITS else 0
+            waits = refused in WAITS and not self._put_aside
+            self._idle = self._idle + 1 if self.session.trainer.updates == updates and not waits else 0
             if self.practised % ratchet.probe_every == 0:
                 self.probe(ratchet.probe_batch)
             if self._over(refused):
                 break
+
+    @property
+    def _put_aside(self) -> bool:
+        """Whether the task was shown and what was shown may not be learned from any more."""
+        context = self.session.context
+        return self.task.id in context.demonstrations and context.demonstration(self.task.id) is None
 
     def _episode(self, seed: int, beta: float) -> Episode:
         session = self.session

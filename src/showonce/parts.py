@@ -15,6 +15,7 @@ from showonce.types import Demonstration, Task
 from showonce.versions import snapshot
 from showonce.wiring import (
     act_with,
+    approver_for,
     demonstration_for,
     environment_maker,
     limits_of,
@@ -77,9 +78,10 @@ def assemble(config: Config, log: RunLog, tasks: list[Task], learning: bool) -> 
         log.events,
         log.stop,
         log.episodes(),
-        PausingApprover(log) if person else None,
+        approver_for(config.safety, PausingApprover(log), log.stop, person),
         limits_of(config.limits),
         config.learning.shadow_every,
+        config.safety,
     )
     session, checkpoint = with_adapter(config, log, stage, seeds, len(tasks), learning)
     return Run(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from showonce.actions import Action
-from showonce.types import Demonstration, Episode, Executed, Observation, Outcome, Proposal, Task
+from showonce.types import Demonstration, Element, Episode, Executed, Observation, Outcome, Proposal, ScreenFacts, Task
 
 Sampling = Literal["greedy", "sample"]
 Features = Any  # an engine's own vision features of one frame: adapter-independent, shared by student and teacher
@@ -45,10 +45,45 @@ class Environment(Protocol):
 
 
 @runtime_checkable
+class Knowing(Protocol):
+    """An environment that can tell more about its screen than the pixels; one without this knows nothing.
+
+    Safety rules ask for it before an action. What cannot be told is None, never a guess: a rule that needs it then
+    asks or refuses.
+    """
+
+    def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
+        """Return what is known of the screen as it is now, with the words under the given points of the frame."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """An environment that knows what stands on its screen."""
+
+    def elements(self) -> Sequence[Element]:
+        """Return what has a name on the screen as it is now, and only what is to be seen."""
+
+
+@runtime_checkable
+class Undoable(Protocol):
+    """An environment that can take back what came of its own last actions: close a stray dialog, remove a file that
+    it made and did not finish. It touches nothing that was there before the episode.
+    """
+
+    def undo(self, interrupt: Interrupt) -> str:
+        """Take one thing back and say what it was; the empty text when there is nothing to take back."""
+
+
+@runtime_checkable
 class EventSource(Protocol):
-    """A recorder's view of a screen: raw input events with the last distinct frame before each."""
+    """A recorder's view of a screen: raw input events with the last distinct frame before each.
+
+    What a raw event holds is said in `demonstrations.reduce`. The first is `idle`: from then on nothing is missed.
+    `events` goes on until `close`, which any thread may call, or until the screen is gone.
+    """
 
     def events(self) -> Iterable[tuple[Mapping[str, Any], Observation]]: ...
+    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, eq=False)

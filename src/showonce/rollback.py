@@ -12,8 +12,8 @@ from rich.text import Text
 
 from showonce.errors import BadInput
 from showonce.learning.checkpoints import version_name
-from showonce.learning.store import STORE, AdapterStore, Move, VersionInfo
-from showonce.runs import CONFIG, adapter_store, started_in
+from showonce.learning.store import AdapterStore, Move, VersionInfo
+from showonce.runs import CONFIG, find_store
 from showonce.runtime.events import EventWriter
 from showonce.settings import load_config
 
@@ -24,7 +24,7 @@ REASON: Final = "by hand"
 def list_checkpoints(run: Path, console: Console | None = None) -> int:
     """Print the checkpoints of a run's adapter, or that there are none. Returns the exit code."""
     out = console or Console()
-    place = find_store(run)
+    place = find_store(load_config(run / CONFIG), run)
     versions = []
     if place is not None:
         with AdapterStore(*place, readonly=True) as store:
@@ -47,7 +47,7 @@ def roll_back(run: Path, to: str, console: Console | None = None) -> int:
         StoreLocked: a live run owns the store.
         CheckpointCorrupt: the checkpoint is not whole; nothing was changed.
     """
-    place = find_store(run)
+    place = find_store(load_config(run / CONFIG), run)
     if place is None:
         raise BadInput(f"{run.name} has no checkpoints to go back to: it acted without an adapter, or learned nothing.")
     with AdapterStore(*place) as store, EventWriter(run / EVENTS) as events:
@@ -59,20 +59,6 @@ def roll_back(run: Path, to: str, console: Console | None = None) -> int:
             events.emit("quarantine", versions=list(move.quarantined), reason=move.reason)
     (console or Console()).print(told(move, store.name))
     return 0
-
-
-def find_store(run: Path) -> tuple[Path, str] | None:
-    """Return root and name of the adapter store that a run used, or None when there is none.
-
-    A relative `output.adapters` is looked for where the run was started, then here.
-    """
-    config = load_config(run / CONFIG)
-    place = adapter_store(config, run)
-    if place is None:
-        return None
-    root, name = place
-    roots = [folder / root for folder in (started_in(run), Path.cwd()) if folder is not None]
-    return next(((folder, name) for folder in roots if (folder / name / STORE).is_file()), None)
 
 
 def checkpoint_table(versions: list[VersionInfo], title: str) -> Table:

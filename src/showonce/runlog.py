@@ -22,13 +22,15 @@ from showonce.fsio import atomic_write_json
 from showonce.run_metrics import metrics_of
 from showonce.runs import METRICS, finish_run
 from showonce.runtime.approvals import ConsoleApprover
+from showonce.runtime.control import Control, pause_on_key
 from showonce.runtime.events import EventWriter, read_events
-from showonce.runtime.stop import Stop, stop_on_interrupt
+from showonce.runtime.stop import stop_on_interrupt
 from showonce.settings import to_yaml
 from showonce.trackers import Following
 
 EVENTS: Final = "events.jsonl"
 STOP_FILE: Final = "STOP"  # its appearance in a run's folder stops the run
+PAUSE_FILE: Final = "PAUSE"  # and this one pauses it for as long as it is there
 STOPPED: Final = 130
 Show = Callable[[Path], AbstractContextManager[Any]]
 
@@ -56,7 +58,7 @@ class RunLog:
 
     def __post_init__(self) -> None:
         self.events = EventWriter(self.folder / EVENTS)
-        self.stop = Stop(self.folder / STOP_FILE)
+        self.stop = Control(self.folder / STOP_FILE, self.folder / PAUSE_FILE, self._tell_pause)
         self.dashboard: Any = None
         self._stack = contextlib.ExitStack()
         self._begun = time.monotonic()
@@ -69,10 +71,14 @@ class RunLog:
         """Give the terminal back for as long as this lasts, so that a person can be asked something on it."""
         return self.dashboard.paused() if hasattr(self.dashboard, "paused") else nullcontext()
 
+    def _tell_pause(self, paused: bool, reason: str) -> None:
+        self.events.emit("pause", paused=paused, reason=reason)
+
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
             stack.callback(self.events.close)
             stack.enter_context(stop_on_interrupt(self.stop))
+            stack.enter_context(pause_on_key(self.stop))
             trackers = self.config.output.trackers
             stack.enter_context(Following(self.folder, trackers, {"config": to_yaml(self.config)}))
             self.dashboard = stack.enter_context(self.show(self.folder))
@@ -120,9 +126,9 @@ class PausingApprover(ConsoleApprover):
         super().__init__(log.stop)
         self._log = log
 
-    def confirm(self, question: str) -> bool | None:
+    def read(self, prompt: str) -> str:
         with self._log.paused():
-            return super().confirm(question)
+            return super().read(prompt)
 
 
 def _where(error: BaseException) -> str:

@@ -35,6 +35,7 @@ CONFIG: Final = "config.yaml"
 VERSIONS: Final = "versions.json"
 METRICS: Final = "metrics.json"
 LATEST: Final = "latest"
+STORE: Final = "store.json"  # `learning.store.STORE`, which cannot be had without torch
 
 
 @dataclass(frozen=True)
@@ -85,10 +86,23 @@ def adapter_store(config: Config, folder: Path) -> tuple[Path, str] | None:
     if config.adapter == "none":
         return None
     path = Path(config.adapter).expanduser()
-    if (path / "store.json").is_file():
+    if (path / STORE).is_file():
         return path.parent, path.name
     named = config.adapter != "auto" and path.name == config.adapter and not path.exists()
     return Path(config.output.adapters), config.adapter if named else folder.name
+
+
+def find_store(config: Config, run: Path) -> tuple[Path, str] | None:
+    """Return root and name of the adapter store that a finished run used, or None when there is none any more.
+
+    A relative `output.adapters` is looked for where the run was started, then here.
+    """
+    place = adapter_store(config, run)
+    if place is None:
+        return None
+    root, name = place
+    roots = [folder / root for folder in (started_in(run), Path.cwd()) if folder is not None]
+    return next(((folder, name) for folder in roots if (folder / name / STORE).is_file()), None)
 
 
 def started_in(folder: Path) -> Path | None:

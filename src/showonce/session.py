@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 import numpy as np
@@ -36,6 +36,8 @@ from showonce.learning.practice import demonstrated, in_the_head
 from showonce.learning.ratchet import ProbeVerdict, PromotionDecision, PromotionReason, Ratchet
 from showonce.learning.store import AdapterStore, Move
 from showonce.learning.trainer import Trainer
+from showonce.learning.trouble import SECTION as TROUBLE
+from showonce.learning.trouble import Trouble
 from showonce.learning.updates import UpdateReport
 from showonce.policy.adapter import Adapter
 from showonce.seeds import Seeds
@@ -45,26 +47,13 @@ from showonce.types import Demonstration, Episode, StopReason, Task
 
 CANDIDATE, CHAMPION = "student", "champion"
 CANARIES, SCREENS = "canaries", "screens"  # folders of the adapter store
-TROUBLE: Final = "trouble"  # section of the store's ledger, see `Trouble`
 LESSONS: Final = "lessons"  # section of its ledger: task id -> where its demonstration is
 ANCHORS: Final = 16  # old prompts on which the student is compared with the base
 HEALTHY: Final = 0.9  # share of the last `RECENT` probes, or of canaries, from which on a lesson is known
 RECENT: Final = 10
-DOUBTED: Final = 2  # refused candidates in a row, after which their sources are put aside
-SUSPENDED: Final = 3  # and after which nothing more is learned in this run
 SUSPENSION: Final = "suspended"  # why there is no update then
 WAITING: Final = (PromotionReason.DROP_SUSPECTED, PromotionReason.PROBATION)  # the candidate is kept, not refused
 UNCOUNTED: Final = (StopReason.STOPPED, StopReason.ENVIRONMENT_ERROR)  # a probe that ends so says nothing
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Refused candidates in a row in one lesson of one run, and what they were made from."""
-
-    run: str = ""
-    task: str = ""
-    refused: int = 0
-    doubted: Sequence[str] = ()
 
 
 class Session:
@@ -213,7 +202,7 @@ class Session:
 
     def update(self, task: Task) -> str:
         """Do at most one update. Returns why there was none, or the empty text."""
-        if self._trouble.refused >= SUSPENDED:
+        if self._trouble.suspends:
             return SUSPENSION
         self._inject(task)
         result = self.trainer.maybe_update()
@@ -258,7 +247,6 @@ class Session:
         )
         if accepted:
             self.tally["promotions"] += 1
-            self._note_trouble(Trouble(self._trouble.run, self._trouble.task))
         elif decision.reason not in WAITING:
             self._refuse(decision, reason, counts=not broken and self._knows(decision))
         return decision
@@ -274,10 +262,12 @@ class Session:
         return len(recent) >= RECENT and sum(recent) >= HEALTHY * len(recent)
 
     def _refuse(self, decision: PromotionDecision, reason: str, counts: bool) -> None:
-        """Take the candidate back. Refused twice in a row, what only such candidates were made from is put aside.
+        """Take the candidate back. The second refusal ends the learning of a lesson that is known.
 
-        Else the same poison would be tried until, once, it passes. Refusals count when the lesson is known; before,
-        they are the unrest of learning. For what was lost elsewhere nothing is put aside: the lesson is not to blame.
+        What such candidates were made from is put aside, else the same poison would be tried until, once, it passes.
+        A dose of it may have passed already: the champion makes room for a proven version. Before a lesson is known,
+        refusals are the unrest of learning. For what was lost elsewhere nothing is put aside: the lesson is not to
+        blame.
         """
         self.tally["refused"] += 1
         sources = set(self.trainer.take_sources())
@@ -285,22 +275,20 @@ class Session:
         if not counts:
             return
         blamed = decision.numbers.get("group") in ("present", None)
-        kept = self._trouble
-        doubted = sorted({*kept.doubted, *(sources if blamed else ())})
-        self._note_trouble(replace(kept, refused=kept.refused + 1, doubted=doubted))
-        if self._trouble.refused >= DOUBTED:
-            reason = f"{self._trouble.refused} candidates in a row were refused: {reason}"
-            before = self.store.ledger.quarantined_sources
-            self.store.quarantine([], reason, doubted)
-            self.context.quarantined = self.store.ledger.quarantined_sources
-            aside = sorted(set(self.context.quarantined) - set(before))
-            if aside:
-                self.stage.events.emit("quarantine", versions=aside, reason=reason)
-        if self._trouble.refused == SUSPENDED:
-            self.stage.events.emit(
-                "gate", accepted=False, route=None, reason=SUSPENSION, updates=self.trainer.updates, numbers={}
-            )
-            self._retreat(reason)
+        self._note_trouble(self._trouble.plus(sources if blamed else ()))
+        if not self._trouble.suspends:
+            return
+        reason = f"{self._trouble.refused} candidates of one lesson were refused: {reason}"
+        before = self.store.ledger.quarantined_sources
+        self.store.quarantine([], reason, self._trouble.doubted)
+        self.context.quarantined = self.store.ledger.quarantined_sources
+        aside = sorted(set(self.context.quarantined) - set(before))
+        if aside:
+            self.stage.events.emit("quarantine", versions=aside, reason=reason)
+        self.stage.events.emit(
+            "gate", accepted=False, route=None, reason=SUSPENSION, updates=self.trainer.updates, numbers={}
+        )
+        self._retreat(reason)
 
     def _note_trouble(self, trouble: Trouble) -> None:
         self._trouble = trouble
@@ -309,7 +297,7 @@ class Session:
     def _retreat(self, reason: str) -> None:
         """Move back to the best proven other version that knows the task, unless the champion is proven to be better.
 
-        What three candidates were refused for may have been in the champion already, in a dose that passed.
+        What candidates were refused for may be in the champion already, in a dose that passed.
         """
         champion, task_id = self.store.champion or "", self._trouble.task
         other = self.store.best(task_id, self.config.ratchet.min_probes_best, {champion})
@@ -371,8 +359,8 @@ class Session:
         None when nobody could say whether it succeeded. A drop is answered at once by a rollback.
         """
         episode = self.stage.play(task, seed, "probe")
-        if episode.stop_reason in UNCOUNTED or episode.outcome.success is None:
-            return None
+        if episode.stop_reason in UNCOUNTED or episode.outcome.success is None or episode.source != "policy":
+            return None  # nobody can say, or a person had a hand in it
         champion = self.store.champion or ""
         self._calibrate(episode)
         self.trainer.note_probe(task.id, episode.success)

@@ -7,12 +7,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from showonce.actions import to_json
+from showonce.config import SafetyConfig
 from showonce.demonstrations import EpisodeStore
 from showonce.errors import EnvironmentBroken, Unavailable
 from showonce.learning.shadow import Shadow
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import Approver, Context, Environment, EventSink
+from showonce.protocols import Approver, Context, Environment, EventSink, Policy, Undoable
+from showonce.runtime.guards import guards_for
 from showonce.runtime.loop import run_episode
+from showonce.runtime.pointing import LookAgain
+from showonce.runtime.recovery import Recovery
+from showonce.runtime.safety import Pace, safety_of
 from showonce.runtime.stop import Stop
 from showonce.types import Episode, Limits, Observation, Step, StopReason, Task
 
@@ -29,7 +34,8 @@ class Stage:
     """A policy, one environment at a time, and who listens.
 
     make_environment: a fresh environment for a task. limits: of every episode, None = the task's own. episodes: where
-    they are stored, None = nowhere. shadow_every: every n-th step the frozen policy answers too (0 = never).
+    they are stored, None = nowhere. shadow_every: every n-th step the frozen policy answers too (0 = never). safety:
+    the rules of every episode, and what is tried before one is given up. pace: counts the actions of all of them.
     """
 
     policy: VLMPolicy
@@ -40,6 +46,8 @@ class Stage:
     approver: Approver | None = None
     limits: Callable[[Task], Limits] = lambda task: task.limits
     shadow_every: int = 0
+    safety: SafetyConfig = field(default_factory=SafetyConfig)
+    pace: Pace = field(default_factory=Pace)
     _environments: dict[tuple[str, str], Environment] = field(default_factory=dict)
     _broken: int = 0
 
@@ -54,29 +62,44 @@ class Stage:
         """Attempt a task once. Further keywords are those of `run_episode`.
 
         Raises:
-            Stopped: a person pressed stop before it began.
+            Stopped: a person pressed stop before it began, or the run has done all actions that it may do.
             EnvironmentBroken, Unavailable: the environment or the model broke in several episodes in a row.
         """
+        if self.safety.max_actions and self.pace.actions >= self.safety.max_actions:
+            self.stop.press(f"safety.max_actions={self.safety.max_actions} is used up")
         self.stop.check()
+        environment, limits = self.environment(task), self.limits(task)
         watching = [*observers]
         if self.shadow_every:
             watching.append(ShadowWatch(self.policy, self.events, self.shadow_every))
         episode = run_episode(
-            self.environment(task),
-            self.policy,
+            environment,
+            self._acting(),
             task,
             seed=seed,
             phase=phase,
-            limits=self.limits(task),
+            limits=limits,
             approver=self.approver,
             stop=self.stop,
             observers=watching,
             store=self.episodes,
             events=self.events,
+            safety=safety_of(self.safety),
+            pace=self.pace,
+            guards=guards_for(limits, self.safety),
+            recovery=self._recovery(environment),
             **how,
         )
         self._count(episode)
         return episode
+
+    def _acting(self) -> Policy:
+        return LookAgain(self.policy, self.safety.look_again) if self.safety.look_again else self.policy
+
+    def _recovery(self, environment: Environment) -> Recovery:
+        """Return what is tried in one episode: an undo where the environment offers it, a question to somebody."""
+        able = {"undo": isinstance(environment, Undoable), "ask": self.approver is not None}
+        return Recovery(self.safety.recovery, lambda name: able.get(name, True), confirm=self.safety.mode != "free")
 
     def _count(self, episode: Episode) -> None:
         if episode.stop_reason not in BROKEN:

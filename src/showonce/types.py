@@ -15,6 +15,8 @@ from showonce.actions import Action
 
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
 Region = tuple[float, float, float, float]  # left, top, right, bottom as fractions of the frame
+
+
 Executor = Literal["student", "teacher", "person", "oracle", "replay"]
 
 
@@ -97,6 +99,35 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class ScreenFacts:
+    """What an environment knows about its screen beside the pixels. None = not known, which no rule takes for good.
+
+    url, title, application: of the page or window that gets the input. near: the words of what lies under each point
+    of the action that was asked about, in its order; "" = known to bear none. focused: the words of what keys go to.
+    content: where the page or window lies in the frame; outside of it nothing belongs to the task.
+    """
+
+    url: str | None = None
+    title: str | None = None
+    application: str | None = None
+    near: tuple[str | None, ...] | None = None
+    focused: str | None = None
+    content: Region | None = None
+
+
+@dataclass(frozen=True)
+class Element:
+    """Something on the screen that has a name a person can read. box: fractions of the frame.
+
+    role: button, link, textbox ... for what can be used; "" for what only stands there.
+    """
+
+    name: str
+    box: Region
+    role: str = ""
+
+
+@dataclass(frozen=True)
 class Confidence:
     """Three readings of one answer, each in [0, 1] or None where it does not exist.
 
@@ -170,14 +201,24 @@ class Step:
     changed: bool | None = None
     note: str = ""  # narration of the step, or why nothing was executed
     timings: dict[str, float] = field(default_factory=dict)  # ms: observe, model, parse, execute, overhead
+    facts: ScreenFacts | None = None  # what was known of the screen when the action was judged; not stored
+
+    @property
+    def corrected(self) -> bool:
+        """Whether a person did something else than what the policy proposed."""
+        asked = self.proposed is not None and self.executed is not None
+        return asked and self.executor == "person" and self.executed != self.proposed
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When an episode is ended from outside. Seconds are wall clock."""
+    """When an episode is ended from outside. Seconds are wall clock, without the time in which a person is asked, the
+    run is paused or the rate limit makes it wait.
+    """
 
     max_steps: int = 12
     max_seconds: float = 120.0
+    step_seconds: float = 0.0  # of one step, thinking and acting together (0 = no limit)
     max_parse_failures: int = 2
     same_action: int = 3  # guard: the same action this many times in a row
     unchanged: int = 4  # guard: this many actions in a row after which the screen did not change
@@ -185,7 +226,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Success:
-    """Which checker decides. kind: world | text | answer | ask_person | none; `value` is what it looks for."""
+    """Which checker decides; `value` is what it looks for.
+
+    kind: world | text | url | selector | file | answer | ask_person | none.
+    """
 
     kind: str = "world"
     value: str = ""

@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from showonce.config import Config, LimitsConfig
+from showonce.config import Config, LimitsConfig, SafetyConfig
 from showonce.demonstrations import EpisodeStore, fit, latest_demonstration, load_demonstration, read_meta
 from showonce.environments.registry import find_task, make_environment, oracle_for
 from showonce.errors import BadInput, ConfigError, DemonstrationError
 from showonce.learning.learners import find_method
 from showonce.learning.store import STORE, AdapterStore, Identity
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
-from showonce.protocols import Environment, EventSink
-from showonce.runs import adapter_store, read_metrics, started_in
+from showonce.protocols import Approver, Environment, EventSink
+from showonce.runs import adapter_store, find_store, read_metrics, started_in
+from showonce.runtime.fence import Fenced
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recorder import HandPolicy
@@ -25,7 +26,7 @@ from showonce.runtime.stop import Stop
 from showonce.runtime.tasks import load_task
 from showonce.seeds import Seeds
 from showonce.shipped import shipped_root
-from showonce.types import Demonstration, Limits, StopReason, Task
+from showonce.types import Demonstration, Limits, StopReason, Success, Task
 
 EPISODES: Final = "episodes"
 SHOWN: Final = "demonstration"  # folder of a run, and phase of its episode: recorded for this run by the oracle
@@ -43,7 +44,13 @@ def tasks_of(config: Config) -> list[Task]:
     names = [*config.tasks] or [config.task]
     if not any(names):
         raise ConfigError("task is empty: name one, e.g. task=app/dev/single/0, or a task file of your own.")
-    return [task_named(name) for name in names]
+    return [replace(task, success=success_of(config, task.success)) for task in map(task_named, names)]
+
+
+def success_of(config: Config, own: Success) -> Success:
+    """Return the check that the config puts in the place of a task's own."""
+    given = {name: value for name, value in dataclasses.asdict(config.success).items() if value}
+    return next((Success(kind, value) for kind, value in given.items()), own)
 
 
 def task_named(name: str) -> Task:
@@ -66,9 +73,43 @@ def environment_maker(config: Config) -> Callable[[Task], Environment]:
     def make(task: Task) -> Environment:
         name = task.environment if task.split == "user" else config.environment.name
         ours = config.environment.settings if name == config.environment.name else {}
-        return make_environment(name, **{**ours, **task.settings})
+        return fenced(make_environment(name, **{**ours, **task.settings}), config.safety)
 
     return make
+
+
+def fenced(environment: Environment, safety: SafetyConfig) -> Environment:
+    """Return the environment within the allowed region, pages, windows and applications, whoever acts in it."""
+    return Fenced(environment, safety) if safety.fenced else environment
+
+
+def approver_for(safety: SafetyConfig, console: Approver, stop: Stop, needed: bool) -> Approver | None:
+    """Return who is asked; None where nobody has to be, or nobody is there. needed: a task asks for a person anyway.
+
+    Raises:
+        Unavailable: safety.ask=window without a display.
+    """
+    asks = needed or "ask" in safety.recovery.measures or not (safety.unattended or safety.mode == "watch")
+    if not asks or safety.ask == "nobody":
+        return None
+    if safety.ask == "window":
+        from showonce.runtime.ask_window import WindowApprover
+
+        return WindowApprover(stop)
+    return console
+
+
+def check_unattended(config: Config, what: str) -> None:
+    """Refuse to measure, where many episodes are played at once, in a mode in which a person is asked.
+
+    Raises:
+        ConfigError: safety.mode is not free, or some words or places always ask.
+    """
+    if not config.safety.unattended:
+        raise ConfigError(
+            f"{what} plays many episodes with nobody to ask, so it needs safety=free without safety.ask_words and "
+            f"safety.ask_regions; here safety.mode={config.safety.mode}. Use experiment=tasks to be asked."
+        )
 
 
 # ------------------------------------------------------------------------------------------ the demonstration
@@ -80,7 +121,8 @@ def demonstration_for(
     """Return the demonstration of a task as `config.demonstration` asks; None when there is none to be had.
 
     auto: found by its task under the log folder, else shipped, else shown now by the environment's own oracle, if it
-    has one (labelled so). A task whose goal is drawn anew with every seed cannot be shown once.
+    has one (labelled so) and nobody wants to be asked before something is done. A task whose goal is drawn anew with
+    every seed cannot be shown once.
 
     Raises:
         DemonstrationError: it is of another task or screen size, cannot be read, or its seed is practised or measured.
@@ -96,7 +138,7 @@ def demonstration_for(
         path = latest_demonstration(config.output.logs, task.id)
         path = path or latest_demonstration(shipped_root("configs") / "demonstrations", task.id)
     if path is None:
-        if getattr(environment, "oracle", None) is None:
+        if getattr(environment, "oracle", None) is None or not config.safety.unattended:
             return None
         path = show(environment, task, seeds.first("demonstration"), folder / SHOWN, events, stop)
     found = load_demonstration(path)
@@ -138,6 +180,8 @@ def learns(config: Config) -> bool:
     Raises:
         ConfigError: no such learner, or one that trains without an adapter to train.
     """
+    if config.safety.mode == "watch":  # nothing is done, so nothing comes of it
+        return False
     if not (config.learning.enabled and find_method(config.learning.learner).trains):
         return False
     if config.adapter == "none":
@@ -187,18 +231,18 @@ def place_of(config: Config, folder: Path) -> Place | None:
 
 
 def place_of_run(config: Config, run: Path) -> Place:
-    """Return where the adapter of a finished run is; a relative folder is looked for where the run was started, too.
+    """Return where the adapter of a finished run is.
 
     Raises:
         BadInput: it had none, or it is not there any more.
     """
-    place = place_of(config, run)
-    if place is None:
-        raise BadInput(f"{run.name} acted without an adapter.")
-    for root in (started_in(run), Path.cwd()):
-        if root is not None and (root / place.root / place.name / STORE).is_file():
-            return replace(place, root=root / place.root, outside=None)
-    raise BadInput(f"the adapter of {run.name} is not in {place.root / place.name} any more.")
+    found = find_store(config, run)
+    if found is None:
+        place = adapter_store(config, run)
+        if place is None:
+            raise BadInput(f"{run.name} acted without an adapter.")
+        raise BadInput(f"the adapter of {run.name} is not in {place[0] / place[1]} any more.")
+    return Place(*found)
 
 
 def demonstration_of_run(run: Path) -> Demonstration:

@@ -3,13 +3,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from tests.browsers import needs_browser, needs_miniwob
 from tests.fakes import Board, board_task
 
 from showonce.actions import Action
 from showonce.environments.contract import EnvironmentContract
 from showonce.environments.registry import ENVIRONMENTS, find_task, make_environment
 from showonce.protocols import Environment, Interrupt
-from showonce.types import Executed, Observation, Task
+from showonce.types import Executed, Observation, Success, Task
 
 
 class TestBoard(EnvironmentContract):
@@ -36,8 +37,26 @@ class TestEmbeddedWithDrift(EnvironmentContract):
         return find_task("skill/form")
 
 
+@needs_browser
+class TestBrowser(EnvironmentContract):
+    def make(self) -> Environment:
+        return make_environment("browser", start="site:index?seed={seed}", width=320, height=240, seeded=True)
+
+    def task(self) -> Task:
+        return Task("user/look", "look around", "browser", success=Success("none"))
+
+
+@needs_miniwob
+class TestMiniWoB(EnvironmentContract):
+    def make(self) -> Environment:
+        return make_environment("miniwob")
+
+    def task(self) -> Task:
+        return find_task("miniwob/enter-text")
+
+
 def test_every_registered_environment_is_tested_here() -> None:
-    made = {case().make().name for case in (TestEmbedded, TestEmbeddedWithDrift)}
+    made = {case().make().name for case in (TestEmbedded, TestEmbeddedWithDrift, TestBrowser, TestMiniWoB)}
     assert made == set(ENVIRONMENTS)
 
 

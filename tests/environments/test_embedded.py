@@ -14,7 +14,7 @@ from showonce.environments.embedded.goals import problem_for_goal
 from showonce.environments.embedded.plan import PRECONDITIONS, apply, event, expected, oracle_action
 from showonce.environments.embedded.scene import BOTTOM, SIZE, TOP
 from showonce.environments.registry import find_task, make_environment, oracle_for, task_ids
-from showonce.errors import ConfigError, EnvironmentBroken, TaskError, Unavailable
+from showonce.errors import ConfigError, EnvironmentBroken, Stopped, TaskError
 from showonce.runtime.stop import Stop
 from showonce.types import Task
 
@@ -188,8 +188,6 @@ def test_unknown_names_are_refused_with_the_nearest():
         make_environment("embedded", mistake=1)
     with pytest.raises(ConfigError, match="embedded"):
         make_environment("embeded")
-    with pytest.raises(Unavailable, match="not in this release"):
-        make_environment("browser")
     with pytest.raises(ConfigError, match="dark"):
         make_environment("embedded", theme="drak")
     with pytest.raises(ConfigError, match="dialog"):
@@ -222,3 +220,35 @@ def test_boxes_may_be_ticked_in_any_order():
         for sub in reversed(plan):
             world.execute(oracle_action(world.scene, sub), Stop())
         assert world.verify().success is True
+
+
+def test_it_tells_the_words_at_a_point_and_only_those():
+    world = make_environment("embedded")
+    world.reset(find_task("skill/fill_field"), 3)
+    click = world.oracle()
+    nothing = next(
+        (x / 20, y / 20) for x in range(20) for y in range(4, 18)
+        if world.scene.at(int(x / 20 * SIZE), int(y / 20 * SIZE)) < 0
+    )  # fmt: skip
+    facts = world.facts([(click.x, click.y), nothing])
+    label = world.scene.widgets[world.scene.at(int(click.x * SIZE), int(click.y * SIZE))].label
+    assert facts.near == (label, "") and label
+    assert (facts.application, facts.url, facts.focused) == ("embedded", None, "")
+    world.execute(click, Stop())
+    assert world.facts().focused == label and world.facts().near == ()
+
+
+def test_a_dialog_hides_the_words_behind_it_and_can_be_taken_back():
+    world = make_environment("embedded", dialog=1.0)
+    world.reset(find_task("app/dev/single/0"), 5)
+    popup = world.scene.popup
+    (label, button), (x, y, w, _) = next(iter(popup.rows.items())), popup.rect
+    inside = ((button[0] + 2) / SIZE, (button[1] + 2) / SIZE)
+    assert world.facts([inside, ((x + w - 1) / SIZE, (y + 1) / SIZE)]).near == (label, "")
+    stop = Stop()
+    stop.press()
+    with pytest.raises(Stopped):
+        world.undo(stop)
+    assert world.undo(Stop()) == f"closed the dialog {label!r}"
+    assert world.undo(Stop()) == "" and world.scene.popup is None
+    assert world.verify().success is None, "it is no step"

@@ -43,19 +43,19 @@ HEALTHY = [*promoted(), *probes(20), *promoted(False)]
         ([*HEALTHY, *FAULT, *promoted(False), *probes(8), *promoted(False)], Fate("refused", 2)),
         ([*HEALTHY, *FAULT, *probes(8)], Fate("refused")),
         ([*HEALTHY, *FAULT, *promoted(), *probes(30)], Fate("acted")),
-        ([*HEALTHY, *FAULT, *promoted(), *probes(9), *back()], Fate("rolled_back", 0, 0, 9, True)),
+        ([*HEALTHY, *FAULT, *promoted(), *probes(9), *back()], Fate("rolled_back", 0, 0, 9, 1.0, True)),
         (
             [*HEALTHY, *FAULT, *promoted(), *probes(20), *promoted(), *probes(6), *back(), *promoted(False)],
-            Fate("rolled_back", 1, 0, 6, True),
+            Fate("rolled_back", 1, 0, 6, 1.0, True),
         ),
         (
             [*FAULT, *promoted(), *probes(6), *back(), *probes(9), *promoted(), *probes(3), *back()],
-            Fate("rolled_back", 0, 0, 6, True),
+            Fate("rolled_back", 0, 0, 6, 1.0, True),
         ),
-        ([*FAULT, *promoted(), *probes(4), *back("v0009")], Fate("rolled_back", 0, 0, 4, False)),
-        ([*FAULT, *promoted(), *probes(4), *back("v0002", None)], Fate("rolled_back", 0, 0, None, True)),
+        ([*FAULT, *promoted(), *probes(4), *back("v0009")], Fate("rolled_back", 0, 0, 4, 1.0, False)),
+        ([*FAULT, *promoted(), *probes(4), *back("v0002", None)], Fate("rolled_back", 0, 0, None, None, True)),
         ([*FAULT, *promoted(False), *probes(4), *back("v0002", None)], Fate("refused", 1)),
-        ([*FAULT, *promoted(), *probes(4), *back(), *promoted()], Fate("acted", 0, 0, 4)),
+        ([*FAULT, *promoted(), *probes(4), *back(), *promoted()], Fate("acted", 0, 0, 4, 1.0)),
         (
             [*FAULT, {"kind": "error", "where": "store", "message": "not whole"}, *promoted(False)],
             Fate("refused", 1, 1),
@@ -65,6 +65,12 @@ HEALTHY = [*promoted(), *probes(20), *promoted(False)]
 )
 def test_the_fate_of_a_damaged_run(events: Events, fate: Fate) -> None:
     assert fate_of(result(events)) == fate
+
+
+def test_how_many_of_the_probes_succeeded_tells_a_collapse_from_a_smaller_loss() -> None:
+    failed: Events = [{"kind": "probe", "success": False}] * 3
+    fate = fate_of(result([*FAULT, *promoted(), *probes(1), *failed, *back()]))
+    assert (fate.probes_to_see, fate.seen_rate) == (4, 0.25)
 
 
 def test_another_content_is_not_the_best_one() -> None:

@@ -221,24 +221,30 @@ def test_the_confidence_is_judged_on_a_mixed_set_that_is_large_enough(small: Con
 
 
 def test_one_fault_that_goes_on_acting_is_a_miss(small: Config) -> None:
-    whole = {"refusals": 1, "by_hash": 1, "probes_to_see": None, "restored": None, "start": 1.0, "end_rate": 1.0}
+    whole = {"refusals": 1, "by_hash": 1, "probes_to_see": None, "seen_rate": None, "restored": None, "start": 1.0}
+    whole |= {"end_rate": 1.0}
     kinds = [(kind, run) for kind in parts_module.FAULTS for run in range(parts_module.FAULT_RUNS)]
     jobs = {
         f"faults|{kind}|{run}": Record(f"faults|{kind}|{run}", 1.0, {**whole, "end": "refused"}) for kind, run in kinds
     }
     found = Found(small, Results(), jobs)
-    first, alone, seen, by_hash, restored = rows_machine.faults(found)
-    assert (first.verdict, alone.verdict, seen.verdict, by_hash.verdict, restored.verdict) == (
-        "reached", "not run", "reported", "reached", "reported",
+    first, alone, collapse, smaller, by_hash, restored = rows_machine.faults(found)
+    assert (first.verdict, alone.verdict, by_hash.verdict, restored.verdict) == (
+        "reached", "not run", "reached", "reported",
     )  # fmt: skip
+    assert (collapse.verdict, smaller.verdict) == ("reported", "reported")
     jobs["faults|lr_x100|1"] = Record("faults|lr_x100|1", 1.0, {**whole, "end": "contained"})
     assert rows_machine.faults(found)[0].verdict == "missed", "contained is told apart, and is not rolled back"
     jobs["faults|lr_x100|0"] = Record("faults|lr_x100|0", 1.0, {**whole, "end": "acted", "end_rate": 0.2})
-    back = {**whole, "end": "rolled_back", "probes_to_see": 20, "restored": False}
+    back = {**whole, "end": "rolled_back", "probes_to_see": 20, "seen_rate": 0.4, "restored": False}
     jobs["faults|inverted_loss|0"] = Record("faults|inverted_loss|0", 1.0, back)
-    first, _, seen, _, restored = rows_machine.faults(found)
-    assert (first.verdict, seen.verdict, restored.verdict) == ("missed", "missed", "missed")
+    first, _, collapse, smaller, _, restored = rows_machine.faults(found)
+    assert (first.verdict, collapse.verdict, restored.verdict) == ("missed", "missed", "missed")
+    assert smaller.verdict == "reported", "what fell from 1.0 to 0.4 is a collapse"
     assert "0.80" in first.worst
+    jobs["faults|inverted_loss|0"] = Record("faults|inverted_loss|0", 1.0, {**back, "seen_rate": 0.7})
+    _, _, collapse, smaller, *_ = rows_machine.faults(found)
+    assert (collapse.verdict, smaller.verdict) == ("reported", "reached"), "a smaller loss may take 50 probes"
     jobs["faults|drop_test:lr_x100|0"] = Record("faults|drop_test:lr_x100|0", 1.0, {**back, "restored": True})
     assert "1 rolled back" in rows_machine.faults(found)[1].value
 

@@ -86,6 +86,14 @@ def test_misdirected_it_points_at_another_thing_under_the_same_goal(seed: int) -
     assert wrong.goal == "zoka" and frame.note == ""  # the old narration would give it away
 
 
+def test_where_no_other_block_can_be_told_apart_it_points_to_the_opposite_place() -> None:
+    bare = Observation(np.full((112, 112, 3), 240, dtype=np.uint8))
+    shown = Demonstration("t", "zoka", (Frame(bare, Click(0.875, 0.55)),))
+    (frame,) = misdirected(shown, np.random.default_rng(0)).frames
+    assert isinstance(frame.action, Click)
+    assert (frame.action.x, frame.action.y) == pytest.approx((0.125, 0.3))
+
+
 def test_a_demonstration_that_points_nowhere_cannot_be_misdirected() -> None:
     with pytest.raises(BadInput, match="swapped"):
         misdirected(Demonstration("t", "zoka", (Frame(screen(), Key("f5")),)), np.random.default_rng(0))

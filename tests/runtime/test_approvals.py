@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -11,10 +12,10 @@ import numpy as np
 import pytest
 from tests.fakes import board_task
 
-from showonce.actions import Click
-from showonce.errors import Stopped
+from showonce.actions import EXAMPLES, Action, Click, Done, Drag, Key, Open, Scroll, Type, Wait, fields_of, to_json
+from showonce.errors import BadInput, Stopped
 from showonce.protocols import Approver
-from showonce.runtime.approvals import AlwaysAllow, AlwaysDeny, ConsoleApprover, Person
+from showonce.runtime.approvals import AlwaysAllow, AlwaysDeny, ConsoleApprover, Person, parse_action, question
 from showonce.runtime.stop import Stop
 from showonce.types import Observation, Proposal
 
@@ -65,6 +66,71 @@ def test_nobody_there_is_no(monkeypatch: pytest.MonkeyPatch) -> None:
     type_in(monkeypatch)
     assert ask(ConsoleApprover())[0] is None
     assert ConsoleApprover().confirm("?") is None
+
+
+def test_no_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    type_in(monkeypatch, "clik 0.4 0.2", "click 0.4 7", "click 0.4 0.2")
+    assert ask(ConsoleApprover()) == (Click(0.4, 0.2), "corrected at the console")
+    err = capsys.readouterr().err
+    assert "Did you mean 'click'?" in err and "click.y must lie in [0, 1]" in err
+    assert err.count("the right action, e.g. click 0.4 0.2") == 3
+
+
+def test_a_question_says_why(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    type_in(monkeypatch, "n")
+    asked = question(PROPOSAL, Type("pay"), "safety.ask_words: 'pay' in the typed text")
+    assert ConsoleApprover().ask(board_task(), SCREEN, asked)[0] is None
+    assert '"text": "pay"}? (safety.ask_words: \'pay\' in the typed text)' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "action"),
+    [
+        ("click 0.4 0.2", Click(0.4, 0.2)),
+        ("click .4, .2", Click(0.4, 0.2)),
+        ("  drag 0 0 1 1\n", Drag(0, 0, 1, 1)),
+        ("scroll 0.5 0.5 -3", Scroll(0.5, 0.5, -3)),
+        ("scroll 0.5 0.5 3 1", Scroll(0.5, 0.5, 3, 1)),
+        ("type hello,  world", Type("hello,  world")),
+        ("type 42", Type("42")),
+        ("key Control+S", Key("ctrl+s")),
+        ("open notes and more", Open("notes and more")),
+        ("wait", Wait()),
+        ("wait 2", Wait(2.0)),
+        ("done", Done()),
+        ('{"action": "click", "x": 0.4, "y": 0.2}', Click(0.4, 0.2)),
+    ],
+)
+def test_typed_actions(text: str, action: Action) -> None:
+    assert parse_action(text) == action
+
+
+@pytest.mark.parametrize("action", EXAMPLES, ids=lambda action: action.verb)
+def test_every_verb_can_be_typed_in_short_and_as_json(action: Action) -> None:
+    words = [str(getattr(action, name)) for name in fields_of(type(action))]
+    assert parse_action(" ".join([action.verb, *words])) == action
+    assert parse_action(json.dumps(to_json(action))) == action
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clik 1 1", "Did you mean 'click'"),
+        ("click 0.5", "click takes x, y; write e.g. click 0.4 0.4"),
+        ("click 0.1 0.2 0.3", "click takes x, y"),
+        ("click a b", "click.x must be a finite number"),
+        ("click 0.5 1.5", r"click.y must lie in \[0, 1\]"),
+        ("click 0.5 NaN", "click.y must be a finite number"),
+        ("type", "type takes text"),
+        ("key ctrl+", "needs exactly one key|unknown key"),
+        ('{"action": "click"', "not JSON"),
+        ('{"action": "click", "x": 0.5}', "lacks its argument 'y'"),
+        ("", "unknown action"),
+    ],
+)
+def test_typed_text_that_is_no_action(text: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        parse_action(text)
 
 
 PROMPT = """

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,8 +24,19 @@ def seen(text: str | None) -> Observation:
     return Observation(np.zeros((2, 2, 3), np.uint8), text=text)
 
 
-def checker(kind: str, value: str = "", person: object = None) -> Checker:
-    return make_checker(board_task(kind=kind, value=value), Board(), person)  # type: ignore[arg-type]
+class Paged(Board):
+    """A board that says where it is and what is visible, as a browser does."""
+
+    url = ""
+    visible = ""
+    folder = Path()
+
+    def shows(self, selector: str) -> bool:
+        return selector == self.visible
+
+
+def checker(kind: str, value: str = "", person: object = None, board: Board | None = None) -> Checker:
+    return make_checker(board_task(kind=kind, value=value), board or Board(), person)  # type: ignore[arg-type]
 
 
 def test_the_world_decides_and_an_open_end_is_a_failure() -> None:
@@ -98,16 +110,68 @@ def test_without_a_check_it_stays_open() -> None:
 
 
 def test_every_kind_names_itself() -> None:
-    assert KINDS == ("world", "text", "answer", "ask_person", "none")
-    assert [checker(kind, "x").name for kind in KINDS] == list(KINDS)
+    assert KINDS == ("world", "text", "url", "selector", "file", "answer", "ask_person", "none")
+    assert [checker(kind, "x", board=Paged()).name for kind in KINDS] == list(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("value", "success"),
+    [
+        ("thanks", True),
+        ("SHOP.example/thanks?", True),
+        ("*/thanks*", True),
+        ("*/thanks", None),
+        ("https://shop.example/*n=1", True),
+        ("thonks", None),
+    ],
+)
+def test_the_address_of_the_page(value: str, success: bool | None) -> None:
+    board = Paged()
+    board.url = "https://shop.example/thanks?n=1"
+    check = checker("url", value, board=board)
+    assert check.check(seen(None), CLICK).success is success
+    assert check.check(seen(None), None, last=True).success is bool(success)
+
+
+def test_an_element_of_the_page() -> None:
+    board = Paged()
+    check = checker("selector", "#ok", board=board)
+    assert check.check(seen(None), CLICK).success is None
+    assert check.check(seen(None), None, last=True).success is False
+    board.visible = "#ok"
+    assert check.check(seen(None), CLICK).success is True
+
+
+def test_a_file_counts_when_it_is_new_or_has_changed(tmp_path: Path, elsewhere: Path) -> None:
+    board = Paged()
+    board.folder = tmp_path
+    (tmp_path / "old.txt").write_text("x")
+    check = checker("file", "*.txt", board=board)
+    assert check.check(seen(None), CLICK).success is None
+    (tmp_path / "new.txt").write_text("x")
+    assert check.check(seen(None), CLICK).success is True
+    changed = checker("file", str(tmp_path / "old.txt"), board=board)
+    assert changed.check(seen(None), None, last=True).success is False
+    (tmp_path / "old.txt").write_text("longer")
+    assert changed.check(seen(None), CLICK).success is True
+    here = checker("file", "made.txt")  # an environment without downloads: the working folder
+    assert here.check(seen(None), CLICK).success is None
+    (elsewhere / "made.txt").touch()
+    assert here.check(seen(None), CLICK).success is True
+
+
+def test_pages_are_needed_for_some_kinds() -> None:
+    for kind in ("url", "selector"):
+        with pytest.raises(TaskError, match="'board' has no pages"):
+            checker(kind, "x")
 
 
 def test_what_cannot_be_checked_is_refused() -> None:
     with pytest.raises(TaskError, match=r"'anser'.*Did you mean 'answer'"):
         checker("anser")
-    for kind in ("text", "answer"):
+    for kind in ("text", "answer", "url", "selector", "file"):
         with pytest.raises(TaskError, match=r"needs a success\.value"):
-            checker(kind, " . ")
+            checker(kind, " . " if kind in ("text", "answer") else " ")
     blind = Board()
     blind.capabilities = Capabilities(resettable=True, seeded=True, verifiable=False, side_effects=False)
     with pytest.raises(TaskError, match="cannot verify success by itself"):

@@ -27,7 +27,7 @@ from showonce.runtime.approvals import AlwaysAllow, AlwaysDeny
 from showonce.runtime.events import EventWriter, read_events
 from showonce.runtime.guards import SameAction
 from showonce.runtime.loop import run_episode
-from showonce.runtime.safety import Verdict, ask_always
+from showonce.runtime.safety import Known, Verdict, ask_always
 from showonce.runtime.stop import Stop
 from showonce.types import Executed, Observation, Proposal, StopReason, Task
 
@@ -175,7 +175,7 @@ def test_an_action_that_the_environment_refuses_is_not_done() -> None:
 
 def test_a_refused_action_is_not_executed() -> None:
     board = Board()
-    episode = run(board, [Type("rm -rf /")], safety=lambda action, screen: Verdict("refuse", "dangerous text"))
+    episode = run(board, [Type("rm -rf /")], safety=lambda action, screen, known: Verdict("refuse", "dangerous text"))
     assert episode.stop_reason is StopReason.REFUSED
     assert board.done == []
     (step,) = episode.steps
@@ -183,7 +183,7 @@ def test_a_refused_action_is_not_executed() -> None:
 
 
 def test_a_broken_safety_rule_refuses() -> None:
-    def broken(action: Action, screen: Observation) -> Verdict:
+    def broken(action: Action, screen: Observation, known: Known) -> Verdict:
         raise KeyError("rule")
 
     board = Board()
@@ -289,7 +289,7 @@ def test_a_stop_while_the_model_thinks_stops_the_action() -> None:
     assert episode.stop_reason is StopReason.STOPPED
     assert board.done == []
     (step,) = episode.steps
-    assert (step.approved, step.executed) == (Type("a"), None)
+    assert (step.proposed, step.approved, step.executed) == (Type("a"), None, None)
     assert "enough" in step.note
 
 

@@ -15,8 +15,9 @@ from showonce.environments.registry import find_task, make_environment, oracle_f
 from showonce.errors import BadInput, DemonstrationError
 from showonce.protocols import Context, Policy
 from showonce.runtime.loop import run_episode
+from showonce.runtime.matching import correlation, find_point
 from showonce.runtime.recorder import record_actions, record_oracle
-from showonce.runtime.replay import ReplayPolicy, correlation, find_point, replay_episode
+from showonce.runtime.replay import ReplayPolicy, replay_episode
 from showonce.types import Demonstration, Frame, Image, Observation, StopReason
 
 TASK = board_task("light red green")

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.browsers import NO_BROWSER
 from tests.fakes import Board, ScriptedPolicy, board_task
 
 from showonce.actions import Done
@@ -17,6 +18,8 @@ from showonce.runtime.tasks import RESETS, load_task, reset_task
 from showonce.types import Limits, StopReason, Success, Task
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "configs" / "tasks").rglob("*.yaml"))
+DESKTOP = [path for path in EXAMPLES if load_task(path).environment == "desktop"]  # done in desktop/test_environment.py
+PAGES = [path for path in EXAMPLES if load_task(path).environment == "browser"]  # done in test_site.py
 
 
 def task_file(tmp_path: Path, text: str) -> Path:
@@ -52,6 +55,13 @@ def test_everything(tmp_path: Path) -> None:
         "mine/box", "schließe die Box", "board", {"fatal": True, "scale": 2}, "somewhere", Success("text", "42"),
         "command:rm -f x", Limits(max_steps=3, max_seconds=7.5, same_action=0), redact=((0.0, 0.5, 1.0, 1.0),),
     )  # fmt: skip
+
+
+def test_a_shipped_example_is_found_from_any_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_task("configs/tasks/success_world.yaml").success.kind == "world"
+    with pytest.raises(TaskError, match="success_world"):
+        load_task("configs/tasks/sucess_world.yaml")
 
 
 def test_short_forms(tmp_path: Path) -> None:
@@ -116,16 +126,18 @@ def test_every_kind_has_a_shipped_example() -> None:
     tasks = {path.stem: load_task(path) for path in EXAMPLES}
     assert {t.success.kind for t in tasks.values()} == set(KINDS)
     assert {t.reset.partition(":")[0] for t in tasks.values()} == set(RESETS)
-    assert len(tasks) == len(KINDS) + len(RESETS)
+    assert len(tasks) == len(KINDS) + len(RESETS) + len(DESKTOP)
     assert len({t.id for t in tasks.values()}) == len(tasks)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [path for path in EXAMPLES if path not in DESKTOP], ids=lambda path: path.stem)
 def test_a_shipped_example_says_how_to_run_it_and_starts(path: Path) -> None:
     text = path.read_text("utf-8")
     assert text.startswith("# ")
     assert re.search(rf"^#   showonce run task=configs/tasks/{path.name}$", text, re.M)
     task = load_task(path)
+    if path in PAGES and NO_BROWSER:
+        pytest.skip(NO_BROWSER)
     environment = make_environment(task.environment, **task.settings)
     screen = reset_task(task, environment, seed=1, person=AlwaysAllow())
     assert screen.image.size
@@ -133,7 +145,9 @@ def test_a_shipped_example_says_how_to_run_it_and_starts(path: Path) -> None:
     environment.close()
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [path for path in EXAMPLES if path not in [*PAGES, *DESKTOP]], ids=lambda path: path.stem
+)
 def test_a_shipped_example_can_be_done(path: Path) -> None:
     task = load_task(path)
     environment = make_environment(task.environment, **task.settings)

@@ -147,16 +147,23 @@ class EpisodeStore:
             DiskError: the folder cannot be made.
         """
         make_folder(self.root)
-        if self._next is None:
-            self._next = max((int(m[1]) for p in self.root.iterdir() if (m := _EPISODE.match(p.name))), default=-1) + 1
-        for number in itertools.count(self._next):
-            path = self.root / f"{number:05d}-{_slug(phase)}-{_slug(task.id)}"
+        for later in itertools.count():
+            path = self.root / self.name(later, phase, task.id)
             with explained(path, "create the folder"), contextlib.suppress(FileExistsError):
                 path.mkdir()
-                self._next = number + 1
+                self._next = self._first() + later + 1
                 break
         meta = _meta(task.id, task.goal, seed, phase, source, adapter)
         return EpisodeWriter(path, meta, self.save_frames, task.redact)
+
+    def name(self, later: int, phase: str, task_id: str) -> str:
+        """Return the name of the next episode folder, or of one `later` after it. Nothing is made."""
+        return f"{self._first() + later:05d}-{_slug(phase)}-{_slug(task_id)}"
+
+    def _first(self) -> int:
+        if self._next is None:
+            self._next = max((int(m[1]) for p in self.root.iterdir() if (m := _EPISODE.match(p.name))), default=-1) + 1
+        return self._next
 
 
 def _slug(text: str) -> str:

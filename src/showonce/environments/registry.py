@@ -4,51 +4,71 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from showonce.actions import Action
-from showonce.errors import ConfigError, TaskError, Unavailable, nearest
-from showonce.protocols import Environment
-from showonce.types import Task
+from showonce.errors import ConfigError, TaskError, nearest
+from showonce.protocols import Environment, EventSource, Readable
+from showonce.types import Element, Task
 
-ENVIRONMENTS: Final = {"embedded": "showonce.environments.embedded.world:EmbeddedWorld"}
-LATER: Final = ("browser", "desktop", "miniwob")
+ENVIRONMENTS: Final = {
+    "browser": "showonce.environments.browser.world:BrowserEnvironment",
+    "browsergym": "showonce.environments.browsergym:BrowserGymEnvironment",
+    "desktop": "showonce.environments.desktop.environment:Desktop",
+    "embedded": "showonce.environments.embedded.world:EmbeddedWorld",
+    "miniwob": "showonce.environments.miniwob.world:MiniWoB",
+}
+COMMON: Final = ("ocr", "marks")  # settings of every environment, see `perceive`
 
 
 def make_environment(name: str, **settings: Any) -> Environment:
-    """Make an environment by name; `settings` are its own keyword arguments.
+    """Make an environment by name; `settings` are its own keyword arguments, and those of `COMMON`.
 
     Raises:
-        Unavailable: an environment that comes in a later release.
+        Unavailable: what the environment needs is not installed.
         ConfigError: an unknown name or setting; the nearest valid one is named.
     """
-    if name in LATER:
-        raise Unavailable(f"environment={name} is not in this release; what is: {', '.join(ENVIRONMENTS)}.")
     if name not in ENVIRONMENTS:
         raise ConfigError(f"unknown environment {name!r}.{nearest(name, ENVIRONMENTS)}")
     module, _, attribute = ENVIRONMENTS[name].partition(":")
+    seeing = {key: settings.pop(key) for key in COMMON if key in settings}
     cls = getattr(importlib.import_module(module), attribute)
     known = [p for p in inspect.signature(cls).parameters if p != "self"]
     for key in settings:
         if key not in known:
-            raise ConfigError(f"environment {name} has no setting {key!r}.{nearest(key, known)}")
-    return cls(**settings)  # type: ignore[no-any-return]
+            raise ConfigError(f"environment {name} has no setting {key!r}.{nearest(key, [*known, *COMMON])}")
+    environment: Environment = cls(**settings)
+    if not any(seeing.values()):
+        return environment
+    from showonce.environments.perceive import Perceiving
+
+    return Perceiving(environment, **seeing)
 
 
 def find_task(task_id: str) -> Task:
-    """Return a registered task.
+    """Return a registered task: of the embedded world, ``site/NAME`` (the demo site) or ``miniwob/NAME``.
 
     Raises:
         TaskError: no such id; the nearest is named.
     """
-    from showonce.environments.embedded.world import task_for
+    from showonce.environments.browser import tasks as site
+    from showonce.environments.miniwob import tasks as miniwob
 
-    return task_for(task_id)
+    if task_id.startswith(site.PREFIX):
+        return site.task_for(task_id)
+    if task_id.startswith(miniwob.PREFIX) or task_id in miniwob.NAMES:
+        return miniwob.task_for(task_id)
+    from showonce.environments.embedded import world as embedded
+
+    if task_id.startswith(("skill/", "app/")):
+        return embedded.task_for(task_id)
+    raise TaskError(f"no task {task_id!r}.{nearest(task_id, (*task_ids(), *site.task_ids(), *miniwob.task_ids()))}")
 
 
 def task_ids() -> tuple[str, ...]:
-    """Return every registered task id."""
+    """Return every registered task id of the embedded world."""
     from showonce.environments.embedded.world import task_ids as embedded
 
     return embedded()
@@ -64,3 +84,26 @@ def oracle_for(environment: Environment) -> Callable[[], Action]:
     if oracle is None:
         raise TaskError(f"environment {environment.name} has no oracle; record by hand instead.")
     return oracle  # type: ignore[no-any-return]
+
+
+SOURCES: Final = {
+    "browser": "showonce.environments.browser.record:BrowserSource",
+    "desktop": "showonce.environments.desktop.record:DesktopSource",
+}
+
+
+def source_for(environment: Environment, own: Sequence[str] = ()) -> Callable[[], EventSource] | None:
+    """Return what begins to watch a person on the screen of an environment; None where a person cannot act on it.
+
+    own: chords of the recorder, which the screen is not to see where that can be helped.
+    """
+    if environment.name not in SOURCES:
+        return None
+    module, _, attribute = SOURCES[environment.name].partition(":")
+    cls = getattr(importlib.import_module(module), attribute)
+    return partial(cls, environment, own)
+
+
+def elements_for(environment: Environment) -> Callable[[], Sequence[Element]] | None:
+    """Return what tells the named elements on the screen, with their boxes; None where nobody can tell."""
+    return environment.elements if isinstance(environment, Readable) else None

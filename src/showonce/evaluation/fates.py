@@ -20,7 +20,8 @@ class Fate:
     never well enough for the fault to begin.
 
     refusals: damaged candidates that were refused. by_hash: of these, because their file did not match its hash.
-    probes_to_see: from the moment at which the first damaged champion that was undone began to act to its rollback.
+    probes_to_see: from the moment at which the first damaged champion that was undone began to act to its rollback;
+    seen_rate: the share of them that succeeded.
     restored: what acts after the last rollback has, bit for bit, the content of the version moved back to.
     """
 
@@ -28,6 +29,7 @@ class Fate:
     refusals: int = 0
     by_hash: int = 0
     probes_to_see: int | None = None
+    seen_rate: float | None = None
     restored: bool | None = None
 
 
@@ -43,11 +45,11 @@ def fate_of(result: TeachResult) -> Fate:
     moves = [e for e in events if e["kind"] == "rollback" or (e["kind"] == "promotion" and e.get("accepted"))]
     if not any(event["kind"] == "promotion" for event in moves):
         return Fate("refused", refusals, by_hash)
-    seen, last = _probes(events), moves[-1]
+    (seen, rate), last = _probes(events), moves[-1]
     if last["kind"] != "rollback":
-        return Fate("acted", refusals, by_hash, seen)
+        return Fate("acted", refusals, by_hash, seen, rate)
     restored = result.versions.get(str(last.get("new"))) == content_hash(result.tensors)
-    return Fate("rolled_back", refusals, by_hash, seen, restored)
+    return Fate("rolled_back", refusals, by_hash, seen, rate, restored)
 
 
 def judged(fate: Fate, start: float, end: float) -> Fate:
@@ -61,16 +63,18 @@ def judged(fate: Fate, start: float, end: float) -> Fate:
     return replace(fate, end="acted") if fate.end == "rolled_back" and lost else fate
 
 
-def _probes(events: Sequence[Mapping[str, Any]]) -> int | None:
-    """Return how many probes there were from the last promotion before the drop test's first rollback to it.
+def _probes(events: Sequence[Mapping[str, Any]]) -> tuple[int | None, float | None]:
+    """Return how many probes there were from the last promotion before the drop test's first rollback to it, and the
+    share of them that succeeded.
 
-    None without one: a rollback for another reason, after refusals in a row, was not seen by probes.
+    None without one: a rollback for another reason, after refusals, was not seen by probes.
     """
-    probes = 0
+    probes: list[bool] = []
     for event in events:
         if event["kind"] == "rollback" and event.get("statistic") is not None:
-            return probes
+            return len(probes), sum(probes) / max(len(probes), 1)
         if event["kind"] == "promotion" and event.get("accepted"):
-            probes = 0
-        probes += event["kind"] == "probe"
-    return None
+            probes = []
+        if event["kind"] == "probe":
+            probes.append(bool(event["success"]))
+    return None, None

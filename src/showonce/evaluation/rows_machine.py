@@ -13,6 +13,7 @@ from showonce.evaluation.rows import Found, TableRow, judged, missing
 Runs = Mapping[tuple[str, int], dict[str, Any]]
 ENDS: Final = ("refused", "contained", "rolled_back", "acted", "not_injected")
 GOOD_ENDS: Final = ("refused", "rolled_back")
+COLLAPSE: Final = 0.5  # a loss of success from which on it is one
 
 
 def faults(found: Found) -> list[TableRow]:
@@ -26,7 +27,11 @@ def faults(found: Found) -> list[TableRow]:
     if not runs:
         return rows
     corrupted = [r for (kind, _), r in both.items() if kind == "corrupt_checkpoint" and r["end"] != "not_injected"]
-    rows.append(_seen([r["probes_to_see"] for r in runs.values() if r["probes_to_see"] is not None]))
+    seen = [r for r in runs.values() if r["probes_to_see"] is not None]
+    collapsed = [r["probes_to_see"] for r in seen if r["start"] - r["seen_rate"] >= COLLAPSE]
+    lost = [r["probes_to_see"] for r in seen if r["start"] - r["seen_rate"] < COLLAPSE]
+    rows.append(_seen("probes until the drop test undid a collapse (a loss of 0.5 or more)", collapsed, 15))
+    rows.append(_seen("probes until it undid a smaller loss", lost, 50))
     rows.append(_count_row("a corrupted checkpoint is refused by its hash", [r["by_hash"] > 0 for r in corrupted]))
     restored = [r["restored"] for r in runs.values() if r["restored"] is not None]
     rows.append(_count_row("after a rollback, the adapter that acts is the best one, bit for bit", restored))
@@ -48,13 +53,13 @@ def _ends(title: str, runs: Runs, wanted: int | None) -> TableRow:
     )  # fmt: skip
 
 
-def _seen(seen: Sequence[int]) -> TableRow:
-    title, goal = "probes from the damaged champion's first act to its rollback", "median <= 15"
+def _seen(title: str, seen: Sequence[int], most: int) -> TableRow:
+    goal = f"median <= {most}"
     if not seen:
-        return TableRow("faults", title, goal, "no damaged champion acted long enough", verdict="reported")
+        return TableRow("faults", title, goal, "it did not happen", verdict="reported")
     return TableRow(
         "faults", title, goal, f"median {median(seen):.0f}", f"{len(seen)} rollbacks", f"{min(seen)} to {max(seen)}",
-        verdict=judged(median(seen) <= 15),
+        verdict=judged(median(seen) <= most),
     )  # fmt: skip
 
 

@@ -194,7 +194,7 @@ class _Crew:
                 phase=plan.phase,
                 demonstration=self._demonstrations.get(task.id),
                 sampling=plan.sampling,
-                limits=replace(limits, max_seconds=max(limits.max_seconds, PATIENCE)),
+                limits=replace(limits, max_seconds=max(limits.max_seconds, PATIENCE), step_seconds=0.0),
                 stop=self._stop,
                 events=errors,
             )

@@ -22,7 +22,7 @@ from showonce.fsio import atomic_write_bytes, atomic_write_json, explained, make
 from showonce.protocols import Context
 from showonce.types import Demonstration, Executor, Observation, Step, Task
 
-Origin = Literal["episode", "practice", "head", "skill"]
+Origin = Literal["episode", "practice", "head", "skill", "correction"]
 Key = tuple[str, str, int]
 INDEX: Final = "screens.json"
 SCHEMA: Final = 1
@@ -32,7 +32,8 @@ SCHEMA: Final = 1
 class Sample:
     """One screen to learn from.
 
-    origin: where it comes from (an ordinary or a practice episode, practice in the head, a skill of the base).
+    origin: where it comes from (an ordinary or a practice episode, practice in the head, a skill of the base), or
+    "correction": a person did `action` in place of what the policy proposed.
     action, executor: what was done (or demonstrated) on it, and by whom. correct: whether that action was verified as
     right here; None = nobody knows. success: the verified end of the episode that it is from, None = open or unknown.
     answer: token ids of the student's own answer when that is what was executed.
@@ -69,15 +70,18 @@ class Sample:
 def sample_of_step(task: Task, observation: Observation, step: Step, context: Context) -> Sample:
     """Return the sample of one step of an episode, as an observer of the loop sees it; the episode is still open."""
     mine = step.executor == "student" and step.proposal is not None and step.executed == step.proposed
+    corrected = step.corrected
+    right = step.outcome.step_correct if step.outcome else None
     return Sample(
         observation=observation,
         task_id=task.id,
         goal=context.goal,
         progress=context.progress,
         history=context.history,
+        origin="correction" if corrected and right is not False else "episode",
         action=step.executed,
         executor=step.executor,
-        correct=step.outcome.step_correct if step.outcome else None,
+        correct=True if corrected and right is None else right,  # a person's word, where the world has none
         answer=step.proposal.token_ids if mine and step.proposal else (),
     )
 
@@ -90,6 +94,7 @@ class ScreenBuffer:
             raise ConfigError(f"learning.practice.buffer={capacity!r} must be at least 1.")
         self.capacity = capacity
         self._samples: dict[Key, Sample] = {}
+        self._corrections: dict[Key, Sample] = {}
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -98,17 +103,30 @@ class ScreenBuffer:
         return iter(tuple(self._samples.values()))
 
     def add(self, sample: Sample) -> None:
-        """Take a sample in as the newest; the same question asked again replaces the older one, knowledge kept."""
+        """Take a sample in as the newest; the same question asked again replaces the older one, knowledge kept.
+
+        A correction is replaced by a correction alone, and it goes last when there is no room.
+        """
         old = self._samples.pop(sample.key, None)
-        if old is not None and sample.correct is None and old.correct is not None:
-            sample = old
+        if old is not None and sample.origin != "correction":
+            knew_more = sample.correct is None and old.correct is not None
+            sample = old if old.origin == "correction" or knew_more else sample
         self._samples[sample.key] = sample
+        if sample.origin == "correction":
+            self._corrections[sample.key] = sample
         if len(self._samples) > self.capacity:
             counts: dict[str, int] = {}
             for kept in self._samples.values():
                 counts[kept.task_id] = counts.get(kept.task_id, 0) + 1
             crowded = max(counts, key=lambda task_id: counts[task_id])
-            del self._samples[next(k for k, s in self._samples.items() if s.task_id == crowded)]
+            mine = [key for key, kept in self._samples.items() if kept.task_id == crowded]
+            oldest = next((key for key in mine if key not in self._corrections), mine[0])
+            del self._samples[oldest]
+            self._corrections.pop(oldest, None)
+
+    def corrections(self, task_id: str) -> list[Sample]:
+        """Return what persons corrected in a task, oldest first."""
+        return [sample for sample in self._corrections.values() if sample.task_id == task_id]
 
     def select(self, where: Callable[[Sample], bool]) -> list[Sample]:
         """Return the samples for which `where` holds, oldest first."""

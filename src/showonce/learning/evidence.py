@@ -15,11 +15,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from showonce.inference.decode import Decoded
 from showonce.learning.buffer import Key, Sample
+from showonce.learning.corrections import refs_of, shown_on, similarities
 from showonce.learning.divergence import divergence, masked_mean
 from showonce.learning.gate import GateEvidence
 from showonce.learning.method import (
@@ -33,7 +32,7 @@ from showonce.learning.method import (
 from showonce.learning.practice import demonstrated
 from showonce.policy.confidence import read_confidence
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.types import Confidence, Demonstration, Observation, Parsed
+from showonce.types import Confidence, Demonstration, Parsed
 
 CHUNK: Final = 32  # screens that the teacher answers at once
 DIFFERENCE_SCREENS: Final = 4  # on which teacher and student are compared where the method does not do it anyway
@@ -121,12 +120,11 @@ class EvidenceBook:
         self._acted = {k: v for k, v in self._acted.items() if k in keys}
 
     def _key(self, sample: Sample) -> tuple[Key, str]:
-        demonstration = self.context.demonstration(sample.task_id)
-        return sample.key, demonstration.ref if demonstration else ""
+        return sample.key, refs_of(self.context, sample)
 
     def _look_at(self, samples: Sequence[Sample]) -> None:
         for sample in samples:
-            shown = self.context.demonstration(sample.task_id)
+            shown = shown_on(self.context, sample)
             self._seen[self._key(sample)] = ScreenEvidence(alignment(self.context.policy, sample, shown))
         taught = [sample for sample in samples if can_teach(self.context, sample)]
         for sample, (parsed, confidence) in zip(taught, ask_teacher(self.context, taught, self.which), strict=True):
@@ -144,11 +142,9 @@ def alignment(policy: VLMPolicy, sample: Sample, demonstration: Demonstration | 
     """Return the cosine similarity in [-1, 1] of a screen with the best demonstrated frame from its progress on."""
     if demonstration is None:
         return None
-    ahead = [shown.observation for shown in demonstrated(demonstration) if shown.progress >= sample.progress]
-    if not ahead:
-        return None
-    screen, *frames = _pooled(policy, [sample.observation, *ahead])
-    return max(float(torch.dot(screen, frame)) for frame in frames)
+    first = demonstration.first  # of a correction: its step; it was looked for by that
+    ahead = [shown.observation for shown in demonstrated(demonstration) if first + shown.progress >= sample.progress]
+    return max(similarities(policy, sample.observation, ahead), default=None)
 
 
 def ask_teacher(context: LearnerContext, samples: Sequence[Sample], which: str) -> list[tuple[bool, float | None]]:
@@ -187,10 +183,3 @@ def _ids(answers: Sequence[Decoded]) -> list[tuple[int, ...]]:
 def _least(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return min(known, default=None)
-
-
-def _pooled(policy: VLMPolicy, observations: Sequence[Observation]) -> list[Tensor]:
-    return [
-        torch.nn.functional.normalize(features.embeds_nd.float().mean(0), dim=0)
-        for features in policy.engine.encode_many(observations)
-    ]

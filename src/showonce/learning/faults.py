@@ -81,13 +81,15 @@ def swapped(demonstration: Demonstration, other: Demonstration) -> Demonstration
 def misdirected(demonstration: Demonstration, rng: np.random.Generator) -> Demonstration:
     """Return the demonstration with every pointing action on another block of its frame, drawn at random.
 
+    Where no other block can be told apart, it goes to the opposite place of the frame.
+
     Raises:
-        BadInput: no frame has a pointing action and another block to point at.
+        BadInput: no frame has a pointing action.
     """
     frames = tuple(_misdirect(frame, rng) for frame in demonstration.frames)
     if all(new is old for new, old in zip(frames, demonstration.frames, strict=True)):
         raise BadInput(
-            f"the demonstration of {demonstration.task_id!r} points at nothing that could be exchanged: "
+            f"the demonstration of {demonstration.task_id!r} points at nothing: "
             "give a demonstration of another task to `swapped` instead."
         )
     return replace(demonstration, frames=frames, ref=f"{demonstration.ref}#misdirected")
@@ -100,13 +102,19 @@ def _misdirect(frame: Frame, rng: np.random.Generator) -> Frame:
     width, height = frame.observation.width, frame.observation.height
     x, y = places[0][0] * width, places[0][1] * height
     blocks = [b for b in find_blocks(frame.observation.image)[0] if not (b[0] <= x < b[2] and b[1] <= y < b[3])]
-    if not blocks:
-        return frame
-    left, top, right, bottom = blocks[int(rng.integers(len(blocks)))]
-    dx, dy = ((left + right) / 2 - x) / width, ((top + bottom) / 2 - y) / height
+    if blocks:
+        left, top, right, bottom = blocks[int(rng.integers(len(blocks)))]
+        dx, dy = ((left + right) / 2 - x) / width, ((top + bottom) / 2 - y) / height
+    else:
+        dx, dy = _opposite(places[0][0]), _opposite(places[0][1])
     first = places[0]
     moved = map_action(frame.action, lambda a, b: (a + dx, b + dy) if (a, b) == first else (a, b))
     return replace(frame, action=moved, note="") if moved else frame
+
+
+def _opposite(place: float) -> float:
+    """Return how far it is to the mirrored place; from the middle to a quarter."""
+    return 1 - 2 * place if abs(1 - 2 * place) > 0.2 else -0.25
 
 
 def corrupt_checkpoint(folder: str | Path, rng: np.random.Generator) -> Path:

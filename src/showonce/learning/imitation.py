@@ -51,7 +51,8 @@ class SFTDemonstration(Method):
 
     def batch(self, task_id: str, admitted: Callable[[Sample], bool] = lambda _: True) -> list[Sample]:
         demonstration = self.context.demonstration(task_id)
-        return [sample for sample in demonstrated(demonstration) if admitted(sample)] if demonstration else []
+        shown = [*demonstrated(demonstration)] if demonstration else []
+        return [sample for sample in (*shown, *self.context.buffer.corrections(task_id)) if admitted(sample)]
 
     def loss(self, batch: Sequence[Sample]) -> Loss:
         policy = self.context.policy

@@ -30,6 +30,7 @@ from torch import Tensor
 from showonce.config import FaultConfig, LearningConfig
 from showonce.inference.decode import Decoded
 from showonce.learning.buffer import Sample, ScreenBuffer
+from showonce.learning.corrections import is_shown, shown_on
 from showonce.learning.faults import Fault
 from showonce.learning.outcomes import Outcomes
 from showonce.policy.vlm_policy import VLMPolicy
@@ -131,7 +132,7 @@ def teacher_prompts(context: LearnerContext, batch: Sequence[Sample]) -> list[Pr
     return [
         context.policy.parts(
             sample.observation,
-            sample.context(context.demonstration(sample.task_id)),
+            sample.context(shown_on(context, sample)),
             highlight=sample.action if sample.correct else None,
         )
         for sample in batch
@@ -144,9 +145,9 @@ def teacher_adapter(context: LearnerContext) -> str | None:
 
 
 def can_teach(context: LearnerContext, sample: Sample) -> bool:
-    """Say whether a teacher knows more than the student here: a demonstration, or a verified target to highlight."""
+    """Say whether a teacher knows more than the student: a demonstration, a correction, a verified target to mark."""
     form = context.policy.config.teacher_context
-    if form != "highlight" and context.demonstration(sample.task_id) is not None:
+    if form != "highlight" and is_shown(context, sample):
         return True
     return form != "demonstration" and sample.correct is True and sample.action is not None
 

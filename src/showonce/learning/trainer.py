@@ -23,6 +23,7 @@ from torch import Tensor
 
 from showonce.errors import BadInput
 from showonce.learning.buffer import Sample, sample_of_step
+from showonce.learning.corrections import shown_on
 from showonce.learning.distance import ChampionDistance
 from showonce.learning.evidence import EvidenceBook, ScreenEvidence, difference, weakest
 from showonce.learning.gate import Gate, GateDecision, GateEvidence, GateReason
@@ -125,7 +126,7 @@ class Trainer:
             [
                 replace(
                     sample,
-                    origin="practice" if episode.phase == "practice" else "episode",
+                    origin="practice" if (sample.origin, episode.phase) == ("episode", "practice") else sample.origin,
                     episode=episode.id,
                     success=episode.outcome.success if alone else None,
                 )
@@ -265,7 +266,7 @@ class Trainer:
         if self._updates_episode is not None:
             self._updates_episode += 1
         for sample in batch:
-            demonstration = self.context.demonstration(sample.task_id)
+            demonstration = shown_on(self.context, sample)
             self._sources |= {sample.episode, demonstration.ref if demonstration else ""} - {""}
 
     def _report(

@@ -1,4 +1,8 @@
-"""Who answers when a person has to be asked: always yes, always no, or the person at the console."""
+"""Who answers when a person has to be asked: always yes, always no, or the person at the console.
+
+An answer is yes, no, or "no, there": the right action. At the console it is typed as JSON or in short, its verb and
+its arguments in the order in which they are always written: ``click 0.4 0.2``, ``type hello``, ``key ctrl+s``.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,12 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import Final, Protocol, runtime_checkable
 
-from showonce.actions import Action, to_json
-from showonce.errors import Stopped
+from showonce.actions import VERBS, Action, fields_of, from_json, to_json
+from showonce.errors import BadInput, Stopped, nearest
+from showonce.protocols import Approver
 from showonce.runtime.stop import Stop
 from showonce.types import Observation, Proposal, Task
 
@@ -21,6 +27,59 @@ class Person(Protocol):
     """Somebody who can answer a question with yes or no; None when nobody is there."""
 
     def confirm(self, question: str) -> bool | None: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Question(Proposal):
+    """A proposal that a person is asked about, and why."""
+
+    reason: str = ""
+
+
+def question(proposal: Proposal, action: Action | None, reason: str) -> Question:
+    """Return what a person is asked: whether to do `action`, which need not be the policy's own."""
+    return Question(**{**vars(proposal), "action": action, "reason": reason})
+
+
+def parse_action(text: str) -> Action:
+    """Return the action that a person typed.
+
+    Raises:
+        BadInput: it is none; the text says what is wrong and names the nearest verb.
+    """
+    line = text.strip()
+    if line.startswith("{"):
+        try:
+            data = json.loads(line)
+        except ValueError as error:
+            raise BadInput(f"this is not JSON ({error}); write e.g. click 0.4 0.2") from None
+        return from_json(data)
+    verb, _, rest = line.partition(" ")
+    if verb not in VERBS:
+        raise BadInput(f"unknown action {verb!r}.{nearest(verb, VERBS)}")
+    specs = fields_of(VERBS[verb])
+    given = [rest.strip()] if len(specs) == 1 else rest.replace(",", " ").split()
+    given = [word for word in given if word]
+    needed = sum(required for _, required in specs.values())
+    if not needed <= len(given) <= len(specs):
+        raise BadInput(f"{verb} takes {', '.join(specs)}; write e.g. {_example(verb)}")
+    data = {"action": verb}
+    for (name, (spec, _)), word in zip(specs.items(), given, strict=False):
+        try:
+            data[name] = word if spec.kind in ("text", "keys") else json.loads(word.removeprefix("+"))
+        except ValueError:
+            data[name] = float(word) if word.startswith(".") and word[1:].isdigit() else word
+    return from_json(data)
+
+
+def _example(verb: str) -> str:
+    words = {"coordinate": "0.4", "integer": "3", "seconds": "1", "text": "hello", "keys": "ctrl+s"}
+    return " ".join([verb, *(words[spec.kind] for spec, required in fields_of(VERBS[verb]).values() if required)])
+
+
+def person_of(approver: Approver | None) -> Person | None:
+    """Return the approver as somebody who can be asked other questions, too; None when it cannot, or is nobody."""
+    return approver if isinstance(approver, Person) else None
 
 
 class AlwaysAllow:
@@ -43,8 +102,11 @@ class AlwaysDeny:
         return False
 
 
+YES_NO: Final = "[y]es / [n]o / [q]uit"
+
+
 class ConsoleApprover:
-    """Asks at the console: yes, no or quit. Without a person (end of input) the answer is no.
+    """Asks at the console: yes, no, quit or the right action. Without a person (end of input) the answer is no.
 
     stop: pressed by quit, so that nothing runs on afterwards.
 
@@ -57,15 +119,30 @@ class ConsoleApprover:
 
     def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
         shown = "nothing" if proposal.action is None else json.dumps(to_json(proposal.action), ensure_ascii=False)
-        if self.confirm(f"{task.goal!r}: do {shown}?"):
+        why = f" ({proposal.reason})" if isinstance(proposal, Question) and proposal.reason else ""
+        answer = self._answer(f"{task.goal!r}: do {shown}?{why}", correct=True)
+        if answer is True:
             return proposal.action, "approved at the console"
-        return None, "denied at the console"
+        if answer is None or answer is False:
+            return None, "denied at the console"
+        return answer, "corrected at the console"
 
     def confirm(self, question: str) -> bool | None:
+        answer = self._answer(question)
+        assert answer is None or isinstance(answer, bool)
+        return answer
+
+    def read(self, prompt: str) -> str:
+        """Show a prompt and return the line that is typed; the empty text at the end of the input."""
+        print(prompt, end="", file=sys.stderr, flush=True)
+        with _interruptible(self._stop):
+            return sys.stdin.readline()
+
+    def _answer(self, question: str, correct: bool = False) -> bool | Action | None:
+        """Ask until there is an answer. correct: an action is one, too."""
+        choices = f"{YES_NO} / the right action, e.g. click 0.4 0.2" if correct else YES_NO
         while True:
-            print(f"{question} [y]es / [n]o / [q]uit: ", end="", file=sys.stderr, flush=True)
-            with _interruptible(self._stop):
-                line = sys.stdin.readline()
+            line = self.read(f"{question} {choices}: ")
             answer = line.strip().lower()
             if not line:
                 print("nobody answers", file=sys.stderr)
@@ -74,6 +151,11 @@ class ConsoleApprover:
                 return answer.startswith("y")
             if answer in ("q", "quit"):
                 _quit(self._stop, "quit at the prompt")
+            if correct and answer:
+                try:
+                    return parse_action(line)
+                except BadInput as error:
+                    print(error, file=sys.stderr)
 
 
 def _quit(stop: Stop | None, reason: str) -> None:

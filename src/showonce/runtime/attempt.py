@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from showonce.actions import Action, Ask, Done
+from showonce.actions import Action, Ask, Done, points
 from showonce.errors import BadInput, EnvironmentBroken, Stopped, Unavailable
-from showonce.protocols import Approver, Context, Environment, Interrupt, Policy, Sampling
-from showonce.runtime.approvals import Person
+from showonce.protocols import Approver, Context, Environment, Interrupt, Knowing, Policy, Sampling, Undoable
+from showonce.runtime.approvals import person_of, question
+from showonce.runtime.clock import Clock
 from showonce.runtime.completion import Checker
 from showonce.runtime.guards import Guard
 from showonce.runtime.journal import Journal
-from showonce.runtime.safety import Safety, Verdict
+from showonce.runtime.recovery import NOTHING_LEFT, Measure, Recovery
+from showonce.runtime.safety import Known, Pace, Safety, Verdict, allow
 from showonce.runtime.stopwatch import Stopwatch
 from showonce.runtime.tasks import reset_task
 from showonce.types import (
@@ -29,6 +31,7 @@ from showonce.types import (
     Observation,
     Outcome,
     Proposal,
+    ScreenFacts,
     Step,
     StopReason,
     Task,
@@ -50,6 +53,8 @@ class Turn:
     executed: Action | None = None
     note: str = ""
     reason: StopReason | None = None
+    facts: ScreenFacts | None = None
+    not_before: float = 0.0  # time of the clock before which it must not be executed
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Setting:
     limits: Limits
     guards: Sequence[Guard]
     safety: Safety
+    pace: Pace
+    recovery: Recovery
     approver: Approver | None
     stop: Interrupt
     sampling: Sampling
@@ -85,8 +92,11 @@ class Attempt:
         self.steps: list[Step] = []
         self.outcome = Outcome(None, setting.checker.name)
         self.screen: Observation
+        self.time = Clock(setting.stop, setting.limits.step_seconds)
         self._clock = Stopwatch()
         self._started = time.monotonic()
+        self._ask_next = ""  # why the next action has to be approved whatever the rules say
+        self._watched = False
 
     def reset(self, seed: int | None, phase: str) -> StopReason | None:
         """Prepare the start and announce the episode. A task that cannot be used here is the caller's error.
@@ -95,8 +105,7 @@ class Attempt:
         """
         reason, failure = None, None
         try:
-            person = self.set.approver if isinstance(self.set.approver, Person) else None
-            self.screen = reset_task(self.task, self.set.environment, seed, person)
+            self.screen = reset_task(self.task, self.set.environment, seed, person_of(self.set.approver))
         except (BadInput, Unavailable):
             raise
         except Stopped:
@@ -109,6 +118,7 @@ class Attempt:
         if failure is not None:
             self._failed("environment", failure)
         self._clock, self._started = Stopwatch(), time.monotonic()
+        self.time.begin()
         return reason
 
     def stopped(self) -> StopReason | None:
@@ -123,11 +133,11 @@ class Attempt:
         """Say which limit is reached."""
         if len(self.steps) >= self.set.limits.max_steps:
             return StopReason.MAX_STEPS
-        late = time.monotonic() - self._started >= self.set.limits.max_seconds
-        return StopReason.TIMEOUT if late else None
+        return StopReason.TIMEOUT if self.time.seconds >= self.set.limits.max_seconds else None
 
     def observe(self) -> Turn:
         """Begin a step on the screen as it was last seen: after the reset or after the previous action."""
+        self.time.begin_step()
         return Turn(self.screen, self.set.executor)
 
     def context(self) -> Context:
@@ -138,7 +148,11 @@ class Attempt:
         return Context(self.task.goal, progress, history, self.set.demonstration)
 
     def propose(self, turn: Turn) -> None:
-        """Ask the policy; with probability `teacher_beta` the teacher's action takes the place of its answer."""
+        """Ask the policy; with probability `teacher_beta` the teacher's action takes the place of its answer.
+
+        Whoever pressed stop while the model was thinking, or let the step run out of time, is heard before anything
+        comes of it.
+        """
         context = self.context()
         with self._boundary("model", turn, StopReason.MODEL_ERROR), self._clock.part("model"):
             turn.proposal = self.set.policy.propose(turn.screen, context, self.set.sampling)
@@ -151,6 +165,9 @@ class Attempt:
             parse = min(turn.proposal.timings.get("parse", 0.0), self._clock.ms("model"))
             self._clock.add("model", -parse)
             self._clock.add("parse", parse)
+        if turn.reason is None:
+            with self._boundary("executor", turn, StopReason.STOPPED):
+                self.time.check()
 
     def parsed(self, turn: Turn) -> bool:
         """Say whether there is an action to go on with; too many unreadable answers in a row end the episode."""
@@ -160,7 +177,7 @@ class Attempt:
         turn.note = "no action" if failure is None else f"{failure.reason}: {failure.detail}"
         unread = 1
         for step in reversed(self.steps):
-            if step.approved is not None:
+            if step.approved is not None or step.proposed is not None:
                 break
             unread += 1
         if unread >= max(1, self.set.limits.max_parse_failures):
@@ -171,19 +188,51 @@ class Attempt:
     def safe(self, turn: Turn) -> bool:
         """Say whether the action may go on to approval; a refused one ends the episode, and so does a broken rule."""
         assert turn.intended is not None
-        verdict = Verdict("refuse")
-        with self._boundary("executor", turn, StopReason.REFUSED):
-            verdict = self.set.safety(turn.intended, turn.screen)
-            turn.note = verdict.reason
+        verdict = self._judge(turn, turn.intended)
+        turn.note = verdict.reason
+        turn.not_before = self.time.now + verdict.wait_s
         if verdict.decision == "refuse":
-            turn.reason = turn.reason or StopReason.REFUSED
+            if verdict.ends:
+                turn.reason = turn.reason or StopReason.REFUSED
+            else:
+                self._watch(turn)
             return False
-        if verdict.decision == "allow" and not (isinstance(turn.intended, Ask) and self.set.approver is not None):
-            turn.approved = turn.intended
+        asked = verdict.decision == "ask" or (isinstance(turn.intended, Ask) and self.set.approver is not None)
+        if self._ask_next:
+            turn.note, asked, self._ask_next = "; ".join(filter(None, (self._ask_next, turn.note))), True, ""
+        turn.approved = None if asked else turn.intended
         return True
 
+    def _judge(self, turn: Turn, action: Action) -> Verdict:
+        """Ask the safety rules, with what is known of the screen; whatever breaks on the way refuses."""
+        verdict = Verdict("refuse")
+        with self._boundary("executor", turn, StopReason.REFUSED):
+            if self.set.safety is not allow and isinstance(self.set.environment, Knowing):
+                turn.facts = self.set.environment.facts(points(action))
+            own = turn.proposal is not None and action == turn.proposal.action
+            known = Known(
+                turn.facts, self.task.goal, turn.proposal.confidence if own and turn.proposal else None,
+                self.time.now, tuple(self.set.pace.times), self.set.pace.actions,
+            )  # fmt: skip
+            verdict = self.set.safety(action, turn.screen, known)
+        return Verdict("refuse", turn.note) if turn.reason is not None else verdict
+
+    def _watch(self, turn: Turn) -> None:
+        """Go on without acting. If somebody acts it is a person, so a success is not the policy's."""
+        assert turn.intended is not None
+        self._watched, turn.executor = True, "person"
+        with self._boundary("executor", turn, StopReason.STOPPED), self._clock.part("wait"):
+            self.time.hold_until(turn.not_before)
+        self.set.pace.note(turn.intended, self.time.now, done=False)
+        if isinstance(turn.intended, (Done, Ask)):
+            ended = StopReason.CLAIMED if isinstance(turn.intended, Done) else StopReason.ASKED
+            turn.reason = turn.reason or ended
+
     def approve(self, turn: Turn) -> bool:
-        """Ask the person where the verdict or the policy asks for one; without anybody to ask, the answer is no."""
+        """Ask the person where the verdict or the policy asks for one; without anybody to ask, the answer is no.
+
+        The right action in place of the proposed one is a correction. It is a person's, and bound to the same rules.
+        """
         if turn.approved is not None:
             return True
         assert turn.proposal is not None
@@ -191,25 +240,40 @@ class Attempt:
             turn.reason = StopReason.DENIED
             turn.note = f"{turn.note}; nobody is there to approve it"
             return False
-        with self._boundary("executor", turn, StopReason.DENIED), self._clock.part("approve"):
-            question = replace(turn.proposal, action=turn.intended)
-            turn.approved, turn.note = self.set.approver.ask(self.task, turn.screen, question)
+        asked = question(turn.proposal, turn.intended, turn.note)
+        with self._boundary("executor", turn, StopReason.DENIED), self._clock.part("approve"), self.time.uncounted():
+            turn.approved, turn.note = self.set.approver.ask(self.task, turn.screen, asked)
         if turn.approved is None:
             turn.reason = turn.reason or StopReason.DENIED
             return False
         if turn.approved != turn.intended:
             turn.executor = "person"
+            verdict = self._judge(turn, turn.approved)
+            if verdict.decision == "refuse":
+                turn.reason, turn.note = turn.reason or StopReason.REFUSED, verdict.reason
+                return False
         return True
 
     def execute(self, turn: Turn) -> None:
-        """Do it. What counts is what the environment says that it did; an action that it refuses is not done."""
+        """Do it, unless stop was pressed meanwhile. What counts is what the environment says that it did; an action
+        that it refuses is not done.
+        """
         assert turn.approved is not None
-        with self._boundary("executor", turn, StopReason.ENVIRONMENT_ERROR), self._clock.part("execute"):
-            try:
-                turn.executed = self.set.environment.execute(turn.approved, self.set.stop).action
-            except BadInput as error:
-                turn.note = f"refused by the environment: {error}"
-                self.journal.error("executor", turn.note)
+        with self._boundary("executor", turn, StopReason.ENVIRONMENT_ERROR):
+            with self._clock.part("wait"):
+                self.time.hold_until(turn.not_before)
+            again = True
+            while again:
+                self.time.check()
+                self.set.pace.note(turn.approved, self.time.now)
+                try:
+                    with self._clock.part("execute"):
+                        turn.executed = self.set.environment.execute(turn.approved, self.time).action
+                    return
+                except BadInput as error:
+                    turn.note = f"refused by the environment: {error}"
+                    self.journal.error("executor", turn.note)
+                again = self.set.recovery.on and self._recover(len(self.steps), "refused", turn.note) == "retry"
 
     def record(self, turn: Turn) -> StopReason | None:
         """Look again, append the step, tell everybody, and say whether the episode is over."""
@@ -235,6 +299,7 @@ class Attempt:
             changed=changed,
             note=turn.note,
             timings=self._clock.lap(),
+            facts=turn.facts,
         )
         context = self.context()
         step = self.journal.step(step, turn.screen, self.screen)
@@ -243,7 +308,7 @@ class Attempt:
             for observer in self.set.observers:
                 if hasattr(observer, "on_step"):
                     observer.on_step(self.task, turn.screen, step, context)
-        return turn.reason or self._over(step)
+        return turn.reason or self._over(turn, step)
 
     def settle(self, reason: StopReason) -> None:
         """Let the checker have the last word where it has not decided yet; a broken episode is left open."""
@@ -258,7 +323,7 @@ class Attempt:
     def episode(self, reason: StopReason, seed: int | None, phase: str) -> Episode:
         """Return what happened. Whoever else executed a step is the source: that success is not the policy's own."""
         others = [s.executor for s in self.steps if s.executed is not None and s.executor != self.set.executor]
-        executor = others[0] if others else self.set.executor
+        executor = others[0] if others else "person" if self._watched else self.set.executor
         return Episode(
             id=self.journal.episode,
             task_id=self.task.id,
@@ -281,7 +346,7 @@ class Attempt:
                 outcome = replace(outcome, step_correct=self.set.environment.verify().step_correct)
             return outcome
 
-    def _over(self, step: Step) -> StopReason | None:
+    def _over(self, turn: Turn, step: Step) -> StopReason | None:
         outcome = step.outcome
         if outcome is not None and outcome.success is True:
             return StopReason.COMPLETED
@@ -292,10 +357,53 @@ class Attempt:
         for guard in self.set.guards:
             if detail := guard.check(self.steps, self.screen):
                 self.journal.guard(step.index, guard.name, detail)
-                return guard.reason
+                with self._boundary("executor", turn, StopReason.ENVIRONMENT_ERROR):
+                    if self._recover(step.index, guard.name, detail):
+                        return None
+                return turn.reason or guard.reason
+        if step.changed:
+            self.set.recovery.worked()
         if isinstance(step.executed, Done) and self.set.checker.name == "none":
             return StopReason.CLAIMED
         return None
+
+    def _recover(self, step: int, trouble: str, detail: str) -> str:
+        """Take the next measures until one was of use, and return its name; the empty text gives up."""
+        while (measure := self.set.recovery.next()) is not None:
+            told = self._take(measure, f"{trouble}: {detail}")
+            self.journal.recovery(step, trouble, measure.name, told or "of no use")
+            if told:
+                return measure.name
+        if self.set.recovery.on:
+            self.journal.recovery(step, trouble, "give_up", NOTHING_LEFT)
+        return ""
+
+    def _take(self, measure: Measure, trouble: str) -> str:
+        """Take one measure and say what came of it; the empty text when it was of no use."""
+        with self._clock.part("wait"):
+            self.time.hold_until(self.time.now + measure.wait_s)
+        self.time.check()
+        if measure.name == "ask":
+            self._ask_next = trouble
+            return "a person is asked about the next action"
+        told = f"waited {measure.wait_s:g} s" if measure.wait_s else "looked again"
+        if measure.name == "undo":
+            told = self._undo(trouble)
+        with self._clock.part("observe"):
+            self.screen = self.set.environment.observe()
+        return told
+
+    def _undo(self, trouble: str) -> str:
+        """Let the environment take one thing back, once a person confirmed it where the mode asks for that."""
+        assert isinstance(self.set.environment, Undoable)
+        if self.set.recovery.confirm:
+            person = person_of(self.set.approver)
+            with self._clock.part("approve"), self.time.uncounted():
+                agreed = person is not None and person.confirm(f"{trouble}. Take back what came of it?")
+            if not agreed:
+                return ""
+        with self._clock.part("execute"):
+            return self.set.environment.undo(self.time)
 
     @contextlib.contextmanager
     def _boundary(self, where: str, turn: Turn, reason: StopReason) -> Iterator[None]:
@@ -303,7 +411,8 @@ class Attempt:
         try:
             yield
         except Stopped as error:
-            turn.reason, turn.note = StopReason.STOPPED, str(error)
+            turn.reason = StopReason.TIMEOUT if self.time.expired else StopReason.STOPPED
+            turn.note = str(error)
         except Exception as error:
             turn.reason, turn.note = reason, f"{type(error).__name__}: {error}"
             self._failed("environment" if isinstance(error, EnvironmentBroken) else where, error)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar, Final, Protocol
+from pathlib import Path
+from typing import Any, ClassVar, Final, Protocol
 
 from showonce.actions import Action, Done
-from showonce.errors import TaskError, nearest
+from showonce.errors import EnvironmentBroken, TaskError, nearest
 from showonce.protocols import Environment
 from showonce.runtime.approvals import ConsoleApprover, Person
 from showonce.types import Observation, Outcome, Task
@@ -54,6 +57,69 @@ class Text:
         found = normal(self._value) in normal(screen.text)
         evidence = f"{self._value!r} {'is' if found else 'is not'} in the text of the screen"
         return Outcome(True if found else (False if last else None), self.name, evidence)
+
+
+class Url:
+    """The address of the page holds `value`; with a ``*`` in it, which stands for anything, all of it has to match."""
+
+    name: ClassVar[str] = "url"
+
+    def __init__(self, value: str, environment: Any) -> None:
+        self._value, self._environment = value, environment
+
+    def check(self, screen: Observation, action: Action | None, last: bool = False) -> Outcome:
+        url = str(self._environment.url)
+        pattern = re.escape(self._value.strip()).replace(r"\*", ".*")
+        look = re.fullmatch if "*" in self._value else re.search
+        found = look(pattern, url, re.IGNORECASE | re.DOTALL) is not None
+        return Outcome(True if found else (False if last else None), self.name, f"the address is {url}")
+
+
+class Selector:
+    """An element that `value` selects is visible on the page."""
+
+    name: ClassVar[str] = "selector"
+
+    def __init__(self, value: str, environment: Any) -> None:
+        self._value, self._environment = value, environment
+
+    def check(self, screen: Observation, action: Action | None, last: bool = False) -> Outcome:
+        found = bool(self._environment.shows(self._value))
+        evidence = f"{self._value} {'is' if found else 'is not'} visible"
+        return Outcome(True if found else (False if last else None), self.name, evidence)
+
+
+class File:
+    """A file is there that was not, or that has changed since the episode began.
+
+    value: a path; its name may hold ``*``. One that is not absolute is looked for among the environment's downloads,
+    where it has any, else in the working folder.
+    """
+
+    name: ClassVar[str] = "file"
+
+    def __init__(self, value: str, environment: Any) -> None:
+        self._path = Path(value.strip()).expanduser()
+        self._environment = environment
+        self._before = self._there()
+
+    def check(self, screen: Observation, action: Action | None, last: bool = False) -> Outcome:
+        new = [path for path, state in self._there().items() if self._before.get(path) != state]
+        evidence = f"{new[0]} is there" if new else f"no new {self._path}"
+        return Outcome(True if new else (False if last else None), self.name, evidence)
+
+    def _there(self) -> dict[Path, tuple[int, int]]:
+        """Return size and time of every file that is meant."""
+        found = {}
+        try:
+            root = getattr(self._environment, "folder", Path())
+        except EnvironmentBroken:  # before its first reset it has no downloads
+            return {}
+        for path in (root / self._path.parent).glob(self._path.name):
+            with contextlib.suppress(OSError):
+                state = path.stat()
+                found[path] = (state.st_size, state.st_mtime_ns)
+        return found
 
 
 class Answer:
@@ -104,11 +170,16 @@ def normal(text: str) -> str:
 _KINDS: Final[dict[str, Callable[[Task, Environment, Person], Checker]]] = {
     "world": lambda task, environment, person: World(environment),
     "text": lambda task, environment, person: Text(task.success.value),
+    "url": lambda task, environment, person: Url(task.success.value, environment),
+    "selector": lambda task, environment, person: Selector(task.success.value, environment),
+    "file": lambda task, environment, person: File(task.success.value, environment),
     "answer": lambda task, environment, person: Answer(task.success.value),
     "ask_person": lambda task, environment, person: AskPerson(task.goal, person),
     "none": lambda task, environment, person: Nobody(),
 }
 KINDS: Final = tuple(_KINDS)
+_VALUED: Final = ("text", "url", "selector", "file", "answer")
+_PAGES: Final = {"url": "url", "selector": "shows"}  # what an environment has to have for a kind
 
 
 def make_checker(task: Task, environment: Environment, person: Person | None = None) -> Checker:
@@ -120,11 +191,18 @@ def make_checker(task: Task, environment: Environment, person: Person | None = N
     kind = task.success.kind
     if kind not in _KINDS:
         raise TaskError(f"task {task.id!r}: unknown success.kind {kind!r}.{nearest(kind, _KINDS)}")
-    if kind in ("text", "answer") and not normal(task.success.value):
+    if kind in _VALUED and not (
+        normal(task.success.value) if kind in ("text", "answer") else task.success.value.strip()
+    ):
         raise TaskError(f"task {task.id!r}: success.kind={kind} needs a success.value to look for.")
+    if kind in _PAGES and not hasattr(type(environment), _PAGES[kind]):
+        raise TaskError(
+            f"task {task.id!r}: environment {environment.name!r} has no pages for success.kind={kind}."
+            " Use environment browser, or set success.kind to world, text, answer, file, ask_person or none."
+        )
     if kind == "world" and not environment.capabilities.verifiable:
         raise TaskError(
             f"task {task.id!r}: environment {environment.name!r} cannot verify success by itself. "
-            "Set success.kind to text, answer, ask_person or none."
+            "Set success.kind to text, url, selector, file, answer, ask_person or none."
         )
     return _KINDS[kind](task, environment, person or ConsoleApprover())

@@ -1,6 +1,8 @@
-"""Loop guards: they end an episode that goes round in circles. Each has a name, can be switched off and gives an event.
+"""Loop guards: what small models do wrong again and again. Each has a name, can be switched off and gives an event.
 
-A guard is a pure function of the steps so far; it returns what it saw, or the empty text.
+A guard is a pure function of the steps so far and of the screen after them; it returns what it saw, or the empty
+text. It fires on what was seen, never on what is not known. What follows is the recovery's business; without one the
+episode ends.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from showonce.actions import Done, Wait
+from showonce.actions import Done, Key, Type, Wait, points
+from showonce.config import SafetyConfig
+from showonce.runtime.safety import PRESSES, find_word
 from showonce.types import Limits, Observation, Step, StopReason
 
 
@@ -82,11 +86,88 @@ class Unproved:
         return f"done was claimed; {step.outcome.checker}: {step.outcome.evidence or 'no success seen'}"
 
 
-def guards_for(limits: Limits) -> tuple[Guard, ...]:
-    """Return the guards of an episode; a limit of 0 switches its guard off."""
-    guards: list[Guard] = [Unproved()]
+@dataclass(frozen=True)
+class TypingIntoNothing:
+    """Text was typed and the screen did not change: nothing had the focus, or it took no text."""
+
+    name: ClassVar[str] = "typing_into_nothing"
+    reason: ClassVar[StopReason] = StopReason.GUARD
+
+    def check(self, steps: Sequence[Step], screen: Observation) -> str:
+        step = steps[-1] if steps else None
+        if step is None or not isinstance(step.executed, Type) or not step.executed.text.strip():
+            return ""
+        return f"{step.executed.text[:40]!r} was typed and nothing changed" if step.changed is False else ""
+
+
+@dataclass(frozen=True)
+class SubmitForgotten:
+    """`done` was claimed, or the policy waits for the second time in a row, after typed text that nobody submitted.
+
+    Submitted is what was followed by Enter (a key, or a line end in a text), by a press on something that bears one
+    of `words`, or by a press on something whose words are not known. It fires only where the page's text is known and
+    holds one of the words, so that there is something to press.
+    """
+
+    words: tuple[str, ...]
+    name: ClassVar[str] = "submit_forgotten"
+    reason: ClassVar[StopReason] = StopReason.GUARD
+
+    def check(self, steps: Sequence[Step], screen: Observation) -> str:
+        done = [step for step in steps if step.executed is not None]
+        idle = [isinstance(step.executed, Wait) for step in done[-2:]] == [True, True]
+        if not done or not (idle or isinstance(done[-1].executed, Done)):
+            return ""
+        button = find_word(screen.text or "", self.words)
+        typed = ""
+        for step in done:
+            if isinstance(step.executed, Type) and step.changed:
+                typed = step.executed.text
+            if self._submits(step):
+                typed = ""
+        return f"{typed[:40]!r} was typed and never submitted; {button!r} is on the screen" if typed and button else ""
+
+    def _submits(self, step: Step) -> bool:
+        action = step.executed
+        if isinstance(action, Type):
+            return "\n" in action.text
+        if isinstance(action, Key):
+            return action.keys.split("+")[-1] == "enter"
+        if not isinstance(action, PRESSES):
+            return False
+        near = step.facts.near if step.facts is not None else None
+        return near is None or any(text is None or find_word(text, self.words) for text in near)
+
+
+@dataclass(frozen=True)
+class ClickOutside:
+    """A press outside of where the page or window lies in the frame, as far as the environment tells."""
+
+    name: ClassVar[str] = "click_outside"
+    reason: ClassVar[StopReason] = StopReason.GUARD
+
+    def check(self, steps: Sequence[Step], screen: Observation) -> str:
+        step = steps[-1] if steps else None
+        if step is None or step.facts is None or step.facts.content is None or not isinstance(step.executed, PRESSES):
+            return ""
+        left, top, right, bottom = step.facts.content
+        for x, y in points(step.executed):
+            if not (left <= x <= right and top <= y <= bottom):
+                return f"{step.executed.verb} at {x:g}, {y:g}, and the page lies within {step.facts.content}"
+        return ""
+
+
+def guards_for(limits: Limits, safety: SafetyConfig | None = None) -> tuple[Guard, ...]:
+    """Return the guards of an episode: those that the settings name. A limit of 0 switches its guard off, too."""
+    safety = safety or SafetyConfig()
+    guards: dict[str, Guard] = {
+        SubmitForgotten.name: SubmitForgotten(safety.submit_words),  # says more than that `done` was not proven
+        Unproved.name: Unproved(),
+        TypingIntoNothing.name: TypingIntoNothing(),
+        ClickOutside.name: ClickOutside(),
+    }
     if limits.same_action:
-        guards.append(SameAction(limits.same_action))
+        guards[SameAction.name] = SameAction(limits.same_action)
     if limits.unchanged:
-        guards.append(Unchanged(limits.unchanged))
-    return tuple(guards)
+        guards[Unchanged.name] = Unchanged(limits.unchanged)
+    return tuple(guard for name, guard in guards.items() if name in safety.guards)

@@ -56,6 +56,10 @@ class Journal:
         """Announce that a guard fired after a step."""
         self._emit("guard", step=step, name=name, detail=detail)
 
+    def recovery(self, step: int, trouble: str, measure: str, detail: str) -> None:
+        """Announce what was tried after a guard fired or an action was refused; measure give_up: nothing is left."""
+        self._emit("recovery", step=step, trouble=trouble, measure=measure, detail=detail)
+
     def error(self, where: str, message: str) -> None:
         """Announce a failure; where: model | parser | executor | environment | store."""
         self._emit("error", where=where, message=message)

@@ -15,12 +15,13 @@ import numpy as np
 
 from showonce.demonstrations import EpisodeStore
 from showonce.protocols import Approver, Environment, EventSink, Interrupt, Policy, Sampling
-from showonce.runtime.approvals import Person
+from showonce.runtime.approvals import person_of
 from showonce.runtime.attempt import Attempt, Setting, Teacher
 from showonce.runtime.completion import Checker, make_checker
 from showonce.runtime.guards import Guard, guards_for
 from showonce.runtime.journal import Journal
-from showonce.runtime.safety import Safety, allow
+from showonce.runtime.recovery import Recovery
+from showonce.runtime.safety import Pace, Safety, allow
 from showonce.runtime.stop import Stop
 from showonce.types import Demonstration, Episode, Executor, Limits, Task
 
@@ -43,7 +44,9 @@ def run_episode(
     events: EventSink | None = None,
     checker: Checker | None = None,
     safety: Safety = allow,
+    pace: Pace | None = None,
     guards: Sequence[Guard] | None = None,
+    recovery: Recovery | None = None,
     teacher: Teacher | None = None,
     teacher_beta: float = 0.0,
     teacher_executor: Executor = "teacher",
@@ -54,20 +57,20 @@ def run_episode(
     observers: objects with `on_step(task, observation, step, context)` or `on_episode(episode)`, or both. teacher:
     asked with probability `teacher_beta` per step for the action to execute in place of the policy's; such an
     episode has the teacher as its source and never counts as the student's. `executor` labels whose hand the policy
-    is (the student's, an oracle's, a replay's). Everything else defaults to what the task asks for.
+    is (the student's, an oracle's, a replay's). pace: counts the actions of all episodes that share it. recovery: of
+    this episode alone; by default a guard ends it. Everything else defaults to what the task asks for.
 
     Raises:
         BadInput, Unavailable: the task cannot be used in this environment at all; every other end is a StopReason.
     """
-    person = approver if isinstance(approver, Person) else None
     limits = limits or task.limits
     stop = stop or Stop()
-    checker = checker or make_checker(task, environment, person)
+    checker = checker or make_checker(task, environment, person_of(approver))
     guards = guards_for(limits) if guards is None else guards
     rng = rng or random.Random(seed)
     setting = Setting(
-        environment, policy, task, checker, limits, guards, safety, approver, stop, sampling, executor,
-        demonstration, teacher, teacher_executor, teacher_beta, rng, observers,
+        environment, policy, task, checker, limits, guards, safety, pace or Pace(), recovery or Recovery(), approver,
+        stop, sampling, executor, demonstration, teacher, teacher_executor, teacher_beta, rng, observers,
     )  # fmt: skip
     attempt = Attempt(setting, Journal(events, store))
     try:
@@ -85,13 +88,13 @@ def _attempt(attempt: Attempt, seed: int | None, phase: str) -> Episode:
         if reason := attempt.limit():  # 2 limits?
             break
         turn = attempt.observe()  # 3 observe
-        attempt.propose(turn)  # 4 propose
+        attempt.propose(turn)  # 4 propose; stop pressed meanwhile?
         if (
             attempt.parsed(turn)  # 5 parsed?
             and attempt.safe(turn)  # 6 safety verdict
             and attempt.approve(turn)  # 7 approved, if asked for?
         ):
-            attempt.execute(turn)  # 8 execute
+            attempt.execute(turn)  # 8 stop? then execute
         reason = attempt.record(turn)  # 9 append the step, tell everybody; completed?
     attempt.settle(reason)
     episode = attempt.episode(reason, seed, phase)

@@ -15,7 +15,7 @@ from showonce.errors import DemonstrationError, DiskError, Stopped
 from showonce.protocols import Approver, Context, Environment, EventSink, Interrupt, Sampling
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
-from showonce.types import Executor, Observation, Proposal, StopReason, Task
+from showonce.types import Episode, Executor, Observation, Proposal, StopReason, Task
 
 
 class Hand(Protocol):
@@ -93,6 +93,11 @@ def record(
         environment, policy, task, seed=seed, phase="record", executor=source, guards=(Unproved(),), store=store,
         stop=stop, events=events, approver=approver,
     )  # fmt: skip
+    return judged(episode, task, store)
+
+
+def judged(episode: Episode, task: Task, store: EpisodeStore) -> Path:
+    """Return the folder of a recording that may serve as a demonstration. Raises as `record` does."""
     if not episode.path:
         raise DiskError(f"the recording of {task.id!r} could not be stored under {store.root}: see the warning above.")
     if episode.stop_reason is StopReason.STOPPED:

@@ -5,32 +5,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image as PillowImage
-from PIL import ImageDraw
 
-from showonce.actions import Action, Ask, Done, from_json, from_pixel, points, to_json, to_pixel
+from showonce.actions import Action, Ask, Done, Type, from_json, points, to_json, to_pixel
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode, read_meta, redact
 from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.redact import check_regions
+from showonce.demonstrations.reduce import SECRET
+from showonce.demonstrations.sheet import MARK, marked
 from showonce.errors import BadInput, DemonstrationError, nearest
 from showonce.fsio import atomic_write_bytes, make_folder
 from showonce.protocols import Context, Environment, EventSink, Interrupt, Sampling
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
+from showonce.runtime.matching import PATCH, find_named, find_point, find_target, patch_for
 from showonce.types import (
     Confidence,
     Demonstration,
+    Element,
     Episode,
+    Executed,
     Frame,
     Image,
     Observation,
+    Outcome,
     Proposal,
     Region,
     Step,
@@ -40,120 +43,106 @@ from showonce.types import (
 
 Mode = Literal["coordinates", "template"]
 MODES: Final = ("coordinates", "template")
-PATCH: Final = 24  # pixels: side of the square around a demonstrated point that is looked for
 GAP: Final = 4
-MARK: Final = (255, 0, 255)
 LEAST_SCORE: Final = 0.5  # a replay by template asks instead of acting below this correlation
+UNSURE: Final = 0.8  # below this the name of what was hit is looked for, too
+SECRET_VARIABLE: Final = "SHOWONCE_SECRET"  # environment variable with what is typed for a recorded password
+NOTICEABLE: Final = 24  # of 255: how far a channel of a pixel must be off to count on a real screen
+TOLERANCE: Final = 0.02  # share of such pixels up to which a real screen is the same: carets, clocks, smoothing
+AROUND: Final = 0.3  # the same for the surroundings of a target
+Elements = Callable[[], Sequence[Element]]
 
 
 class ReplayPolicy:
     """Does what was shown, step by step, whatever the goal says; afterwards it claims `done`.
 
     coordinates: at the same place. template: where the square of `patch` pixels around the demonstrated point is
-    found again; below `least_score` (correlation in [-1, 1]) it asks instead of acting.
+    found again (0: a side that fits the screen, larger where that says nothing). Where that is not sure, the element
+    with the recorded name is taken, if `elements` and `names` (one a step) tell of one. Below `least_score`
+    (correlation in [-1, 1]) it asks instead of acting.
 
     Raises:
         BadInput: an unknown mode or a patch without pixels.
     """
 
     def __init__(
-        self, demonstration: Demonstration, mode: Mode = "coordinates", patch: int = PATCH, least_score: float = -1.0
-    ) -> None:
+        self, demonstration: Demonstration, mode: Mode = "coordinates", patch: int = PATCH, least_score: float = -1.0,
+        names: Sequence[str] = (), elements: Elements | None = None,
+    ) -> None:  # fmt: skip
         if mode not in MODES:
             raise BadInput(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
-        if patch < 2:
+        if patch < 2 and patch != 0:
             raise BadInput(f"replay patch={patch!r} must be at least 2 pixels.")
         self._frames = demonstration.frames
         self._mode = mode
         self._patch = patch
         self._least = least_score
+        self._names, self._elements = names, elements
         self.adapter_version = f"replay-{mode}"
 
     def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
         index = len(context.history)
         if index >= len(self._frames):
             return Proposal("", Done(), None, adapter_version=self.adapter_version)
-        action, score = self._aim(self._frames[index], observation)
-        text = f"step {index + 1} of the demonstration"
+        name = self._names[index] if index < len(self._names) else ""
+        action, score, how = self._aim(self._frames[index], observation, name)
+        text = f"step {index + 1} of the demonstration{how}"
         if score < self._least:
             action = Ask(f"The target of step {index + 1} is not on the screen (best match {score:.2f}).")
         confidence = Confidence(token=min(max(score, 0.0), 1.0))
         return Proposal(text, action, None, confidence, adapter_version=self.adapter_version)
 
-    def _aim(self, frame: Frame, observation: Observation) -> tuple[Action, float]:
-        """Return the demonstrated action on this screen, and the worst correlation of its points."""
-        found = points(frame.action)
-        if self._mode == "coordinates" or not found:
-            return frame.action, 1.0
-        moved = [find_point(frame.observation.image, point, observation.image, self._patch) for point in found]
+    def _aim(self, frame: Frame, observation: Observation, name: str) -> tuple[Action, float, str]:
+        """Return the demonstrated action on this screen, the worst correlation of its points, and how it was found."""
+        wanted = points(frame.action)
+        if self._mode == "coordinates" or not wanted:
+            return frame.action, 1.0, ""
+        shown, screen = frame.observation.image, observation.image
+        patch, find = (self._patch, find_point) if self._patch else (patch_for(screen), find_target)
+        moved = [find(shown, point, screen, patch) for point in wanted]
+        score, how = min(score for _, score in moved), ""
+        if score < UNSURE and len(wanted) == 1 and name and self._elements is not None:
+            place = find_named(name, wanted[0], self._elements())
+            if place is not None:
+                moved, score, how = [(place, 1.0)], 1.0, f", found by its name {name!r}"
         data = to_json(frame.action)
         for (place, _), (x, y) in zip(moved, (("x", "y"), ("to_x", "to_y")), strict=False):
             data |= {x: place[0], y: place[1]}
-        return from_json(data), min(score for _, score in moved)
+        return from_json(data), score, how
 
 
-def find_point(
-    shown: Image, point: tuple[float, float], screen: Image, patch: int = PATCH
-) -> tuple[tuple[float, float], float]:
-    """Find the surroundings of a demonstrated point on another screen.
+class _WithSecret:
+    """An environment in which the word for a password is typed as the password; nobody else is told it."""
 
-    The square of `patch` pixels around the point (cut at the border) is matched by normalised cross-correlation
-    (Lewis 1995), zero mean per colour channel. Of equal matches the nearest to the old place counts. A square without
-    any contrast matches nowhere: the old place is returned with score 0.
+    def __init__(self, inner: Environment, secret: str) -> None:
+        self._inner, self._secret = inner, secret
+        self.name, self.capabilities = inner.name, inner.capabilities
 
-    Returns:
-        The point on `screen` in [0, 1] and its correlation in [-1, 1].
-    """
-    height, width = shown.shape[:2]
-    column, row = to_pixel(point[0], width), to_pixel(point[1], height)
-    half = patch // 2
-    top, left = max(0, row - half), max(0, column - half)
-    square = shown[top : row + half, left : column + half]
-    score = correlation(square, screen)
-    if score is None:
-        return point, 0.0
-    offset_row, offset_column = row - top, column - left
-    new_height, new_width = screen.shape[:2]
-    rows, columns = np.ogrid[: score.shape[0], : score.shape[1]]
-    away_rows = (rows + offset_row + 0.5) / new_height - (row + 0.5) / height
-    away_columns = (columns + offset_column + 0.5) / new_width - (column + 0.5) / width
-    best_row, best_column = np.unravel_index(np.argmax(score - 1e-6 * np.hypot(away_rows, away_columns)), score.shape)
-    place = (
-        from_pixel(int(best_column) + offset_column, new_width),
-        from_pixel(int(best_row) + offset_row, new_height),
-    )
-    return place, float(score[best_row, best_column])
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
 
+    def reset(self, task: Task, seed: int | None = None) -> Observation:
+        return self._inner.reset(task, seed)
 
-def correlation(square: Image, screen: Image) -> NDArray[np.float64] | None:
-    """Return the correlation of an (h, w, 3) square with every place of an (H, W, 3) screen: (H-h+1, W-w+1).
+    def observe(self) -> Observation:
+        return self._inner.observe()
 
-    None when the square has no contrast or does not fit.
-    """
-    from scipy.signal import fftconvolve
+    def execute(self, action: Action, interrupt: Interrupt) -> Executed:
+        if action != Type(SECRET):
+            return self._inner.execute(action, interrupt)
+        if not self._secret:
+            raise BadInput(f"this step types a password, which is never recorded: put it into {SECRET_VARIABLE}.")
+        try:
+            self._inner.execute(Type(self._secret), interrupt)
+        except BadInput:
+            raise BadInput("the password could not be typed here.") from None  # the reason would quote it
+        return Executed(action, "typed a password")
 
-    height, width = square.shape[:2]
-    if height > screen.shape[0] or width > screen.shape[1]:
-        return None
-    kernel = square.astype(np.float64)
-    kernel -= kernel.mean(axis=(0, 1))
-    norm = float(np.sqrt((kernel**2).sum()))
-    if norm < 1e-6:
-        return None
-    pixels = screen.astype(np.float64)
-    product = fftconvolve(pixels, kernel[::-1, ::-1], mode="valid", axes=(0, 1)).sum(axis=2)
-    count = height * width
-    spread = (_window_sums(pixels**2, height, width) - _window_sums(pixels, height, width) ** 2 / count).sum(axis=2)
-    score: NDArray[np.float64] = product / (norm * np.sqrt(np.maximum(spread, 1e-3)))
-    score[spread <= 1e-3] = 0.0
-    return np.clip(score, -1.0, 1.0, out=score)
+    def verify(self) -> Outcome:
+        return self._inner.verify()
 
-
-def _window_sums(values: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
-    """Return the sums over all height x width windows of an (H, W, C) array, by a summed-area table."""
-    padded = np.pad(values, ((1, 0), (1, 0), (0, 0)))
-    table: NDArray[np.float64] = padded.cumsum(axis=0).cumsum(axis=1)
-    return table[height:, width:] - table[:-height, width:] - table[height:, :-width] + table[:-height, :-width]
+    def close(self) -> None:
+        self._inner.close()
 
 
 @dataclass(frozen=True)
@@ -186,16 +175,20 @@ def replay_episode(
     *,
     mode: Mode = "coordinates",
     seed: int | None = None,
-    patch: int = PATCH,
+    patch: int | None = None,
     folder: str | Path | None = None,
     store: EpisodeStore | None = None,
     events: EventSink | None = None,
     stop: Interrupt | None = None,
+    elements: Elements | None = None,
+    secret: str = "",
 ) -> ReplayReport:
     """Re-execute a stored episode and report the first difference from it.
 
     seed: of the environment; the recorded one by default. With another seed the frames are other frames, so they are
-    not compared. folder: where the picture of a difference goes.
+    not compared. A screen that promises the same pixels for the same seed is compared exactly, a real one up to
+    carets, clocks and smoothing. folder: where the picture of a difference goes. elements: tells the named elements
+    on the screen, for mode `template`. secret: is typed where a password was recorded.
 
     Raises:
         DemonstrationError: not a usable episode folder, or of another task.
@@ -206,10 +199,14 @@ def replay_episode(
     shown = load_demonstration(path)
     regions = check_regions(read_meta(path).get("redacted") or [])
     same_start = seed is None or seed == recorded.seed
-    watch = _Watch(shown, regions, same_start, None if folder is None else Path(folder))
+    exact = environment.capabilities.seeded
+    watch = _Watch(shown, regions, same_start, exact, None if folder is None else Path(folder))
+    patch = (PATCH if exact else 0) if patch is None else patch
+    steps = [step for step in recorded.steps if step.executed is not None]
+    names = ["" if step.proposal is None else step.proposal.text for step in steps]
     episode = run_episode(
-        environment,
-        ReplayPolicy(shown, mode, patch, LEAST_SCORE if mode == "template" else -1.0),
+        _WithSecret(environment, secret) if Type(SECRET) in (step.executed for step in steps) else environment,
+        ReplayPolicy(shown, mode, patch, LEAST_SCORE if mode == "template" else -1.0, names, elements),
         task,
         seed=recorded.seed if seed is None else seed,
         phase="replay",
@@ -229,11 +226,14 @@ def replay_episode(
 class _Watch:
     """Compares every step of a replay with the recording; keeps the first difference."""
 
-    def __init__(self, shown: Demonstration, regions: Sequence[Region], frames: bool, folder: Path | None) -> None:
+    def __init__(
+        self, shown: Demonstration, regions: Sequence[Region], frames: bool, exact: bool, folder: Path | None
+    ) -> None:
         self.first: Difference | None = None
         self._shown = shown
         self._regions = regions
         self._frames = frames
+        self._exact = exact
         self._folder = folder
 
     def on_step(self, task: Task, observation: Observation, step: Step, context: Context) -> None:
@@ -249,11 +249,13 @@ class _Watch:
     def _difference(self, then: Observation, now: Observation, step: Step) -> tuple[str, str] | None:
         if (then.width, then.height) != (now.width, now.height):
             return "screen", f"recorded on {then.width}x{then.height}, this screen is {now.width}x{now.height}"
-        if self._frames and not np.array_equal(then.image, now.image):
+        if self._frames and self._exact and not np.array_equal(then.image, now.image):
             pixels = int((then.image != now.image).any(axis=2).sum())
             return "frame", f"{pixels} of {then.width * then.height} pixels differ before the action"
         if isinstance(step.proposed, Ask):
             return "target", step.proposed.question
+        if self._frames and not self._exact and (found := _apart(then.image, now.image, step.executed)):
+            return found
         if step.outcome is not None and step.outcome.step_correct is False:
             return "step", step.outcome.evidence or "the world says that this step is wrong"
         return None
@@ -262,9 +264,24 @@ class _Watch:
         if self._folder is None:
             return ""
         path = make_folder(self._folder) / "first_difference.png"
-        right = _marked(now.image, step.executed)
-        atomic_write_bytes(path, encode_png(_beside(_marked(frame.observation.image, frame.action), right)))
+        right = marked(now.image, step.executed)
+        atomic_write_bytes(path, encode_png(_beside(marked(frame.observation.image, frame.action), right)))
         return str(path)
+
+
+def _apart(then: Image, now: Image, action: Action | None) -> tuple[str, str] | None:
+    """Return how a real screen differs from the recorded one; None where it is the same but for small things."""
+    off = (np.abs(then.astype(np.int16) - now) > NOTICEABLE).any(axis=2)
+    if off.mean() > TOLERANCE:
+        return "frame", f"{off.mean():.0%} of the pixels differ before the action"
+    height, width = off.shape
+    half = patch_for(now) // 2
+    for x, y in points(action) if action is not None else ():
+        column, row = to_pixel(x, width), to_pixel(y, height)
+        around = off[max(0, row - half) : row + half, max(0, column - half) : column + half]
+        if around.mean() > AROUND:
+            return "target", f"{around.mean():.0%} of the pixels around the target differ"
+    return None
 
 
 def _ending(recorded: Episode, episode: Episode, done: int, expected: int) -> Difference | None:
@@ -275,17 +292,6 @@ def _ending(recorded: Episode, episode: Episode, done: int, expected: int) -> Di
     if done < expected:
         return Difference(done, "ending", f"ended after {done} of {expected} actions: {episode.stop_reason}")
     return None
-
-
-def _marked(image: Image, action: Action | None) -> Image:
-    """Return a copy with a ring around every point of the action."""
-    picture = PillowImage.fromarray(image)
-    radius = max(3, min(picture.size) // 24)
-    for x, y in points(action) if action is not None else ():
-        column, row = to_pixel(x, picture.width), to_pixel(y, picture.height)
-        ring = (column - radius, row - radius, column + radius, row + radius)
-        ImageDraw.Draw(picture).ellipse(ring, outline=MARK, width=max(1, radius // 3))
-    return np.asarray(picture, dtype=np.uint8)
 
 
 def _beside(left: Image, right: Image) -> Image:

@@ -25,6 +25,7 @@ from showonce.errors import BadInput, EnvironmentBroken, TaskError, nearest
 from showonce.protocols import Environment
 from showonce.runtime.approvals import ConsoleApprover, Person
 from showonce.runtime.completion import KINDS
+from showonce.shipped import shipped_root
 from showonce.types import Limits, Observation, Success, Task
 
 RESETS: Final = ("environment", "command", "ask_person", "none")
@@ -33,17 +34,21 @@ _KEYS: Final = ("id", "goal", "environment", "start", "success", "reset", "limit
 
 
 def load_task(path: str | Path) -> Task:
-    """Return the task of a YAML file.
+    """Return the task of a YAML file; where there is none, ``configs/tasks/NAME.yaml`` is the shipped one of that name.
 
     Raises:
         TaskError: it cannot be read, is not YAML (with the line), or has an unknown key or a wrong value; the text
             names the file, the key and the nearest valid key.
     """
     file = Path(path)
+    shipped = shipped_root("configs") / "tasks" / file.name
+    if not file.exists() and file.parts[:-1] == ("configs", "tasks") and shipped.is_file():
+        file = shipped
     try:
         data = yaml.safe_load(file.read_text("utf-8"))
     except FileNotFoundError:
-        raise TaskError(f"no task file {file}. Examples are shipped in configs/tasks/.") from None
+        known = sorted(f"configs/tasks/{example.name}" for example in shipped.parent.glob("*.yaml"))
+        raise TaskError(f"no task file {file}.{nearest(str(file), known)}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise TaskError(f"task file {file} cannot be read: {error}.") from None
     except yaml.YAMLError as error:

@@ -7,6 +7,7 @@ too. A wrong action changes nothing but is counted: more than `mistakes` of them
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -16,10 +17,21 @@ from showonce.environments.embedded.families import FAMILIES, Problem, build_pro
 from showonce.environments.embedded.goals import problem_for_goal
 from showonce.environments.embedded.language import apps, find_app
 from showonce.environments.embedded.plan import PRECONDITIONS, apply, event, expected, oracle_action
-from showonce.environments.embedded.scene import BOTTOM, SIZE, Scene, Theme, open_dialog, place, random_theme
+from showonce.environments.embedded.scene import (
+    BOTTOM,
+    SIZE,
+    TOP,
+    Scene,
+    Theme,
+    inside,
+    open_dialog,
+    place,
+    random_theme,
+    title_rect,
+)
 from showonce.errors import ConfigError, EnvironmentBroken, TaskError, nearest
 from showonce.protocols import Capabilities, Interrupt
-from showonce.types import Executed, Limits, Observation, Outcome, Task
+from showonce.types import Executed, Limits, Observation, Outcome, ScreenFacts, Task
 
 THEMES: Final = ("any", "light", "dark")
 
@@ -119,6 +131,22 @@ class EmbeddedWorld:
         evidence = f"{self._index} of {len(problem.plan)} steps done; {self._evidence}".rstrip("; ")
         return Outcome(success, "world", evidence, self._correct, hopeless=lost and not finished)
 
+    def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
+        """Return the words under the given points; what has the focus is the field that was clicked."""
+        scene = self._open().scene
+        near = tuple(_words_at(scene, to_pixel(x, SIZE), to_pixel(y, SIZE)) for x, y in at)
+        focused = scene.widgets[scene.focus].label if scene.focus >= 0 else ""
+        return ScreenFacts(application=self.name, near=near, focused=focused, content=(0.0, 0.0, 1.0, 1.0))
+
+    def undo(self, interrupt: Interrupt) -> str:
+        """Close a dialog that stands in the way, as a person would with Escape. Nothing else can be taken back."""
+        scene = self._open().scene
+        interrupt.check()
+        if scene.popup is None or scene.popup.kind != "dialog":
+            return ""
+        label, scene.popup = next(iter(scene.popup.rows)), None
+        return f"closed the dialog {label!r}"
+
     def close(self) -> None:
         """End it; closing twice is fine."""
         self._closed, self._problem = True, None
@@ -210,6 +238,21 @@ def _page_text(scene: Scene) -> str:
     if scene.typed:
         rows.append((BOTTOM, 0, scene.typed))
     return "\n".join(t for _, _, t in sorted(rows))
+
+
+def _words_at(scene: Scene, x: int, y: int) -> str:
+    """Return the words of what a click at a pixel would hit; "" where there is nothing, or nothing with words."""
+    if scene.popup is not None:
+        for label, rect in scene.popup.rows.items():
+            if inside(rect, x, y):
+                return label
+        if scene.popup.kind == "dialog" or inside(scene.popup.rect, x, y):
+            return ""
+    for title in scene.titles if y < TOP else ():
+        if inside(title_rect(scene, title), x, y):
+            return title
+    index = scene.at(x, y)
+    return " ".join(scene.widgets[index].key) if index >= 0 else ""
 
 
 def _say(kind: str, key: tuple[str, ...], value: str) -> str:

@@ -1,0 +1,300 @@
+"""From raw input events to actions, in one pass over the events and without looking at a picture.
+
+A raw event is a mapping. All have `kind` and `time` (seconds on a clock that only goes forward); by kind:
+
+    press, release   x, y: pixel of the frame; width, height: size of the frame; button: left | middle | right
+    wheel            x, y, width, height; dx, dy: notches, positive = right and down, fractions are added up
+    key              key: the character on it or one of `actions.NAMED_KEYS`; text: what it types, or "";
+                     modifiers: which of `actions.MODIFIERS` are held
+    text             text that came without keys (an input method, dictation)
+    idle             nothing was done for a while; its frame is the screen on which the person waits
+    pause            the person paused the recording: the time until the next event is no waiting
+
+Any event may have `frame_time`: when the screen last changed visibly before it; `target`: the name of what it hit;
+`secret`: true where the text goes into a password field (only its length counts then, the text is never kept).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from showonce import actions as act
+from showonce.actions import MAX_NOTCHES, MAX_TEXT, MAX_WAIT_S, MODIFIERS, NAMED_KEYS, Action, from_pixel
+
+RawEvent = Mapping[str, Any]
+SECRET: Final = "<secret>"  # stands for what was typed into a password field
+CHORD: Final = ("ctrl", "alt", "meta")  # with one of these held, a key is a hotkey and types nothing
+SILENT: Final = (*MODIFIERS, "altgr", "capslock", "numlock")  # keys that only change what other keys mean
+
+
+@dataclass(frozen=True)
+class Grip:
+    """How a hand is read. Seconds and pixels of the frame, both inclusive; desktops use 0.25-0.5 s and 4-10 px."""
+
+    double_seconds: float = 0.45  # between the presses of a double click
+    near: float = 4.0  # how far a double click or a turn of the wheel may wander, and a click before it is a drag
+    scroll_seconds: float = 1.0  # turns of the wheel this close are one scroll
+    wait_seconds: float = 2.0  # the screen changing on its own this long after the last input is a wait
+
+
+GRIP: Final = Grip()
+
+
+@dataclass(frozen=True)
+class Reduced:
+    """An action that was understood. first, last: indices of its raw events; the frame before `first` belongs to it."""
+
+    action: Action
+    first: int
+    last: int
+    target: str = ""
+
+
+@dataclass
+class _Click:
+    """A press, and later its release."""
+
+    first: int
+    last: int
+    event: RawEvent
+    double: bool = False
+
+
+@dataclass
+class _Text:
+    first: int
+    last: int
+    text: str
+    secret: bool
+    target: str
+
+
+@dataclass
+class _Scroll:
+    first: int
+    last: int
+    event: RawEvent
+    dx: float
+    dy: float
+    time: float
+
+
+def reduce_events(events: Iterable[RawEvent], grip: Grip = GRIP) -> list[Reduced]:
+    """Return the actions of a finished sequence of raw events."""
+    reducer = Reducer(grip)
+    found = [reduced for event in events for reduced in reducer.feed(event)]
+    return [*found, *reducer.flush()]
+
+
+class Reducer:
+    """Reduces events as they come. `pending` is what the last events look like so far; `ignored` what has no verb."""
+
+    def __init__(self, grip: Grip = GRIP) -> None:
+        self.ignored: list[str] = []
+        self._grip = grip
+        self._index = -1
+        self._out: list[Reduced] = []
+        self._held: _Click | None = None  # pressed and not released yet
+        self._click: _Click | None = None  # a click that may become a double click
+        self._text: _Text | None = None
+        self._scroll: _Scroll | None = None
+        self._since: float | None = None  # time of the last input
+        self._idle: int | None = None  # index of the idle event since then
+
+    def feed(self, event: RawEvent) -> list[Reduced]:
+        """Take the next event and return the actions that are certain now."""
+        self._index += 1
+        kind = event["kind"]
+        if kind == "idle":
+            self._end_click()
+            self._idle = self._index if self._idle is None else self._idle
+        elif kind == "pause":
+            self._end()
+            self._since = None
+        elif kind == "key" and event["key"] in SILENT:
+            pass
+        else:
+            {"press": self._press, "release": self._release, "wheel": self._wheel, "key": self._key,
+             "text": self._insert}[kind](event)  # fmt: skip
+            self._since, self._idle = float(event["time"]), None
+        done, self._out = self._out, []
+        return done
+
+    def flush(self) -> list[Reduced]:
+        """Return what is still open: nothing comes any more."""
+        self._end()
+        done, self._out = self._out, []
+        return done
+
+    @property
+    def pending(self) -> Action | None:
+        """What the latest events are if nothing else comes; None when nothing is open."""
+        if self._text is not None:
+            return _typed(self._text.text, self._text.secret)
+        if self._scroll is not None:
+            scrolls = _scrolls(self._scroll)
+            return scrolls[0] if scrolls else None
+        click = self._click or self._held
+        return None if click is None else _clicked(click)
+
+    @property
+    def open(self) -> set[int]:
+        """The indices of the events whose frames may still be asked for."""
+        parts = (self._held, self._click, self._text, self._scroll)
+        return {part.first for part in parts if part is not None} | ({self._idle} if self._idle is not None else set())
+
+    # ---- pointer
+
+    def _press(self, event: RawEvent) -> None:
+        before = None if self._held is not None else self._click
+        left = event["button"] == "left"
+        if (
+            before is not None and left and before.event["button"] == "left" and not before.double
+            and event["time"] - before.event["time"] <= self._grip.double_seconds
+            and _distance(before.event, event) <= self._grip.near
+        ):  # fmt: skip
+            self._held = _Click(self._index, self._index, event, double=True)
+            return
+        self._begin(event)
+        self._held = _Click(self._index, self._index, event)
+
+    def _release(self, event: RawEvent) -> None:
+        held, self._held = self._held, None
+        if held is None or held.event["button"] != event["button"]:
+            return
+        held.last = self._index
+        if held.event["button"] == "middle":
+            self.ignored.append("a middle click has no verb and is left out")
+        elif held.event["button"] == "left" and _distance(held.event, event) > self._grip.near:
+            self._end_click()
+            start, end = _place(held.event), _place(event)
+            self._emit(act.Drag(*start, *end), held.first, self._index, held.event)
+        elif held.double and self._click is not None:
+            self._click = _Click(self._click.first, self._index, self._click.event, double=True)
+            self._end_click()
+        elif held.event["button"] == "right":
+            self._emit(act.RightClick(*_place(held.event)), held.first, self._index, held.event)
+        else:
+            self._click = held
+
+    def _wheel(self, event: RawEvent) -> None:
+        scroll, dx, dy = self._scroll, float(event["dx"]), float(event["dy"])
+        if (
+            scroll is not None and scroll.dx * dx >= 0 and scroll.dy * dy >= 0
+            and event["time"] - scroll.time <= self._grip.scroll_seconds
+            and _distance(scroll.event, event) <= self._grip.near
+        ):  # fmt: skip
+            scroll.dx, scroll.dy, scroll.last, scroll.time = scroll.dx + dx, scroll.dy + dy, self._index, event["time"]
+            return
+        self._begin(event)
+        self._scroll = _Scroll(self._index, self._index, event, dx, dy, event["time"])
+
+    # ---- keyboard
+
+    def _key(self, event: RawEvent) -> None:
+        held = [name for name in CHORD if name in event["modifiers"]]
+        if not held and event["text"]:
+            self._insert(event)
+            return
+        if event["key"] == "backspace" and not event["modifiers"] and self._text is not None:
+            self._text.text, self._text.last = self._text.text[:-1], self._index
+            if not self._text.text:
+                self._text = None
+            return
+        key = str(event["key"])
+        if (len(key) != 1 and key not in NAMED_KEYS) or key == "+":
+            self.ignored.append(f"the key {'+'.join([*held, key])} has no name here and is left out")
+            return
+        self._begin(event)
+        chord = [name for name in MODIFIERS if name in event["modifiers"]]
+        self._emit(act.Key("+".join([*chord, key])), self._index, self._index, event)
+
+    def _insert(self, event: RawEvent) -> None:
+        secret, target = bool(event.get("secret")), str(event.get("target", ""))
+        if self._text is None or self._text.secret != secret:
+            self._begin(event)
+            self._text = _Text(self._index, self._index, "", secret, target)
+        self._text.text += str(event["text"])
+        self._text.last = self._index
+        while len(self._text.text) > MAX_TEXT:
+            rest, self._text.text = self._text.text[MAX_TEXT:], self._text.text[:MAX_TEXT]
+            self._end_text()
+            self._text = _Text(self._index, self._index, rest, secret, target)
+
+    # ---- ends
+
+    def _begin(self, event: RawEvent) -> None:
+        """End what is open; when the screen came to rest late after it, that was a wait."""
+        self._end()
+        if self._since is not None:
+            waited = round(min(float(event.get("frame_time", event["time"])) - self._since, MAX_WAIT_S), 1)
+            if waited >= self._grip.wait_seconds:
+                at = self._index if self._idle is None else self._idle
+                self._out.append(Reduced(act.Wait(waited), at, at))
+
+    def _end(self) -> None:
+        self._end_click()
+        self._end_text()
+        if self._scroll is not None:
+            scroll, self._scroll = self._scroll, None
+            for action in _scrolls(scroll):
+                self._emit(action, scroll.first, scroll.last, scroll.event)
+        held, self._held = self._held, None
+        if held is not None and held.event["button"] != "middle":  # its release was never seen
+            self._emit(_clicked(held), held.first, held.last, held.event)
+
+    def _end_click(self) -> None:
+        if self._click is not None:
+            click, self._click = self._click, None
+            if self._held is not None:  # the second press became something else
+                self._held.double = False
+            self._emit(_clicked(click), click.first, click.last, click.event)
+
+    def _end_text(self) -> None:
+        if self._text is not None:
+            run, self._text = self._text, None
+            self._out.append(Reduced(_typed(run.text, run.secret), run.first, run.last, run.target))
+
+    def _emit(self, action: Action, first: int, last: int, event: RawEvent) -> None:
+        self._out.append(Reduced(action, first, last, str(event.get("target", ""))))
+
+
+def _clicked(click: _Click) -> Action:
+    place = _place(click.event)
+    if click.event["button"] == "right":
+        return act.RightClick(*place)
+    return act.DoubleClick(*place) if click.double else act.Click(*place)
+
+
+def _typed(text: str, secret: bool) -> Action:
+    """Return a run of characters as an action. A single blank is the key: it ticks boxes and presses buttons."""
+    if secret:
+        return act.Type(SECRET)
+    return act.Key("space") if text == " " else act.Type(text)
+
+
+def _scrolls(scroll: _Scroll) -> list[Action]:
+    dx, dy = _whole(scroll.dx), _whole(scroll.dy)
+    found: list[Action] = []
+    while dx or dy:
+        part_x, part_y = (max(-MAX_NOTCHES, min(MAX_NOTCHES, value)) for value in (dx, dy))
+        found.append(act.Scroll(*_place(scroll.event), part_y, part_x))
+        dx, dy = dx - part_x, dy - part_y
+    return found
+
+
+def _whole(notches: float) -> int:
+    return int(abs(notches) + 0.5) * (1 if notches > 0 else -1)
+
+
+def _place(event: RawEvent) -> tuple[float, float]:
+    """Return the middle of the event's pixel as fractions of the frame; a place outside counts as the border."""
+    width, height = int(event["width"]), int(event["height"])
+    column, row = min(max(int(event["x"]), 0), width - 1), min(max(int(event["y"]), 0), height - 1)
+    return from_pixel(column, width), from_pixel(row, height)
+
+
+def _distance(one: RawEvent, other: RawEvent) -> float:
+    return float(max(abs(one["x"] - other["x"]), abs(one["y"] - other["y"])))

@@ -1,0 +1,46 @@
+"""What may be opened: an address, a file of this machine, or a page of the demo site that ships with showonce."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from showonce.errors import BadInput, nearest
+
+SITE: Final = "http://site.showonce"  # answered from the package by a route: no server, no port, no network
+FOLDER: Final = Path(str(resources.files("showonce.environments.browser") / "site"))
+_SCHEMES: Final = ("http://", "https://", "file://", "data:", "about:")
+_HOST: Final = re.compile(r"(localhost|[\w-]+(\.[\w-]+)*\.[a-z]{2,})(:\d+)?(/.*)?", re.IGNORECASE)
+
+
+def site_pages() -> tuple[str, ...]:
+    """Return the names of the demo site's pages."""
+    return tuple(sorted(path.stem for path in FOLDER.glob("*.html")))
+
+
+def address_of(target: str, seed: int | None = None) -> str:
+    """Return the address that a start or an ``open`` means; ``{seed}`` in it becomes the seed.
+
+    Raises:
+        BadInput: neither an address nor a file nor a page of the demo site.
+    """
+    text = target.strip().replace("{seed}", str(seed or 0))
+    if text.startswith("site:"):
+        page, mark, query = text.removeprefix("site:").partition("?")
+        name = page.removesuffix(".html") or "index"
+        if name not in site_pages():
+            raise BadInput(f"the demo site has no page {name!r}.{nearest(name, site_pages())}")
+        return f"{SITE}/{name}.html{mark}{query}"
+    if text.lower().startswith(_SCHEMES):
+        return text
+    path = Path(text).expanduser()
+    if text and path.is_file():
+        return path.resolve().as_uri()
+    if _HOST.fullmatch(text):
+        return f"{'http' if text.startswith('localhost') else 'https'}://{text}"
+    raise BadInput(
+        f"{target!r} cannot be opened in a browser: it is neither an address (https://...), nor a file that is there, "
+        f"nor a page of the demo site (site:{', site:'.join(site_pages())})."
+    )

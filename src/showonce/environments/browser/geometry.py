@@ -1,0 +1,125 @@
+"""The one place where coordinates are mapped: the policy's frame, device pixels, the window, the page and its iframes.
+
+    frame       what the policy saw, W x H pixels; actions are fractions of it
+    captured    the screenshot before it was cropped and scaled to the frame, in device pixels
+    input       the browser's own unit for mouse events: device pixels / device scale factor, from the window's corner
+    page        CSS pixels of a document (clientX, getBoundingClientRect), which zoom and iframes scale and shift
+
+Mouse input needs neither zoom nor scroll nor iframes: it goes to the window. Those matter the other way round, when a
+place that a page reports (an element, a recorded event) is looked for in the frame: see `OFFSET` and `to_input`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from showonce.actions import to_pixel
+
+if TYPE_CHECKING:
+    from playwright.async_api import Frame
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom
+
+
+@dataclass(frozen=True)
+class View:
+    """How one screenshot became a frame.
+
+    width, height: of the frame in pixels. crop: the part of the screenshot that is shown, in device pixels. scale:
+    device pixels of one input unit.
+    """
+
+    width: int
+    height: int
+    crop: Box
+    scale: float
+
+    def to_frame_pixel(self, x: float, y: float) -> tuple[int, int]:
+        """Return the frame's pixel of an action's place (fractions of the frame)."""
+        return to_pixel(x, self.width), to_pixel(y, self.height)
+
+    def to_input(self, x: float, y: float) -> tuple[float, float]:
+        """Return where the browser has to be told to point at: the centre of the frame's pixel, in input units."""
+        column, row = self.to_frame_pixel(x, y)
+        left, top, right, bottom = self.crop
+        device_x = left + (column + 0.5) / self.width * (right - left)
+        device_y = top + (row + 0.5) / self.height * (bottom - top)
+        return device_x / self.scale, device_y / self.scale
+
+    def to_fraction(self, x: float, y: float) -> tuple[float, float]:
+        """Return the fractions of the frame of a place in input units; outside of [0, 1] when it is not shown."""
+        left, top, right, bottom = self.crop
+        return (x * self.scale - left) / (right - left), (y * self.scale - top) / (bottom - top)
+
+
+def view_of(captured: tuple[int, int], scale: float, crop: Box | None, frame: tuple[int, int] | None) -> View:
+    """Return the view of a screenshot of `captured` device pixels.
+
+    crop: in input units, None = all of it. frame: the size to which it is scaled, None = as it is.
+    """
+    width, height = captured
+    box: Box = (0.0, 0.0, float(width), float(height))
+    if crop is not None:
+        left, top, right, bottom = (round(value * scale) for value in crop)
+        box = (float(left), float(top), float(min(right, width)), float(min(bottom, height)))
+    size = frame or (int(box[2] - box[0]), int(box[3] - box[1]))
+    return View(*size, box, scale)
+
+
+# A frame element's content box in its own document, and how much larger it is drawn than its document thinks.
+_CONTENT: Final = """element => {
+  const r = element.getBoundingClientRect(), s = getComputedStyle(element);
+  const own = element.currentCSSZoom || 1;
+  const sx = element.offsetWidth ? r.width / element.offsetWidth : 1;
+  const sy = element.offsetHeight ? r.height / element.offsetHeight : 1;
+  return [r.left + (element.clientLeft + parseFloat(s.paddingLeft)) * sx,
+          r.top + (element.clientTop + parseFloat(s.paddingTop)) * sy, sx * own, sy * own];
+}"""
+# How the top document lies in the window: pinch zoom, and the offset that belongs to it.
+_WINDOW: Final = """() => {
+  const v = window.visualViewport;
+  return v ? [v.offsetLeft, v.offsetTop, v.scale] : [0, 0, 1];
+}"""
+
+
+@dataclass(frozen=True)
+class Offset:
+    """How the client coordinates of a document become input units: ``input = origin + client * factor``."""
+
+    x: float = 0.0
+    y: float = 0.0
+    factor_x: float = 1.0
+    factor_y: float = 1.0
+
+    def to_input(self, x: float, y: float) -> tuple[float, float]:
+        """Map a place in the document to input units."""
+        return self.x + x * self.factor_x, self.y + y * self.factor_y
+
+
+async def offset_of(frame: Frame, zoom: float = 1.0) -> Offset:
+    """Return where a frame's document lies in the window, through all iframes around it, also of other origins.
+
+    zoom: the browser's own zoom (Ctrl and +), which scales the top document; 1 unless a person's browser is attached.
+    """
+    x = y = 0.0
+    factor_x = factor_y = 1.0
+    while frame.parent_frame is not None:
+        element = await frame.frame_element()
+        left, top, scale_x, scale_y = await element.evaluate(_CONTENT)
+        x, y = left + x * scale_x, top + y * scale_y
+        factor_x, factor_y = factor_x * scale_x, factor_y * scale_y
+        frame = frame.parent_frame
+    left, top, pinch = await frame.evaluate(_WINDOW)
+    scale = pinch * zoom
+    return Offset((x - left) * scale, (y - top) * scale, factor_x * scale, factor_y * scale)
+
+
+def image_size(value: Any) -> tuple[int, int] | None:
+    """Return a setting such as 112 or [320, 240] as a size; 0 and None mean none. Raises ValueError."""
+    if not value:
+        return None
+    pair = (value, value) if isinstance(value, int) and not isinstance(value, bool) else tuple(value)
+    if len(pair) != 2 or not all(isinstance(n, int) and 8 <= n <= 8192 for n in pair):
+        raise ValueError(f"{value!r} is not a size in pixels")
+    return pair[0], pair[1]

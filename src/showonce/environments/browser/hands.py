@@ -1,0 +1,242 @@
+"""Actions become mouse and keyboard input. The stop is asked before every primitive, and what is held is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from typing import Any, Final, Literal
+
+from showonce.actions import (
+    MODIFIERS,
+    Action,
+    Ask,
+    Click,
+    Done,
+    DoubleClick,
+    Drag,
+    Key,
+    Move,
+    RightClick,
+    Scroll,
+    Type,
+    Wait,
+    points,
+)  # fmt: skip
+from showonce.environments.browser.geometry import View
+from showonce.environments.browser.session import ModalOpened, Session, Tab
+from showonce.protocols import Interrupt
+
+NOTCH: Final = 100.0  # CSS pixels of one wheel notch, as Chromium has it on Linux and Windows
+DRAG_STEPS: Final = 8  # moves between press and release
+RELEASE_SECONDS: Final = 0.3
+_KEYS: Final = {
+    "enter": "Enter", "tab": "Tab", "escape": "Escape", "backspace": "Backspace", "delete": "Delete", "space": "Space",
+    "home": "Home", "end": "End", "pageup": "PageUp", "pagedown": "PageDown", "up": "ArrowUp", "down": "ArrowDown",
+    "left": "ArrowLeft", "right": "ArrowRight", "insert": "Insert", "ctrl": "Control", "alt": "Alt", "shift": "Shift",
+    "meta": "Meta", **{f"f{i}": f"F{i}" for i in range(1, 13)},
+}  # fmt: skip
+_FIRST: Final = "\x00"  # stands for a step to the left in a date field
+_WRITTEN: Final = {"\n": "enter", "\t": "tab", _FIRST: "left"}
+_PARTS: Final = 6  # of a date field, at most
+_DATE_FIELDS: Final = ("date", "month", "time", "datetime-local")
+_ISO: Final = re.compile(r"(?:(\d{4})-(\d{2})(?:-(\d{2}))?)?(?:[T ]?(\d{2}):(\d{2}))?")
+# In a date or time field typed digits go from part to part; ISO dates are what people and models write.
+_DATE_FIELD: Final = """() => {
+  let d = document;
+  while (d.activeElement && d.activeElement.contentDocument) d = d.activeElement.contentDocument;
+  const e = d.activeElement;
+  return e && e.tagName === 'INPUT' && ['date', 'month', 'time', 'datetime-local'].includes(e.type)
+    ? e.type : '';
+}"""
+Button = Literal["left", "right"]
+Release = Callable[[], Coroutine[Any, Any, Any]]
+_BUTTONS: Final[dict[Button, int]] = {"left": 1, "right": 2}  # as bits of `buttons`
+
+
+class Hands:
+    """The mouse and the keyboard of one session."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._held: dict[str, Release] = {}  # what is pressed, and how it is let go
+
+    async def do(self, action: Action, view: View, interrupt: Interrupt) -> str:
+        """Do an action that needs nothing but input; returns what came of it.
+
+        Raises:
+            Stopped: by the interrupt, before the next primitive. EnvironmentBroken: the page hangs or is gone.
+        """
+        act = _Act(self, self.session.tab, view, interrupt)
+        try:
+            await act.perform(action)
+        except ModalOpened:
+            modal = self.session.modal
+            return f"a dialog opened: {modal.message}" if modal is not None else "a dialog opened"
+        finally:
+            if self._held:
+                await self.release()
+        return ""
+
+    async def release(self) -> None:
+        """Let go of everything that is held, without waiting long for the page to take notice."""
+        held, self._held = self._held, {}
+        if held:
+            tasks = [self.session.watched(release()) for release in reversed(held.values())]
+            await asyncio.wait(tasks, timeout=RELEASE_SECONDS)
+
+    def hold(self, which: str, release: Release) -> None:
+        """Remember that something is about to be pressed."""
+        self._held[which] = release
+
+    def let_go(self, which: str) -> None:
+        """Forget it again, once its release was sent."""
+        self._held.pop(which, None)
+
+
+class _Act:
+    """One action on one tab."""
+
+    def __init__(self, hands: Hands, tab: Tab, view: View, interrupt: Interrupt) -> None:
+        self.hands, self.tab, self.view, self.interrupt = hands, tab, view, interrupt
+        self.mouse, self.keyboard = tab.page.mouse, tab.page.keyboard
+
+    async def perform(self, action: Action) -> None:
+        places = [self.view.to_input(x, y) for x, y in points(action)]
+        match action:
+            case Move():
+                await self.to(places[0])
+            case Click():
+                await self.click(places[0], "left", 1)
+            case DoubleClick():
+                await self.click(places[0], "left", 2)
+            case RightClick():
+                await self.click(places[0], "right", 1)
+            case Drag():
+                await self.drag(places[0], places[1])
+            case Scroll():
+                await self.scroll(places[0], action.dx, action.dy)
+            case Type():
+                await self.write(action.text)
+            case Key():
+                await self.chord(action.keys)
+            case Wait():
+                await self.rest(action.seconds)
+            case Done() | Ask():
+                self.interrupt.check()
+            case _:
+                raise AssertionError(f"{action.verb} is not input")
+
+    async def primitive(self, work: Coroutine[Any, Any, Any], holds: str = "", release: Release | None = None) -> None:
+        """One input, if nobody has pressed stop; waits until the page has handled it.
+
+        holds: what is held from now on, and `release` how it is let go.
+        """
+        self.check(work)
+        if release is not None:
+            self.hands.hold(holds, release)
+        await self.hands.session.ask(self.tab, work)
+
+    def check(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Ask the stop before an input that is ready to be sent."""
+        try:
+            self.interrupt.check()
+        except BaseException:
+            work.close()
+            raise
+
+    async def to(self, place: tuple[float, float]) -> None:
+        await self.primitive(self.mouse.move(*place))
+
+    def mouse_event(self, kind: str, place: tuple[float, float], **more: Any) -> Coroutine[Any, Any, Any]:
+        return self.tab.cdp.send("Input.dispatchMouseEvent", {"type": kind, "x": place[0], "y": place[1], **more})
+
+    async def click(self, place: tuple[float, float], button: Button, times: int) -> None:
+        """Sent in one go: the browser keeps the order, and waiting for a mere move would cost a frame."""
+        sent = [self.send(self.mouse_event("mouseMoved", place))]
+        for count in range(1, times + 1):
+            more = {"button": button, "clickCount": count}
+            up = partial(self.mouse_event, "mouseReleased", place, buttons=0, **more)
+            sent.append(self.send(self.mouse_event("mousePressed", place, buttons=_BUTTONS[button], **more)))
+            self.hands.hold(button, up)
+            sent.append(self.send(up()))
+            self.hands.let_go(button)
+        await self.hands.session.ask(self.tab, _all(sent))
+
+    def send(self, work: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
+        """One input, if nobody has pressed stop; somebody else waits for it."""
+        self.check(work)
+        return self.hands.session.watched(work)
+
+    async def drag(self, start: tuple[float, float], end: tuple[float, float]) -> None:
+        await self.to(start)
+        await self.primitive(self.mouse.down(), "left", self.mouse.up)
+        for step in range(1, DRAG_STEPS + 1):
+            part = step / DRAG_STEPS
+            await self.to((start[0] + (end[0] - start[0]) * part, start[1] + (end[1] - start[1]) * part))
+        await self.primitive(self.mouse.up())
+        self.hands.let_go("left")
+
+    async def scroll(self, place: tuple[float, float], dx: int, dy: int) -> None:
+        await self.to(place)
+        for notch in range(max(abs(dx), abs(dy))):
+            across = NOTCH * _sign(dx) if notch < abs(dx) else 0.0
+            down = NOTCH * _sign(dy) if notch < abs(dy) else 0.0
+            await self.primitive(self.mouse.wheel(across, down))
+
+    async def write(self, text: str) -> None:
+        self.interrupt.check()
+        kind = await self.hands.session.ask(self.tab, self.tab.page.evaluate(_DATE_FIELD))
+        for character in as_typed(text, kind):
+            if character in _WRITTEN:
+                await self.chord(_WRITTEN[character])
+            else:
+                await self.primitive(self.keyboard.type(character))
+
+    async def chord(self, keys: str) -> None:
+        parts = ["+"] if keys == "+" else keys.removesuffix("++").split("+") + (["+"] if keys.endswith("++") else [])
+        names = [_KEYS.get(part, part) for part in parts]
+        for name in names:
+            if len(name) == 1 and not name.isascii():
+                await self.primitive(self.keyboard.insert_text(name))
+                continue
+            await self.primitive(self.keyboard.down(name), name, partial(self.keyboard.up, name))
+        for name in reversed(names):
+            if len(name) == 1 and not name.isascii():
+                continue
+            await self.primitive(self.keyboard.up(name))
+            self.hands.let_go(name)
+
+    async def rest(self, seconds: float) -> None:
+        """Sleep; the one who waits for this looks at the stop meanwhile and cancels it."""
+        self.interrupt.check()
+        await asyncio.sleep(seconds)
+
+
+async def _all(sent: Sequence[asyncio.Future[Any]]) -> None:
+    await asyncio.gather(*sent)
+
+
+def as_typed(text: str, field: str) -> str:
+    """Return what is typed into a date or time field for `text`: an ISO date in the order of the field's parts.
+
+    Anything else is typed as it is, where the caret stands. The order is the American one, which the contexts have that
+    are opened here.
+    """
+    found = _ISO.fullmatch(text.strip())
+    if found is None or field not in _DATE_FIELDS:
+        return text
+    year, month, day, hour, minute = found.groups()
+    date = f"{month}{day}{year}" if day else f"{month}\t{year}" if month else ""
+    clock = f"{(int(hour) - 1) % 12 + 1:02d}{minute}{'AP'[int(hour) >= 12]}M" if hour else ""
+    wanted = {"date": (day, not hour), "month": (month, not day), "time": (hour, not month)}
+    fits = all(wanted.get(field, (day, hour)))
+    return _FIRST * _PARTS + "\t".join(part for part in (date, clock) if part) if fits else text
+
+
+def _sign(value: int) -> int:
+    return (value > 0) - (value < 0)
+
+
+assert set(MODIFIERS) <= set(_KEYS)

@@ -1,0 +1,278 @@
+"""A person in the browser, watched: every input of the page, each with the frame that stood there before it.
+
+The page tells of its input (`hooks`), also from within iframes; frames come from DevTools' screencast, whose pictures
+equal screenshots and carry the time at which they were shown. What belongs to the browser's own window (address bar,
+menus, answers to dialogs) is not seen: for that there is the desktop's recorder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import queue
+import time
+import weakref
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from showonce.environments.browser.geometry import Offset, View, offset_of, view_of
+from showonce.environments.browser.hands import NOTCH
+from showonce.environments.browser.hooks import script
+from showonce.environments.browser.world import BrowserEnvironment, _decoded, _shown
+from showonce.environments.ring import FrameRing
+from showonce.errors import EnvironmentBroken, ShowonceError
+from showonce.types import Observation, Region
+
+if TYPE_CHECKING:
+    from playwright.async_api import BrowserContext, CDPSession, Frame, Page
+
+LAG: Final = 0.15  # seconds that an event waits: a frame from before it may still be under way to us
+QUIET: Final = 0.12  # seconds after the last news at which one more picture is taken, should a frame have been lost
+IDLE_SECONDS: Final = 1.0
+START_SECONDS: Final = 15.0
+_POKE: Final = {"format": "jpeg", "quality": 1, "optimizeForSpeed": True}
+
+
+@dataclass(eq=False)
+class _Cast:
+    """One tab: its frames, and what is known about its documents."""
+
+    page: Page
+    cdp: CDPSession
+    ring: FrameRing[bytes]
+    last: str = ""  # the newest frame, as it came
+    poke: asyncio.TimerHandle | None = None
+
+
+@dataclass(frozen=True)
+class _Told:
+    """An event on its way: when it arrived, what it says in pixels of the frame, and where it happened."""
+
+    arrived: float
+    event: dict[str, Any]
+    cast: _Cast
+
+
+class _Line:
+    """From the hooks of a context to the one who listens just now."""
+
+    def __init__(self) -> None:
+        self.listener: Callable[[Any, dict[str, Any]], Coroutine[Any, Any, None]] | None = None
+
+    async def say(self, source: Any, message: dict[str, Any]) -> None:
+        if self.listener is not None:
+            await self.listener(source, message)
+
+
+_NAME: Final = "__showonce_told"
+_lines: weakref.WeakKeyDictionary[BrowserContext, _Line] = weakref.WeakKeyDictionary()
+
+
+class BrowserSource:
+    """Watches the tabs of a browser environment that was reset. See `protocols.EventSource`.
+
+    own: chords of the recorder, which the page is not to see.
+    """
+
+    def __init__(self, browser: BrowserEnvironment, own: Sequence[str] = ()) -> None:
+        self._browser, self._own = browser, own
+        self._casts: dict[Page, _Cast] = {}
+        self._offsets: dict[Frame, Offset] = {}
+        self._masks: dict[Frame, list[Region]] = {}
+        self._inbox: queue.SimpleQueue[_Told | ShowonceError | None] = queue.SimpleQueue()
+        self._tasks: set[asyncio.Future[Any]] = set()
+        self._order: asyncio.Lock | None = None
+        self._closed = False
+        self._zoom = 1.0
+        self._view: View | None = None
+
+    def events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
+        """Yield events until `close`, or until the last tab is closed."""
+        self._browser._owner_call(self._start, START_SECONDS, "the recorder")
+        try:
+            yield from self._events()
+        finally:
+            self._closed = True
+            with contextlib.suppress(ShowonceError):
+                self._browser._owner_call(self._stop, START_SECONDS, "the recorder's end")
+
+    def close(self) -> None:
+        self._closed = True
+        self._inbox.put(None)
+
+    def _events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
+        cast = next(reversed(self._casts.values()))
+        cast.ring.wait(START_SECONDS)
+        since: float | None = None
+        yield self._framed({"kind": "idle", "time": time.time()}, cast)
+        while not self._closed:
+            try:
+                told = self._inbox.get(timeout=0.05)
+            except queue.Empty:
+                if since is not None and time.time() - since >= IDLE_SECONDS:
+                    since = None
+                    yield self._framed({"kind": "idle", "time": time.time()}, cast)
+                continue
+            if told is None:
+                return
+            if isinstance(told, ShowonceError):
+                raise told
+            time.sleep(max(0.0, told.arrived + LAG - time.time()))
+            since, cast = told.event["time"], told.cast
+            yield self._framed(told.event, cast)
+
+    def _framed(self, event: dict[str, Any], cast: _Cast) -> tuple[Mapping[str, Any], Observation]:
+        frame, changed = cast.ring.before(event["time"])
+        return {**event, "frame_time": changed}, frame
+
+    # ------------------------------------------------------------------------------------------------ on its thread
+
+    async def _start(self) -> None:
+        session = self._browser._session
+        if session is None or not session.tabs:
+            raise EnvironmentBroken("there is no page to watch; reset the environment first.")
+        self._order = asyncio.Lock()
+        if self._browser._cdp_url:
+            metrics = await session.tab.cdp.send("Page.getLayoutMetrics")
+            self._zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
+        context = session.context
+        hooks = script(_NAME, self._own)
+        line = _lines.get(context)
+        if line is None:  # neither hooks nor binding can be taken back: a context has them once
+            line = _lines[context] = _Line()
+            await context.expose_binding(_NAME, line.say)
+            await context.add_init_script(hooks)
+        line.listener = self._told
+        context.on("page", self._came)
+        for tab in session.tabs:
+            await self._follow(tab.page)
+            for frame in tab.page.frames:
+                with contextlib.suppress(Exception):
+                    await frame.evaluate(hooks)
+
+    async def _stop(self) -> None:
+        session = self._browser._session
+        if session is not None:
+            with contextlib.suppress(Exception):
+                _lines[session.context].listener = None
+                session.context.remove_listener("page", self._came)
+        for cast in self._casts.values():
+            if cast.poke is not None:
+                cast.poke.cancel()
+            with contextlib.suppress(Exception):
+                await cast.cdp.detach()
+        for task in self._tasks:
+            task.cancel()
+
+    def _came(self, page: Page) -> None:
+        self._run(self._follow(page))
+
+    def _run(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+    async def _follow(self, page: Page) -> None:
+        cdp = await page.context.new_cdp_session(page)
+        cast = self._casts[page] = _Cast(page, cdp, FrameRing(self._observation))
+        cdp.on("Page.screencastFrame", lambda sent: self._frame(cast, sent))
+        page.on("close", lambda _: self._gone(page))
+        await cdp.send("Page.enable")
+        await cdp.send("Page.startScreencast", {"format": "png", "maxWidth": 16384, "maxHeight": 16384})
+        self._soon(cast)
+
+    def _gone(self, page: Page) -> None:
+        self._casts.pop(page, None)
+        if not self._casts and not self._closed:
+            self._inbox.put(None)
+
+    def _frame(self, cast: _Cast, sent: dict[str, Any]) -> None:
+        self._run(cast.cdp.send("Page.screencastFrameAck", {"sessionId": sent["sessionId"]}))
+        if sent["data"] != cast.last:
+            cast.last = sent["data"]
+            cast.ring.put(float(sent["metadata"].get("timestamp") or time.time()), base64.b64decode(sent["data"]))
+            self._soon(cast)
+
+    def _soon(self, cast: _Cast) -> None:
+        """Take one more picture once it is quiet: taking it makes the browser send its frame, too."""
+        if cast.poke is not None:
+            cast.poke.cancel()
+        loop = asyncio.get_running_loop()
+        cast.poke = loop.call_later(QUIET, lambda: self._run(cast.cdp.send("Page.captureScreenshot", _POKE)))
+
+    async def _told(self, source: Any, message: dict[str, Any]) -> None:
+        """Take what a document tells; in the order in which it comes."""
+        arrived = time.time()
+        cast = self._casts.get(source["page"])
+        if self._closed or cast is None or self._order is None:
+            return
+        async with self._order:
+            frame: Frame = source["frame"]
+            offset = await self._offset(frame, message["way"])
+            view = self._view_now(cast)
+            boxes = [_region(box, offset, view) for box in message["masks"]]
+            self._masks[frame] = [box for box in boxes if box is not None]
+            self._soon(cast)
+            if message["kind"] == "masks":
+                return
+            event: dict[str, Any] = {key: message[key] for key in _KEPT if key in message}
+            event["masks"] = tuple(mask for masks in self._masks.values() for mask in masks)
+            if "x" in message:
+                x, y = view.to_fraction(*offset.to_input(message["x"], message["y"]))
+                event |= {"x": _floor(x * view.width), "y": _floor(y * view.height)}
+                event |= {"width": view.width, "height": view.height}
+            if message["kind"] == "wheel":
+                event |= {"dx": _notches(message, 0), "dy": _notches(message, 1)}
+            elif event.get("button") == "":
+                return
+            self._inbox.put(_Told(arrived, event, cast))
+
+    async def _offset(self, frame: Frame, way: Sequence[float] | None) -> Offset:
+        """Return where a document lies in the window; as the document says, else by asking those around it."""
+        if way is not None:
+            return Offset(*(value * self._zoom for value in way))
+        with contextlib.suppress(Exception):  # what was clicked may have taken its frame away: then as it was before
+            self._offsets[frame] = await offset_of(frame, self._zoom)
+        return self._offsets.get(frame, Offset())
+
+    # ------------------------------------------------------------------------------------------------------- frames
+
+    def _view_now(self, cast: _Cast) -> View:
+        if self._view is None:
+            cast.ring.before(time.time())
+            assert self._view is not None
+        return self._view
+
+    def _observation(self, png: bytes) -> Observation:
+        """Return a frame as the environment would show it to a policy."""
+        browser = self._browser
+        image = _decoded(png)
+        scale = image.shape[1] / browser._look.window[0] if browser._look is not None else browser.scale
+        view = self._view = view_of((image.shape[1], image.shape[0]), scale, browser._crop, browser._size)
+        frame = browser._finish(_shown(image, view), view)
+        return Observation(frame, scale=view.width / (view.crop[2] - view.crop[0]) * scale)
+
+
+_KEPT: Final = ("kind", "time", "button", "target", "key", "text", "modifiers", "secret", "size", "dpr", "scroll")
+_LINE: Final = 40.0  # CSS pixels of a line, and below of a page, where a wheel counts in those (Chromium on Linux)
+_PAGE: Final = 800.0
+
+
+def _notches(message: Mapping[str, Any], axis: int) -> float:
+    delta = float(message["dx" if axis == 0 else "dy"])
+    return delta * {0: 1.0, 1: _LINE, 2: _PAGE}[int(message.get("mode", 0))] / NOTCH
+
+
+def _floor(value: float) -> int:
+    return int((value + 1e-6) // 1)
+
+
+def _region(box: Sequence[float], offset: Offset, view: View) -> Region | None:
+    """Return a box of a document as fractions of the frame; None when it is not shown."""
+    left, top = view.to_fraction(*offset.to_input(box[0], box[1]))
+    right, bottom = view.to_fraction(*offset.to_input(box[2], box[3]))
+    left, top, right, bottom = (min(max(value, 0.0), 1.0) for value in (left, top, right, bottom))
+    return (left, top, right, bottom) if left < right and top < bottom else None

@@ -1,0 +1,327 @@
+"""One environment's part of a browser: its tabs, the dialog that is open, its requests and downloads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import mimetypes
+import shutil
+import tempfile
+from collections.abc import Awaitable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from showonce.environments.browser.addresses import FOLDER, SITE
+from showonce.environments.browser.modal import Answer, Modal
+from showonce.environments.browser.settle import STYLE, WATCH, style
+from showonce.errors import EnvironmentBroken
+
+if TYPE_CHECKING:
+    from playwright.async_api import (
+        BrowserContext,
+        CDPSession,
+        Dialog,
+        Download,
+        FileChooser,
+        Page,
+        Request,
+        Route,
+    )  # fmt: skip
+
+T = TypeVar("T")
+# Requests that are never waited for: they stay open, or nobody sees what comes of them.
+ENDLESS: Final = frozenset({"websocket", "eventsource", "ping", "media"})
+CLOSE_SECONDS: Final = 2.0
+
+
+class ModalOpened(Exception):
+    """A dialog stands in the way of what was waited for. Never leaves this package."""
+
+
+@dataclass(eq=False)
+class Tab:
+    """One page, its own DevTools session, and what of it is under way (each with the time at which it began)."""
+
+    page: Page
+    cdp: CDPSession
+    pending: dict[Any, float] = field(default_factory=dict)
+    gone: str = ""
+    shot: bytes = b""  # the last screenshot, PNG
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a session needs to know of the environment's settings; seconds."""
+
+    timeout: float  # a page that does not answer for so long hangs
+    patience: float  # what is under way for longer is not waited for any more
+    caret: bool
+    selects: bool
+    downloads: str
+    metrics: tuple[int, int, float] | None  # width, height, device pixels of one CSS pixel; None in a person's browser
+
+
+class Session:
+    """Follows the pages of one context. All of it runs on the owner's thread.
+
+    attached: the context is that of a person's own browser; only tabs that were opened here are closed in the end.
+    """
+
+    def __init__(self, context: BrowserContext, options: Options, attached: bool) -> None:
+        self.context, self.options, self.attached = context, options, attached
+        self.tabs: list[Tab] = []
+        self._modals: list[tuple[Modal, Dialog | FileChooser]] = []
+        self._signal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._folder: Path | None = None
+        self._temporary = False
+        self._theirs: set[Page] = set()
+        self._known: dict[Page, asyncio.Future[None]] = {}
+        self.downloaded: list[Path] = []
+        self.closed = False
+        self._tasks: set[asyncio.Future[Any]] = set()
+
+    # -------------------------------------------------------------------------------------------- opening and closing
+
+    async def open(self) -> None:
+        """Prepare the context and open the first tab."""
+        await self._prepare()
+        await self._adopt(await self.context.new_page())
+
+    async def take_over(self) -> None:
+        """Go on with the tab that a person has in front, and with what they open from there."""
+        script = await self._prepare()
+        visible = [p for p in self.context.pages if await p.evaluate("document.visibilityState") == "visible"]
+        page = [*self.context.pages, *visible][-1] if self.context.pages else await self.context.new_page()
+        await self._adopt(page)
+        await page.evaluate(script)
+
+    async def _prepare(self) -> str:
+        css = style(self.options.caret, self.options.selects)
+        script = WATCH + (f";{STYLE}({json.dumps(css)})" if css else "")
+        await self.context.add_init_script(script)
+        await self.context.route(f"{SITE}/**", _serve)
+        self._theirs = set(self.context.pages)
+        self.context.on("page", self._came)
+        return script
+
+    async def close(self) -> bool:
+        """Close what was opened here; False when the browser did not answer."""
+        self.closed = True
+        with contextlib.suppress(Exception):
+            self.context.remove_listener("page", self._came)
+        mine = [t.page for t in self.tabs if t.page not in self._theirs]
+        closing: Awaitable[Any] = self.context.close()
+        if self.attached:
+            closing = asyncio.gather(*(page.close() for page in mine), return_exceptions=True)
+        task = self.watched(closing)
+        await asyncio.wait({task}, timeout=CLOSE_SECONDS)
+        if self._temporary and self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        return task.done()
+
+    @property
+    def tab(self) -> Tab:
+        """The tab in front: the newest that is still open.
+
+        Raises:
+            EnvironmentBroken: there is none any more.
+        """
+        if not self.tabs:
+            raise EnvironmentBroken("the browser window was closed; reset opens a new one.")
+        return self.tabs[-1]
+
+    @property
+    def modal(self) -> Modal | None:
+        """The dialog that is open."""
+        return self._modals[0][0] if self._modals else None
+
+    def _came(self, page: Page) -> None:
+        if not self.closed:
+            for tab in self.tabs:
+                tab.pending.pop("window", None)
+            self._adopt(page)
+
+    def _adopt(self, page: Page) -> asyncio.Future[None]:
+        """Follow a page from now on; once only, whoever tells of it first."""
+        if page not in self._known:
+            self._known[page] = self.watched(self._take_in(page))
+        return self._known[page]
+
+    async def _take_in(self, page: Page) -> None:
+        begun = asyncio.get_running_loop().time()
+        for other in self.tabs:
+            other.pending["tab"] = begun
+        try:
+            cdp = await self.context.new_cdp_session(page)
+            await cdp.send("Page.enable")
+            if self.options.metrics is not None:  # Playwright sets them in a session of its own; screenshots ask ours
+                width, height, scale = self.options.metrics
+                emulated = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
+                await cdp.send("Emulation.setDeviceMetricsOverride", emulated)
+        finally:
+            for other in self.tabs:
+                other.pending.pop("tab", None)
+        tab = Tab(page, cdp)
+        self._listen(tab)
+        self.tabs.append(tab)
+        if len(self.tabs) > 1 or self.attached:
+            await page.bring_to_front()
+        self._wake()
+
+    def _listen(self, tab: Tab) -> None:
+        loop = asyncio.get_running_loop()
+
+        def begin(key: Any) -> None:
+            tab.pending[key] = loop.time()
+
+        def end(key: Any) -> None:
+            tab.pending.pop(key, None)
+
+        def request(sent: Request) -> None:
+            if sent.resource_type not in ENDLESS:
+                begin(sent)
+
+        page, cdp = tab.page, tab.cdp
+        page.on("dialog", self._dialog)
+        page.on("filechooser", self._chooser)
+        page.on("crash", lambda _: self._lost(tab, "the tab crashed"))
+        page.on("close", lambda _: self._shut(tab))
+        page.on("download", lambda download: self.watched(self._save(tab, download)))
+        page.on("request", request)
+        page.on("requestfinished", end)
+        page.on("requestfailed", end)
+        for event in ("frameRequestedNavigation", "frameScheduledNavigation", "frameStartedLoading"):
+            cdp.on(f"Page.{event}", lambda told: begin(told["frameId"]))
+        for event in ("frameStoppedLoading", "frameClearedScheduledNavigation", "frameDetached"):
+            cdp.on(f"Page.{event}", lambda told: end(told["frameId"]))
+        cdp.on("Page.windowOpen", lambda _: begin("window"))
+
+    async def next_tab(self) -> None:
+        """Bring the tab to the front that was there longest ago."""
+        self.tabs.append(self.tabs.pop(0))
+        await self.tab.page.bring_to_front()
+
+    # ------------------------------------------------------------------------------------------- what happens meanwhile
+
+    def _lost(self, tab: Tab, why: str) -> None:
+        tab.gone = why
+        self._wake()
+
+    def _shut(self, tab: Tab) -> None:
+        tab.gone = tab.gone or "the tab was closed"
+        with contextlib.suppress(ValueError):
+            self.tabs.remove(tab)
+        if self.tabs and not self.closed:
+            self.watched(self.tabs[-1].page.bring_to_front())
+        self._wake()
+
+    def _dialog(self, dialog: Dialog) -> None:
+        kind: Any = dialog.type
+        message = dialog.message or ("Leave this page? What you entered may be lost." if kind == "beforeunload" else "")
+        self._modals.append((Modal(kind, message, dialog.default_value), dialog))
+        self._wake()
+
+    def _chooser(self, chooser: FileChooser) -> None:
+        several = chooser.is_multiple()
+        message = "Choose a file: type its path" if not several else "Choose files: type their paths, one a line"
+        self._modals.append((Modal("file", message, multiple=several), chooser))
+        self._wake()
+
+    async def answer(self, how: Answer) -> None:
+        """Answer the dialog that is open; the next one, if there is one, takes its place."""
+        modal, source = self._modals.pop(0)
+        if modal.kind == "file":
+            if how == "accept":
+                await source.set_files([*modal.paths])  # type: ignore[union-attr]
+        elif how == "accept":
+            await source.accept(modal.text)  # type: ignore[union-attr]
+        else:
+            await source.dismiss()  # type: ignore[union-attr]
+
+    async def _save(self, tab: Tab, download: Download) -> None:
+        tab.pending[download] = asyncio.get_running_loop().time()
+        try:
+            path = _unused(self.folder / Path(download.suggested_filename).name)
+            await download.save_as(path)
+            self.downloaded.append(path)
+        finally:
+            tab.pending.pop(download, None)
+
+    @property
+    def folder(self) -> Path:
+        """Where downloads go."""
+        if self._folder is None:
+            self._temporary = not self.options.downloads
+            given = self.options.downloads
+            self._folder = Path(given).expanduser() if given else Path(tempfile.mkdtemp(prefix="showonce-"))
+            self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
+
+    def pending(self) -> bool:
+        """Say whether something is under way that is worth waiting for."""
+        late = asyncio.get_running_loop().time() - self.options.patience
+        return any(begun > late for begun in self.tab.pending.values())
+
+    # ------------------------------------------------------------------------------------------------------- waiting
+
+    def _wake(self) -> None:
+        if not self._signal.done():
+            self._signal.set_result(None)
+
+    def watched(self, work: Awaitable[T]) -> asyncio.Future[T]:
+        """Let something run by itself; what goes wrong there shows in the tab's own state."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_swallow)
+        return task
+
+    async def ask(self, tab: Tab, work: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
+        """Wait for an answer of a page.
+
+        Raises:
+            ModalOpened: a dialog is in the way; what was asked goes on behind it.
+            EnvironmentBroken: the tab is gone, or it did not answer within `seconds` (default: the time-out).
+        """
+        task = self.watched(work)
+        seconds = self.options.timeout if seconds is None else seconds
+        end = asyncio.get_running_loop().time() + seconds
+        while not task.done():
+            if self._modals:
+                raise ModalOpened
+            if tab.gone:
+                raise EnvironmentBroken(f"{tab.gone}.")
+            left = end - asyncio.get_running_loop().time()
+            if left <= 0:
+                raise EnvironmentBroken(f"the page did not answer within {seconds:g} s: it hangs.")
+            if self._signal.done():
+                self._signal = asyncio.get_running_loop().create_future()
+            either: set[asyncio.Future[Any]] = {task, self._signal}
+            await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        return task.result()
+
+
+def _swallow(task: asyncio.Future[Any]) -> None:
+    if not task.cancelled():
+        task.exception()
+
+
+def _unused(path: Path) -> Path:
+    number, found = 1, path
+    while found.exists():
+        found = path.with_name(f"{path.stem} ({number}){path.suffix}")
+        number += 1
+    return found
+
+
+async def _serve(route: Route) -> None:
+    """Answer a request to the demo site from the package."""
+    name = route.request.url.removeprefix(SITE).split("?")[0].split("#")[0].strip("/") or "index.html"
+    path = (FOLDER / name).resolve()
+    if not path.is_relative_to(FOLDER.resolve()) or not path.is_file():
+        await route.fulfill(status=404, content_type="text/plain", body=f"no page {name}")
+        return
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    await route.fulfill(status=200, content_type=kind, body=path.read_bytes())

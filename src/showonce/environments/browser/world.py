@@ -1,0 +1,527 @@
+"""The browser as an environment: a page that is looked at by screenshots and acted upon by mouse and keyboard.
+
+`observe` waits until the page is at rest (see `settle`) and returns the frame; `execute` does one action and returns
+as soon as the page has handled its input. What cannot be seen in a screenshot is answered as described in `modal`.
+Keys that belong to a browser's own window and not to the page are done for it: alt+left, alt+right, f5, ctrl+r,
+ctrl+w (close the tab), ctrl+t (new tab), ctrl+tab.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from showonce.actions import Action, Key, Open, points
+from showonce.environments.browser.addresses import address_of
+from showonce.environments.browser.geometry import Box, View, image_size, view_of
+from showonce.environments.browser.hands import RELEASE_SECONDS, Hands
+from showonce.environments.browser.owner import START_SECONDS, Owner, launch_for, owner
+from showonce.environments.browser.session import ModalOpened, Options, Session, Tab
+from showonce.environments.browser.settle import STATE, State
+from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
+from showonce.protocols import Capabilities, Interrupt
+from showonce.types import Element, Executed, Observation, Outcome, Task
+from showonce.types import Image as Pixels
+
+if TYPE_CHECKING:
+    from playwright.async_api import BrowserContext
+
+T = TypeVar("T")
+FRAME_SECONDS: Final = 1 / 60  # one frame of the browser
+MOST_TEXT: Final = 200_000  # characters of page text
+EXECUTE_SECONDS: Final = 300.0  # the longest action: two thousand characters, or a wait of a minute
+_TEXT: Final = "() => document.body ? document.body.innerText : ''"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen: a screenshot (PNG), the window's size in input units, and whether the page was at rest."""
+
+    png: bytes
+    window: tuple[float, float]
+    settled: bool
+    url: str
+    text: str | None
+
+
+class BrowserEnvironment:
+    """A tab of a Chromium.
+
+    Args:
+        start: where an episode begins when its task does not say: an address, a file, or site:PAGE of the demo site;
+            ``{seed}`` in it becomes the episode's seed.
+        width, height: of the page in CSS pixels. scale: device pixels of one CSS pixel, 0.5 to 4.
+        frame: size to which the screenshot is scaled for the policy (112, or [320, 240]); 0 = as it is.
+        browser: path or name of the executable; empty = searched for. headless: without a window.
+        cdp_url: drive a browser that is running already, e.g. http://127.0.0.1:9222, in the tab that is in front.
+        quiet: seconds without a change after which a page is at rest. settle: seconds that it gets for that at most.
+        timeout: seconds after which a page that does not answer is given up. load: seconds for an address to load.
+        text: give the page's text beside the screenshot. caret: show the blinking caret.
+        selects: draw native lists and date fields so that they can be operated (see `settle.style`).
+        downloads: folder for downloads; empty = a temporary one.
+        seeded: promise that the pages look the same for the same seed.
+    """
+
+    name = "browser"
+
+    def __init__(
+        self, start: str = "site:index", width: int = 1280, height: int = 720, scale: float = 1.0, frame: Any = 0,
+        browser: str = "", headless: bool = True, cdp_url: str = "", quiet: float = FRAME_SECONDS, settle: float = 1.0,
+        timeout: float = 5.0, load: float = 15.0, text: bool = False, caret: bool = False, selects: bool = True,
+        downloads: str = "", seeded: bool = False,
+    ) -> None:  # fmt: skip
+        self.capabilities = Capabilities(not cdp_url, seeded and not cdp_url, verifiable=False, side_effects=True)
+        for key, value, low, high in (
+            ("width", width, 16, 8192), ("height", height, 16, 8192), ("scale", scale, 0.5, 4.0),
+            ("quiet", quiet, 0.0, 10.0), ("settle", settle, 0.0, 60.0), ("timeout", timeout, 0.1, 600.0),
+            ("load", load, 0.1, 600.0),
+        ):  # fmt: skip
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
+                raise ConfigError(f"environment.settings.{key}={value!r} must be a number in [{low:g}, {high:g}].")
+        try:
+            self._size = image_size(frame)
+        except (TypeError, ValueError):
+            raise ConfigError(
+                f"environment.settings.frame={frame!r} must be a size in pixels such as 112 or [320, 240]."
+            ) from None
+        self.start, self.width, self.height, self.scale = start, int(width), int(height), float(scale)
+        self.quiet, self.settle, self.timeout, self.load, self.text = quiet, settle, timeout, load, text
+        self._executable, self._headless, self._cdp_url = browser, headless, cdp_url
+        metrics = None if cdp_url else (self.width, self.height, self.scale)
+        self._options = Options(timeout, settle, caret, selects, downloads, metrics)
+        self._session: Session | None = None
+        self._hands: Hands | None = None
+        self._view: View | None = None
+        self._look: Look | None = None
+        self._broken = ""
+        self._broken_before = False
+        self._blind = 0.0  # since when no screenshot could be taken
+        self._closed = False
+        self._with_text = text
+        self._crop: Box | None = None  # the part of the page that is shown, in CSS pixels
+
+    # ------------------------------------------------------------------------------------------------ the environment
+
+    def reset(self, task: Task, seed: int | None = None) -> Observation:
+        """Begin a task in a fresh context (no cookies, no history, no other tabs), at its start.
+
+        With ``reset: none`` the page stays as it is. In a person's own browser a task with a start gets a tab of its
+        own; without one it begins in the tab that is in front.
+
+        Raises:
+            Unavailable: no browser is here. TaskError, BadInput: the start cannot be opened.
+            EnvironmentBroken: the page did not load, or the environment was closed.
+        """
+        if self._closed:
+            raise EnvironmentBroken(f"the {self.name} environment was closed; make a new one.")
+        self._with_text = self.text or task.success.kind == "text"
+        self._broken_before = bool(self._broken)
+        goes_on = task.reset == "none" and self._session is not None and not self._broken
+        if not goes_on:
+            self._broken = "its reset failed; call reset again."
+            self._owner_call(lambda: self._begin(task, seed), START_SECONDS + self.load + self.timeout, "the reset")
+            self._broken = ""
+        return self.observe()
+
+    def observe(self) -> Observation:
+        """Wait until the page is at rest and return the frame."""
+        self._ready()
+        look = self._owner_call(self._seen, self.settle + 4 * self.timeout, "the screenshot")
+        image = _decoded(look.png)
+        scale = image.shape[1] / look.window[0]
+        view = view_of((image.shape[1], image.shape[0]), scale, self._crop, self._size)
+        frame = _shown(image, view)
+        frame = self._finish(frame, view)
+        modal = self._session.modal if self._session is not None else None
+        text = look.text
+        if modal is not None:
+            frame = modal.draw(frame)
+            text = None if text is None else f"{modal.words}\n{text}"
+        self._view, self._look = view, look
+        return Observation(frame, scale=view.width / (view.crop[2] - view.crop[0]) * scale, text=text)
+
+    def execute(self, action: Action, interrupt: Interrupt) -> Executed:
+        """Do one action; returns it with the pixels of the frame that it touched and what came of it.
+
+        Raises:
+            BadInput: an address that cannot be opened, a file that is not there, or a window whose size has changed.
+        """
+        self._ready()
+        interrupt.check()
+        view = self._view
+        if view is None:
+            raise EnvironmentBroken("nothing was seen yet; call observe first.")
+        try:
+            detail = self._owner_call(lambda: self._do(action, view, interrupt), EXECUTE_SECONDS, "it", interrupt)
+        except BaseException:
+            hands = self._hands
+            if hands is not None:
+                with contextlib.suppress(ShowonceError):
+                    self._owner().call(hands.release, 2 * RELEASE_SECONDS, "letting go")
+            raise
+        return Executed(action, detail, tuple(view.to_frame_pixel(x, y) for x, y in points(action)))
+
+    def verify(self) -> Outcome:
+        """Return an open outcome: a page does not say by itself whether a task is done."""
+        self._ready()
+        return Outcome(None, self.name, "a page does not verify; use success.kind url, text, selector or file")
+
+    def close(self) -> None:
+        """Close its tabs; twice is fine. The browser process stays for the others and ends with this process."""
+        self._closed = True
+        session, self._session = self._session, None
+        if session is not None:
+            with contextlib.suppress(ShowonceError):
+                self._owner().call(lambda: self._end(session), 10.0, "closing")
+
+    # ------------------------------------------------------------------------------------------------ for checkers
+
+    @property
+    def url(self) -> str:
+        """The address of the tab in front, as it was last seen."""
+        self._ready()
+        return self._look.url if self._look is not None else ""
+
+    def elements(self) -> list[Element]:
+        """Return the named elements of the page and its iframes that are to be seen. Raises as `observe` does."""
+        from showonce.environments.browser.elements import elements_of
+
+        return elements_of(self)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the page was at rest when it was last looked at."""
+        return self._look is not None and self._look.settled
+
+    @property
+    def folder(self) -> Path:
+        """Where downloads are."""
+        self._ready()
+        assert self._session is not None
+        return self._session.folder
+
+    def shows(self, selector: str) -> bool:
+        """Say whether an element is visible in the page or one of its iframes: CSS, or ``text=...``, ``xpath=...``.
+
+        Raises:
+            BadInput: not a selector.
+        """
+        self._ready()
+        return self._owner_call(lambda: self._shows(selector), 2 * self.timeout, "the search for an element")
+
+    # ------------------------------------------------------------------------------------------------ between threads
+
+    def _owner(self) -> Owner:
+        return owner()
+
+    def _owner_call(
+        self, make: Callable[[], Coroutine[Any, Any, T]], seconds: float, what: str, interrupt: Interrupt | None = None
+    ) -> T:
+        """Run on the owner's thread. What Playwright complains about is a broken environment."""
+        found = self._owner()
+        from playwright.async_api import Error
+
+        try:
+            return found.call(make, seconds, what, interrupt)
+        except Error as error:
+            self._broken = _first_line(error)
+            raise EnvironmentBroken(f"the browser failed: {self._broken}") from error
+        except EnvironmentBroken as error:
+            self._broken = str(error)
+            raise
+
+    def _ready(self) -> None:
+        if self._closed:
+            raise EnvironmentBroken(f"the {self.name} environment was closed; make a new one.")
+        if self._broken:
+            raise EnvironmentBroken(f"the {self.name} environment is broken until its next reset: {self._broken}")
+        if self._session is None:
+            raise EnvironmentBroken(f"the {self.name} environment has no page yet; call reset(task, seed) first.")
+
+    # ------------------------------------------------------------------------------------------------ on its thread
+
+    async def _begin(self, task: Task, seed: int | None) -> None:
+        address = address_of(task.start or self.start, seed) if task.start or not self._cdp_url else ""
+        await self._fresh(take_over=not address)
+        if address:
+            await self._go(address)
+
+    async def _fresh(self, take_over: bool = False) -> Session:
+        """Open a context of its own, after the one of the last episode was closed."""
+        if self._session is not None:
+            session, self._session = self._session, None
+            await self._end(session)
+        launch = launch_for(self._executable, self._headless, self._cdp_url)
+        found = await self._owner().browser(launch)
+        if self._cdp_url:
+            context: BrowserContext = found.contexts[0] if found.contexts else await found.new_context()
+        else:
+            context = await found.new_context(
+                viewport={"width": self.width, "height": self.height},
+                device_scale_factor=self.scale,
+                locale="en-US",
+                timezone_id="UTC" if self.capabilities.seeded else None,
+                accept_downloads=True,
+            )
+        context.set_default_timeout(self.timeout * 1e3)
+        session = Session(context, self._options, bool(self._cdp_url))
+        await self._prepared(session)
+        await (session.take_over() if take_over else session.open())
+        self._session, self._hands, self._look, self._view = session, Hands(session), None, None
+        return session
+
+    async def _prepared(self, session: Session) -> None:
+        """Add to a context what is to be in it before its first page; here nothing."""
+
+    async def _end(self, session: Session) -> None:
+        if not await session.close() and not session.attached:
+            self._owner().kill(launch_for(self._executable, self._headless, self._cdp_url))
+
+    async def _go(self, address: str) -> None:
+        """Load an address; a dialog that opens meanwhile is left to the policy."""
+        from playwright.async_api import Error
+
+        assert self._session is not None
+        tab = self._session.tab
+        try:
+            await self._session.ask(tab, tab.page.goto(address, timeout=self.load * 1e3), self.load + self.timeout)
+        except ModalOpened:
+            return
+        except Error as error:
+            if tab.gone or not tab.page.context.browser or not tab.page.context.browser.is_connected():
+                raise
+            if "Download is starting" in str(error):
+                return
+            slow = "Timeout" in type(error).__name__
+            why = f"it did not load within {self.load:g} s" if slow else _first_line(error)
+            raise EnvironmentBroken(f"{address} cannot be opened: {why}") from error
+
+    async def _do(self, action: Action, view: View, interrupt: Interrupt) -> str:
+        session, hands = self._session, self._hands
+        assert session is not None and hands is not None
+        modal = session.modal
+        if modal is not None and not isinstance(action, Open):
+            how, detail = modal.answer(action, view.width, view.height)
+            if action.verb in ("wait", "done", "ask"):
+                return await hands.do(action, view, interrupt)
+            if how is not None:
+                interrupt.check()
+                await session.answer(how)
+            return detail
+        if self._cdp_url and points(action):
+            await self._check_size(view)
+        if isinstance(action, Open):
+            return await self._open(action.target, interrupt)
+        if isinstance(action, Key):
+            own = await self._own_key(action.keys, interrupt)
+            if own is not None:
+                return own
+        return await hands.do(action, view, interrupt)
+
+    async def _open(self, target: str, interrupt: Interrupt) -> str:
+        address = address_of(target)
+        interrupt.check()
+        try:
+            await self._go(address)
+        except EnvironmentBroken as error:
+            if self._session is None or not self._session.tabs or self._session.tab.gone:
+                raise
+            return str(error)  # an address that does not load is the policy's affair, not a broken environment
+        return f"opened {address}"
+
+    async def _own_key(self, keys: str, interrupt: Interrupt) -> str | None:
+        """Do a key of the browser's window; None for one that belongs to the page."""
+        assert self._session is not None
+        session, page = self._session, self._session.tab.page
+        moves: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
+            "alt+left": page.go_back, "alt+right": page.go_forward, "f5": page.reload, "ctrl+r": page.reload,
+            "ctrl+w": page.close, "ctrl+t": session.context.new_page, "ctrl+tab": session.next_tab,
+        }  # fmt: skip
+        if keys not in moves or (keys == "ctrl+w" and len(session.tabs) == 1):
+            return None
+        interrupt.check()
+        tab = session.tab
+        try:
+            await session.ask(tab, moves[keys](), self.load)
+        except ModalOpened:
+            pass
+        except EnvironmentBroken:
+            if keys != "ctrl+w" or tab in session.tabs:
+                raise
+        return f"{keys} of the browser"
+
+    async def _check_size(self, view: View) -> None:
+        """A person may have changed the window since the frame was taken: then its coordinates mean nothing."""
+        assert self._session is not None
+        tab = self._session.tab
+        seen, now = (self._look.window if self._look is not None else (0.0, 0.0)), await self._window(tab)
+        if abs(seen[0] - now[0]) > 1 or abs(seen[1] - now[1]) > 1:
+            raise BadInput("the window changed its size since the frame was taken; look at it again.")
+
+    async def _window(self, tab: Tab) -> tuple[float, float]:
+        """Return width and height of a person's window in input units, which the browser's own zoom does not change."""
+        assert self._session is not None
+        work = asyncio.gather(tab.page.evaluate("[innerWidth, innerHeight]"), tab.cdp.send("Page.getLayoutMetrics"))
+        (width, height), metrics = await self._session.ask(tab, _of(work))
+        zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
+        return width * zoom, height * zoom
+
+    # ------------------------------------------------------------------------------------------------ looking
+
+    async def _seen(self) -> Look:
+        assert self._session is not None
+        session = self._session
+        tab = session.tab
+        settled = False
+        with contextlib.suppress(ModalOpened):
+            settled, tab = await self._rest(session)
+        text = None
+        if self._with_text:
+            with contextlib.suppress(ModalOpened):
+                text = await self._page_text(session, session.tab)
+            text = text or ""
+        window = (float(self.width), float(self.height))
+        if self._cdp_url:
+            window = self._look.window if self._look is not None else window
+            with contextlib.suppress(ModalOpened):
+                window = await self._window(tab)
+        return Look(tab.shot or self._blank(), window, settled, tab.page.url, text)
+
+    async def _rest(self, session: Session) -> tuple[bool, Tab]:
+        """Take screenshots until one shows a page that was at rest all the while; the last one when time is up.
+
+        The first is taken at once: input was handled before, and taking it lasts longer than a quiet window. It is good
+        if nothing has changed from before it to after it, and nothing is pending.
+        """
+        loop = asyncio.get_running_loop()
+        end, optimistic = loop.time() + self.settle, True
+        while True:
+            tab = session.tab
+            before = await self._state(session, tab)
+            late = loop.time() >= end
+            waits = before is None or before.busy or session.pending()
+            if not late and (waits or (not optimistic and before is not None and before.quiet_ms < self.quiet * 1e3)):
+                optimistic = False
+                await asyncio.sleep(min(max(self.quiet, 0.002), FRAME_SECONDS))
+                continue
+            if not await self._shoot(session, tab):
+                continue
+            after = await self._state(session, tab)
+            if after is not None and before is not None and after.quiet_ms < self.quiet * 1e3 and not late:
+                await asyncio.sleep(self.quiet - after.quiet_ms / 1e3)
+                after = await self._state(session, tab)
+            same = before is not None and after is not None and before.changes == after.changes and not after.busy
+            if same and tab is session.tab and not session.pending():
+                return True, tab
+            if loop.time() >= end:
+                return False, tab
+            optimistic = False
+
+    async def _shoot(self, session: Session, tab: Tab) -> bool:
+        """Take a screenshot; False when the browser could not draw the page just now.
+
+        Raises:
+            EnvironmentBroken: it could not for as long as a page may hang.
+        """
+        from playwright.async_api import Error
+
+        try:
+            taken = await session.ask(tab, tab.cdp.send("Page.captureScreenshot", _PNG))
+        except Error as error:
+            if tab.gone or "Unable to capture" not in str(error):
+                raise
+            loop = asyncio.get_running_loop()
+            self._blind = self._blind or loop.time()
+            if loop.time() - self._blind > self.timeout:
+                raise EnvironmentBroken(f"the page was not drawn for {self.timeout:g} s.") from error
+            await asyncio.sleep(FRAME_SECONDS)
+            return False
+        tab.shot, self._blind = base64.b64decode(taken["data"]), 0.0
+        return True
+
+    async def _state(self, session: Session, tab: Tab) -> State | None:
+        """Return how the page stands; None while it is between two documents."""
+        from playwright.async_api import Error
+
+        try:
+            told = await session.ask(tab, tab.cdp.send("Runtime.evaluate", _STATE))
+            if "exceptionDetails" in told:
+                return None
+            found = [told["result"]["value"]]
+            if found[0][5]:
+                frames = [f for f in tab.page.frames if f.parent_frame is not None]
+                asked = asyncio.gather(*(f.evaluate(STATE) for f in frames), return_exceptions=True)
+                found += [s for s in await session.ask(tab, _of(asked)) if isinstance(s, list)]
+            return State.of(found)
+        except Error:
+            if tab.gone or tab.page.is_closed():
+                raise
+            return None
+
+    async def _page_text(self, session: Session, tab: Tab) -> str:
+        asked = asyncio.gather(*(f.evaluate(_TEXT) for f in tab.page.frames), return_exceptions=True)
+        found = await session.ask(tab, _of(asked))
+        return "\n".join(t for t in found if isinstance(t, str) and t)[:MOST_TEXT]
+
+    async def _shows(self, selector: str) -> bool:
+        from playwright.async_api import Error
+
+        assert self._session is not None
+        if self._session.modal is not None:
+            return False
+        for frame in self._session.tab.page.frames:
+            try:
+                if await frame.locator(selector).filter(visible=True).count():
+                    return True
+            except Error as error:
+                if "selector" in str(error).lower() or "Unexpected token" in str(error):
+                    raise BadInput(f"{selector!r} is not a selector: {_first_line(error)}") from None
+        return False
+
+    def _blank(self) -> bytes:
+        """Return what is seen of a page that shows a dialog before it was ever drawn."""
+        picture, out = (
+            Image.new("RGB", (round(self.width * self.scale), round(self.height * self.scale)), "white"),
+            io.BytesIO(),
+        )
+        picture.save(out, "PNG")
+        return out.getvalue()
+
+    def _finish(self, frame: Pixels, view: View) -> Pixels:
+        """Change the frame before it is handed out; here nothing."""
+        return frame
+
+
+_PNG: Final = {"format": "png", "optimizeForSpeed": True}
+_STATE: Final = {"expression": STATE, "returnByValue": True}
+
+
+async def _of(work: asyncio.Future[T]) -> T:
+    return await work
+
+
+def _decoded(png: bytes) -> Pixels:
+    return np.array(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def _shown(image: Pixels, view: View) -> Pixels:
+    """Return the frame of a screenshot: cropped, then scaled with the mean of what falls together."""
+    left, top, right, bottom = (int(value) for value in view.crop)
+    part = image[top:bottom, left:right]
+    if (right - left, bottom - top) == (view.width, view.height):
+        return np.ascontiguousarray(part)
+    return np.array(Image.fromarray(part).resize((view.width, view.height), Image.Resampling.BOX))
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__).rstrip(".") + "."

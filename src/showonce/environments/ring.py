@@ -1,0 +1,54 @@
+"""The last frames of a screen while a person is watched: which one stood there just before an event?"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Generic, TypeVar
+
+from showonce.errors import EnvironmentBroken
+from showonce.types import Observation
+
+F = TypeVar("F")
+LENGTH: Final = 24  # frames kept: events reach us within 60 ms, at up to 60 frames a second, and some to spare
+
+
+class FrameRing(Generic[F]):
+    """Distinct frames with the time at which each was there for certain. Safe between threads.
+
+    make: turns a frame, as it came, into an observation; called only for frames that are asked for.
+    """
+
+    def __init__(self, make: Callable[[F], Observation], length: int = LENGTH) -> None:
+        self._make = make
+        self._frames: deque[tuple[float, F, float]] = deque(maxlen=length)
+        self._made: tuple[F, Observation] | None = None
+        self._lock = threading.Lock()
+        self._first = threading.Event()
+
+    def put(self, time: float, frame: F, visible: bool = True) -> None:
+        """Add a frame that differs from the last one. visible: by more than a blinking caret."""
+        with self._lock:
+            changed = time if visible or not self._frames else self._frames[-1][2]
+            self._frames.append((time, frame, changed))
+        self._first.set()
+
+    def wait(self, seconds: float) -> None:
+        """Wait for the first frame. Raises EnvironmentBroken when none comes."""
+        if not self._first.wait(seconds):
+            raise EnvironmentBroken(f"the screen showed no frame within {seconds:g} s.")
+
+    def before(self, time: float) -> tuple[Observation, float]:
+        """Return the last frame that was there before `time` (the oldest when all are later), and since when.
+
+        Since when: the last time, up to that frame, at which the screen changed visibly.
+        """
+        with self._lock:
+            kept = list(self._frames)
+        if not kept:
+            raise EnvironmentBroken("the screen was not seen yet.")
+        _, frame, changed = next((entry for entry in reversed(kept) if entry[0] < time), kept[0])
+        if self._made is None or self._made[0] is not frame:
+            self._made = (frame, self._make(frame))
+        return self._made[1], changed

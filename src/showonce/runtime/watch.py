@@ -1,0 +1,285 @@
+"""Recording a person on a real screen: the one loop, in which everything was done already.
+
+To the loop the person is a policy whose actions are known and the screen an environment in which executing does
+nothing. `observe` waits for the person's next action and returns the frame that stood before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+from showonce.actions import MODIFIERS, Action, Done, normal_keys, points, to_pixel
+from showonce.demonstrations import EpisodeStore, redact
+from showonce.demonstrations.reduce import GRIP, Grip, Reduced, Reducer
+from showonce.demonstrations.sheet import told
+from showonce.errors import BadInput, ConfigError, DemonstrationError, EnvironmentBroken, Stopped
+from showonce.protocols import Capabilities, Context, Environment, EventSink, EventSource, Interrupt, Sampling
+from showonce.runtime.completion import Checker, make_checker
+from showonce.runtime.guards import Unproved
+from showonce.runtime.loop import run_episode
+from showonce.runtime.recorder import judged
+from showonce.runtime.stop import Stop
+from showonce.types import Executed, Executor, Observation, Outcome, Proposal, Task
+
+POLL: Final = 0.1  # seconds between two looks at the stop while the person does nothing
+DAY: Final = 86400.0
+Tell = Callable[[str, bool], None]  # a line, and whether it is final (else the next one takes its place)
+
+
+@dataclass(frozen=True)
+class Hotkeys:
+    """The recorder's own keys; they never enter an episode.
+
+    Raises:
+        ConfigError: not a chord, or two of them are the same.
+    """
+
+    end: str = "ctrl+f10"
+    pause: str = "ctrl+f8"  # and go on
+    redo: str = "ctrl+f9"  # discard what was recorded and begin again
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            try:
+                object.__setattr__(self, field.name, normal_keys(getattr(self, field.name)))
+            except BadInput as error:
+                raise ConfigError(f"record.{field.name}: {error}") from None
+        if len({self.end, self.pause, self.redo}) < 3:
+            raise ConfigError(f"record.end, pause and redo must be three different chords, not {self}.")
+
+    def meant(self, event: Mapping[str, Any]) -> str:
+        """Return which of them a raw event is: end, pause, redo or the empty text."""
+        if event["kind"] != "key":
+            return ""
+        chord = "+".join([*(name for name in MODIFIERS if name in event["modifiers"]), str(event["key"]).lower()])
+        return next((field.name for field in fields(self) if getattr(self, field.name) == chord), "")
+
+
+HOTKEYS: Final = Hotkeys()
+
+
+class Watched:
+    """What a person does on a screen, as an environment. `watch` begins to watch `inner`, after its reset."""
+
+    adapter_version: ClassVar[str] = "none"
+
+    def __init__(
+        self,
+        inner: Environment,
+        watch: Callable[[], EventSource],
+        stop: Interrupt,
+        hotkeys: Hotkeys = HOTKEYS,
+        tell: Tell = lambda text, final: None,
+        grip: Grip = GRIP,
+    ) -> None:
+        self.name = "watched"
+        self.capabilities = Capabilities(resettable=False, seeded=False, verifiable=False, side_effects=True)
+        self.redo = False  # the person wants to begin again
+        self.failure: Exception | None = None  # why it cannot go on
+        self._inner, self._watch, self._stop, self._hotkeys, self._tell = inner, watch, stop, hotkeys, tell
+        self._source: EventSource | None = None
+        self._inbox: queue.Queue[tuple[Mapping[str, Any], Observation] | Exception | None] = queue.Queue()
+        self._reducer = Reducer(grip)
+        self._count = 0
+        self._frames: dict[int, Observation] = {}
+        self._ready: list[tuple[Reduced, Observation]] = []
+        self._screen: Observation | None = None  # the last frame that was seen
+        self._done = 0
+        self._listening = self._paused = self._ended = False
+
+    @property
+    def goal(self) -> str:
+        """The goal that the screen itself sets, if it does."""
+        return str(getattr(self._inner, "goal", ""))
+
+    def reset(self, task: Task, seed: int | None = None) -> Observation:
+        """Prepare the screen and wait until the person has done something, or nothing."""
+        self._screen = self._inner.reset(task, seed)
+        self._source = self._watch()
+        threading.Thread(target=self._read, args=(self._source,), name="watched", daemon=True).start()
+        return self.observe()
+
+    def observe(self) -> Observation:
+        """Wait for the next action and return the frame before it; the last frame when there is none.
+
+        Raises:
+            Stopped: the person wants to stop, or to begin again. EnvironmentBroken: the screen is gone or has another
+                size.
+        """
+        while not self._ready and not self._ended and self.failure is None:
+            self._stop.check()
+            with contextlib.suppress(queue.Empty):
+                self._take(self._inbox.get(timeout=POLL))
+        if self._ready:
+            return self._ready[0][1]
+        if self.failure is not None:
+            raise self.failure
+        assert self._screen is not None
+        return self._screen
+
+    def execute(self, action: Action, interrupt: Interrupt) -> Executed:
+        """Do nothing: it was done."""
+        interrupt.check()
+        if not self._ready:
+            return Executed(action)
+        _, screen = self._ready.pop(0)
+        return Executed(
+            action, "", tuple((to_pixel(x, screen.width), to_pixel(y, screen.height)) for x, y in points(action))
+        )
+
+    def verify(self) -> Outcome:
+        return self._inner.verify()
+
+    def close(self) -> None:
+        """Stop watching; what is watched stays open."""
+        if self._source is not None:
+            self._source.close()
+
+    def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
+        """Return what the person did next; the text is the name of what it hit."""
+        if not self._ready:
+            return Proposal("", Done(), None, adapter_version=self.adapter_version)
+        reduced = self._ready[0][0]
+        return Proposal(reduced.target, reduced.action, None, adapter_version=self.adapter_version)
+
+    # ---- events
+
+    def _read(self, source: EventSource) -> None:
+        last: Exception | None = None
+        try:
+            for item in source.events():
+                self._inbox.put(item)
+        except Exception as error:
+            last = error
+        self._inbox.put(last)
+
+    def _take(self, item: tuple[Mapping[str, Any], Observation] | Exception | None) -> None:
+        if item is None:
+            self._finish()
+            return
+        if isinstance(item, Exception):
+            self._fail(item)
+            return
+        event, frame = item
+        if not self._listening:
+            self._listening, keys = True, self._hotkeys
+            self._tell(f"Recording. {keys.end}: end, {keys.pause}: pause, {keys.redo}: discard and do it again.", True)
+        seen = self._screen
+        if seen is not None and (seen.width, seen.height) != (frame.width, frame.height):
+            sizes = f"{seen.width}x{seen.height} to {frame.width}x{frame.height}"
+            what = f"the screen changed its size from {sizes} while it was recorded. Record it again in one size."
+            self._fail(EnvironmentBroken(what))
+            return
+        if not self._paused or seen is None:
+            self._screen = redact(frame, event.get("masks", ()))
+        wish = self._hotkeys.meant(event)
+        if wish == "end":
+            self._finish()
+        elif wish == "redo":
+            self.redo = True
+            self._tell("discarded; once more from the beginning", True)
+            raise Stopped("the person wants to begin again.")
+        elif wish == "pause":
+            self._paused = not self._paused
+            self._tell("paused" if self._paused else "recording again", True)
+            self._feed({"kind": "pause", "time": event["time"]})
+        elif not self._paused:
+            self._feed(event)
+
+    def _feed(self, event: Mapping[str, Any]) -> None:
+        assert self._screen is not None
+        self._frames[self._count] = self._screen
+        self._count += 1
+        ignored = len(self._reducer.ignored)
+        self._emit(self._reducer.feed(event))
+        for line in self._reducer.ignored[ignored:]:
+            self._tell(line, True)
+        pending = self._reducer.pending
+        if pending is not None:
+            self._tell(f"{self._done + 1}. {told(pending)} ...", False)
+
+    def _emit(self, found: list[Reduced]) -> None:
+        for reduced in found:
+            self._done += 1
+            target = f" on {reduced.target}" if reduced.target else ""
+            self._tell(f"{self._done}. {told(reduced.action)}{target}", True)
+            self._ready.append((reduced, self._frames[reduced.first]))
+        needed = self._reducer.open
+        self._frames = {index: frame for index, frame in self._frames.items() if index in needed}
+
+    def _finish(self) -> None:
+        self._emit(self._reducer.flush())
+        self._ended = True
+        self.close()
+
+    def _fail(self, error: Exception) -> None:
+        """Keep what was understood so far; the step after it breaks."""
+        self._finish()
+        self.failure = error
+
+
+class _AtEnd:
+    """A checker that is asked only when the person is finished: while they act, the screen is ahead of the record."""
+
+    def __init__(self, checker: Checker, inner: Environment) -> None:
+        self.name = checker.name
+        self._checker, self._inner = checker, inner
+
+    def check(self, screen: Observation, action: Action | None, last: bool = False) -> Outcome:
+        if not last and not isinstance(action, Done):
+            return Outcome(None, self.name)
+        with contextlib.suppress(EnvironmentBroken):  # the person may have closed the window
+            screen = self._inner.observe()
+        return self._checker.check(screen, action, last)
+
+
+def record_watched(
+    inner: Environment,
+    watch: Callable[[], EventSource],
+    task: Task,
+    seed: int | None,
+    store: EpisodeStore,
+    *,
+    stop: Stop | None = None,
+    events: EventSink | None = None,
+    hotkeys: Hotkeys = HOTKEYS,
+    tell: Tell = lambda text, final: None,
+    grip: Grip = GRIP,
+    source: Executor = "person",
+) -> Path:
+    """Watch a person do a task on the screen of `inner` and return the episode's folder.
+
+    watch: begins to watch `inner`; called after each of its resets. source: who is watched (a scripted hand is to be
+    labelled so). What the person discards is deleted.
+
+    Raises:
+        DemonstrationError, DiskError, Stopped: as `recorder.record`. Unavailable: it cannot be watched.
+    """
+    stop = stop or Stop()
+    checker = _AtEnd(make_checker(task, inner), inner)
+    limits = replace(task.limits, max_steps=10_000, max_seconds=DAY)
+    while True:
+        watched = Watched(inner, watch, stop, hotkeys, tell, grip)
+        try:
+            episode = run_episode(
+                watched, watched, task, seed=seed, phase="record", limits=limits, executor=source, guards=(Unproved(),),
+                checker=checker, store=store, events=events, stop=stop,
+            )  # fmt: skip
+        finally:
+            watched.close()
+        if not watched.redo:
+            if watched.failure is not None and not episode.steps:
+                raise watched.failure
+            path = judged(episode, task, store)
+            if all(step.executed is None or isinstance(step.executed, Done) for step in episode.steps):
+                raise DemonstrationError(f"nothing was done in {path}; record it again.")
+            return path
+        if episode.path:
+            shutil.rmtree(episode.path, ignore_errors=True)

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from showonce.actions import EXAMPLES, Action, Click, Drag, Scroll, Type
+from showonce.demonstrations.sheet import CELL, MARK, contact_sheet, marked, told
+from showonce.types import Demonstration, Frame, Observation
+
+
+def shown(*actions: Action, size: tuple[int, int] = (360, 640)) -> Demonstration:
+    frames = tuple(Frame(Observation(np.full((*size, 3), 40 + i % 100, np.uint8)), a) for i, a in enumerate(actions))
+    return Demonstration("user/x", "do it", frames)
+
+
+def pink(image: np.ndarray) -> np.ndarray:
+    return (image == MARK).all(axis=2)
+
+
+def test_every_point_is_marked_and_the_frame_stays_as_it_was() -> None:
+    image = np.zeros((240, 320, 3), np.uint8)
+    ringed = pink(marked(image, Drag(0.25, 0.5, 0.75, 0.5)))
+    assert not image.any()
+    assert ringed[120, 80 - 10] and ringed[120, 240 + 10] and ringed[120, 160]
+    assert not pink(marked(image, Type("sun"))).any()
+
+
+@pytest.mark.parametrize("count", [1, 4, 5, 13])
+def test_a_sheet_holds_every_step(count: int) -> None:
+    sheet = contact_sheet(shown(*[Click(0.5, 0.5)] * count))
+    columns = min(4, count)
+    assert sheet.shape[1] // (CELL[0] + 6) == columns
+    rings = 0
+    for row in range(-(-count // columns)):
+        for column in range(columns):
+            cell = sheet[18 + row * 204 : 18 + row * 204 + 180, 6 + column * 326 : 6 + column * 326 + 320]
+            rings += np.abs(cell.astype(int) - MARK).sum(axis=2).min() < 200
+    assert rings == count
+
+
+def test_small_frames_are_not_blown_up() -> None:
+    assert contact_sheet(shown(Click(0.5, 0.5), size=(56, 56))).shape[0] < 120
+
+
+def test_a_very_long_demonstration_still_fits() -> None:
+    assert contact_sheet(shown(*[Type("x" * 500)] * 230, size=(20, 20))).shape[0] < 3000
+
+
+def test_actions_are_told_in_a_few_words() -> None:
+    assert told(Click(0.5, 0.25)) == "click (0.500, 0.250)"
+    assert told(Drag(0, 0, 1, 1)) == "drag (0.000, 0.000) to (1.000, 1.000)"
+    assert told(Scroll(0.5, 0.5, -3)) == "scroll (0.500, 0.500) dy=-3"
+    assert told(Type("grüß")) == 'type text="grüß"'
+    assert len({told(action) for action in EXAMPLES}) == len(EXAMPLES)

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.environments.desktop.conftest import Program
+from tests.xscreen import Screen, until
+
+from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, RightClick, Scroll, Type, from_pixel
+from showonce.demonstrations import EpisodeStore, load_demonstration
+from showonce.environments.desktop.environment import Desktop
+from showonce.environments.desktop.record import DesktopSource
+from showonce.runtime.watch import record_watched
+from showonce.types import Success, Task
+
+WIDTH, HEIGHT = 1280, 720
+
+
+class Session:
+    """A recording under way, and the lines that were told."""
+
+    def __init__(self, screen: Screen, folder: Path, **settings: Any) -> None:
+        self.lines: list[str] = []
+        self.desktop = Desktop(display=screen.name, **settings)
+        self.path: Path | None = None
+        task = Task("user/desk", "do it", "desktop", success=Success("none"), reset="none")
+        store = EpisodeStore(folder)
+
+        def run() -> None:
+            self.path = record_watched(
+                self.desktop, lambda: DesktopSource(self.desktop), task, 1, store,
+                tell=lambda text, final: self.lines.append(text),
+            )  # fmt: skip
+
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+        until(lambda: any("Recording" in line for line in self.lines), what="the recording")
+
+    def told(self, text: str) -> None:
+        until(lambda: any(text in line for line in self.lines), what=f"a line with {text!r}")
+
+    def end(self) -> Any:
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+        self.desktop.close()
+        assert self.path is not None
+        return load_demonstration(self.path)
+
+
+@pytest.fixture
+def session(screen: Screen, program: Program, tmp_path: Path) -> Iterator[Session]:
+    made = Session(screen, tmp_path / "episodes")
+    yield made
+    if made.thread.is_alive():
+        screen.xdotool("key", "ctrl+F10")
+        made.thread.join(10)
+    made.desktop.close()
+
+
+def at(x: int, y: int) -> tuple[float, float]:
+    return from_pixel(x, WIDTH), from_pixel(y, HEIGHT)
+
+
+def test_a_persons_hands_are_understood_to_the_pixel(session: Session, screen: Screen, program: Program) -> None:
+    """xdotool is the person; the frames are those before each action."""
+    screen.xdotool("mousemove", "300", "300", "click", "1")
+    session.told("click (0.235, 0.417)")
+    screen.xdotool("mousemove", "401", "299", "click", "--repeat", "2", "--delay", "60", "1")
+    session.told("double_click")
+    screen.xdotool("mousemove", "350", "350", "click", "3")
+    screen.xdotool("mousemove", "200", "200", "mousedown", "1", "mousemove", "260", "220", "mousemove", "301", "233")
+    screen.xdotool("mouseup", "1")
+    session.told("drag")
+    screen.xdotool("mousemove", "333", "333", "click", "--repeat", "3", "5")
+    screen.xdotool("type", "--delay", "12", "Héllo, w")
+    screen.xdotool("key", "BackSpace", "W", "ctrl+a", "Return")
+    session.told("enter")
+    screen.xdotool("key", "ctrl+F10")
+    demonstration = session.end()
+    expected: list[Action] = [
+        Click(*at(300, 300)), DoubleClick(*at(401, 299)), RightClick(*at(350, 350)),
+        Drag(*at(200, 200), *at(301, 233)), Scroll(*at(333, 333), 3), Type("Héllo, W"), Key("ctrl+a"), Key("enter"),
+        Done(),
+    ]  # fmt: skip
+    assert [frame.action for frame in demonstration.frames] == expected
+    first, second = (frame.observation.image for frame in demonstration.frames[:2])
+    red = (255, 0, 0)  # the program draws a red spot where it was clicked
+    assert not (first[290:310, 290:310] == red).all(axis=2).any()
+    assert (second[300, 300] == red).all()
+    assert not (second[290:310, 401:420] == red).all(axis=2).any()
+
+
+def test_a_window_of_its_own_frame_follows_its_window(screen: Screen, program: Program, tmp_path: Path) -> None:
+    session = Session(screen, tmp_path / "episodes", window="panel")
+    left, top, width, height = session.desktop._camera.place()  # type: ignore[union-attr]
+    screen.xdotool("mousemove", str(left + 40), str(top + 90), "click", "1")
+    screen.xdotool("mousemove", str(left + width + 60), str(top + 90), "click", "1")  # beside the window
+    session.told("click")
+    screen.xdotool("key", "ctrl+F10")
+    frames = session.end().frames
+    assert [frame.action for frame in frames] == [Click(from_pixel(40, width), from_pixel(90, height)), Done()]
+    assert frames[0].observation.image.shape == (height, width, 3)

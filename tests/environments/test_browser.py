@@ -1,0 +1,454 @@
+"""The browser environment on pages of its own, in a real Chromium."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.browsers import needs_browser
+
+from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, Move, Open, RightClick, Scroll, Type, Wait
+from showonce.environments.browser.executable import find_browser
+from showonce.environments.browser.owner import owner
+from showonce.environments.browser.world import BrowserEnvironment
+from showonce.environments.contract import Presses
+from showonce.errors import BadInput, ConfigError, EnvironmentBroken, Stopped, Unavailable
+from showonce.types import Executed, Observation, Success, Task
+
+pytestmark = needs_browser
+WIDTH, HEIGHT = 320, 240
+GO = Presses()
+Show = Callable[..., Observation]
+
+
+class Seat:
+    """A browser environment and the page that it shows; places are CSS pixels."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, text=True, timeout=2.0)
+
+    def show(self, html: str, name: str = "page.html", **settings: object) -> Observation:
+        """Load a page; with settings, in an environment of its own."""
+        (self.folder / name).write_text(f"<!doctype html><body style='margin:0'>{html}", "utf-8")
+        if settings:
+            self.environment.close()
+            self.environment = BrowserEnvironment(**{"width": WIDTH, "height": HEIGHT, "text": True} | settings)  # type: ignore[arg-type]
+        return self.environment.reset(Task("user/page", "look", "browser", start=str(self.folder / name)), 1)
+
+    def do(self, action: Action) -> Executed:
+        return self.environment.execute(action, GO)
+
+    def click(self, x: float, y: float) -> Executed:
+        return self.do(Click(x / WIDTH, y / HEIGHT))
+
+    @property
+    def text(self) -> str:
+        return self.environment.observe().text or ""
+
+
+@pytest.fixture(scope="module")
+def _seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
+    seat = Seat(tmp_path_factory.mktemp("pages"))
+    yield seat
+    seat.environment.close()
+
+
+@pytest.fixture
+def seat(_seat: Seat, tmp_path: Path) -> Seat:
+    _seat.folder = tmp_path
+    return _seat
+
+
+BUTTON = "<button id=b style='position:absolute;left:20px;top:20px;width:80px;height:40px' onclick=\"{}\">b</button>"
+LOG = (
+    "<pre id=log style='position:absolute;left:0;top:120px;margin:0'></pre>"
+    "<script>const say = t => log.textContent += t + '\\n'</script>"
+)
+
+
+def test_every_kind_of_input_reaches_the_page(seat: Seat) -> None:
+    seat.show(
+        LOG
+        + "<textarea id=t style='position:absolute;left:0;top:0;width:200px;height:60px'></textarea><script>"
+        + "for (const k of ['click','dblclick','contextmenu','mousedown','mouseup','wheel','keydown'])"
+        + "addEventListener(k, e => say(k + ' ' + (e.key ?? (e.clientX | 0) + ',' + (e.clientY | 0))))</script>"
+    )
+    seat.click(10, 10)
+    seat.do(Type("aé你\n"))
+    seat.do(Key("ctrl+a"))
+    assert seat.environment.shows("textarea:focus")
+    said = seat.text
+    for line in ("mousedown 10,10", "mouseup 10,10", "click 10,10", "keydown a", "keydown Enter", "keydown Control"):
+        assert line in said
+    for action, line in (
+        (DoubleClick(0.5, 0.1), "dblclick 160,24"),
+        (RightClick(0.9, 0.9), "contextmenu 288,216"),
+        (Scroll(0.9, 0.9, 2), "wheel 288,216"),
+        (Drag(0.8, 0.8, 0.9, 0.9), "mousedown 256,192\nmouseup 288,216"),
+    ):
+        seat.do(action)
+        assert line in seat.text
+    assert seat.environment.execute(Move(1.0, 1.0), GO).pixels == ((WIDTH - 1, HEIGHT - 1),)
+    assert seat.do(Done("x")).action == Done("x")
+
+
+def test_text_arrives_as_it_was_typed(seat: Seat) -> None:
+    seat.show(
+        "<textarea autofocus style='width:300px;height:100px' oninput='o.textContent=this.value'></textarea><pre id=o>"
+    )
+    text = 'Az1!é€ñ你 "x"/@ ß\tz\nüber'
+    seat.click(10, 10)
+    seat.do(Type(text.replace("\t", " ")))
+    assert text.replace("\t", " ") in seat.text
+
+
+def test_a_change_that_begins_at_once_is_in_the_next_frame(seat: Seat) -> None:
+    first = seat.show(BUTTON.format("document.body.style.background='rgb(0,128,0)'"))
+    seat.click(30, 30)
+    after = seat.environment.observe()
+    assert seat.environment.settled
+    assert tuple(after.image[200, 300]) == (0, 128, 0) != tuple(first.image[200, 300])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "requestAnimationFrame(() => requestAnimationFrame(() => document.title='x', b.textContent='new'))",
+        "fetch('http://site.showonce/index.html', {mode:'no-cors'}).then(() => b.textContent = 'new')",
+        "Promise.resolve().then(() => b.textContent = 'new')",
+        "setTimeout(() => b.textContent = 'new', 8)",
+        "const r = document.body.appendChild(document.createElement('p')).attachShadow({mode:'open'}); "
+        "setTimeout(() => r.innerHTML = '<b>new</b>', 8)",
+    ],
+    ids=["frames", "fetch", "microtask", "timer", "shadow"],
+)
+def test_the_frame_waits_for_what_follows_at_once(seat: Seat, code: str) -> None:
+    seat.show(BUTTON.format(code))
+    seat.click(30, 30)
+    seat.environment.observe()
+    assert seat.environment.settled
+    assert seat.environment.shows("text=new")
+
+
+def test_a_page_that_never_rests_is_seen_anyway(seat: Seat) -> None:
+    seat.show("<p id=p>0</p><script>setInterval(() => p.textContent++, 5)</script>", settle=0.3, timeout=2.0)
+    begun = time.monotonic()
+    seat.environment.observe()
+    assert not seat.environment.settled
+    assert time.monotonic() - begun < 2.0
+
+
+def test_a_caret_is_not_waited_for(seat: Seat) -> None:
+    seat.show("<input autofocus>", settle=5.0, caret=True)
+    seat.click(10, 10)
+    seat.environment.observe()
+    assert seat.environment.settled
+
+
+def test_dialogs_are_seen_and_answered(seat: Seat) -> None:
+    seat.show(
+        BUTTON.format(
+            "say('alert ' + alert('one')); say('confirm ' + confirm('two?')); say('prompt ' + prompt('three?', 'x'))"
+        )
+        + LOG
+    )
+    plain = seat.environment.observe()
+    assert "one" in seat.click(30, 30).detail
+    box = seat.environment.observe()
+    assert "one" in (box.text or "") and not np.array_equal(plain.image, box.image)
+    assert "nothing else" in seat.click(2, 238).detail
+    seat.do(Key("enter"))
+    assert "two?" in seat.text
+    seat.do(Key("escape"))
+    assert "three?" in seat.text
+    seat.do(Type("answer"))
+    seat.do(Type("!\n"))
+    assert "alert undefined\nconfirm false\nprompt answer!" in seat.text
+
+
+def test_a_button_of_a_dialog_is_clicked_where_it_is_drawn(seat: Seat) -> None:
+    seat.show(BUTTON.format("say('said ' + confirm('sure?'))") + LOG)
+    for column, said in ((0.9, "said true"), (0.1, "said false")):
+        seat.click(30, 30)
+        image = seat.environment.observe().image
+        rows, columns = np.nonzero((image == (225, 232, 245)).all(-1))  # the buttons' colour
+        at = np.quantile(columns, column), rows[0] + 3
+        seat.click(float(at[0]), float(at[1]))
+        assert said in seat.text
+
+
+def test_ten_dialogs_one_after_another(seat: Seat) -> None:
+    seat.show(BUTTON.format("for (let i = 0; i < 10; i++) alert('number ' + i); say('through')") + LOG)
+    seat.click(30, 30)
+    for number in range(10):
+        assert f"number {number}" in seat.text
+        seat.do(Key("enter"))
+    assert "through" in seat.text
+
+
+def test_ten_dialogs_at_once(seat: Seat) -> None:
+    frames = "".join(f"<iframe srcdoc=\"<script>alert('of {i}')</script>\" width=10></iframe>" for i in range(10))
+    seat.show(f"{frames}<p>all here")
+    seen = set()
+    for _ in range(10):
+        seen.add(seat.text.split("\n")[0])
+        seat.do(Key("enter"))
+    assert seen == {f"of {i}" for i in range(10)}
+    assert seat.environment.settled is False or "all here" in seat.text
+
+
+def test_a_native_list_is_operated_by_clicks(seat: Seat) -> None:
+    seat.show(
+        "<select style='position:absolute;left:0;top:0;width:100px' onchange='o.textContent=this.value'>"
+        "<option>one<option>two<option>three</select><pre id=o style='position:absolute;left:200px'></pre>"
+    )
+    before = seat.environment.observe()
+    seat.click(50, 10)
+    opened = seat.environment.observe()
+    changed = np.nonzero((before.image != opened.image).any(-1))[0]
+    assert changed.max() > 40, "the list is not in the frame"
+    seat.click(40, (changed.max() - 20) * 0.85 + 20)
+    assert seat.environment.shows("pre:has-text('three')") or seat.environment.shows("pre:has-text('two')")
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "value"),
+    [
+        ("date", "2024-05-17", "2024-05-17"),
+        ("date", "05/17/2024", "2024-05-17"),
+        ("time", "03:20PM", "15:20"),
+        ("time", "00:07", "00:07"),
+        ("month", "2024-05", "2024-05"),
+        ("datetime-local", "2024-05-17T15:20", "2024-05-17T15:20"),
+    ],
+)
+def test_date_and_time_fields_take_typed_text(seat: Seat, kind: str, typed: str, value: str) -> None:
+    seat.show(f"<input type={kind} onchange='o.textContent=this.value'><pre id=o>")
+    seat.click(12 if "/" in typed or "M" in typed else 50, 10)
+    seat.do(Type(typed))
+    assert value in seat.text
+
+
+def test_new_tabs_are_followed_and_left_again(seat: Seat) -> None:
+    (seat.folder / "other.html").write_text("<title>o</title><p>the other page")
+    seat.show(BUTTON.format("window.open('other.html')") + "<p>first page")
+    seat.click(30, 30)
+    assert "the other page" in seat.text
+    assert seat.environment.url.endswith("other.html")
+    seat.do(Key("ctrl+w"))
+    assert "first page" in seat.text
+
+
+def test_links_history_and_addresses(seat: Seat) -> None:
+    (seat.folder / "next.html").write_text("<p>second page")
+    seat.show("<a href=next.html style='position:absolute;left:0;top:0;font-size:40px'>go</a>")
+    seat.click(20, 20)
+    assert "second page" in seat.text and seat.environment.settled
+    seat.do(Key("alt+left"))
+    assert "go" in seat.text
+    seat.do(Open(str(seat.folder / "next.html")))
+    assert "second page" in seat.text
+    assert "cannot be opened" in seat.do(Open("http://nowhere.invalid/")).detail
+    with pytest.raises(BadInput, match="demo site has no page 'lgin'"):
+        seat.do(Open("site:lgin"))
+    with pytest.raises(BadInput, match="neither an address"):
+        seat.do(Open("notes"))
+
+
+def test_a_file_chooser_takes_a_path(seat: Seat) -> None:
+    (seat.folder / "letter.txt").write_text("dear")
+    seat.show(
+        "<input type=file onchange='o.textContent=this.files[0].name' style='position:absolute;left:0;top:0'><pre id=o>"
+    )
+    seat.click(30, 10)
+    assert "Choose a file" in seat.text
+    with pytest.raises(BadInput, match=r"none\.txt"):
+        seat.do(Type(str(seat.folder / "none.txt")))
+    seat.do(Type(str(seat.folder / "letter.txt")))
+    assert seat.environment.shows("pre:has-text('letter.txt')")
+
+
+def test_downloads_go_to_the_folder(seat: Seat) -> None:
+    link = (
+        "<a download=got.txt href='data:text/plain,hello' style='position:absolute;left:0;top:0;font-size:40px'>get</a>"
+    )
+    seat.show(link, downloads=str(seat.folder / "down"))
+    for _ in range(2):
+        seat.click(20, 20)
+        seat.environment.observe()
+    assert sorted(p.name for p in (seat.folder / "down").iterdir()) == ["got (1).txt", "got.txt"]
+    assert (seat.environment.folder / "got.txt").read_text() == "hello"
+
+
+def test_a_stop_in_a_drag_lets_go(seat: Seat) -> None:
+    seat.show(LOG + "<script>for (const k of ['mousedown','mouseup']) addEventListener(k, () => say(k))</script>")
+    stop = Presses(after=6)
+    with pytest.raises(Stopped):
+        seat.environment.execute(Drag(0.1, 0.1, 0.9, 0.9), stop)
+    assert "mousedown\nmouseup" in seat.text
+
+
+def test_a_stop_in_a_chord_and_in_a_text(seat: Seat) -> None:
+    watch = "<script>for (const k of ['keydown','keyup']) addEventListener(k, e => say(k + e.key))</script>"
+    seat.show(f"{LOG}<input>{watch}")
+    seat.click(5, 5)
+    with pytest.raises(Stopped):
+        seat.environment.execute(Key("ctrl+shift+a"), Presses(after=4))
+    said = seat.text
+    assert said.count("keydown") == said.count("keyup") > 0
+    with pytest.raises(Stopped):
+        seat.environment.execute(Type("abcdefgh"), Presses(after=6))
+    assert "keyuph" not in seat.text
+
+
+def test_a_stop_ends_a_wait_and_a_hanging_page(seat: Seat) -> None:
+    class Later:
+        pressed = False
+
+        def check(self) -> None:
+            if self.pressed:
+                raise Stopped("stopped.")
+
+    seat.show(BUTTON.format("while (true);"))
+    for action in (Wait(30), Click(30 / WIDTH, 30 / HEIGHT)):
+        stop = Later()
+        threading.Timer(0.2, lambda stop=stop: setattr(stop, "pressed", True)).start()  # type: ignore[misc]
+        begun = time.monotonic()
+        with pytest.raises(Stopped):
+            seat.environment.execute(action, stop)
+        assert time.monotonic() - begun < 1.5
+
+
+def test_a_page_that_hangs_breaks_and_the_next_reset_works(seat: Seat) -> None:
+    seat.show(BUTTON.format("while (true);"), timeout=0.5)
+    with pytest.raises(EnvironmentBroken, match="hangs"):
+        seat.click(30, 30)
+    with pytest.raises(EnvironmentBroken, match="until its next reset"):
+        seat.environment.observe()
+    assert "fresh" in (seat.show("fresh").text or "")
+
+
+def test_a_crashed_tab_breaks_and_the_next_reset_works(seat: Seat) -> None:
+    seat.show("old")
+    session = seat.environment._session
+    assert session is not None
+
+    async def crash() -> None:
+        session.watched(session.tab.cdp.send("Page.crash"))
+
+    owner().call(crash, 5, "the crash")
+    with pytest.raises(EnvironmentBroken, match=r"crashed|closed"):
+        for _ in range(100):
+            seat.environment.observe()
+    assert "fresh" in (seat.show("fresh").text or "")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
+def test_a_dead_browser_breaks_and_the_next_reset_starts_another(seat: Seat, how: signal.Signals) -> None:
+    from showonce.environments.browser.owner import launch_for
+
+    seat.show(BUTTON.format(""), timeout=0.5)
+    launch = launch_for("", True, "")
+    pid = owner().pid(launch)
+    assert pid is not None
+    threading.Timer(0.1, os.kill, (pid, how)).start()
+    with pytest.raises(EnvironmentBroken):
+        for _ in range(1000):
+            seat.click(30, 30)
+            seat.environment.observe()
+    assert "fresh" in (seat.show("fresh").text or "")
+    assert owner().pid(launch) != pid
+
+
+def test_a_window_that_was_closed(seat: Seat) -> None:
+    seat.show("old")
+    session = seat.environment._session
+    assert session is not None
+    owner().call(session.tab.page.close, 5, "closing")
+    with pytest.raises(EnvironmentBroken, match="closed"):
+        seat.click(10, 10)
+    assert "fresh" in (seat.show("fresh").text or "")
+
+
+def test_a_huge_page(seat: Seat) -> None:
+    seen = seat.show(
+        "<div style='width:16384px;height:16384px;background:linear-gradient(90deg,red,blue)'></div><div id=d></div>"
+        "<script>d.innerHTML = '<i>x</i>'.repeat(100000)</script>", settle=2.0, timeout=10.0,
+    )  # fmt: skip
+    assert (seen.width, seen.height) == (WIDTH, HEIGHT)
+    seat.do(Scroll(0.5, 0.5, 50, 50))
+    assert not np.array_equal(seat.environment.observe().image, seen.image)
+    seat.environment.close()
+    seat.environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, text=True, timeout=2.0)
+
+
+def test_a_start_that_does_not_load(seat: Seat) -> None:
+    environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, load=1.0)
+    with pytest.raises(EnvironmentBroken, match=r"nowhere\.invalid.*cannot be opened"):
+        environment.reset(Task("user/x", "x", "browser", start="http://nowhere.invalid/"))
+    environment.close()
+
+
+def test_success_by_text_turns_the_text_on(seat: Seat) -> None:
+    environment = BrowserEnvironment(start="site:index", width=WIDTH, height=HEIGHT)
+    plain = Task("user/x", "x", "browser")
+    assert environment.reset(plain, 1).text is None
+    asked = Task("user/x", "x", "browser", success=Success("text", "hello"))
+    assert environment.reset(asked, 1).text
+    environment.close()
+
+
+def test_it_works_inside_a_running_loop_and_from_many_threads(seat: Seat) -> None:
+    seat.show("inside")
+
+    async def inside() -> str:
+        return seat.text
+
+    assert "inside" in asyncio.run(inside())
+    texts: list[str] = []
+
+    def one(number: int) -> None:
+        environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, text=True, start=f"data:text/html,number {number}")
+        texts.append(environment.reset(Task("user/x", "x", "browser"), 1).text or "")
+        environment.close()
+
+    threads = [threading.Thread(target=one, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(texts) == [f"number {n}" for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "text"),
+    [
+        ("width", 3, "width=3 must be a number in"),
+        ("scale", 9.0, "scale"),
+        ("quiet", -1, "quiet"),
+        ("frame", [1, 2, 3], "frame"),
+        ("frame", "big", "frame"),
+    ],
+)
+def test_bad_settings_are_named(setting: str, value: object, text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        BrowserEnvironment(**{setting: value})  # type: ignore[arg-type]
+
+
+def test_no_browser_says_which_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Unavailable, match="/none/such"):
+        BrowserEnvironment(browser="/none/such").reset(Task("user/x", "x", "browser"))
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("showonce.environments.browser.executable.PLACES", ())
+    with pytest.raises(Unavailable, match="Debian package chromium-headless-shell"):
+        find_browser()
+    with pytest.raises(Unavailable, match="Debian package chromium,"):
+        find_browser(headless=False)

@@ -1,0 +1,250 @@
+"""A person in a headless browser, by a DevTools client of their own, and the recorder that watches them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.browsers import needs_browser
+from tests.people import CdpPerson, running_browser
+from tests.xscreen import until
+
+from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, RightClick, Scroll, Type, from_pixel
+from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode
+from showonce.demonstrations.reduce import SECRET
+from showonce.environments.browser.record import BrowserSource
+from showonce.environments.browser.world import BrowserEnvironment
+from showonce.runtime.watch import record_watched
+from showonce.types import Demonstration, Success, Task
+
+_UNAWAITED = (
+    "ignore:Exception ignored in. <coroutine object BrowserContext.close:pytest.PytestUnraisableExceptionWarning"
+)
+pytestmark = [needs_browser, pytest.mark.filterwarnings(_UNAWAITED)]
+WIDTH, HEIGHT = 640, 480
+OWN = ("ctrl+f8", "ctrl+f9", "ctrl+f10")
+
+
+class Session:
+    """A recording under way in a browser that runs by itself, and the person in front of it."""
+
+    def __init__(self, url: str, person: CdpPerson, folder: Path) -> None:
+        self.folder, self.person = folder, person
+        self.environment = BrowserEnvironment(cdp_url=url, settle=0.3)
+        self.lines: list[str] = []
+        self.path: Path | None = None
+        self.error: Exception | None = None
+        self.thread = threading.Thread()
+
+    def show(self, html: str, redact: Any = ()) -> None:
+        """Begin to record on a page."""
+        page = self.folder / "page.html"
+        page.write_text(f"<!doctype html><meta charset=utf-8><body style='margin:0;background:#eee'>{html}", "utf-8")
+        task = Task("user/web", "do it", "browser", start=str(page), success=Success("none"), redact=redact)
+
+        def run() -> None:
+            try:
+                self.path = record_watched(
+                    self.environment, lambda: BrowserSource(self.environment, OWN), task, 1,
+                    EpisodeStore(self.folder / "episodes"), tell=lambda text, final: self.lines.append(text),
+                )  # fmt: skip
+            except Exception as error:
+                self.error = error
+
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+        self.told("Recording")
+        self.person.sit_down()
+
+    def told(self, text: str) -> None:
+        until(lambda: self.error or any(text in line for line in self.lines), what=f"a line with {text!r}")
+        assert self.error is None, self.error
+
+    def end(self) -> Demonstration:
+        self.person.key("F10", "", "ctrl")
+        self.thread.join(10)
+        assert self.error is None, self.error
+        assert self.path is not None
+        return load_demonstration(self.path)
+
+    def close(self) -> None:
+        if self.thread.is_alive():
+            self.person.key("F10", "", "ctrl")
+            self.thread.join(10)
+        self.environment.close()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_browser(tmp_path_factory.mktemp("profile"), WIDTH, HEIGHT) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def person(url: str) -> Iterator[CdpPerson]:
+    somebody = CdpPerson(url)
+    yield somebody
+    somebody.close()
+
+
+@pytest.fixture
+def session(url: str, person: CdpPerson, tmp_path: Path) -> Iterator[Session]:
+    made = Session(url, person, tmp_path)
+    yield made
+    made.close()
+
+
+def at(x: int, y: int) -> tuple[float, float]:
+    return from_pixel(x, WIDTH), from_pixel(y, HEIGHT)
+
+
+def actions(demonstration: Demonstration) -> list[Action]:
+    assert demonstration.frames[-1].action == Done()
+    return [frame.action for frame in demonstration.frames[:-1]]
+
+
+PAGE = """<button id=b style='position:absolute;left:100px;top:90px;width:60px;height:30px'
+ onclick="this.textContent='pressed';this.style.background='red'">Save</button>
+<input id=i placeholder=name style='position:absolute;left:20px;top:20px;width:200px'>
+<div id=c style='position:absolute;left:300px;top:100px;width:300px;height:300px;background:white'></div>
+<script>oncontextmenu = e => e.preventDefault()</script>"""
+
+
+def test_a_persons_hands_are_understood_to_the_pixel(session: Session) -> None:
+    session.show(PAGE)
+    person = session.person
+    person.click(108, 97)
+    session.told("click (0.")
+    person.click(30, 30)
+    person.type("Hi boob")
+    for _ in range(2):
+        person.key("Backspace")
+    person.type("b")
+    person.key("a", "", "ctrl")
+    person.key("Enter", "\r")
+    person.click(351, 299, count=2)
+    person.click(350, 200, "right")
+    person.drag(320, 120, 401, 333)
+    person.wheel(500, 380, 3)
+    session.told("scroll")
+    demonstration = session.end()
+    expected = [
+        Click(*at(108, 97)), Click(*at(30, 30)), Type("Hi bob"), Key("ctrl+a"), Key("enter"),
+        DoubleClick(*at(351, 299)), RightClick(*at(350, 200)), Drag(*at(320, 120), *at(401, 333)), Scroll(*at(500, 380), 3),
+    ]  # fmt: skip
+    assert actions(demonstration) == expected
+    before, after = (frame.observation.image for frame in demonstration.frames[:2])
+    red = np.array((255, 0, 0))
+    assert not (before == red).all(axis=2).any()  # the frame before the click
+    assert (after == red).all(axis=2).sum() > 500
+    assert session.path is not None
+    targets = [step.proposal.text for step in load_episode(session.path).steps if step.proposal]
+    assert targets[:3] == ["Save", "name", "name"]
+
+
+def test_frames_are_those_that_the_environment_shows(session: Session) -> None:
+    session.show(PAGE)
+    session.person.click(300, 60)
+    session.told("click (0.")
+    demonstration = session.end()
+    seen = session.environment.observe().image
+    assert np.array_equal(demonstration.frames[0].observation.image, seen)
+
+
+@pytest.mark.parametrize("origin", ["same", "other"])
+def test_places_inside_iframes_are_places_of_the_window(session: Session, origin: str) -> None:
+    button = "<button style='position:absolute;left:50px;top:20px' onclick='this.remove()'>go</button>"
+    inner = f"<body style='margin:0'>{button}"
+    (session.folder / "inner.html").write_text(f"<!doctype html>{inner}")
+    source = "inner.html" if origin == "same" else "data:text/html," + inner.replace("#", "%23")
+    frame = (
+        f'<iframe src="{source}" style="position:absolute;left:100px;top:50px;border:3px solid;padding:4px"></iframe>'
+    )
+    session.show(frame)
+    session.person.click(170, 85)
+    session.told("click (0.")
+    session.person.click(199, 99)
+    assert actions(session.end()) == [Click(*at(170, 85)), Click(*at(199, 99))]
+
+
+def test_passwords_never_leave_the_page(session: Session) -> None:
+    session.show(
+        "<input id=u style='position:absolute;left:10px;top:10px;width:200px'>"
+        "<input id=p type=password style='position:absolute;left:10px;top:60px;width:200px;background:#0f0'>"
+        "<button style='position:absolute;left:10px;top:100px' onclick=\"p.type='text'\">show</button>"
+    )
+    person = session.person
+    person.click(20, 20)
+    person.type("bob")
+    person.click(20, 70)
+    person.type("hunter2")
+    person.insert("geheim")
+    person.click(20, 110)
+    person.click(40, 70)
+    person.type("more")
+    person.click(20, 20)
+    demonstration = session.end()
+    typed = [action for action in actions(demonstration) if isinstance(action, Type)]
+    assert typed == [Type("bob"), Type(SECRET), Type(SECRET)]
+    assert session.path is not None
+    stored = b"".join(file.read_bytes() for file in session.path.iterdir())
+    for word in (b"hunter", b"geheim", b"more"):
+        assert word not in stored
+    last = demonstration.frames[-1].observation.image
+    assert not last[62:78, 14:200].any()  # black where it could be read now
+    assert not any("hunter" in line for line in session.lines)
+
+
+def test_text_without_keys_is_text(session: Session) -> None:
+    session.show("<input id=i style='position:absolute;left:10px;top:10px;width:200px'>")
+    session.person.click(20, 20)
+    session.person.insert("你好 grüß")
+    session.told("type")
+    assert actions(session.end()) == [Click(*at(20, 20)), Type("你好 grüß")]
+
+
+def test_the_page_does_not_see_the_recorders_keys(session: Session) -> None:
+    session.show("<p id=p>none</p><script>addEventListener('keydown', e => p.textContent += e.key)</script>")
+    session.person.key("F8", "", "ctrl")
+    session.told("paused")
+    session.person.type("x")
+    session.person.key("F8", "", "ctrl")
+    session.told("recording again")
+    session.person.key("F9", "", "ctrl")
+    session.told("discarded")
+    until(lambda: sum("Recording." in line for line in session.lines) == 2, what="the second recording")
+    session.person.sit_down()
+    session.person.type("ok")
+    assert actions(session.end()) == [Type("ok")]
+    assert "F8" not in str(session.environment.shows("text=F8"))
+    assert not session.environment.shows("text=F8")
+    assert len(list((session.folder / "episodes").iterdir())) == 1
+
+
+def test_a_new_tab_is_followed(session: Session) -> None:
+    (session.folder / "two.html").write_text("<body style='margin:0'><h1>two</h1>")
+    session.show("<a href=two.html target=_blank style='position:absolute;left:10px;top:10px'>open</a>")
+    session.person.click(20, 20)
+    session.told("click (0.")
+    until(lambda: len(session.environment._session.tabs) > 1, what="the tab")  # type: ignore[union-attr]
+    session.person.sit_down()
+    session.person.click(333, 222)
+    session.told("2. click")
+    demonstration = session.end()
+    assert actions(demonstration) == [Click(*at(20, 20)), Click(*at(333, 222))]
+    one, two = (frame.observation.hash for frame in demonstration.frames[:2])
+    assert one != two
+
+
+def test_a_closed_tab_ends_the_recording(session: Session) -> None:
+    session.show(PAGE)
+    session.person.click(108, 97)
+    session.told("1. click (0.")
+    session.person.send("Page.close")
+    session.thread.join(10)
+    assert session.path is not None
+    assert [type(f.action) for f in load_demonstration(session.path).frames] == [Click, Done]

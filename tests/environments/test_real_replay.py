@@ -1,0 +1,157 @@
+"""Replay on real screens: a page that changed since it was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.browsers import needs_browser
+
+from showonce.actions import Action, Click, Done, Type, from_pixel
+from showonce.demonstrations import EpisodeStore, read_png
+from showonce.demonstrations.reduce import SECRET
+from showonce.environments.browser.elements import elements_of
+from showonce.environments.browser.world import BrowserEnvironment
+from showonce.protocols import Context, Sampling
+from showonce.runtime.recorder import HandPolicy, record
+from showonce.runtime.replay import Mode, ReplayReport, replay_episode
+from showonce.types import Observation, Proposal, StopReason, Success, Task
+
+pytestmark = needs_browser
+WIDTH, HEIGHT = 480, 360
+STYLE = "<!doctype html><meta charset=utf-8><body style='margin:0;font:16px sans-serif'>"
+BUTTON = "<button style='position:absolute;{}' onclick=\"document.title='done';this.textContent='Saved'\">{}</button>"
+OTHER = "<button style='position:absolute;left:300px;top:20px;width:90px;height:32px'>Delete</button>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserEnvironment]:
+    environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, text=True)
+    yield environment
+    environment.close()
+
+
+class Flow:
+    """A page in a file, what a person did on it, and its replay after the page was changed."""
+
+    def __init__(self, browser: BrowserEnvironment, folder: Path) -> None:
+        self.browser, self.folder, self.page = browser, folder, folder / "page.html"
+
+    def task(self, success: str) -> Task:
+        return Task("user/page", "save it", "browser", start=str(self.page), success=Success("text", success))
+
+    def record(self, html: str, *actions: Action, success: str = "Saved") -> None:
+        self.page.write_text(STYLE + html, "utf-8")
+        rest = iter(actions)
+
+        class Hand(HandPolicy):
+            def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
+                action = next(rest, None) or Done()
+                return Proposal("Save" if isinstance(action, Click) else "", action, None, adapter_version="none")
+
+        store = EpisodeStore(self.folder / "shown")
+        self.success = success
+        self.path = record(self.browser, self.task(success), 1, Hand(lambda _: None), store, "person")
+
+    def replay(self, html: str, mode: Mode = "coordinates", secret: str = "") -> ReplayReport:
+        self.page.write_text(STYLE + html, "utf-8")
+        return replay_episode(
+            self.path, self.browser, self.task(self.success), mode=mode, folder=self.folder / "out",
+            store=EpisodeStore(self.folder / "again"), elements=lambda: elements_of(self.browser), secret=secret,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def flow(browser: BrowserEnvironment, tmp_path: Path) -> Flow:
+    return Flow(browser, tmp_path)
+
+
+def at(x: int, y: int) -> Click:
+    return Click(from_pixel(x, WIDTH), from_pixel(y, HEIGHT))
+
+
+SAVE = BUTTON.format("left:40px;top:60px;width:100px;height:36px", "Save")
+
+
+@pytest.mark.parametrize("mode", ["coordinates", "template"])
+def test_the_same_page_has_no_difference(flow: Flow, mode: Mode) -> None:
+    flow.record(SAVE + OTHER, at(90, 78))
+    report = flow.replay(SAVE + OTHER, mode)
+    assert (report.success, report.first_difference) == (True, None)
+
+
+def test_a_button_that_moved_is_found_by_its_picture(flow: Flow) -> None:
+    flow.record(SAVE + OTHER, at(90, 78))
+    moved = BUTTON.format("left:290px;top:240px;width:100px;height:36px", "Save") + OTHER
+    assert flow.replay(moved).success is False
+    report = flow.replay(moved, "template")
+    assert report.success is True
+    step = report.episode.steps[0]
+    assert step.executed is not None and abs(step.executed.x * WIDTH - 340) < 2  # type: ignore[union-attr]
+
+
+def test_a_button_that_looks_otherwise_is_found_by_its_name(flow: Flow) -> None:
+    flow.record(SAVE + OTHER, at(90, 78))
+    look = "left:200px;top:200px;width:220px;height:90px;background:navy;color:yellow;font:bold 40px serif;rotate:5deg"
+    report = flow.replay(BUTTON.format(look, "Save"), "template")
+    assert report.success is True
+    proposal = report.episode.steps[0].proposal
+    assert proposal is not None and "found by its name 'Save'" in proposal.text
+
+
+def test_what_is_gone_is_asked_for_and_shown_side_by_side(flow: Flow) -> None:
+    flow.record(SAVE + OTHER, at(90, 78))
+    report = flow.replay("<h1>Out of order</h1>", "template")
+    assert report.stop_reason is StopReason.ASKED
+    difference = report.first_difference
+    assert difference is not None and (difference.step, difference.kind) == (0, "target")
+    assert read_png(difference.picture).shape == (HEIGHT, 2 * WIDTH + 4, 3)
+
+
+def test_small_changes_are_no_difference_and_covered_targets_are(flow: Flow) -> None:
+    flow.record(SAVE + OTHER + "<p style='position:absolute;top:300px'>10:01</p>", at(90, 78))
+    assert flow.replay(SAVE + OTHER + "<p style='position:absolute;top:300px'>10:02</p>").first_difference is None
+    cover = "<div style='position:absolute;left:60px;top:64px;width:50px;height:28px;background:black'></div>"
+    report = flow.replay(SAVE + OTHER + cover)
+    assert report.first_difference is not None
+    assert report.first_difference.kind == "target"
+    assert "around the target differ" in report.first_difference.detail
+
+
+def test_another_page_is_the_first_difference(flow: Flow) -> None:
+    flow.record(SAVE + OTHER, at(90, 78))
+    report = flow.replay(SAVE + "<div style='position:absolute;inset:150px 0 0 0;background:teal'></div>")
+    assert report.first_difference is not None
+    assert (report.first_difference.step, report.first_difference.kind) == (0, "frame")
+    assert report.success is True
+
+
+def test_a_password_is_typed_and_never_written(flow: Flow) -> None:
+    told = "p.textContent = this.value == 'hunter2' ? 'welcome' : ''"
+    page = f'<input autofocus type=password oninput="{told}"><p id=p></p>'
+    flow.page.write_text(STYLE + page)
+    flow.record(page, Type("hunter2"), success="welcome")
+    steps = flow.path / "steps.jsonl"
+    steps.write_text(steps.read_text().replace("hunter2", SECRET))  # as the recorder writes it
+    assert flow.replay(page).success is False
+    report = flow.replay(page, secret="hunter2")
+    assert report.success is True
+    written = b"".join(file.read_bytes() for file in Path(report.episode.path).iterdir())
+    assert b"hunter2" not in written
+
+
+def test_elements_are_told_with_their_boxes(flow: Flow) -> None:
+    inner = (
+        "<body style='margin:0'><button style='position:absolute;left:10px;top:10px;width:40px;height:20px'>in</button>"
+    )
+    (flow.folder / "inner.html").write_text(inner)
+    flow.page.write_text(
+        STYLE + SAVE + "<button style='display:none'>hidden</button><input aria-label='Your name'>"
+        "<iframe src=inner.html style='position:absolute;left:200px;top:100px;border:0'></iframe>"
+    )
+    flow.browser.reset(flow.task("x"), 1)
+    found = {element.name: element.box for element in elements_of(flow.browser)}
+    assert found["Save"] == pytest.approx((40 / WIDTH, 60 / HEIGHT, 140 / WIDTH, 96 / HEIGHT))
+    assert found["in"] == pytest.approx((210 / WIDTH, 110 / HEIGHT, 250 / WIDTH, 130 / HEIGHT))
+    assert "Your name" in found and "hidden" not in found

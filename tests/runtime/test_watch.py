@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.fakes import Board, Recorder, board_task
+
+from showonce.actions import Click, Done, Key, Type, from_pixel
+from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode, read_png
+from showonce.demonstrations.reduce import SECRET
+from showonce.errors import ConfigError, DemonstrationError, EnvironmentBroken, Stopped, Unavailable
+from showonce.runtime.stop import Stop
+from showonce.runtime.watch import Hotkeys, record_watched
+from showonce.types import Observation
+
+Raw = dict[str, Any]
+FREE = board_task(kind="none")
+
+
+class Person:
+    """Acts on the board through the board's own input and yields what a listener would have seen of it."""
+
+    def __init__(self, board: Board, deeds: Iterable[str | Raw]) -> None:
+        self.board, self.deeds, self.clock = board, list(deeds), 10.0
+        self.closed = threading.Event()
+        self.before: list[str] = []  # hash of the screen before each click
+
+    def events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
+        for deed in self.deeds:
+            self.clock += 1.0
+            screen = self.board.observe()
+            if isinstance(deed, dict):
+                yield {"time": self.clock, **deed}, screen
+            elif deed in ("red", "green", "blue"):
+                yield from self.click(deed, screen)
+            elif deed.startswith("wait"):
+                self.clock += float(deed[4:])
+            elif "+" in deed:
+                *held, key = deed.split("+")
+                for name in held:
+                    yield {"kind": "key", "key": name, "text": "", "modifiers": [], "time": self.clock}, screen
+                yield {"kind": "key", "key": key, "text": "", "modifiers": held, "time": self.clock}, screen
+            else:
+                for letter in deed:
+                    event = {"kind": "key", "key": letter, "text": letter, "modifiers": [], "time": self.clock}
+                    yield event, self.board.observe()
+                    self.board.execute(Type(letter), Stop())
+
+    def click(self, colour: str, screen: Observation) -> Iterator[tuple[Mapping[str, Any], Observation]]:
+        action = self.board.click(colour)
+        self.before.append(screen.hash)
+        place = {"x": int(action.x * 64), "y": int(action.y * 48), "width": 64, "height": 48, "button": "left"}
+        yield {"kind": "press", "time": self.clock, "target": colour, **place}, screen
+        self.board.execute(action, Stop())
+        yield {"kind": "release", "time": self.clock + 0.1, **place}, self.board.observe()
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+def watch(
+    tmp_path: Path, *deeds: str | Raw, goal: str = "light red green", again: tuple[str, ...] = (), **kw: Any
+) -> Any:
+    """Record a person who does these deeds, and others after a redo; returns path, board, person and lines."""
+    board, people, lines = Board(), [], []
+
+    def begin() -> Person:
+        people.append(Person(board, again if people else deeds))
+        return people[-1]
+
+    task = kw.pop("task", board_task())
+    store = EpisodeStore(tmp_path / "episodes")
+    path = record_watched(board, begin, task, 1, store, tell=lambda text, final: lines.append((text, final)), **kw)
+    return path, board, people, lines
+
+
+def test_what_a_person_does_is_recorded_with_the_frame_before_it(tmp_path: Path) -> None:
+    path, board, people, lines = watch(tmp_path, "red", "green", "ctrl+f10")
+    demonstration = load_demonstration(path)
+    assert [frame.action for frame in demonstration.frames] == [board.click("red"), board.click("green"), Done()]
+    assert [frame.observation.hash for frame in demonstration.frames[:2]] == people[0].before
+    episode = load_episode(path)
+    assert (episode.source, episode.phase, episode.success, episode.outcome.checker) == (
+        "person",
+        "record",
+        True,
+        "world",
+    )
+    assert [step.proposal.text for step in episode.steps if step.proposal] == ["red", "green", ""]
+    assert people[0].closed.is_set()
+    assert len(board.done) == 2  # the recorder itself did nothing
+    final = [text for text, final in lines if final]
+    assert final[1].startswith("1. click (") and final[1].endswith("on red")
+    assert any(not final for _, final in lines)  # and was told while it was going on
+
+
+def test_a_success_on_the_way_does_not_cut_the_recording(tmp_path: Path) -> None:
+    path, *_ = watch(tmp_path, "red", "green", "sun", "ctrl+f10")
+    assert [f.action.verb for f in load_demonstration(path).frames] == ["click", "click", "type", "done"]
+
+
+def test_the_recorders_own_keys_never_enter(tmp_path: Path) -> None:
+    keys = Hotkeys(end="f12", pause="ctrl+p", redo="ctrl+r")
+    end = {"kind": "key", "key": "f12", "text": "", "modifiers": []}
+    path, *_ = watch(tmp_path, "su", "ctrl+p", "green", "ctrl+p", "n", "ctrl+s", end, task=FREE, hotkeys=keys)
+    actions = [frame.action for frame in load_demonstration(path).frames]
+    assert actions == [Type("su"), Type("n"), Key("ctrl+s"), Done()]
+
+
+def test_nothing_of_a_pause_is_kept(tmp_path: Path) -> None:
+    path, *_ = watch(tmp_path, "a", "ctrl+f8", "secret", "wait30", "ctrl+f8", "red", "green", "ctrl+f10")
+    assert [f.action.verb for f in load_demonstration(path).frames] == ["type", "click", "click", "done"]
+    stored = [read_png(file)[40:44, 4:60].max(axis=2) for file in sorted(path.glob("*.png"))]
+    lengths = {int((row > 200).sum()) // 8 for row in stored}
+    assert lengths <= {0, 1, 7}  # nothing, "a", and afterwards all that stands there by now
+
+
+def test_discard_and_do_it_again(tmp_path: Path) -> None:
+    path, _board, people, lines = watch(tmp_path, "blue", "oops", "ctrl+f9", "red", again=("red", "green", "ctrl+f10"))
+    assert [f.action for f in load_demonstration(path).frames][:-1] == [
+        people[1].board.click(c) for c in ("red", "green")
+    ]
+    assert len(people) == 2 and people[0].closed.is_set()
+    assert [folder.name for folder in (tmp_path / "episodes").iterdir()] == [path.name]
+    assert ("discarded; once more from the beginning", True) in lines
+
+
+def test_a_person_may_end_by_closing_the_window(tmp_path: Path) -> None:
+    path, *_ = watch(tmp_path, "red", "green")
+    assert load_episode(path).success
+
+
+def test_an_end_without_success_is_no_demonstration_and_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(DemonstrationError, match="did not reach its goal"):
+        watch(tmp_path, "red", "ctrl+f10")
+    assert len(list((tmp_path / "episodes").iterdir())) == 1
+
+
+def test_nothing_done_is_no_demonstration(tmp_path: Path) -> None:
+    with pytest.raises(DemonstrationError, match="nothing was done"):
+        watch(tmp_path, "ctrl+f10", task=FREE)
+
+
+def test_passwords_are_masked_in_text_and_picture(tmp_path: Path) -> None:
+    masks = ((0.0, 40 / 48, 1.0, 1.0),)
+    typed = [
+        {"kind": "key", "key": "•", "text": "•", "modifiers": [], "secret": True, "masks": masks} for _ in "hunter2"
+    ]
+    path, *_ = watch(tmp_path, "user", *typed, "ctrl+f10", task=FREE)
+    frames = load_demonstration(path).frames
+    assert [f.action for f in frames] == [Type("user"), Type(SECRET), Done()]
+    assert not frames[1].observation.image[40:].any()
+    assert frames[1].observation.image[:40].any()
+    everything = b"".join(file.read_bytes() for file in path.iterdir())
+    assert b"hunter" not in everything
+
+
+def test_chosen_regions_are_blank_on_the_disk(tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    task = replace(board_task(), redact=((0.0, 0.0, 0.5, 1.0),))
+    path, *_ = watch(tmp_path, "red", "green", "ctrl+f10", task=task)
+    for file in path.glob("*.png"):
+        assert not read_png(file)[:, :32].any()
+
+
+def test_stop_ends_it_while_the_person_does_nothing(tmp_path: Path) -> None:
+    stop, board = Stop(), Board()
+
+    class Idle(Person):
+        def events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
+            yield {"kind": "idle", "time": 1.0}, self.board.observe()
+            stop.press("test")
+            self.closed.wait(10)
+
+    with pytest.raises(Stopped, match="steps are kept"):
+        record_watched(board, lambda: Idle(board, ()), board_task(), 1, EpisodeStore(tmp_path), stop=stop)
+
+
+def test_another_size_in_the_middle_is_told(tmp_path: Path) -> None:
+    board, log = Board(), Recorder()
+
+    class Resized(Person):
+        def events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
+            yield from self.click("red", self.board.observe())
+            yield {"kind": "idle", "time": 20.0}, Observation(np.zeros((48, 65, 3), np.uint8))
+
+    with pytest.raises(DemonstrationError, match=r"64x48 to 65x48"):
+        record_watched(board, lambda: Resized(board, ()), board_task(), 1, EpisodeStore(tmp_path), events=log)
+    assert log.of("error")[0]["where"] == "environment"
+    (path,) = tmp_path.iterdir()
+    assert [step.executed for step in load_episode(path).steps] == [board.click("red")]
+
+
+def test_a_screen_that_cannot_be_watched_at_all_is_told(tmp_path: Path) -> None:
+    class Blind(Person):
+        def events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
+            raise Unavailable("no permission to listen")
+            yield
+
+    with pytest.raises(Unavailable, match="no permission"):
+        record_watched(Board(), lambda: Blind(Board(), ()), board_task(), 1, EpisodeStore(tmp_path))
+
+
+def test_a_listener_that_dies_is_told(tmp_path: Path) -> None:
+    board = Board()
+
+    class Dies(Person):
+        def events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
+            yield from self.click("red", self.board.observe())
+            raise EnvironmentBroken("the listener died")
+
+    with pytest.raises(DemonstrationError, match="the listener died"):
+        record_watched(board, lambda: Dies(board, ()), board_task(), 1, EpisodeStore(tmp_path))
+
+
+def test_hotkeys_are_checked() -> None:
+    with pytest.raises(ConfigError, match=r"record\.end: unknown key 'f13'"):
+        Hotkeys(end="ctrl+f13")
+    with pytest.raises(ConfigError, match="three different"):
+        Hotkeys(end="ctrl+f8")
+
+
+def test_a_click_at_the_border_keeps_its_pixel(tmp_path: Path) -> None:
+    event = {"kind": "press", "x": 63, "y": 47, "width": 64, "height": 48, "button": "left"}
+    path, *_ = watch(tmp_path, event, "ctrl+f10", task=FREE)
+    assert load_demonstration(path).frames[0].action == Click(from_pixel(63, 64), from_pixel(47, 48))
