@@ -60,7 +60,8 @@ def test_without_an_opener_its_package_is_named(here: dict[str, str], tmp_path: 
         command_for("https://example.org", here)
 
 
-def test_a_program_is_ended_with_what_it_started(tmp_path: Path) -> None:
+def test_a_program_is_ended_with_what_it_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("showonce.environments.desktop.launch.END_SECONDS", 0.2)
     file = tmp_path / "child"
     script = f"trap '' TERM; sleep 100 & echo $! > {file}; wait; sleep 100"
     sh = shutil.which("sh")

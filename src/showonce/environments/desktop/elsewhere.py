@@ -153,6 +153,11 @@ class PynputHands:
     def button(self, name: str, down: bool) -> None:
         self._press(self._mouse, self._buttons, getattr(self._layer.mouse.Button, name), down)
 
+    def click(self, name: str, times: int) -> None:
+        for _ in range(times):
+            self.button(name, True)
+            self.button(name, False)
+
     def notch(self, dx: int, dy: int) -> None:
         self.check()
         self._mouse.scroll(dx, -dy)

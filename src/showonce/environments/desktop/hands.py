@@ -30,6 +30,10 @@ class Hands(Protocol):
 
     def move(self, x: int, y: int) -> None: ...
     def button(self, name: str, down: bool) -> None: ...
+    def click(self, name: str, times: int) -> None:
+        """Press and release that often, so quickly that two are a double click also where all cores are busy."""
+        ...
+
     def notch(self, dx: int, dy: int) -> None:
         """Turn the wheel by one notch: one of dx, dy is 1 or -1."""
         ...
@@ -89,9 +93,7 @@ def perform(hands: Hands, action: Action, at: tuple[Point, ...], pause: Pause) -
     hands.move(*at[0])
     if isinstance(action, (Click, DoubleClick, RightClick)):
         name = "right" if isinstance(action, RightClick) else "left"
-        for _ in range(2 if isinstance(action, DoubleClick) else 1):
-            hands.button(name, True)
-            hands.button(name, False)
+        hands.click(name, 2 if isinstance(action, DoubleClick) else 1)
     elif isinstance(action, Drag):
         _drag(hands, at[0], at[1], pause)
     elif isinstance(action, Scroll):

@@ -33,7 +33,7 @@ class Keyboard:
 
     def find(self, keysym: int, group: int = 0) -> tuple[int, bool] | None:
         """Return (keycode, shifted) of the key that gives this keysym in the layout group; None when no key does."""
-        self._follow()
+        self.follow()
         found = self._places[min(group, 2)].get(keysym)
         if found is not None and found[0] in self._bound:
             self._bound[found[0]] = time.monotonic()
@@ -91,7 +91,7 @@ class Keyboard:
         time.sleep(max(0.0, self._bound[code] + KEEP_SECONDS - time.monotonic()))
         return code
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
         """Read the mapping anew if it was changed, by us or by somebody else."""
         changed = False
         with speaking():

@@ -1,4 +1,8 @@
-"""The hands of X11, by the XTEST extension. Each primitive is answered by the server before the next one is sent."""
+"""The hands of X11, by the XTEST extension.
+
+Each primitive is answered by the server before the next one is sent, so that no more than one is on its way when the
+stop comes; a click, four primitives at most, goes as a whole.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +40,19 @@ class X11Hands:
         self.sent = 0
 
     def move(self, x: int, y: int) -> None:
+        self.check()
         self._send(_MOTION, 0, x, y)
 
     def button(self, name: str, down: bool) -> None:
         self._press(self._buttons, _BUTTONS[name], down, _PRESS if down else _RELEASE)
+
+    def click(self, name: str, times: int) -> None:
+        number = _BUTTONS[name]
+        for _ in range(times):
+            self._press(self._buttons, number, True, _PRESS, wait=False)
+            self._press(self._buttons, number, False, _RELEASE, wait=False)
+        with speaking():
+            self._display.sync()
 
     def notch(self, dx: int, dy: int) -> None:
         number = _NOTCHES[dx, dy]
@@ -57,6 +70,7 @@ class X11Hands:
         if bad := self._keyboard.untypable(text):
             raise BadInput(f"these characters cannot be typed: {', '.join(f'U+{ord(c):04X}' for c in bad)}.")
         keysyms = [keysym for c in text if (keysym := keysym_of(c)) is not None]
+        self._keyboard.follow()
         group = (self._mask() >> 13) & 3
         if lacking := [keysym for keysym in keysyms if not self._keyboard.knows(keysym, group)]:
             self._keyboard.need_room(lacking[0])
@@ -120,21 +134,20 @@ class X11Hands:
             raise BadInput(f"this keyboard layout has no key for {name}.")
         return code
 
-    def _press(self, pressed: list[int], detail: int, down: bool, kind: int) -> None:
+    def _press(self, pressed: list[int], detail: int, down: bool, kind: int, wait: bool = True) -> None:
         self.check()
         if down:
             pressed.append(detail)  # before it is sent: better to release once too often
-        self._send(kind, detail, asked=True)
+        self._send(kind, detail, wait=wait)
         if not down and detail in pressed:
             pressed.remove(detail)
         self.sent += 1
 
-    def _send(self, kind: int, detail: int, x: int = 0, y: int = 0, asked: bool = False) -> None:
-        if not asked:
-            self.check()
+    def _send(self, kind: int, detail: int, x: int = 0, y: int = 0, wait: bool = True) -> None:
         with speaking():
             self._display.xtest_fake_input(kind, detail, x=x, y=y)
-            self._display.sync()
+            if wait:
+                self._display.sync()
 
     def _mask(self) -> int:
         with speaking():
