@@ -80,6 +80,8 @@ def record(config: Config, oracle: bool) -> int:
         DemonstrationError: the goal was not reached; the episode is kept.
     """
     task, seed = tasks_of(config)[0], Seeds.of(config).first("demonstration")
+    if oracle:
+        check_unattended(config, "record --oracle")
     environment = environment_maker(config)(task)
     hand, source = hand_for(environment, task, oracle)
     with RunLog(config, start_run(config), report=False) as log:
@@ -110,6 +112,7 @@ def replay(path: Path, mode: str, config: Config) -> int:
     """
     if mode not in MODES:
         raise ConfigError(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
+    check_unattended(config, "replay")
     task = tasks_of(config)[0] if config.task else recorded_task(path)
     environment = environment_maker(config)(task)
     with RunLog(config, start_run(config), report=False) as log:

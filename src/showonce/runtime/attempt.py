@@ -54,6 +54,7 @@ class Turn:
     note: str = ""
     reason: StopReason | None = None
     facts: ScreenFacts | None = None
+    asked: bool = False  # a person approved it
     not_before: float = 0.0  # time of the clock before which it must not be executed
 
 
@@ -246,12 +247,19 @@ class Attempt:
         if turn.approved is None:
             turn.reason = turn.reason or StopReason.DENIED
             return False
+        turn.asked = True
         if turn.approved != turn.intended:
             turn.executor = "person"
-            verdict = self._judge(turn, turn.approved)
-            if verdict.decision == "refuse":
-                turn.reason, turn.note = turn.reason or StopReason.REFUSED, verdict.reason
-                return False
+        return self._still_allowed(turn)
+
+    def _still_allowed(self, turn: Turn) -> bool:
+        """Ask the rules once more after time has passed: the page may be another one, the action a person's own."""
+        assert turn.approved is not None
+        verdict = self._judge(turn, turn.approved)
+        turn.not_before = self.time.now + verdict.wait_s
+        if verdict.decision == "refuse" or (verdict.decision == "ask" and not turn.asked):
+            turn.reason, turn.note = turn.reason or StopReason.REFUSED, verdict.reason
+            return False
         return True
 
     def execute(self, turn: Turn) -> None:
@@ -260,10 +268,10 @@ class Attempt:
         """
         assert turn.approved is not None
         with self._boundary("executor", turn, StopReason.ENVIRONMENT_ERROR):
-            with self._clock.part("wait"):
-                self.time.hold_until(turn.not_before)
             again = True
             while again:
+                with self._clock.part("wait"):
+                    self.time.hold_until(turn.not_before)
                 self.time.check()
                 self.set.pace.note(turn.approved, self.time.now)
                 try:
@@ -274,6 +282,7 @@ class Attempt:
                     turn.note = f"refused by the environment: {error}"
                     self.journal.error("executor", turn.note)
                 again = self.set.recovery.on and self._recover(len(self.steps), "refused", turn.note) == "retry"
+                again = again and self._still_allowed(turn)
 
     def record(self, turn: Turn) -> StopReason | None:
         """Look again, append the step, tell everybody, and say whether the episode is over."""
