@@ -98,6 +98,7 @@ class Attempt:
         self._started = time.monotonic()
         self._ask_next = ""  # why the next action has to be approved whatever the rules say
         self._watched = False
+        self._looks = setting.safety is not allow or any(getattr(g, "wants_facts", False) for g in setting.guards)
 
     def reset(self, seed: int | None, phase: str) -> StopReason | None:
         """Prepare the start and announce the episode. A task that cannot be used here is the caller's error.
@@ -208,7 +209,7 @@ class Attempt:
         """Ask the safety rules, with what is known of the screen; whatever breaks on the way refuses."""
         verdict = Verdict("refuse")
         with self._boundary("executor", turn, StopReason.REFUSED):
-            if self.set.safety is not allow and isinstance(self.set.environment, Knowing):
+            if self._looks and isinstance(self.set.environment, Knowing):
                 turn.facts = self.set.environment.facts(points(action))
             own = turn.proposal is not None and action == turn.proposal.action
             known = Known(
@@ -268,7 +269,7 @@ class Attempt:
         """
         assert turn.approved is not None
         with self._boundary("executor", turn, StopReason.ENVIRONMENT_ERROR):
-            again = True
+            again, refused = True, False
             while again:
                 with self._clock.part("wait"):
                     self.time.hold_until(turn.not_before)
@@ -277,9 +278,10 @@ class Attempt:
                 try:
                     with self._clock.part("execute"):
                         turn.executed = self.set.environment.execute(turn.approved, self.time).action
+                    turn.note = f"done after all; {turn.note}" if refused else turn.note
                     return
                 except BadInput as error:
-                    turn.note = f"refused by the environment: {error}"
+                    refused, turn.note = True, f"refused by the environment: {error}"
                     self.journal.error("executor", turn.note)
                 again = self.set.recovery.on and self._recover(len(self.steps), "refused", turn.note) == "retry"
                 again = again and self._still_allowed(turn)
