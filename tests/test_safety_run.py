@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from showonce.config import (
     Config,
     DashboardConfig,
     ExperimentConfig,
+    LearningConfig,
     PolicyConfig,
     RecoveryConfig,
     SafetyConfig,
@@ -22,6 +26,7 @@ from showonce.config import (
 from showonce.environments.registry import make_environment
 from showonce.errors import ConfigError
 from showonce.protocols import Approver, Environment
+from showonce.runlog import PAUSE_FILE
 from showonce.runtime.approvals import AlwaysAllow
 from showonce.runtime.events import read_events
 from showonce.runtime.fence import Fenced
@@ -63,6 +68,28 @@ def test_a_watching_run_does_nothing_and_learns_nothing(make: MakeConfig) -> Non
     assert {e["phase"] for e in told if e["kind"] == "episode_started"} == {"run"}, "and no oracle acts"
 
 
+def test_a_paused_run_goes_on_when_the_file_is_gone(make: MakeConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    def paused(folder: Path) -> AbstractContextManager[None]:
+        (folder / PAUSE_FILE).touch()
+        threading.Thread(target=resume, args=(folder,), daemon=True).start()
+        return nullcontext()
+
+    def resume(folder: Path) -> None:
+        while not any(event["kind"] == "pause" for event in read_events(folder / "events.jsonl")[0]):
+            time.sleep(0.02)
+        (folder / PAUSE_FILE).unlink()
+
+    config = make(learning=LearningConfig(enabled=False), adapter="none", demonstration="none")
+    assert app.run(config, show=paused) == 0
+    told = events()
+    assert [e["paused"] for e in told if e["kind"] == "pause"] == [True, False]
+    kinds = [e["kind"] for e in told]
+    assert kinds.index("episode_started") > kinds.index("pause") + 1, "nothing was begun meanwhile"
+    assert sum(kind == "episode_finished" for kind in kinds) == 2
+    err = capsys.readouterr().err
+    assert "PAUSE was found" in err and "resumed" in err
+
+
 def test_a_run_that_used_up_its_actions_ends(make: MakeConfig) -> None:
     config = make(safety=SafetyConfig(max_actions=1), experiment=ExperimentConfig(episodes=9), demonstration="none")
     assert app.run(config) == 130
@@ -77,6 +104,10 @@ def test_nothing_is_measured_where_a_person_wants_to_be_asked(make: MakeConfig, 
         app.run(make(safety=safety, experiment=ExperimentConfig("one_demo")))
     with pytest.raises(ConfigError, match=r"eval.*safety=free"):
         app.evaluate(make(safety=safety))
+    with pytest.raises(ConfigError, match=r"replay.*safety=free"):
+        app.replay(Path("nowhere"), "coordinates", make(safety=safety))
+    with pytest.raises(ConfigError, match=r"record --oracle.*safety=free"):
+        app.record(make(safety=safety), oracle=True)
     assert not list(Path("logs").glob("*-t/episodes/*"))
 
 

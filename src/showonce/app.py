@@ -95,6 +95,8 @@ def record(config: Config, oracle: bool, keep: bool = False) -> int:
         DemonstrationError: the goal was not reached; the episode is kept.
     """
     task, seed = tasks_of(config)[0], Seeds.of(config).first("demonstration")
+    if oracle:
+        check_unattended(config, "record --oracle")
     environment = environment_maker(config)(task)
     keys = Hotkeys(config.record.end, config.record.pause, config.record.redo)
     watch = None if oracle else source_for(environment, (keys.end, keys.pause, keys.redo))
@@ -188,6 +190,7 @@ def replay(path: Path, mode: str, config: Config) -> int:
     """
     if mode not in MODES:
         raise ConfigError(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
+    check_unattended(config, "replay")
     task = tasks_of(config)[0] if config.task else recorded_task(path)
     environment = environment_maker(config)(task)
     with RunLog(config, start_run(config), report=False) as log:

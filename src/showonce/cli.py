@@ -101,7 +101,11 @@ def run(
 
     \b
     Useful keys: task, seed, learning, experiment=one_demo (before, teacher, learn, after),
-      adapter=none|NAME|PATH, demonstration=none|PATH, resume=RUN, run_dir=PATH, dashboard.mode=plain
+      adapter=none|NAME|PATH, demonstration=none|PATH, resume=RUN, run_dir=PATH, dashboard.mode=plain,
+      safety=watch|step|confident|free (who is asked before something is done)
+
+    \b
+    While it runs: Ctrl-C stops, Ctrl-\\ pauses and resumes; so do files named STOP and PAUSE in the run's folder.
 
     Outputs: logs/<time>-<name>/ (config, events, episodes, metrics.json, summary.md, learning_curve.png) and the
     adapter with its checkpoints in adapters/.

@@ -73,6 +73,8 @@ class RunLog:
 
     def _tell_pause(self, paused: bool, reason: str) -> None:
         self.events.emit("pause", paused=paused, reason=reason)
+        with self.paused():
+            print(f"showonce: {'paused' if paused else 'resumed'} ({reason})", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:

@@ -100,15 +100,15 @@ def approver_for(safety: SafetyConfig, console: Approver, stop: Stop, needed: bo
 
 
 def check_unattended(config: Config, what: str) -> None:
-    """Refuse to measure, where many episodes are played at once, in a mode in which a person is asked.
+    """Refuse what acts and asks nobody (measuring, replaying) where a person wants to be asked.
 
     Raises:
         ConfigError: safety.mode is not free, or some words or places always ask.
     """
     if not config.safety.unattended:
         raise ConfigError(
-            f"{what} plays many episodes with nobody to ask, so it needs safety=free without safety.ask_words and "
-            f"safety.ask_regions; here safety.mode={config.safety.mode}. Use experiment=tasks to be asked."
+            f"{what} acts without asking anybody, so it needs safety=free without safety.ask_words and "
+            f"safety.ask_regions; here safety.mode={config.safety.mode}. `showonce run` with experiment=tasks asks."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from tests.fakes import Board, Recorder, ScriptedPolicy, board_task, unreadable
 
 from showonce.actions import Action, Ask, Click, Done, Type
-from showonce.config import SafetyConfig
+from showonce.config import RecoveryConfig, SafetyConfig
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
 from showonce.errors import BadInput, Stopped
@@ -19,9 +20,10 @@ from showonce.protocols import Context, Interrupt
 from showonce.runtime.approvals import AlwaysAllow, Question
 from showonce.runtime.fence import Fenced
 from showonce.runtime.loop import run_episode
+from showonce.runtime.recovery import Recovery
 from showonce.runtime.safety import Pace, safety_of
 from showonce.runtime.stop import Stop
-from showonce.types import Episode, Executed, Limits, Observation, Proposal, StopReason, Task
+from showonce.types import Episode, Executed, Limits, Observation, Proposal, ScreenFacts, StopReason, Task
 
 NOWHERE = Click(0.99, 0.01)
 
@@ -189,6 +191,46 @@ def test_words_where_nobody_can_read_ask_too() -> None:
         board, ScriptedPolicy([Click(0.1, 0.1)]), board_task(), seed=1, safety=safety_of(rules), approver=person
     )
     assert ["is not known here" in asked.reason for asked in person.asked] == [True] and board.done == []
+
+
+class Pages(Board):
+    """A board that tells an address, which a link may change at any time."""
+
+    url = "https://shop.example/"
+
+    def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
+        return ScreenFacts(url=self.url, near=("",) * len(at))
+
+
+def test_a_page_that_changed_while_the_person_thought_is_another_page() -> None:
+    board = Pages()
+
+    class Slow(Answers):
+        def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
+            board.url = "https://evil.example/"
+            return super().ask(task, observation, proposal)
+
+    rules = safety_of(SafetyConfig(mode="step", urls=("shop.example",)))
+    episode = run_episode(
+        board, ScriptedPolicy([Click(0.1, 0.1)]), board_task(), seed=1, safety=rules, approver=Slow(True)
+    )
+    assert episode.stop_reason is StopReason.REFUSED and board.done == []
+    assert "evil.example" in episode.steps[0].note
+
+
+def test_a_page_that_changed_during_a_back_off_is_another_page_too() -> None:
+    class Away(Pages):
+        def execute(self, action: Action, interrupt: Interrupt) -> Executed:
+            self.url = "https://evil.example/"
+            raise BadInput("not yet.")
+
+    board = Away()
+    episode = run_episode(
+        board, ScriptedPolicy([Click(0.1, 0.1)]), board_task(), seed=1,
+        safety=safety_of(SafetyConfig(urls=("shop.example",))),
+        recovery=Recovery(RecoveryConfig(("retry",), backoff_seconds=0.01)),
+    )  # fmt: skip
+    assert episode.stop_reason is StopReason.REFUSED and "evil.example" in episode.steps[0].note
 
 
 # limits -----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from showonce.runtime.guards import SameAction, Unproved, guards_for
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recovery import Measure, Recovery
 from showonce.runtime.stop import Stop
-from showonce.types import Executed, Observation, Proposal, StopReason, Task
+from showonce.types import Executed, Observation, Proposal, ScreenFacts, StopReason, Task
 
 NOWHERE = Click(0.99, 0.01)
 DIALOG = 5  # a seed whose target lies beside the dialog's button
@@ -84,7 +85,7 @@ def test_a_refused_action_is_tried_again_with_back_off() -> None:
     )  # fmt: skip
     assert board.done == [Type("a")] == [step.executed for step in episode.steps]
     assert board.at[1] - board.at[0] >= 0.1 and board.at[2] - board.at[1] >= 0.2
-    assert measures(log) == ["retry", "retry"]
+    assert measures(log) == ["retry", "retry"] and episode.steps[0].note.startswith("done after all")
 
 
 def test_retries_end_and_the_refusal_is_told() -> None:
@@ -253,6 +254,18 @@ def test_a_forgotten_submit_is_seen_before_the_claim_counts() -> None:
     guards = guards_for(task.limits, SafetyConfig(guards=("done_without_evidence",)))
     episode = run_episode(Form(), ScriptedPolicy(answers), task, seed=1, events=log, guards=guards)
     assert episode.stop_reason is StopReason.CLAIMED
+
+
+def test_a_click_outside_is_seen_where_the_environment_tells_what_is_inside() -> None:
+    class Framed(Board):
+        def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
+            return ScreenFacts(content=(0.0, 0.2, 1.0, 1.0))
+
+    for guards, name in ((("click_outside",), "click_outside"), ((), None)):
+        log, task = Recorder(), board_task(max_steps=2)
+        on = guards_for(task.limits, SafetyConfig(guards=guards))
+        run_episode(Framed(), ScriptedPolicy([Click(0.5, 0.1)]), task, seed=1, events=log, guards=on)
+        assert [event["name"] for event in log.of("guard")] == ([name] if name else [])
 
 
 def test_recovery_goes_on_after_a_claim_without_evidence() -> None:

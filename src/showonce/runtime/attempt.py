@@ -54,6 +54,7 @@ class Turn:
     note: str = ""
     reason: StopReason | None = None
     facts: ScreenFacts | None = None
+    asked: bool = False  # a person approved it
     not_before: float = 0.0  # time of the clock before which it must not be executed
 
 
@@ -97,6 +98,7 @@ class Attempt:
         self._started = time.monotonic()
         self._ask_next = ""  # why the next action has to be approved whatever the rules say
         self._watched = False
+        self._looks = setting.safety is not allow or any(getattr(g, "wants_facts", False) for g in setting.guards)
 
     def reset(self, seed: int | None, phase: str) -> StopReason | None:
         """Prepare the start and announce the episode. A task that cannot be used here is the caller's error.
@@ -207,7 +209,7 @@ class Attempt:
         """Ask the safety rules, with what is known of the screen; whatever breaks on the way refuses."""
         verdict = Verdict("refuse")
         with self._boundary("executor", turn, StopReason.REFUSED):
-            if self.set.safety is not allow and isinstance(self.set.environment, Knowing):
+            if self._looks and isinstance(self.set.environment, Knowing):
                 turn.facts = self.set.environment.facts(points(action))
             own = turn.proposal is not None and action == turn.proposal.action
             known = Known(
@@ -246,12 +248,19 @@ class Attempt:
         if turn.approved is None:
             turn.reason = turn.reason or StopReason.DENIED
             return False
+        turn.asked = True
         if turn.approved != turn.intended:
             turn.executor = "person"
-            verdict = self._judge(turn, turn.approved)
-            if verdict.decision == "refuse":
-                turn.reason, turn.note = turn.reason or StopReason.REFUSED, verdict.reason
-                return False
+        return self._still_allowed(turn)
+
+    def _still_allowed(self, turn: Turn) -> bool:
+        """Ask the rules once more after time has passed: the page may be another one, the action a person's own."""
+        assert turn.approved is not None
+        verdict = self._judge(turn, turn.approved)
+        turn.not_before = self.time.now + verdict.wait_s
+        if verdict.decision == "refuse" or (verdict.decision == "ask" and not turn.asked):
+            turn.reason, turn.note = turn.reason or StopReason.REFUSED, verdict.reason
+            return False
         return True
 
     def execute(self, turn: Turn) -> None:
@@ -260,20 +269,22 @@ class Attempt:
         """
         assert turn.approved is not None
         with self._boundary("executor", turn, StopReason.ENVIRONMENT_ERROR):
-            with self._clock.part("wait"):
-                self.time.hold_until(turn.not_before)
-            again = True
+            again, refused = True, False
             while again:
+                with self._clock.part("wait"):
+                    self.time.hold_until(turn.not_before)
                 self.time.check()
                 self.set.pace.note(turn.approved, self.time.now)
                 try:
                     with self._clock.part("execute"):
                         turn.executed = self.set.environment.execute(turn.approved, self.time).action
+                    turn.note = f"done after all; {turn.note}" if refused else turn.note
                     return
                 except BadInput as error:
-                    turn.note = f"refused by the environment: {error}"
+                    refused, turn.note = True, f"refused by the environment: {error}"
                     self.journal.error("executor", turn.note)
                 again = self.set.recovery.on and self._recover(len(self.steps), "refused", turn.note) == "retry"
+                again = again and self._still_allowed(turn)
 
     def record(self, turn: Turn) -> StopReason | None:
         """Look again, append the step, tell everybody, and say whether the episode is over."""

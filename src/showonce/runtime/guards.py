@@ -18,7 +18,10 @@ from showonce.types import Limits, Observation, Step, StopReason
 
 
 class Guard(Protocol):
-    """Looks at the steps so far, and at the screen after the last one. `reason` is how the episode ends if it fires."""
+    """Looks at the steps so far, and at the screen after the last one. `reason` is how the episode ends if it fires.
+
+    One that looks at what the environment knows of its screen (`Step.facts`) has `wants_facts = True` beside.
+    """
 
     @property
     def name(self) -> str: ...
@@ -112,6 +115,7 @@ class SubmitForgotten:
     words: tuple[str, ...]
     name: ClassVar[str] = "submit_forgotten"
     reason: ClassVar[StopReason] = StopReason.GUARD
+    wants_facts: ClassVar[bool] = True
 
     def check(self, steps: Sequence[Step], screen: Observation) -> str:
         done = [step for step in steps if step.executed is not None]
@@ -145,6 +149,7 @@ class ClickOutside:
 
     name: ClassVar[str] = "click_outside"
     reason: ClassVar[StopReason] = StopReason.GUARD
+    wants_facts: ClassVar[bool] = True
 
     def check(self, steps: Sequence[Step], screen: Observation) -> str:
         step = steps[-1] if steps else None
