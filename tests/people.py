@@ -14,7 +14,10 @@ from showonce.environments.browser.executable import find_browser
 from showonce.environments.browser.owner import Launch, Owner
 
 SHIFT = {"shift": 8, "ctrl": 2, "alt": 1, "meta": 4}
-VIRTUAL = {"Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowDown": 40, "Delete": 46}
+VIRTUAL = {
+    "Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38,
+    "ArrowRight": 39, "ArrowDown": 40, "Delete": 46,
+}  # fmt: skip
 
 
 class CdpPerson:
