@@ -57,9 +57,9 @@ WIDTH: Final = 1280
 HEIGHT: Final = 720
 BITS: Final = 12
 CELL: Final = 16  # pixels: side of a cell of the bar code, at the lower left
-HUMAN_SECONDS: Final = 0.15  # people need at least this long from what they see to what they do
+HUMAN_SECONDS: Final = 0.25  # people need at least this long from what they see to what they do
 OWN: Final = ("ctrl+f8", "ctrl+f9", "ctrl+f10")
-WORDS: Final = ("hello", "Ünïcode", "a b", "x=1;", "QWERTZ", "tel. 0-9", "naïve", "{ok}")
+WORDS: Final = ("hello", "ünïcode", "a b", "x=1;", "QWERTZ", "tel. 0-9", "naïve", "{ok}")
 CHORDS: Final = ("enter", "left", "home", "end", "ctrl+a", "ctrl+b", "shift+left", "f2", "ctrl+shift+k")
 
 
