@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.browsers import needs_browser
+from tests.browsers import needs_browser, needs_miniwob
 from tests.fakes import Board, board_task
 
 from showonce.actions import Action
@@ -46,8 +46,17 @@ class TestBrowser(EnvironmentContract):
         return Task("user/look", "look around", "browser", success=Success("none"))
 
 
+@needs_miniwob
+class TestMiniWoB(EnvironmentContract):
+    def make(self) -> Environment:
+        return make_environment("miniwob")
+
+    def task(self) -> Task:
+        return find_task("miniwob/enter-text")
+
+
 def test_every_registered_environment_is_tested_here() -> None:
-    made = {case().make().name for case in (TestEmbedded, TestEmbeddedWithDrift, TestBrowser)}
+    made = {case().make().name for case in (TestEmbedded, TestEmbeddedWithDrift, TestBrowser, TestMiniWoB)}
     assert made == set(ENVIRONMENTS)
 
 

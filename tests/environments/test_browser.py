@@ -221,11 +221,18 @@ def test_a_native_list_is_operated_by_clicks(seat: Seat) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "typed", "value"),
-    [("date", "2024-05-17", "2024-05-17"), ("date", "05/17/2024", "2024-05-17"), ("time", "03:20PM", "15:20")],
+    [
+        ("date", "2024-05-17", "2024-05-17"),
+        ("date", "05/17/2024", "2024-05-17"),
+        ("time", "03:20PM", "15:20"),
+        ("time", "00:07", "00:07"),
+        ("month", "2024-05", "2024-05"),
+        ("datetime-local", "2024-05-17T15:20", "2024-05-17T15:20"),
+    ],
 )
 def test_date_and_time_fields_take_typed_text(seat: Seat, kind: str, typed: str, value: str) -> None:
     seat.show(f"<input type={kind} onchange='o.textContent=this.value'><pre id=o>")
-    seat.click(12, 10)
+    seat.click(12 if "/" in typed or "M" in typed else 50, 10)
     seat.do(Type(typed))
     assert value in seat.text
 

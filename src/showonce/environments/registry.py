@@ -17,8 +17,9 @@ ENVIRONMENTS: Final = {
     "browser": "showonce.environments.browser.world:BrowserEnvironment",
     "desktop": "showonce.environments.desktop.environment:Desktop",
     "embedded": "showonce.environments.embedded.world:EmbeddedWorld",
+    "miniwob": "showonce.environments.miniwob.world:MiniWoB",
 }
-LATER: Final = ("miniwob",)
+LATER: Final[tuple[str, ...]] = ()
 
 
 def make_environment(name: str, **settings: Any) -> Environment:
@@ -48,17 +49,17 @@ def find_task(task_id: str) -> Task:
         TaskError: no such id; the nearest is named.
     """
     from showonce.environments.browser import tasks as site
-    from showonce.environments.embedded import world as embedded
+    from showonce.environments.miniwob import tasks as miniwob
 
     if task_id.startswith(site.PREFIX):
         return site.task_for(task_id)
-    try:
+    if task_id.startswith(miniwob.PREFIX) or task_id in miniwob.NAMES:
+        return miniwob.task_for(task_id)
+    from showonce.environments.embedded import world as embedded
+
+    if task_id.startswith(("skill/", "app/")):
         return embedded.task_for(task_id)
-    except TaskError:
-        known = (*task_ids(), *site.task_ids())
-        if task_id.partition("/")[0] in ("skill", "app"):
-            raise
-        raise TaskError(f"no task {task_id!r}.{nearest(task_id, known)}") from None
+    raise TaskError(f"no task {task_id!r}.{nearest(task_id, (*task_ids(), *site.task_ids(), *miniwob.task_ids()))}")
 
 
 def task_ids() -> tuple[str, ...]:

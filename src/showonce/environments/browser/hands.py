@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Final, Literal
@@ -36,13 +37,17 @@ _KEYS: Final = {
     "left": "ArrowLeft", "right": "ArrowRight", "insert": "Insert", "ctrl": "Control", "alt": "Alt", "shift": "Shift",
     "meta": "Meta", **{f"f{i}": f"F{i}" for i in range(1, 13)},
 }  # fmt: skip
-_WRITTEN: Final = {"\n": "Enter", "\t": "Tab"}
+_FIRST: Final = "\x00"  # stands for a step to the left in a date field
+_WRITTEN: Final = {"\n": "enter", "\t": "tab", _FIRST: "left"}
+_PARTS: Final = 6  # of a date field, at most
+_DATE_FIELDS: Final = ("date", "month", "time", "datetime-local")
+_ISO: Final = re.compile(r"(?:(\d{4})-(\d{2})(?:-(\d{2}))?)?(?:[T ]?(\d{2}):(\d{2}))?")
 # In a date or time field typed digits go from part to part; ISO dates are what people and models write.
 _DATE_FIELD: Final = """() => {
   let d = document;
   while (d.activeElement && d.activeElement.contentDocument) d = d.activeElement.contentDocument;
   const e = d.activeElement;
-  return e && e.tagName === 'INPUT' && ['date', 'month', 'week', 'time', 'datetime-local'].includes(e.type)
+  return e && e.tagName === 'INPUT' && ['date', 'month', 'time', 'datetime-local'].includes(e.type)
     ? e.type : '';
 }"""
 Button = Literal["left", "right"]
@@ -185,7 +190,7 @@ class _Act:
         kind = await self.hands.session.ask(self.tab, self.tab.page.evaluate(_DATE_FIELD))
         for character in as_typed(text, kind):
             if character in _WRITTEN:
-                await self.chord(_WRITTEN[character].lower())
+                await self.chord(_WRITTEN[character])
             else:
                 await self.primitive(self.keyboard.type(character))
 
@@ -214,18 +219,20 @@ async def _all(sent: Sequence[asyncio.Future[Any]]) -> None:
 
 
 def as_typed(text: str, field: str) -> str:
-    """Return what is typed for `text`. In a date field an ISO date is typed in the field's own order of parts."""
-    date, _, clock = text.strip().replace("T", " ").partition(" ")
-    parts = date.split("-")
-    if field not in ("date", "datetime-local", "month") or not all(part.isdigit() for part in parts):
+    """Return what is typed into a date or time field for `text`: an ISO date in the order of the field's parts.
+
+    Anything else is typed as it is, where the caret stands. The order is the American one, which the contexts have that
+    are opened here.
+    """
+    found = _ISO.fullmatch(text.strip())
+    if found is None or field not in _DATE_FIELDS:
         return text
-    if field == "month" and len(parts) == 2:
-        return f"{int(parts[1]):02d}\t{parts[0]}"
-    if len(parts) != 3:
-        return text
-    year, month, day = parts
-    typed = f"{int(month):02d}{int(day):02d}{year}"
-    return typed if field == "date" or not clock else f"{typed}\t{clock}"
+    year, month, day, hour, minute = found.groups()
+    date = f"{month}{day}{year}" if day else f"{month}\t{year}" if month else ""
+    clock = f"{(int(hour) - 1) % 12 + 1:02d}{minute}{'AP'[int(hour) >= 12]}M" if hour else ""
+    wanted = {"date": (day, not hour), "month": (month, not day), "time": (hour, not month)}
+    fits = all(wanted.get(field, (day, hour)))
+    return _FIRST * _PARTS + "\t".join(part for part in (date, clock) if part) if fits else text
 
 
 def _sign(value: int) -> int:

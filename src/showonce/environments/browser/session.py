@@ -60,6 +60,7 @@ class Options:
     caret: bool
     selects: bool
     downloads: str
+    metrics: tuple[int, int, float] | None  # width, height, device pixels of one CSS pixel; None in a person's browser
 
 
 class Session:
@@ -155,6 +156,10 @@ class Session:
         try:
             cdp = await self.context.new_cdp_session(page)
             await cdp.send("Page.enable")
+            if self.options.metrics is not None:  # Playwright sets them in a session of its own; screenshots ask ours
+                width, height, scale = self.options.metrics
+                emulated = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
+                await cdp.send("Emulation.setDeviceMetricsOverride", emulated)
         finally:
             for other in self.tabs:
                 other.pending.pop("tab", None)

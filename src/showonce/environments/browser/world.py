@@ -44,10 +44,10 @@ _TEXT: Final = "() => document.body ? document.body.innerText : ''"
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen: a screenshot (PNG), device pixels an input unit, and whether the page was at rest."""
+    """What was seen: a screenshot (PNG), the window's size in input units, and whether the page was at rest."""
 
     png: bytes
-    scale: float
+    window: tuple[float, float]
     settled: bool
     url: str
     text: str | None
@@ -96,12 +96,14 @@ class BrowserEnvironment:
         self.start, self.width, self.height, self.scale = start, int(width), int(height), float(scale)
         self.quiet, self.settle, self.timeout, self.load, self.text = quiet, settle, timeout, load, text
         self._executable, self._headless, self._cdp_url = browser, headless, cdp_url
-        self._options = Options(timeout, settle, caret, selects, downloads)
+        metrics = None if cdp_url else (self.width, self.height, self.scale)
+        self._options = Options(timeout, settle, caret, selects, downloads, metrics)
         self._session: Session | None = None
         self._hands: Hands | None = None
         self._view: View | None = None
         self._look: Look | None = None
         self._broken = ""
+        self._broken_before = False
         self._blind = 0.0  # since when no screenshot could be taken
         self._closed = False
         self._with_text = text
@@ -122,6 +124,7 @@ class BrowserEnvironment:
         if self._closed:
             raise EnvironmentBroken(f"the {self.name} environment was closed; make a new one.")
         self._with_text = self.text or task.success.kind == "text"
+        self._broken_before = bool(self._broken)
         goes_on = task.reset == "none" and self._session is not None and not self._broken
         if not goes_on:
             self._broken = "its reset failed; call reset again."
@@ -134,7 +137,8 @@ class BrowserEnvironment:
         self._ready()
         look = self._owner_call(self._seen, self.settle + 4 * self.timeout, "the screenshot")
         image = _decoded(look.png)
-        view = view_of((image.shape[1], image.shape[0]), look.scale, self._crop, self._size)
+        scale = image.shape[1] / look.window[0]
+        view = view_of((image.shape[1], image.shape[0]), scale, self._crop, self._size)
         frame = _shown(image, view)
         frame = self._finish(frame, view)
         modal = self._session.modal if self._session is not None else None
@@ -143,7 +147,7 @@ class BrowserEnvironment:
             frame = modal.draw(frame)
             text = None if text is None else f"{modal.words}\n{text}"
         self._view, self._look = view, look
-        return Observation(frame, scale=view.width / (view.crop[2] - view.crop[0]) * look.scale, text=text)
+        return Observation(frame, scale=view.width / (view.crop[2] - view.crop[0]) * scale, text=text)
 
     def execute(self, action: Action, interrupt: Interrupt) -> Executed:
         """Do one action; returns it with the pixels of the frame that it touched and what came of it.
@@ -259,13 +263,18 @@ class BrowserEnvironment:
                 viewport={"width": self.width, "height": self.height},
                 device_scale_factor=self.scale,
                 locale="en-US",
+                timezone_id="UTC" if self.capabilities.seeded else None,
                 accept_downloads=True,
             )
         context.set_default_timeout(self.timeout * 1e3)
         session = Session(context, self._options, bool(self._cdp_url))
+        await self._prepared(session)
         await (session.take_over() if take_over else session.open())
         self._session, self._hands, self._look, self._view = session, Hands(session), None, None
         return session
+
+    async def _prepared(self, session: Session) -> None:
+        """Add to a context what is to be in it before its first page; here nothing."""
 
     async def _end(self, session: Session) -> None:
         if not await session.close() and not session.attached:
@@ -348,19 +357,17 @@ class BrowserEnvironment:
         """A person may have changed the window since the frame was taken: then its coordinates mean nothing."""
         assert self._session is not None
         tab = self._session.tab
-        width, height, scale = await self._window(tab)
-        if abs(width * scale - view.crop[2]) > 1.5 * scale or abs(height * scale - view.crop[3]) > 1.5 * scale:
+        seen, now = (self._look.window if self._look is not None else (0.0, 0.0)), await self._window(tab)
+        if abs(seen[0] - now[0]) > 1 or abs(seen[1] - now[1]) > 1:
             raise BadInput("the window changed its size since the frame was taken; look at it again.")
 
-    async def _window(self, tab: Tab) -> tuple[float, float, float]:
-        """Return width and height of a person's window in input units, and its device pixels an input unit."""
+    async def _window(self, tab: Tab) -> tuple[float, float]:
+        """Return width and height of a person's window in input units, which the browser's own zoom does not change."""
         assert self._session is not None
-        work = asyncio.gather(
-            tab.page.evaluate("[innerWidth, innerHeight, devicePixelRatio]"), tab.cdp.send("Page.getLayoutMetrics")
-        )
-        (width, height, ratio), metrics = await self._session.ask(tab, _of(work))
+        work = asyncio.gather(tab.page.evaluate("[innerWidth, innerHeight]"), tab.cdp.send("Page.getLayoutMetrics"))
+        (width, height), metrics = await self._session.ask(tab, _of(work))
         zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
-        return width * zoom, height * zoom, ratio / zoom
+        return width * zoom, height * zoom
 
     # ------------------------------------------------------------------------------------------------ looking
 
@@ -376,11 +383,12 @@ class BrowserEnvironment:
             with contextlib.suppress(ModalOpened):
                 text = await self._page_text(session, session.tab)
             text = text or ""
-        scale = self.scale
-        if self._cdp_url and session.modal is None:
+        window = (float(self.width), float(self.height))
+        if self._cdp_url:
+            window = self._look.window if self._look is not None else window
             with contextlib.suppress(ModalOpened):
-                scale = (await self._window(tab))[2]
-        return Look(tab.shot or self._blank(), scale, settled, tab.page.url, text)
+                window = await self._window(tab)
+        return Look(tab.shot or self._blank(), window, settled, tab.page.url, text)
 
     async def _rest(self, session: Session) -> tuple[bool, Tab]:
         """Take screenshots until one shows a page that was at rest all the while; the last one when time is up.

@@ -1,0 +1,1 @@
+"""MiniWoB++ (130 small web tasks, MIT) in the browser environment."""

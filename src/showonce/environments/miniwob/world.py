@@ -1,0 +1,196 @@
+"""MiniWoB++ as an environment: its pages straight from the wheel, in a context of the shared browser.
+
+The reward is the raw one, without its decay over time, and the page's own timer is off: a slow policy is not punished
+twice. As in BrowserGym an episode is a success when the page ended it with a reward above 0. The page's clock starts at
+a fixed time, so that nothing depends on the day.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from showonce.actions import Action, from_json
+from showonce.environments.browser.geometry import Box, View
+from showonce.environments.browser.session import ModalOpened, Session
+from showonce.environments.browser.world import FRAME_SECONDS, BrowserEnvironment
+from showonce.environments.miniwob.oracles import SOLVED, oracle_script
+from showonce.environments.miniwob.tasks import PREFIX, task_for
+from showonce.errors import ConfigError, EnvironmentBroken, TaskError, Unavailable, nearest
+from showonce.protocols import Capabilities
+from showonce.types import Image as Pixels
+from showonce.types import Outcome, Task
+
+# The task is 160 x 210. A window of just that size scrolls sideways and breaks tasks, because the score board stands
+# beside it; 332 x 214 is what the wheel's own environment opens, and the rest is cut off.
+WINDOW: Final = (332, 214)
+PAGE: Final[Box] = (0.0, 0.0, 160.0, 210.0)
+TASK: Final[Box] = (0.0, 50.0, 160.0, 210.0)  # without the instruction above it: a square
+AREAS: Final = {"page": PAGE, "task": TASK}
+OUTSIDE: Final = (WINDOW[0] - 1, WINDOW[1] - 1)
+YELLOW: Final = (255, 255, 0)  # of the instruction's box
+NEVER_MS: Final = 1_000_000_000  # the page's own timer; more than 2**31 would fire at once
+# A clock that starts at noon of a Thursday, and goes on from there.
+CLOCK: Final = """(() => {
+  const Real = Date, start = Real.UTC(2026, 0, 15, 12), now = () => start + Math.floor(performance.now());
+  window.Date = class Date extends Real {
+    constructor(...given) { given.length ? super(...given) : super(now()); }
+    static now() { return now(); }
+  };
+})()"""
+# The cover that the page draws over an ended episode would hide its result, and a click on it would start another.
+START: Final = """([seed, never]) => {
+  Math.seedrandom(String(seed));
+  core.EPISODE_MAX_TIME = never;
+  core.startEpisodeReal();
+  core.startEpisode = () => {};
+  const told = core.getUtterance(), box = document.getElementById('query').getBoundingClientRect();
+  return [typeof told === 'object' ? told.utterance : told, [box.left, box.top, box.right, box.bottom]];
+}"""
+ENDED: Final = "[WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]"
+
+
+class MiniWoB(BrowserEnvironment):
+    """One MiniWoB++ page; the task's id names it.
+
+    Args:
+        scale: device pixels of one CSS pixel, 1 to 3; the page's text is 10 pixels high.
+        area: page (160 x 210, instruction above) | task (160 x 160, without it).
+        frame: size to which the picture is scaled (112 for the embedded model); 0 = as it is.
+        show_instruction: leave the instruction in the picture. The policy is told it as text in any case.
+        browser, headless, quiet, settle, timeout, text: as in the browser environment.
+    """
+
+    name = "miniwob"
+
+    def __init__(
+        self, scale: float = 1.0, area: str = "page", frame: Any = 0, show_instruction: bool = False,
+        browser: str = "", headless: bool = True, quiet: float = FRAME_SECONDS, settle: float = 1.0,
+        timeout: float = 5.0, text: bool = False,
+    ) -> None:  # fmt: skip
+        if area not in AREAS:
+            raise ConfigError(f"environment.settings.area={area!r} is not a valid choice.{nearest(area, AREAS)}")
+        if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 1 <= scale <= 3:
+            raise ConfigError(f"environment.settings.scale={scale!r} must lie in [1, 3].")
+        super().__init__(
+            width=WINDOW[0], height=WINDOW[1], scale=scale, frame=frame, browser=browser, headless=headless,
+            quiet=quiet, settle=settle, timeout=timeout, text=text, selects=True, seeded=True,
+        )  # fmt: skip
+        self.capabilities = Capabilities(resettable=True, seeded=True, verifiable=True, side_effects=False)
+        self._crop = AREAS[area]
+        self._shows_instruction = show_instruction
+        self._instruction: Box = (0.0, 0.0, 160.0, 50.0)
+        self._goal = ""
+        self._page = ""
+        self._ended: Outcome | None = None
+
+    def verify(self) -> Outcome:
+        """Return what the page says: its raw reward, once it has ended the episode."""
+        self._ready()
+        if self._ended is None:
+            outcome = self._owner_call(self._told, 2 * self.timeout, "the reward")
+            if outcome.success is None:
+                return outcome
+            self._ended = outcome
+        return self._ended
+
+    @property
+    def goal(self) -> str:
+        """The instruction of this episode."""
+        self._ready()
+        return self._goal
+
+    def oracle(self) -> Action:
+        """Return the right next action, found by looking into the page; it acts only by what a person has, too.
+
+        Raises:
+            TaskError: no oracle was written for this page. EnvironmentBroken: nothing is left to do.
+        """
+        self._ready()
+        if self._page not in SOLVED:
+            raise TaskError(f"no oracle was written for {PREFIX}{self._page}; there is one for: {', '.join(SOLVED)}.")
+        if self.verify().success is not None:
+            raise EnvironmentBroken("the task is done; there is no next action.")
+        found = self._owner_call(self._next, 2 * self.timeout, "the oracle")
+        return self._placed(found)
+
+    # ------------------------------------------------------------------------------------------------ on its thread
+
+    async def _begin(self, task: Task, seed: int | None) -> None:
+        name = page_of(task)
+        folder = pages()
+        session = self._session
+        if session is None or self._broken_before:
+            session = await self._fresh()
+        self._ended = None
+        page = session.tab.page
+        await session.ask(session.tab, page.mouse.move(*OUTSIDE))  # nothing is hovered over when it begins
+        await self._go((folder / f"{name}.html").as_uri())
+        started = await session.ask(session.tab, page.evaluate(START, [seed or 0, NEVER_MS]))
+        self._page, self._goal, self._instruction = name, started[0], tuple(started[1])
+
+    async def _prepared(self, session: Session) -> None:
+        await session.context.add_init_script(CLOCK)
+
+    async def _told(self) -> Outcome:
+        assert self._session is not None
+        try:
+            done, raw, why = await self._session.ask(self._session.tab, self._session.tab.page.evaluate(ENDED))
+        except ModalOpened:
+            return Outcome(None, "world", "a dialog is open")
+        if not done:
+            return Outcome(None, "world", "the episode goes on")
+        evidence = f"raw reward {raw:.3g}" + (f", {why}" if why else "")
+        return Outcome(raw > 0, "world", evidence, hopeless=raw <= 0)
+
+    async def _next(self) -> dict[str, Any]:
+        assert self._session is not None
+        script = f"{oracle_script()}({json.dumps(self._page)})"
+        found = await self._session.ask(self._session.tab, self._session.tab.page.evaluate(script))
+        if not isinstance(found, dict):
+            raise EnvironmentBroken(f"the oracle of {PREFIX}{self._page} does not know what to do next.")
+        return found
+
+    def _placed(self, found: dict[str, Any]) -> Action:
+        """Map an oracle's action from the page's CSS pixels to the frame."""
+        if self._view is None:
+            raise EnvironmentBroken("nothing was seen yet; call observe first.")
+        data = dict(found)
+        for across, down in (("x", "y"), ("to_x", "to_y")):
+            if across in data:
+                x, y = self._view.to_fraction(data[across], data[down])
+                data[across], data[down] = min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
+        return from_json(data)
+
+    def _finish(self, frame: Pixels, view: View) -> Pixels:
+        """Paint over the instruction."""
+        if not self._shows_instruction:
+            left, top = view.to_fraction(self._instruction[0], self._instruction[1])
+            right, bottom = view.to_fraction(self._instruction[2], self._instruction[3])
+            rows = slice(max(round(top * view.height), 0), max(round(bottom * view.height), 0))
+            columns = slice(max(round(left * view.width), 0), max(round(right * view.width), 0))
+            frame[rows, columns] = YELLOW
+        return frame
+
+
+def page_of(task: Task) -> str:
+    """Return the page of a task: its id's, or for a task file its start's.
+
+    Raises:
+        TaskError: no such page; the nearest is named.
+    """
+    return task_for(task.start or task.id).id.removeprefix(PREFIX)
+
+
+def pages() -> Path:
+    """Return the folder of the wheel's pages.
+
+    Raises:
+        Unavailable: the wheel is not installed.
+    """
+    found = importlib.util.find_spec("miniwob")
+    if found is None or not found.submodule_search_locations:
+        raise Unavailable("MiniWoB++ is not installed: pip install 'showonce[miniwob]'.")
+    return Path(found.submodule_search_locations[0]) / "html" / "miniwob"
