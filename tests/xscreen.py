@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-WAIT = 10.0
+WAIT = 20.0
 
 
 def until(condition: Callable[[], object], seconds: float = WAIT, what: str = "") -> None:

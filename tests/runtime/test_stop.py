@@ -6,11 +6,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from showonce.errors import Stopped
+from showonce.errors import Stopped, Unavailable
 from showonce.runtime.stop import Stop, stop_on_interrupt
 
 
@@ -145,3 +146,51 @@ def test_ctrl_c_twice_ends_even_a_model_that_hangs(tmp_path: Path) -> None:
     assert "KeyboardInterrupt" in err
     (path,) = tmp_path.iterdir()
     assert load_episode(path).stop_reason == "stopped"  # unfinished and readable
+
+
+class Chord:
+    """A source such as the stop chord of the desktop."""
+
+    def __init__(self) -> None:
+        self.press: Callable[[str], None] = lambda reason: None
+        self.seen = ""
+        self.dead = False
+
+    def connect(self, press: Callable[[str], None]) -> None:
+        self.press = press
+        if self.seen:
+            press(self.seen)
+
+    def rearm(self) -> None:
+        if self.dead:
+            raise Unavailable("it cannot be watched any more")
+        self.seen = ""
+
+
+def test_a_source_presses_it_and_is_rearmed_with_it() -> None:
+    stop, chord = Stop(), Chord()
+    stop.watch(chord)
+    stop.watch(chord)
+    chord.press("escape was pressed")
+    with pytest.raises(Stopped, match="escape was pressed"):
+        stop.check()
+    chord.seen = "escape was pressed"
+    stop.rearm()
+    assert not stop.pressed and not chord.seen
+
+
+def test_what_a_source_saw_before_it_was_watched_counts() -> None:
+    stop, chord = Stop(), Chord()
+    chord.seen = "escape was pressed"
+    stop.watch(chord)
+    assert stop.pressed and stop.reason == "escape was pressed"
+
+
+def test_it_holds_on_while_a_source_cannot_watch() -> None:
+    stop, chord = Stop(), Chord()
+    stop.watch(chord)
+    stop.press()
+    chord.dead = True
+    with pytest.raises(Unavailable):
+        stop.rearm()
+    assert stop.pressed

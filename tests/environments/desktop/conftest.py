@@ -15,20 +15,20 @@ from showonce.environments.desktop.environment import Desktop
 
 
 @pytest.fixture(scope="session")
-def _display() -> Iterator[Screen]:
+def display() -> Iterator[Screen]:
     with x_screen() as screen:
         yield screen
 
 
 @pytest.fixture
-def screen(_display: Screen) -> Iterator[Screen]:
+def screen(display: Screen) -> Iterator[Screen]:
     """The X screen; programs that a test starts in it are ended after the test."""
-    keep = list(_display.running)
-    yield _display
-    begun = [process for process in _display.running if process not in keep]
-    _display.running[:] = begun
-    _display.end()
-    _display.running[:] = keep
+    keep = list(display.running)
+    yield display
+    begun = [process for process in display.running if process not in keep]
+    display.running[:] = begun
+    display.end()
+    display.running[:] = keep
 
 
 class Program:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -40,11 +41,16 @@ def at(x: int, y: int, width: int = 1280, height: int = 720) -> tuple[float, flo
 class TestContract(EnvironmentContract):
     """On a screen that one program fills, so that no verb meets the window manager's menus."""
 
-    @pytest.fixture(autouse=True)
-    def _screen(self, screen: Screen, tmp_path: Path) -> None:
-        self.display = screen.name
-        program = Program(screen, tmp_path / "told.jsonl", "whole", "1280x700+0+0")
-        assert program.process.poll() is None
+    display: ClassVar[str]
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def _screen(cls, display: Screen, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+        cls.display = display.name
+        program = Program(display, tmp_path_factory.mktemp("contract") / "told.jsonl", "whole", "1280x700+0+0")
+        yield
+        program.process.kill()
+        program.process.wait()
 
     def make(self) -> Desktop:
         return Desktop(display=self.display, first=0.02, verifier="echo not yet; false")
@@ -79,7 +85,7 @@ def test_text_is_exact_and_the_keyboard_is_as_it_was(desk: Desk, program: Progra
     desktop, stop = desk(), Stop()
     desktop.reset(TASK)
     desktop.execute(Click(*at(300, 135)), stop)
-    text = 'Az1!é€ñ你 "x"/@ß→ЖλÉ^~`\'áäçõūŁ«»…–„“Ωжщї§²½'  # more than the keycodes that are free
+    text = 'Az1!é€ñ你 "x"/@ß→ЖλÉ^~`'
     desktop.execute(Type(text), stop)
     until(lambda: program.text == text, what=f"{program.text!r} == {text!r}")
     desktop.close()
@@ -120,24 +126,19 @@ def test_xterm_gets_what_was_typed(desk: Desk, screen: Screen, tmp_path: Path) -
     until(lambda: file.read_text("utf-8") == 'aÉ €"~')
 
 
-@pytest.mark.parametrize(
-    ("action", "said"),
-    [
+def test_what_cannot_be_done_is_refused_before_anything_is_done(desk: Desk, program: Program) -> None:
+    desktop = desk()
+    desktop.reset(TASK)
+    for action, said in (
         (Key("escape"), "stop chord"),
         (Key("ctrl+escape"), "stop chord"),
         (Type("a\x1bb"), "U\\+001B"),
         (Type("a\x07b\x00"), "U\\+0007, U\\+0000"),
         (Open("no-such-thing"), "no-such-thing.*PATH"),
         (Open(""), "needs the name"),
-    ],
-)
-def test_what_cannot_be_done_is_refused_before_anything_is_done(
-    desk: Desk, program: Program, action: Key | Type | Open, said: str
-) -> None:
-    desktop = desk()
-    desktop.reset(TASK)
-    with pytest.raises(BadInput, match=said):
-        desktop.execute(action, Stop())
+    ):
+        with pytest.raises(BadInput, match=said):
+            desktop.execute(action, Stop())
     assert not program.events("key", "press")
 
 
@@ -323,18 +324,15 @@ def test_a_start_that_shows_nothing_or_fails_breaks_the_episode(desk: Desk) -> N
         desktop.reset(Task("desktop/x", "look", "desktop", start="no-such-program"))
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
+def test_a_place_that_is_not_there_is_named_with_those_that_are(desk: Desk, program: Program) -> None:
+    for settings, said in (
         ({"monitor": 7}, "monitor=7: there are 1: 1280x720 at 0,0"),
         ({"region": [1200, 0, 100, 100]}, "reaches out of the screen"),
         ({"region": [0, 0, 100]}, "four whole numbers"),
-        ({"window": "panle"}, "no window is called 'panle'. Did you mean 'panel'"),
-    ],
-)
-def test_a_place_that_is_not_there(desk: Desk, program: Program, settings: dict[str, object], said: str) -> None:
-    with pytest.raises(BadInput, match=said.replace("?", "\\?")):
-        desk(**settings).reset(TASK)
+        ({"window": "panle"}, r"no window is called 'panle'\. Did you mean 'panel'"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            desk(**settings).reset(TASK)
 
 
 def test_settings_out_of_range() -> None:
@@ -387,6 +385,16 @@ def test_a_display_that_ends_breaks_the_episode_and_stops_the_agent() -> None:
     with pytest.raises(EnvironmentBroken):
         desktop.observe()
     desktop.close()
+
+
+def test_a_reset_opens_connections_anew_that_were_cut(desk: Desk) -> None:
+    desktop = desk()
+    desktop.reset(TASK)
+    for part in (desktop._hands, desktop._windows):
+        part._display.display.socket.shutdown(2)  # type: ignore[union-attr]
+    with pytest.raises(EnvironmentBroken):
+        desktop.execute(Click(0.5, 0.5), Stop())
+    assert desktop.reset(TASK).width == 1280
 
 
 def test_without_a_window_manager_it_works_as_well(tmp_path: Path) -> None:
@@ -495,3 +503,30 @@ def test_the_shipped_example_is_solved_by_pixels_and_lost_by_a_wrong_click(desk:
         assert episode.success is not bool(off), episode.outcome
         assert episode.stop_reason is (StopReason.FAILED if off else StopReason.COMPLETED)
         assert len(episode.steps) == 1
+
+
+def test_more_characters_than_free_keycodes_and_a_layout_that_has_none(tmp_path: Path) -> None:
+    # Without a window manager: openbox takes its time over every change of the mapping.
+    with x_screen("800x600", manager=False) as screen:
+        program = Program(screen, tmp_path / "told", "bare", "600x200+10+10", activate=False)
+        display = connect(screen.name)
+        rows = [list(row) for row in display.get_keyboard_mapping(8, 248)]
+        empty = [8 + i for i, row in enumerate(rows) if not any(row)]
+        desktop, stop = Desktop(display=screen.name, window="bare", first=0.05), Stop()
+        desktop.reset(TASK)
+        text = "".join(chr(0x4E00 + i) for i in range(2 * len(empty) + 5)) + "aÉ"
+        desktop.execute(Type(text), stop)
+        until(lambda: program.text == text, what=f"{program.text} == {text}")
+        told = len(program.events("key"))
+        desktop.close()
+        assert [list(row) for row in display.get_keyboard_mapping(8, 248)] == rows
+        desktop = Desktop(display=screen.name, window="bare", first=0.05)
+        desktop.reset(TASK)
+        for code in empty:
+            display.change_keyboard_mapping(code, [[0xFFCA] * 4])  # F13
+        display.sync()
+        with pytest.raises(BadInput, match="'你' is on no key"):
+            desktop.execute(Type("ab你"), stop)
+        assert len(program.events("key")) == told
+        desktop.close()
+        display.close()

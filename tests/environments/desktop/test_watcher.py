@@ -16,7 +16,7 @@ from showonce.actions import Action, Click, Drag, Key, Type, Wait
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.watcher import Watcher
 from showonce.environments.desktop.xdisplay import connect
-from showonce.errors import BadInput, EnvironmentBroken, Stopped
+from showonce.errors import BadInput, EnvironmentBroken, Stopped, Unavailable
 from showonce.protocols import Context
 from showonce.runtime.loop import run_episode
 from showonce.runtime.stop import Stop
@@ -190,11 +190,33 @@ def test_no_listener_no_agent(screen: Screen, monkeypatch: pytest.MonkeyPatch) -
     desktop.close()
 
 
+def test_a_listener_that_cannot_be_begun_anew_keeps_the_stop(desk: Desk) -> None:
+    desktop, stop = desk(), Stop()
+    desktop.reset(TASK)
+    stop.watch(desktop.watcher)
+    desktop.watcher._listener.close()  # type: ignore[union-attr]
+    with pytest.raises(Stopped, match="not alive"):
+        desktop.execute(Wait(0), stop)
+
+    def refused(*_: Any) -> Any:
+        raise Unavailable("it may not listen")
+
+    make, desktop.watcher._make = desktop.watcher._make, refused
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            stop.rearm()
+        with pytest.raises(Stopped):
+            desktop.execute(Wait(0), Stop())
+    desktop.watcher._make = make
+    stop.rearm()
+    desktop.execute(Wait(0), stop)
+
+
 def test_our_own_input_never_looks_like_the_chord(desk: Desk, program: Program) -> None:
     desktop, stop = desk(first=0.02), Stop()
     desktop.reset(TASK)
     desktop.execute(Click(0.25, 0.19), stop)
-    text = "".join(chr(c) for c in (*range(0x20, 0x7F), *range(0xDF, 0xEF), *range(0x436, 0x440))) + "\t\n"
+    text = "".join(chr(c) for c in (*range(0x20, 0x7F), 0xE9, 0x20AC, 0x416)) + "\t\n"
     desktop.execute(Type(text), stop)
     for keys in ("ctrl+c", "alt+tab", "meta+l", "f1", "shift+f12", "ctrl+alt+delete", "backspace", "ctrl+["):
         desktop.execute(Key(keys), stop)

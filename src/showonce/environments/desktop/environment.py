@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from showonce.actions import Action, Ask, Done, Open, Wait, points, to_pixel
-from showonce.environments.desktop.capture import Camera, Shot
+from showonce.environments.desktop.capture import Camera, Pixels, Shot
 from showonce.environments.desktop.hands import Hands, Point, checked, perform
 from showonce.environments.desktop.launch import Program, command_for
 from showonce.environments.desktop.settle import Patience, Settled, settle
@@ -113,8 +114,7 @@ class Desktop:
         )  # fmt: skip
         if self._camera.window and self._windows is not None:
             self._windows.activate(self._camera.window)
-        shot = self._shoot()
-        settle(lambda: self._shoot().pixels, shot.pixels, self._patience, self._pause(None))
+        settle(lambda: self._shoot().pixels, self._shoot().pixels, self._patience, self._pause(None))
         return self.observe()
 
     def observe(self) -> Observation:
@@ -145,14 +145,19 @@ class Desktop:
         if isinstance(action, Wait):
             self._wait(action.seconds, interrupt)
             return Executed(action, "waited")
-        before = self._shoot().pixels
+        place, covered = camera.place(), self._covered()
+
+        def look() -> Pixels:
+            return camera.shoot(covered, place).pixels
+
+        before = look()
         pixels: tuple[Point, ...] = ()
         detail = ""
         if isinstance(action, Open):
             detail = f"{self._launch(command_for(action.target, self._environ()), interrupt)}; "
         else:
-            pixels = self._touch(action, camera, interrupt)
-        settled = settle(lambda: self._shoot().pixels, before, self._patience, self._pause(interrupt))
+            pixels = self._touch(action, place, covered, interrupt)
+        settled = settle(look, before, self._patience, self._pause(interrupt))
         return Executed(action, detail + _say(settled), pixels)
 
     def verify(self) -> Outcome:
@@ -185,13 +190,7 @@ class Desktop:
         self._close_camera()
         if self._folder is not None:
             self._folder.cleanup()
-        for part in (self._hands, self._windows):
-            if part is not None:
-                try:
-                    part.close()
-                except EnvironmentBroken:  # the display ended before us
-                    continue
-        self._hands = self._windows = None
+        self._part()
 
     # ---- windows of our own
 
@@ -215,9 +214,15 @@ class Desktop:
     # ---- parts
 
     def _begin(self) -> None:
-        """Open what needs a display; once."""
+        """Open what needs a display; once, and anew when the display that it was opened on has ended."""
         if self._hands is not None:
-            return
+            try:
+                self._hands.held()
+                if self._windows is not None:
+                    self._windows.size()
+                return
+            except EnvironmentBroken:
+                self._part()
         self._system = detect(self._display)
         self.watcher.start()
         if self._system == "x11":
@@ -229,6 +234,14 @@ class Desktop:
             from showonce.environments.desktop.elsewhere import PynputHands, pynput_layer
 
             self._hands = PynputHands(pynput_layer())
+
+    def _part(self) -> None:
+        """Close the connections, also broken ones."""
+        for part in (self._hands, self._windows):
+            if part is not None:
+                with contextlib.suppress(EnvironmentBroken):
+                    part.close()
+        self._hands = self._windows = None
 
     def _opened(self) -> Camera:
         if self._closed:
@@ -260,12 +273,11 @@ class Desktop:
 
     # ---- acting
 
-    def _touch(self, action: Action, camera: Camera, interrupt: Interrupt) -> tuple[Point, ...]:
+    def _touch(self, action: Action, place: Place, covered: Sequence[Place], interrupt: Interrupt) -> tuple[Point, ...]:
         """Make the gesture; return the pixels of the frame that it touched."""
         assert self._hands is not None
         hands, heard = self._hands, self.watcher.seen
-        place = camera.place()
-        pixels, at = self._aim(action, place)
+        pixels, at = self._aim(action, place, covered)
         self._wait_for_free_hands(interrupt)
         sent = hands.sent
         with checked(hands, lambda: self._check(interrupt)):
@@ -274,7 +286,9 @@ class Desktop:
             self.watcher.heard(heard)
         return pixels
 
-    def _aim(self, action: Action, place: Place) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
+    def _aim(
+        self, action: Action, place: Place, covered: Sequence[Place]
+    ) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
         """Return an action's places in pixels of the frame that was seen, and of the virtual screen."""
         assert self._camera is not None
         width, height, scale = self._seen
@@ -287,7 +301,7 @@ class Desktop:
             point = (place[0] + int((column + 0.5) / scale), place[1] + int((row + 0.5) / scale))
             if not _within(point, self._camera.whole):
                 raise BadInput(f"the place {x:.3f}, {y:.3f} of the window lies outside of the screen.")
-            if any(_within(point, each) for each in self._covered()):
+            if any(_within(point, each) for each in covered):
                 raise BadInput(f"the place {x:.3f}, {y:.3f} is under a window of showonce's own.")
             pixels.append((column, row))
             at.append(point)

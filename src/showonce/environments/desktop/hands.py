@@ -47,7 +47,7 @@ class Hands(Protocol):
         ...
 
     def held(self) -> tuple[str, ...]:
-        """Modifiers that somebody else holds down."""
+        """Modifiers that are held down; asked between gestures, when none of them is ours."""
         ...
 
     def release(self) -> None:

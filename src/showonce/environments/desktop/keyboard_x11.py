@@ -11,6 +11,7 @@ import time
 from typing import Any, Final
 
 from showonce.environments.desktop.keysyms import KEYSYMS, character, keysym_of, pair
+from showonce.environments.desktop.xdisplay import speaking
 from showonce.errors import BadInput
 
 MODIFIERS: Final = {"ctrl": 0xFFE3, "alt": 0xFFE9, "shift": 0xFFE1, "meta": 0xFFEB}  # the left ones of each
@@ -42,18 +43,22 @@ class Keyboard:
         """Say whether a key gives this keysym, as the mapping was when it was read last."""
         return keysym in self._places[min(group, 2)]
 
+    def need_room(self, keysym: int) -> None:
+        """Raise BadInput, naming the character, when no keycode is left that could be bound to it."""
+        if not self._empty and not self._bound:
+            raise BadInput(
+                f"the character {character(keysym)!r} is on no key, and the keyboard layout leaves no keycode empty to "
+                "bind it to. Choose a layout that has it."
+            )
+
     def bind(self, keysym: int, other: int | None = None) -> None:
         """Give the keysym a keycode; `other` is put on the same key with shift. Every change is costly for programs.
 
         Raises:
             BadInput: the layout leaves no keycode empty.
         """
+        self.need_room(keysym)
         code = self._spare()
-        if code is None:
-            raise BadInput(
-                f"the character {character(keysym)!r} is on no key, and the keyboard layout leaves no keycode empty to "
-                "bind it to. Choose a layout that has it."
-            )
         row = pair([keysym]) if other is None else (keysym, other)
         self._original.setdefault(code, list(self._rows[code - self._first]))
         self._bound[code] = time.monotonic()
@@ -79,11 +84,9 @@ class Keyboard:
         self._bound.clear()
         self._read()
 
-    def _spare(self) -> int | None:
+    def _spare(self) -> int:
         if self._empty:
             return self._empty[-1]
-        if not self._bound:
-            return None
         code = min(self._bound, key=lambda c: self._bound[c])
         time.sleep(max(0.0, self._bound[code] + KEEP_SECONDS - time.monotonic()))
         return code
@@ -91,10 +94,11 @@ class Keyboard:
     def _follow(self) -> None:
         """Read the mapping anew if it was changed, by us or by somebody else."""
         changed = False
-        while self._display.pending_events():
-            changed = self._display.next_event().type == _MAPPING_NOTIFY or changed
-        if changed:
-            self._read()
+        with speaking():
+            while self._display.pending_events():
+                changed = self._display.next_event().type == _MAPPING_NOTIFY or changed
+            if changed:
+                self._read()
 
     def _read(self) -> None:
         self._rows = [list(row) for row in self._display.get_keyboard_mapping(self._first, self._count)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -16,6 +17,7 @@ from typing import IO, Any, Final
 
 from showonce.errors import BadInput, nearest
 
+_ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+$", re.IGNORECASE)
 END_SECONDS: Final = 2.0  # a program that was asked to end is killed after this
 
 
@@ -72,8 +74,10 @@ def command_for(target: str, environ: Mapping[str, str], arguments: bool = False
     if not target:
         raise BadInput("open needs the name of an application, a file or an address.")
     path = Path(target).expanduser()
-    if "://" in target or path.exists():
-        return _opener(target if "://" in target else str(path.resolve()), environ)
+    if address := _ADDRESS.match(target):
+        return _opener(address.string, environ)
+    if path.exists():
+        return _opener(str(path.resolve()), environ)
     words = _words(target)
     if words and (arguments or len(words) == 1) and (program := _program(words[0], environ)):
         return [program, *words[1:]]

@@ -26,7 +26,9 @@ _WHEEL: Final = {4: (0, -1), 5: (0, 1), 6: (-1, 0), 7: (1, 0)}
 _SHIFT, _LOCK, _CTRL = 1, 2, 4
 _STATE: Final = (("ctrl", _CTRL), ("alt", 8), ("shift", _SHIFT), ("meta", 64))  # Mod1 and Mod4, as every layout has it
 _WRAP: Final = 1 << 32  # server time is a 32-bit count of milliseconds
+_INTEGER: Final = 19  # the predefined atom
 READY_SECONDS: Final = 5.0
+CLOCK_SAMPLES: Final = 8
 
 
 class Keymap:
@@ -70,6 +72,7 @@ class X11Listener:
         self._offset: float | None = None  # seconds from server time to time.monotonic; the least that was ever seen
         self._epoch = 0
         self._last = 0
+        self._told = 0.0
         self.seen = 0
         self.reason = ""
 
@@ -89,6 +92,7 @@ class X11Listener:
         self._handle = self._stream.screen().root.create_pixmap(1, 1, 1)
         self._stream.sync()
         self._refresh()
+        self._set_clock()
         nothing: dict[str, Any] = {
             "core_requests": (0, 0), "core_replies": (0, 0), "ext_requests": (0, 0, 0, 0),
             "ext_replies": (0, 0, 0, 0), "delivered_events": (0, 0), "device_events": (0, 0), "errors": (0, 0),
@@ -177,7 +181,24 @@ class X11Listener:
         seconds = (server + self._epoch) / 1000
         offset = arrived - seconds
         self._offset = offset if self._offset is None else min(self._offset, offset)
-        return seconds + self._offset
+        self._told = max(self._told, seconds + self._offset)  # never backwards, although the offset may fall
+        return self._told
+
+    def _set_clock(self) -> None:
+        """Ask the server for its time some times over: the quickest answer gives the best offset to begin with."""
+        from Xlib import X
+
+        window = self._lookup.screen().root.create_window(0, 0, 1, 1, 0, X.CopyFromParent)
+        window.change_attributes(event_mask=X.PropertyChangeMask)
+        name = self._lookup.intern_atom("SHOWONCE_CLOCK")
+        for _ in range(CLOCK_SAMPLES):
+            window.change_property(name, _INTEGER, 32, [0])
+            self._lookup.flush()
+            while (event := self._lookup.next_event()).type != X.PropertyNotify:
+                continue
+            self._time(int(event.time), time.monotonic())
+        window.destroy()
+        self._lookup.sync()
 
     def _changed(self, data: bytes, swapped: bool) -> None:
         if data[0] != _CHANGE_KEYBOARD_MAPPING:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final, Literal
 
 from showonce.errors import Unavailable
@@ -44,3 +46,50 @@ def detect(display: str = "", environ: Mapping[str, str] | None = None, platform
             "(package xvfb), or name an X display, e.g. environment.settings.display=:1"
         )
     return "x11"
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One thing that the desktop environment needs or can use."""
+
+    name: str
+    here: bool
+    detail: str
+
+
+def facts(display: str = "") -> Iterator[Fact]:
+    """Say what of the desktop environment works here, without a screenshot and without any input."""
+    mss = importlib.util.find_spec("mss") is not None
+    yield Fact("desktop capture", mss, "mss" if mss else f"mss is missing: {EXTRA}")
+    try:
+        system = detect(display)
+    except Unavailable as problem:
+        yield Fact("desktop screen", False, str(problem))
+        return
+    if system != "x11":
+        here = importlib.util.find_spec("pynput") is not None
+        said = f"{system}, written but not proved" if here else f"pynput is missing: {EXTRA}"
+        yield Fact("desktop screen", here, said)
+        return
+    yield from _x11_facts(display)
+
+
+def _x11_facts(display: str) -> Iterator[Fact]:
+    from showonce.environments.desktop.windows_x11 import Windows
+    from showonce.environments.desktop.xdisplay import connect, hang_up
+
+    for name, extension in (("desktop screen", ""), ("desktop input", "XTEST"), ("desktop stop chord", "RECORD")):
+        try:
+            hang_up(connect(display, *([extension] if extension else [])))
+        except Unavailable as problem:
+            yield Fact(name, False, str(problem))
+            if not extension:
+                return
+        else:
+            yield Fact(name, True, f"X11 {extension}".strip())
+    windows = Windows(display)
+    manager = windows.manager()
+    windows.close()
+    yield Fact(
+        "window manager", bool(manager), manager or "none: windows have no frame and get the keyboard by pointer"
+    )

@@ -54,10 +54,12 @@ class Watcher:
         self._lock = threading.Lock()
         self._listener: Listener | None = None
         self._press: Press | None = None
+        self._listening = self._deaf = False
         self.reason = ""
 
     def start(self) -> None:
         """Begin to listen; nothing if it listens already. Raises Unavailable as `listener.make_listener` does."""
+        self._listening = True
         if self._listener is None:
             listener = self._make(self._on_event, self._on_death, self._display)
             listener.start()
@@ -65,6 +67,10 @@ class Watcher:
 
     def close(self) -> None:
         """End it; twice is fine."""
+        self._listening = False
+        self._drop()
+
+    def _drop(self) -> None:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -84,7 +90,7 @@ class Watcher:
 
     def check(self) -> None:
         """Raise `Stopped` while the stop holds."""
-        if self._listener is not None and not self._listener.alive:
+        if self._listening and (self._listener is None or not self._listener.alive):
             self._trip("the listener for the stop chord is not alive any more")
         if self.reason:
             raise Stopped(f"stopped: {self.reason}.")
@@ -94,6 +100,7 @@ class Watcher:
         end = time.monotonic() + DEAF_SECONDS
         while self.seen <= before and not self.reason:
             if time.monotonic() > end:
+                self._deaf = True
                 self._trip("the listener for the stop chord does not hear our own input any more")
             time.sleep(0.002)
         self.check()
@@ -104,11 +111,11 @@ class Watcher:
         Raises:
             Unavailable: that cannot be done; the stop holds on.
         """
-        if self._listener is not None and (not self._listener.alive or "our own input" in self.reason):
-            self.close()
+        if self._listening and (self._listener is None or not self._listener.alive or self._deaf):
+            self._drop()
             self.start()
         with self._lock:
-            self.reason = ""
+            self.reason, self._deaf = "", False
 
     def refuse(self, action: Action) -> None:
         """Raise BadInput when the action would press the chord."""

@@ -57,16 +57,17 @@ class X11Hands:
         if bad := self._keyboard.untypable(text):
             raise BadInput(f"these characters cannot be typed: {', '.join(f'U+{ord(c):04X}' for c in bad)}.")
         keysyms = [keysym for c in text if (keysym := keysym_of(c)) is not None]
+        group = (self._mask() >> 13) & 3
+        if lacking := [keysym for keysym in keysyms if not self._keyboard.knows(keysym, group)]:
+            self._keyboard.need_room(lacking[0])
         with self._without_caps():
             for i in range(len(keysyms)):
                 code, shifted = self._place(keysyms[i:])
                 self._stroke(code, ["shift"] if shifted else [])
 
     def held(self) -> tuple[str, ...]:
-        ours = {self._keyboard.code(MODIFIERS[name]): name for name in MODIFIERS}
-        mine = {ours[code] for code in self._keys if code in ours}
         mask = self._mask()
-        return tuple(name for name, bit in _HELD if mask & bit and name not in mine)
+        return tuple(name for name, bit in _HELD if mask & bit)
 
     def release(self) -> None:
         with speaking():
@@ -107,11 +108,17 @@ class X11Hands:
 
     def _stroke(self, code: int, modifiers: list[str]) -> None:
         """Hold the modifiers, press and release the key, let the modifiers go."""
-        held = [held for name in modifiers if (held := self._keyboard.code(MODIFIERS[name])) is not None]
+        held = [self._modifier(name) for name in modifiers]
         for each in (*held, code):
             self._press(self._keys, each, True, _KEY_PRESS)
         for each in (code, *reversed(held)):
             self._press(self._keys, each, False, _KEY_RELEASE)
+
+    def _modifier(self, name: str) -> int:
+        code = self._keyboard.code(MODIFIERS[name])
+        if code is None:
+            raise BadInput(f"this keyboard layout has no key for {name}.")
+        return code
 
     def _press(self, pressed: list[int], detail: int, down: bool, kind: int) -> None:
         self.check()
