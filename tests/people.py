@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +16,10 @@ from showonce.environments.browser.executable import find_browser
 from showonce.environments.browser.owner import Launch, Owner
 
 SHIFT = {"shift": 8, "ctrl": 2, "alt": 1, "meta": 4}
-VIRTUAL = {"Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowDown": 40, "Delete": 46}
+VIRTUAL = {
+    "Backspace": 8, "Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38,
+    "ArrowRight": 39, "ArrowDown": 40, "Delete": 46,
+}  # fmt: skip
 
 
 class CdpPerson:
@@ -65,7 +70,7 @@ class CdpPerson:
 
     def key(self, key: str, text: str = "", *held: str) -> None:
         modifiers = sum(SHIFT[name] for name in held)
-        code = VIRTUAL.get(key, ord(key.upper()) if len(key) == 1 and key.isascii() else 0)
+        code = VIRTUAL.get(key, ord(key.upper()) if len(key) == 1 and key.isascii() and key.isalnum() else 0)
         if key.startswith("F") and key[1:].isdigit():
             code = 111 + int(key[1:])
         down = {"type": "keyDown" if text else "rawKeyDown", "text": text} if text else {"type": "rawKeyDown"}
@@ -81,17 +86,25 @@ class CdpPerson:
 
 
 @contextmanager
-def running_browser(folder: Path, width: int, height: int, *arguments: str) -> Iterator[str]:
-    """Start a headless browser as a person would their own, and give its debugging address."""
+def running_browser(folder: Path, width: int, height: int, display: str = "") -> Iterator[str]:
+    """Start a browser as a person would their own, and give its debugging address; without a display it is headless."""
+    look = ["--no-first-run", "--test-type", "--disable-gpu"] if display else ["--headless", "--hide-scrollbars"]
     command = [
-        find_browser(), "--headless", "--no-sandbox", "--remote-debugging-port=0", f"--user-data-dir={folder}",
-        f"--window-size={width},{height}", "--hide-scrollbars", *arguments, "about:blank",
+        find_browser(headless=not display), *look, "--no-sandbox", "--remote-debugging-port=0",
+        f"--user-data-dir={folder}", f"--window-size={width},{height}", "--window-position=0,0", "about:blank",
     ]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    environ = {**os.environ, "DISPLAY": display} if display else None
+    process = subprocess.Popen(
+        command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
     port = folder / "DevToolsActivePort"
     try:
-        until(lambda: port.exists() and "\n" in port.read_text(), what="the browser's port")
+        until(lambda: port.exists() and "\n" in port.read_text(), 30, "the browser's port")
         yield f"http://127.0.0.1:{port.read_text().splitlines()[0]}"
     finally:
-        process.terminate()
-        process.wait(10)
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()

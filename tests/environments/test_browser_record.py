@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tests.browsers import needs_browser
 from tests.people import CdpPerson, running_browser
-from tests.xscreen import until
+from tests.xscreen import until, x_screen
 
 from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, RightClick, Scroll, Type, from_pixel
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode
@@ -57,6 +57,7 @@ class Session:
 
         self.thread = threading.Thread(target=run)
         self.thread.start()
+        until(lambda: self.error or self.lines, 30, "the recording")
         self.told("Recording")
         self.person.sit_down()
 
@@ -111,7 +112,8 @@ PAGE = """<button id=b style='position:absolute;left:100px;top:90px;width:60px;h
  onclick="this.textContent='pressed';this.style.background='red'">Save</button>
 <input id=i placeholder=name style='position:absolute;left:20px;top:20px;width:200px'>
 <div id=c style='position:absolute;left:300px;top:100px;width:300px;height:300px;background:white'></div>
-<script>oncontextmenu = e => e.preventDefault()</script>"""
+<script>oncontextmenu = e => e.preventDefault();
+onmousemove = e => window.seen = [e.clientX, e.clientY]</script>"""
 
 
 def test_a_persons_hands_are_understood_to_the_pixel(session: Session) -> None:
@@ -134,7 +136,8 @@ def test_a_persons_hands_are_understood_to_the_pixel(session: Session) -> None:
     demonstration = session.end()
     expected = [
         Click(*at(108, 97)), Click(*at(30, 30)), Type("Hi bob"), Key("ctrl+a"), Key("enter"),
-        DoubleClick(*at(351, 299)), RightClick(*at(350, 200)), Drag(*at(320, 120), *at(401, 333)), Scroll(*at(500, 380), 3),
+        DoubleClick(*at(351, 299)), RightClick(*at(350, 200)), Drag(*at(320, 120), *at(401, 333)),
+        Scroll(*at(500, 380), 3),
     ]  # fmt: skip
     assert actions(demonstration) == expected
     before, after = (frame.observation.image for frame in demonstration.frames[:2])
@@ -248,3 +251,45 @@ def test_a_closed_tab_ends_the_recording(session: Session) -> None:
     session.thread.join(10)
     assert session.path is not None
     assert [type(f.action) for f in load_demonstration(session.path).frames] == [Click, Done]
+
+
+def test_xdotool_is_watched_in_a_browser_with_a_window(tmp_path: Path) -> None:
+    """The person's hands go through the window system: pixels of the screen, keys of the keyboard, a real wheel."""
+    with x_screen("800x600") as screen, running_browser(tmp_path / "profile", 700, 560, screen.name) as url:
+        person = CdpPerson(url)
+        session = Session(url, person, tmp_path)
+        try:
+            session.show(PAGE)
+            seen = "window.seen ? [400 - seen[0], 300 - seen[1], innerWidth, innerHeight] : null"
+
+            def asked() -> Any:
+                screen.xdotool("mousemove", "399", "300", "mousemove", "400", "300")
+                return person.send("Runtime.evaluate", returnByValue=True, expression=seen)["result"].get("value")
+
+            until(asked, what="the pointer in the page")
+            left, top, width, height = asked()
+
+            def go(x: int, y: int) -> tuple[str, ...]:
+                return ("mousemove", str(left + x), str(top + y))
+
+            def there(x: int, y: int) -> tuple[float, float]:
+                return from_pixel(x, width), from_pixel(y, height)
+
+            screen.xdotool(*go(30, 30), "click", "1")
+            session.told("click (0.")
+            screen.xdotool("type", "--delay", "20", "Greet 7")
+            screen.xdotool("key", "BackSpace", "8", "ctrl+a")
+            screen.xdotool(*go(400, 200), "click", "--repeat", "2", "--delay", "60", "1")
+            screen.xdotool(*go(401, 301), "click", "--repeat", "3", "--delay", "30", "5")
+            session.told("scroll")
+            screen.xdotool("key", "ctrl+F10")
+            session.thread.join(15)
+            assert session.error is None and session.path is not None
+            frames = load_demonstration(session.path).frames
+            assert [frame.action for frame in frames] == [
+                Click(*there(30, 30)), Type("Greet 8"), Key("ctrl+a"), DoubleClick(*there(400, 200)),
+                Scroll(*there(401, 301), 3), Done(),
+            ]  # fmt: skip
+        finally:
+            session.close()
+            person.close()

@@ -93,7 +93,8 @@ _SCRIPT: Final = """((name, keys, own) => {
     let key = keys[e.key] || (e.key.length === 1 ? e.key : e.key.toLowerCase());
     const modifiers = held(e), graph = e.getModifierState('AltGraph');
     const chord = !graph && (e.ctrlKey || e.altKey || e.metaKey);
-    const text = (e.key.length === 1 || [...e.key].length === 1) && !chord ? e.key : '';
+    const text = [...e.key].length === 1 && e.key >= ' ' && !chord ? e.key : '';
+    if (!text && e.key < ' ') return;  // a key of no layout: its text comes by itself
     if (chord && e.key.length === 1) {
       const digit = /^Digit(\\d)$/.exec(e.code);
       key = digit ? digit[1] : key.toLowerCase();

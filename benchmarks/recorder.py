@@ -1,0 +1,568 @@
+"""Is what a person does recorded exactly, and does a recording do the same again?
+
+    python benchmarks/recorder.py            # some minutes on two cores; exit code 0 when the goals hold
+
+The person is xdotool on an X screen of its own, and a second DevTools client in front of a headless browser. Both
+programs draw a bar code that counts the input they got, so every frame tells which input came before it.
+Needs Xvfb, openbox, xdotool, a Chromium and the extras browser and desktop.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import numpy as np
+from tests.people import CdpPerson, running_browser
+from tests.xscreen import Screen, until, x_screen
+
+from showonce.actions import (
+    Action,
+    Click,
+    DoubleClick,
+    Drag,
+    Key,
+    RightClick,
+    Scroll,
+    Type,
+    from_pixel,
+    points,
+    to_pixel,
+)
+from showonce.demonstrations import EpisodeStore, load_demonstration
+from showonce.demonstrations.reduce import Grip
+from showonce.environments.browser.record import BrowserSource
+from showonce.environments.browser.world import BrowserEnvironment
+from showonce.environments.desktop.environment import Desktop
+from showonce.environments.desktop.record import DesktopSource
+from showonce.environments.desktop.windows_x11 import Windows
+from showonce.protocols import Environment, EventSource
+from showonce.runtime.replay import replay_episode
+from showonce.runtime.watch import record_watched
+from showonce.types import Success, Task
+
+WIDTH: Final = 1280
+HEIGHT: Final = 720
+BITS: Final = 12
+CELL: Final = 16  # pixels: side of a cell of the bar code, at the lower left
+HUMAN_SECONDS: Final = 0.25  # people need at least this long from what they see to what they do
+OWN: Final = ("ctrl+f8", "ctrl+f9", "ctrl+f10")
+WORDS: Final = ("hello", "ünïcode", "a b", "x=1;", "QWERTZ", "tel. 0-9", "naïve", "{ok}")
+PLAIN: Final = tuple(word for word in WORDS if word.isascii())  # xdotool loses letters that need a mapping of their own
+CHORDS: Final = ("enter", "left", "home", "end", "ctrl+a", "ctrl+b", "shift+left", "f2", "ctrl+shift+k")
+
+
+# ------------------------------------------------------------------------------------------------------ the programs
+
+SCREEN: Final = """<!doctype html><meta charset=utf-8><body style='margin:0;background:#ddd;overflow:hidden'>
+<div id=code style='position:fixed;left:0;bottom:0;height:CELLpx;font-size:0'></div><script>
+let n = 0, last = null;
+const cells = [...Array(BITS)].map(() => {
+  const c = document.createElement('span');
+  c.style = 'display:inline-block;width:CELLpx;height:CELLpx;background:#fff';
+  code.append(c);
+  return c;
+});
+const count = () => { n++; cells.forEach((c, i) => c.style.background = n >> i & 1 ? '#000' : '#fff'); };
+for (const kind of ['pointerdown', 'keydown', 'wheel']) addEventListener(kind, count);
+addEventListener('contextmenu', e => e.preventDefault());
+</script>""".replace("CELL", str(CELL)).replace("BITS", str(BITS))
+
+BENCH: Final = """<!doctype html><meta charset=utf-8><style>
+body{margin:0;background:#f4f4f4;font:15px sans-serif}
+.w{position:absolute;width:150px;height:40px;box-sizing:border-box}
+</style><body>WIDGETS<script>
+const state = {clicks: 0, doubles: 0, menus: 0};
+addEventListener('contextmenu', e => e.preventDefault());
+count.onclick = () => count.textContent = 'clicked ' + ++state.clicks;
+twice.ondblclick = () => twice.textContent = 'doubled ' + ++state.doubles;
+menu.oncontextmenu = () => menu.textContent = 'menu ' + ++state.menus;
+let at = null;
+box.onpointerdown = e => {
+  at = [e.clientX - box.offsetLeft, e.clientY - box.offsetTop];
+  box.setPointerCapture(e.pointerId);
+};
+box.onpointermove = e => {
+  if (at) box.style.cssText += `;left:${e.clientX - at[0]}px;top:${e.clientY - at[1]}px`;
+};
+box.onpointerup = () => at = null;
+window.told = () => JSON.stringify({...state, name: name_.value, tick: tick.checked, list: list.scrollTop,
+  box: [box.style.left, box.style.top], slide: slide.value});
+</script>"""
+WIDGETS: Final = {
+    "count": "<button id=count class=w style='{}'>click</button>",
+    "twice": "<button id=twice class=w style='{}'>double</button>",
+    "menu": "<div id=menu class=w style='{};background:#cde'>right</div>",
+    "name": "<input id=name_ class=w style='{}'>",
+    "tick": "<input id=tick type=checkbox class=w style='{}'>",
+    "slide": "<input id=slide type=range step=10 class=w style='{}'>",
+    "list": "<div id=list class=w style='{};overflow:auto;background:#fff'><div style='height:900px'>list</div></div>",
+    "box": "<div id=box class=w style='{};background:#a44'></div>",
+}
+
+
+def bench(rng: random.Random) -> tuple[str, dict[str, tuple[int, int]]]:
+    """Return a page with widgets in random places, and the middle of each."""
+    cells = rng.sample([(60 + 300 * c, 40 + 100 * r) for c in range(4) for r in range(4)], len(WIDGETS))
+    html = "".join(w.format(f"left:{x}px;top:{y}px") for w, (x, y) in zip(WIDGETS.values(), cells, strict=True))
+    return BENCH.replace("WIDGETS", html), {n: (x + 75, y + 20) for n, (x, y) in zip(WIDGETS, cells, strict=True)}
+
+
+def panel(file: str, seed: str) -> None:
+    """Be the Tk program: with a seed the widgets of a flow, without one the bar code. It writes its state to a file."""
+    import tkinter as tk
+
+    root = tk.Tk()
+    root.title("panel")
+    root.geometry("1000x600+100+40")
+    canvas = tk.Canvas(root, background="#ddd", highlightthickness=0)
+    canvas.pack(fill="both", expand=True)
+    told: dict[str, Any] = {"count": 0}
+
+    def write() -> None:
+        aside = Path(file + ".new")
+        aside.write_text(json.dumps(told))
+        aside.replace(file)
+
+    if seed:
+        _widgets(tk, root, canvas, random.Random(seed), told, write)
+    else:
+        top = 600 - CELL
+        cells = [canvas.create_rectangle(i * CELL, top, (i + 1) * CELL, 600, fill="#fff", width=0) for i in range(BITS)]
+
+        def count(_: Any) -> None:
+            told["count"] += 1
+            for bit, cell in enumerate(cells):
+                canvas.itemconfigure(cell, fill="#000" if told["count"] >> bit & 1 else "#fff")
+            write()
+
+        for kind in ("<ButtonPress>", "<Key>"):
+            root.bind_all(kind, count)
+    root.focus_force()
+    root.after(50, write)
+    root.mainloop()
+
+
+def _widgets(
+    tk: Any, root: Any, canvas: Any, rng: random.Random, told: dict[str, Any], write: Callable[[], None]
+) -> None:
+    places = panel_places(rng)
+    text, tick = tk.StringVar(), tk.IntVar()
+
+    def say(name: str, value: Any) -> None:
+        told[name] = value
+        write()
+
+    entry = tk.Entry(root, textvariable=text, insertofftime=0)
+    button = tk.Button(root, text="click", command=lambda: say("clicks", told.get("clicks", 0) + 1))
+    box = tk.Checkbutton(root, text="tick", variable=tick, command=lambda: say("tick", tick.get()))
+    scale = tk.Scale(root, orient="horizontal", to=100, command=lambda value: say("slide", value))
+    text.trace_add("write", lambda *_: say("text", text.get()))
+    for name, widget in (("entry", entry), ("button", button), ("tick", box), ("scale", scale)):
+        x, y = places[name]
+        widget.place(x=x - 60, y=y - 20, width=120, height=40)
+    x, y = places["spot"]
+    spot = canvas.create_rectangle(x - 30, y - 20, x + 30, y + 20, fill="#a44", width=0)
+
+    def drag(event: Any) -> None:
+        canvas.coords(spot, event.x - 30, event.y - 20, event.x + 30, event.y + 20)
+        say("spot", [event.x, event.y])
+
+    canvas.tag_bind(spot, "<B1-Motion>", drag)
+    canvas.tag_bind(spot, "<Double-Button-1>", lambda _: say("doubles", told.get("doubles", 0) + 1))
+    canvas.tag_bind(spot, "<Button-3>", lambda _: say("menus", told.get("menus", 0) + 1))
+
+
+def panel_places(rng: random.Random) -> dict[str, tuple[int, int]]:
+    """Return the middle of each widget of the panel, in its window."""
+    cells = rng.sample([(100 + 200 * c, 60 + 110 * r) for c in range(4) for r in range(4)], 5)
+    return dict(zip(("entry", "button", "tick", "scale", "spot"), cells, strict=True))
+
+
+# -------------------------------------------------------------------------------------------------------- the people
+
+
+class Person(Protocol):
+    """Does actions with a hand of its own. `state`: what the program says of itself."""
+
+    def do(self, action: Action) -> None: ...
+    def state(self) -> Any: ...
+    def end(self) -> None: ...
+
+
+def pixels(action: Action) -> list[tuple[int, int]]:
+    return [(to_pixel(x, WIDTH), to_pixel(y, HEIGHT)) for x, y in points(action)]
+
+
+class XPerson:
+    """xdotool."""
+
+    def __init__(self, screen: Screen, file: Path) -> None:
+        self.screen, self.file = screen, file
+
+    def do(self, action: Action) -> None:
+        run = self.screen.xdotool
+        places = [(str(x), str(y)) for x, y in pixels(action)]
+        if places:
+            run("mousemove", *places[0])
+        match action:
+            case Click():
+                run("click", "1")
+            case DoubleClick():
+                run("click", "--repeat", "2", "--delay", "60", "1")
+            case RightClick():
+                run("click", "3")
+            case Scroll():
+                run("click", "--repeat", str(abs(action.dy)), "--delay", "15", "5" if action.dy > 0 else "4")
+            case Drag():
+                (x, y), (to_x, to_y) = pixels(action)
+                middle = (str((x + to_x) // 2), str((y + to_y) // 2))
+                run(
+                    "mousedown",
+                    "1",
+                    "mousemove",
+                    *middle,
+                    "sleep",
+                    "0.03",
+                    "mousemove",
+                    *places[1],
+                    "sleep",
+                    "0.03",
+                    "mouseup",
+                    "1",
+                )
+            case Type():
+                run("type", "--delay", "15", action.text)
+                run("key", "y", "BackSpace")  # a slip, mended
+            case Key():
+                names = {"enter": "Return", "home": "Home", "left": "Left", "end": "End", "f2": "F2"}
+                run("key", "+".join(names.get(part, part) for part in action.keys.split("+")))
+
+    def state(self) -> Any:
+        return json.loads(self.file.read_text()) if self.file.exists() else None
+
+    def end(self) -> None:
+        self.screen.xdotool("key", "ctrl+F10")
+
+
+class WebPerson:
+    """A DevTools client."""
+
+    def __init__(self, client: CdpPerson) -> None:
+        self.client = client
+
+    def do(self, action: Action) -> None:
+        hand, places = self.client, pixels(action)
+        match action:
+            case Click():
+                hand.click(*places[0])
+            case DoubleClick():
+                hand.click(*places[0], count=2)
+            case RightClick():
+                hand.click(*places[0], "right")
+            case Scroll():
+                hand.wheel(*places[0], action.dy)
+            case Drag():
+                hand.drag(*places[0], *places[1])
+            case Type():
+                hand.type(f"{action.text}y")
+                hand.key("Backspace")
+            case Key():
+                *held, key = action.keys.split("+")
+                names = {"enter": "Enter", "home": "Home", "left": "ArrowLeft", "end": "End", "f2": "F2"}
+                hand.key(names.get(key, key), "\r" if key == "enter" else "", *held)
+
+    def state(self) -> Any:
+        told = self.client.send("Runtime.evaluate", expression="window.told ? told() : JSON.stringify({count: n})")
+        return json.loads(told["result"]["value"])
+
+    def end(self) -> None:
+        self.client.key("F10", "", "ctrl")
+
+
+def rest(person: Person) -> Any:
+    """Wait, as a person would, until the program has taken everything in; return its state."""
+    last, since = person.state(), time.monotonic()
+    while time.monotonic() - since < HUMAN_SECONDS:
+        time.sleep(0.02)
+        now = person.state()
+        if now != last:
+            last, since = now, time.monotonic()
+    return last
+
+
+# -------------------------------------------------------------------------------------------------------- recording
+
+
+class Recording:
+    """A recording in a thread of its own."""
+
+    def __init__(self, environment: Environment, watch: Callable[[], EventSource], task: Task, folder: Path) -> None:
+        self.lines: list[str] = []
+        self.path: Path | None = None
+        self.error: Exception | None = None
+
+        def run() -> None:
+            try:
+                self.path = record_watched(
+                    environment, watch, task, 1, EpisodeStore(folder), grip=Grip(wait_seconds=30.0),
+                    tell=lambda text, final: self.lines.append(text), source="oracle",
+                )  # fmt: skip
+            except Exception as error:
+                self.error = error
+
+        self.thread = threading.Thread(target=run)
+        self.thread.start()
+        until(lambda: self.error or any("Recording" in line for line in self.lines), 30, "the recording")
+
+    def end(self, person: Person) -> Path:
+        person.end()
+        self.thread.join(30)
+        if self.error is not None or self.path is None:
+            raise self.error or TimeoutError("the recording did not end")
+        return self.path
+
+
+def synthetic(rng: random.Random, n: int, area: tuple[int, int, int, int]) -> list[Action]:
+    """Return random actions that can be told apart; places lie in left, top, right, bottom."""
+    left, top, right, bottom = area
+    made: list[Action] = []
+    column, row = left, top
+
+    def place() -> tuple[float, float]:
+        nonlocal column, row
+        before = (column, row)
+        while max(abs(column - before[0]), abs(row - before[1])) < 20:
+            column, row = rng.randrange(left, right), rng.randrange(top, bottom)
+        return from_pixel(column, WIDTH), from_pixel(row, HEIGHT)
+
+    while len(made) < n:
+        kind = rng.choice(("click", "click", "double", "right", "drag", "scroll", "type", "type", "key"))
+        if kind == "type" and not (made and isinstance(made[-1], Type)):
+            made.append(Type("".join(rng.choice(WORDS) for _ in range(rng.randint(1, 2)))))
+        elif kind == "key":
+            made.append(Key(rng.choice(CHORDS)))
+        elif kind == "scroll":
+            made.append(Scroll(*place(), rng.choice((-3, -1, 1, 2, 4))))
+        elif kind == "drag":
+            made.append(Drag(*place(), *place()))
+        elif kind in ("click", "double", "right"):
+            made.append({"click": Click, "double": DoubleClick, "right": RightClick}[kind](*place()))
+    return made
+
+
+def read_code(image: np.ndarray[Any, Any], left: int, bottom: int) -> int:
+    """Return the number that the bar code shows."""
+    row = bottom - CELL // 2
+    return sum(int(image[row, left + i * CELL + CELL // 2, 0] < 128) << i for i in range(BITS))
+
+
+def watch_actions(
+    person: Person, recording: Recording, wanted: Sequence[Action], corner: tuple[int, int]
+) -> tuple[int, int]:
+    """Let the person act; return how many actions were recovered, and how many with the frame before them."""
+    before = []
+    for action in wanted:
+        before.append(int(rest(person)["count"]))
+        person.do(action)
+    rest(person)
+    frames = load_demonstration(recording.end(person)).frames[:-1]
+    exact = sum(frame.action == action for frame, action in zip(frames, wanted, strict=False))
+    right = sum(
+        frame.action == action and read_code(frame.observation.image, *corner) == count
+        for frame, action, count in zip(frames, wanted, before, strict=False)
+    )
+    if len(frames) != len(wanted) or right < len(wanted):
+        for at, (frame, action, count) in enumerate(zip(frames, wanted, before, strict=False)):
+            shown = read_code(frame.observation.image, *corner)
+            if frame.action != action or shown != count:
+                print(f"  {at}: did {action}, understood {frame.action}; frame after {shown} inputs, not {count}")
+    return exact, right
+
+
+# ------------------------------------------------------------------------------------------------------------ flows
+
+
+def web_flow(rng: random.Random, places: dict[str, tuple[int, int]]) -> list[Action]:
+    def at(name: str, x: int = 0, y: int = 0) -> tuple[float, float]:
+        return from_pixel(places[name][0] + x, WIDTH), from_pixel(places[name][1] + y, HEIGHT)
+
+    choices: dict[str, list[Action]] = {
+        "count": [Click(*at("count"))],
+        "twice": [DoubleClick(*at("twice"))],
+        "menu": [RightClick(*at("menu"))],
+        "name": [Click(*at("name")), Type(rng.choice(WORDS)), Key("home"), Type("1")],
+        "tick": [Click(*at("tick"))],
+        "slide": [Drag(*at("slide"), *at("slide", rng.randint(20, 60)))],
+        "list": [Scroll(*at("list"), rng.randint(1, 4))],
+        "box": [Drag(*at("box"), *at("box", rng.randint(15, 70), rng.randint(-15, 25)))],
+    }
+    return [action for name in rng.sample(list(choices), 5) for action in choices[name]]
+
+
+def desk_flow(rng: random.Random, places: dict[str, tuple[int, int]], left: int, top: int) -> list[Action]:
+    def at(name: str, x: int = 0, y: int = 0) -> tuple[float, float]:
+        return from_pixel(left + places[name][0] + x, WIDTH), from_pixel(top + places[name][1] + y, HEIGHT)
+
+    spot: list[list[Action]] = [
+        [Drag(*at("spot"), *at("spot", rng.randint(10, 60), rng.randint(5, 30)))],
+        [DoubleClick(*at("spot"))],
+        [RightClick(*at("spot"))],
+    ]
+    choices: list[list[Action]] = [
+        [Click(*at("button"))],
+        [Click(*at("tick"))],
+        [Click(*at("entry")), Type(rng.choice(PLAIN)), Key("home"), Type("1")],
+        [Click(*at("scale", 40, 10))],
+        rng.choice(spot),
+    ]
+    return [action for part in rng.sample(choices, 4) for action in part]
+
+
+def shown_flow(person: Person, recording: Recording, flow: Sequence[Action]) -> tuple[Path, Any, Any]:
+    """Let the person do a flow; return its recording, and the states in which it began and ended."""
+    first = rest(person)
+    for action in flow:
+        person.do(action)
+        state = rest(person)
+    return recording.end(person), first, state
+
+
+# ------------------------------------------------------------------------------------------------------------- main
+
+
+class Numbers:
+    """What was counted."""
+
+    def __init__(self) -> None:
+        self.actions = self.exact = self.framed = self.flows = self.equal = 0
+
+    def recovered(self, name: str, n: int, found: tuple[int, int]) -> None:
+        print(f"{name}: {found[0]} of {n} actions recovered exactly, {found[1]} with the frame before them", flush=True)
+        self.actions, self.exact, self.framed = self.actions + n, self.exact + found[0], self.framed + found[1]
+
+    def replayed(self, name: str, first: Any, shown: Any, again: Any, why: str) -> None:
+        """Count a replay; a flow that left the program as it was at first shows nothing."""
+        equal = shown == again and shown != first
+        self.flows, self.equal = self.flows + 1, self.equal + equal
+        told = f"{len(shown)} values equal" if equal else f"NOT EQUAL: {first}, {shown} and {again} {why}"
+        print(f"{name}: {told}", flush=True)
+
+
+def on_the_web(numbers: Numbers, folder: Path, actions: int, flows: int, seed: int) -> None:
+    with ExitStack() as stack:
+        url = stack.enter_context(running_browser(folder / "profile", WIDTH, HEIGHT))
+        client = CdpPerson(url)
+        stack.callback(client.close)
+        person = WebPerson(client)
+        page = folder / "page.html"
+        environment = BrowserEnvironment(cdp_url=url)
+        stack.callback(environment.close)
+        task = Task("user/web", "do it", "browser", start=str(page), success=Success("none"))
+
+        def begin(html: str) -> Recording:
+            page.write_text(html, "utf-8")
+            made = Recording(environment, lambda: BrowserSource(environment, OWN), task, folder / "episodes")
+            if made.error is not None:
+                raise made.error
+            client.sit_down()
+            return made
+
+        wanted = synthetic(random.Random(seed), actions, (10, 10, WIDTH - 10, HEIGHT - 60))
+        numbers.recovered("browser", actions, watch_actions(person, begin(SCREEN), wanted, (0, HEIGHT)))
+        for number in range(flows):
+            rng = random.Random(f"web {seed} {number}")
+            html, places = bench(rng)
+            path, first, shown = shown_flow(person, begin(html), web_flow(rng, places))
+            report = replay_episode(path, environment, task)
+            session = environment._session
+            assert session is not None
+            told = environment._owner_call(lambda s=session: s.tab.page.evaluate("told()"), 5, "the state")  # type: ignore[misc]
+            numbers.replayed(f"browser flow {number}", first, shown, json.loads(told), str(report.first_difference))
+
+
+def on_the_desktop(numbers: Numbers, folder: Path, actions: int, flows: int, seed: int) -> None:
+    with x_screen(f"{WIDTH}x{HEIGHT}") as screen, ExitStack() as stack:
+        file = folder / "told.json"
+        person = XPerson(screen, file)
+        environment = Desktop(display=screen.name)
+        stack.callback(environment.close)
+
+        def begin(flow: str) -> tuple[Recording, Task]:
+            file.unlink(missing_ok=True)
+            start = f"{sys.executable} {Path(__file__).resolve()} --panel {file} --flow={flow}"
+            task = Task("user/desk", "do it", "desktop", start=start, success=Success("none"))
+            made = Recording(environment, lambda: DesktopSource(environment), task, folder / "episodes")
+            if made.error is not None:
+                raise made.error
+            until(person.state, what="the panel")
+            return made, task
+
+        wanted = synthetic(random.Random(seed + 1), actions, (120, 80, 1080, 600))
+        recording, _ = begin("")
+        left, top, bottom = _panel_corner(screen)
+        numbers.recovered("desktop", actions, watch_actions(person, recording, wanted, (left, bottom)))
+        for number in range(flows):
+            name = f"{seed}-{number}"
+            recording, task = begin(name)
+            flow = desk_flow(random.Random(f"desk {name}"), panel_places(random.Random(name)), left, top)
+            path, first, shown = shown_flow(person, recording, flow)
+            file.unlink()
+            report = replay_episode(path, environment, task)
+            numbers.replayed(f"desktop flow {number}", first, shown, rest(person), str(report.first_difference))
+
+
+def _panel_corner(screen: Screen) -> tuple[int, int, int]:
+    """Return left, top and bottom of what the panel shows."""
+    windows = Windows(screen.name)
+    try:
+        place = windows.place(windows.find("panel")[-1])
+    finally:
+        windows.close()
+    assert place is not None
+    return place[0], place[1], place[1] + place[3]
+
+
+def main() -> int:
+    """Print what was found and the verdict; return 0 when the goals hold."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--actions", type=int, default=200)
+    parser.add_argument("--flows", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--panel", help=argparse.SUPPRESS)
+    parser.add_argument("--flow", default="", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.panel:
+        panel(given.panel, given.flow)
+        return 0
+    numbers, folder = Numbers(), Path(tempfile.mkdtemp(prefix="showonce-recorder-"))
+    try:
+        begun = time.monotonic()
+        on_the_web(numbers, folder, given.actions // 2, given.flows - given.flows * 2 // 5, given.seed)
+        on_the_desktop(numbers, folder, given.actions - given.actions // 2, given.flows * 2 // 5, given.seed)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    print(f"{time.monotonic() - begun:.0f} s")
+    n, flows = numbers.actions, numbers.flows
+    passed = numbers.exact == numbers.framed == n and numbers.equal == flows
+    print(
+        f"{'PASS' if passed else 'FAIL'}: {numbers.exact} of {n} actions recovered exactly, {numbers.framed} of {n} "
+        f"with the frame before them, {numbers.equal} of {flows} replays ended in the same state; goal: all"
+    )
+    return 0 if passed else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
