@@ -286,13 +286,12 @@ class BrowserSource:
 
 
 _KEPT: Final = ("kind", "time", "button", "target", "key", "text", "modifiers", "secret", "size", "dpr", "scroll")
-_LINE: Final = 40.0  # CSS pixels of a line, and below of a page, where a wheel counts in those (Chromium on Linux)
-_PAGE: Final = 800.0
+_TICK: Final = 120.0  # of `wheelDelta`: one notch on every system, however many pixels that scrolls
 
 
 def _notches(message: Mapping[str, Any], axis: int) -> float:
-    delta = float(message["dx" if axis == 0 else "dy"])
-    return delta * {0: 1.0, 1: _LINE, 2: _PAGE}[int(message.get("mode", 0))] / NOTCH
+    turned = float(message["turned"][axis])
+    return turned / _TICK if turned else float(message["dx" if axis == 0 else "dy"]) / NOTCH
 
 
 def _floor(value: float) -> int:
