@@ -18,7 +18,9 @@ from showonce.actions import Click, Done, Type
 from showonce.cli import main
 from showonce.demonstrations import load_demonstration, load_episode, read_png
 
-_UNAWAITED = "ignore:Exception ignored in. <coroutine object BrowserContext.close:pytest.PytestUnraisableExceptionWarning"
+_UNAWAITED = (
+    "ignore:Exception ignored in. <coroutine object BrowserContext.close:pytest.PytestUnraisableExceptionWarning"
+)
 pytestmark = pytest.mark.filterwarnings(_UNAWAITED)
 
 
