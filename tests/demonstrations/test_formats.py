@@ -153,13 +153,14 @@ def test_the_code_of_agentnet_is_read(tmp_path: Path, code: str, action: Action)
     assert demonstration.frames[0].note == "do"
 
 
+@settings(deadline=None)
 @given(st.sampled_from(EXAMPLES), st.floats(0, 1), st.text(max_size=20))
 def test_code_says_exactly_what_is_meant(action: Action, x: float, text: str) -> None:
     changed = {Click: Click(x, 1 - x), Type: Type(text), Done: Done(text)}.get(type(action), action)
     assert from_code(to_code(changed)) == changed
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.text(max_size=40) | st.from_regex(r"(pyautogui|computer)\.[a-zA-Z]{1,8}\([x=y0-9.,' -]{0,12}\)"))
 def test_any_text_is_read_or_refused(code: str) -> None:
     try:

@@ -144,13 +144,13 @@ def canonical(sequence: list[Action]) -> bool:
     return not any(a and b for a, b in itertools.pairwise(text))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(actions, max_size=8).filter(canonical))
 def test_what_was_done_is_what_is_understood(sequence: list[Action]) -> None:
     assert actions_of(reduce_events(perform(sequence))) == sequence
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.text("abc\b", max_size=30))
 def test_backspace_edits_are_resolved(keys: str) -> None:
     hand, kept, beyond = Hand(), "", 0
@@ -189,7 +189,7 @@ raw_events = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.tuples(raw_events, st.floats(0, 5)), max_size=40))
 def test_no_order_of_events_breaks_it(events: list[tuple[Raw, float]]) -> None:
     clock, reducer, found = 0.0, Reducer(), []
@@ -215,6 +215,16 @@ def test_a_click_points_at_its_press_and_the_frame_before_it() -> None:
     assert typed == Reduced(Type("a"), 0, 0)
     assert (click.first, click.last) == (1, 2)
     assert points(click.action) == ((from_pixel(160, WIDTH), from_pixel(100, HEIGHT)),)
+
+
+def test_the_frame_of_a_chord_is_that_before_its_modifiers() -> None:
+    hand = Hand()
+    hand.button((0.2, 0.5))
+    hand.clock += 1
+    hand.key("s", "", ("ctrl", "shift"))
+    hand.key("A", "A", ("shift",))
+    found = reduce_events(hand.events)
+    assert [(r.action, r.first, r.last) for r in found[1:]] == [(Key("ctrl+shift+s"), 2, 4), (Type("A"), 5, 6)]
 
 
 def test_two_slow_clicks_are_no_double_click() -> None:

@@ -260,12 +260,12 @@ def test_xdotool_is_watched_in_a_browser_with_a_window(tmp_path: Path) -> None:
         session = Session(url, person, tmp_path)
         try:
             session.show(PAGE)
-            seen = "window.seen ? [400 - seen[0], 300 - seen[1], innerWidth, innerHeight] : null"
+            seen = "window.seen ? [410 - seen[0], 310 - seen[1], innerWidth, innerHeight] : null"
 
             def asked() -> Any:
-                screen.xdotool("mousemove", "399", "300", "mousemove", "400", "300")
                 return person.send("Runtime.evaluate", returnByValue=True, expression=seen)["result"].get("value")
 
+            screen.xdotool("mousemove", "410", "310")
             until(asked, what="the pointer in the page")
             left, top, width, height = asked()
 

@@ -177,7 +177,7 @@ def test_correlation_is_that_of_the_textbook() -> None:
             assert scores[row, column] == pytest.approx((a * b).sum() / np.sqrt((a**2).sum() * (b**2).sum()), abs=1e-9)
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 59), st.integers(0, 79), st.integers(0, 40), st.integers(0, 60))
 def test_a_moved_target_is_found_to_the_pixel(row: int, column: int, down: int, right: int) -> None:
     old = noise(3)

@@ -102,6 +102,7 @@ class Reducer:
         self._scroll: _Scroll | None = None
         self._since: float | None = None  # time of the last input
         self._idle: int | None = None  # index of the idle event since then
+        self._armed: int | None = None  # index of the first modifier that was pressed since then
 
     def feed(self, event: RawEvent) -> list[Reduced]:
         """Take the next event and return the actions that are certain now."""
@@ -114,11 +115,11 @@ class Reducer:
             self._end()
             self._since = None
         elif kind == "key" and event["key"] in SILENT:
-            pass
+            self._armed = self._index if self._armed is None else self._armed
         else:
             {"press": self._press, "release": self._release, "wheel": self._wheel, "key": self._key,
              "text": self._insert}[kind](event)  # fmt: skip
-            self._since, self._idle = float(event["time"]), None
+            self._since, self._idle, self._armed = float(event["time"]), None, None
         done, self._out = self._out, []
         return done
 
@@ -143,7 +144,13 @@ class Reducer:
     def open(self) -> set[int]:
         """The indices of the events whose frames may still be asked for."""
         parts = (self._held, self._click, self._text, self._scroll)
-        return {part.first for part in parts if part is not None} | ({self._idle} if self._idle is not None else set())
+        single = {index for index in (self._idle, self._armed) if index is not None}
+        return {part.first for part in parts if part is not None} | single
+
+    @property
+    def _first(self) -> int:
+        """Where the action of this event begins: with the modifiers that are held for it."""
+        return self._index if self._armed is None else self._armed
 
     # ---- pointer
 
@@ -155,10 +162,10 @@ class Reducer:
             and event["time"] - before.event["time"] <= self._grip.double_seconds
             and _distance(before.event, event) <= self._grip.near
         ):  # fmt: skip
-            self._held = _Click(self._index, self._index, event, double=True)
+            self._held = _Click(self._first, self._index, event, double=True)
             return
         self._begin(event)
-        self._held = _Click(self._index, self._index, event)
+        self._held = _Click(self._first, self._index, event)
 
     def _release(self, event: RawEvent) -> None:
         held, self._held = self._held, None
@@ -189,7 +196,7 @@ class Reducer:
             scroll.dx, scroll.dy, scroll.last, scroll.time = scroll.dx + dx, scroll.dy + dy, self._index, event["time"]
             return
         self._begin(event)
-        self._scroll = _Scroll(self._index, self._index, event, dx, dy, event["time"])
+        self._scroll = _Scroll(self._first, self._index, event, dx, dy, event["time"])
 
     # ---- keyboard
 
@@ -209,13 +216,13 @@ class Reducer:
             return
         self._begin(event)
         chord = [name for name in MODIFIERS if name in event["modifiers"]]
-        self._emit(act.Key("+".join([*chord, key])), self._index, self._index, event)
+        self._emit(act.Key("+".join([*chord, key])), self._first, self._index, event)
 
     def _insert(self, event: RawEvent) -> None:
         secret, target = bool(event.get("secret")), str(event.get("target", ""))
         if self._text is None or self._text.secret != secret:
             self._begin(event)
-            self._text = _Text(self._index, self._index, "", secret, target)
+            self._text = _Text(self._first, self._index, "", secret, target)
         self._text.text += str(event["text"])
         self._text.last = self._index
         while len(self._text.text) > MAX_TEXT:

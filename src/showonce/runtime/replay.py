@@ -219,7 +219,10 @@ def replay_episode(
         stop=stop,
     )
     done = sum(step.executed is not None for step in episode.steps)
-    first = watch.first or _ending(recorded, episode, done, len(shown.frames))
+    wanted = len(shown.frames)
+    if episode.success and isinstance(shown.frames[-1].action, Done):
+        wanted -= 1  # nobody has to claim what was verified
+    first = watch.first or _ending(recorded, episode, done, wanted)
     return ReplayReport(mode, done, len(shown.frames), episode.outcome.success, episode.stop_reason, first, episode)
 
 

@@ -10,9 +10,10 @@ from tests.environments.desktop.conftest import Program
 from tests.xscreen import Screen, until
 
 from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, RightClick, Scroll, Type, from_pixel
-from showonce.demonstrations import EpisodeStore, load_demonstration
+from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode, read_png
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.record import DesktopSource
+from showonce.errors import DemonstrationError
 from showonce.runtime.watch import record_watched
 from showonce.types import Success, Task
 
@@ -22,18 +23,22 @@ WIDTH, HEIGHT = 1280, 720
 class Session:
     """A recording under way, and the lines that were told."""
 
-    def __init__(self, screen: Screen, folder: Path, **settings: Any) -> None:
+    def __init__(self, screen: Screen, folder: Path, redact: Any = (), **settings: Any) -> None:
         self.lines: list[str] = []
+        self.error: Exception | None = None
         self.desktop = Desktop(display=screen.name, **settings)
         self.path: Path | None = None
-        task = Task("user/desk", "do it", "desktop", success=Success("none"), reset="none")
+        task = Task("user/desk", "do it", "desktop", success=Success("none"), reset="none", redact=redact)
         store = EpisodeStore(folder)
 
         def run() -> None:
-            self.path = record_watched(
-                self.desktop, lambda: DesktopSource(self.desktop), task, 1, store,
-                tell=lambda text, final: self.lines.append(text),
-            )  # fmt: skip
+            try:
+                self.path = record_watched(
+                    self.desktop, lambda: DesktopSource(self.desktop), task, 1, store,
+                    tell=lambda text, final: self.lines.append(text),
+                )  # fmt: skip
+            except Exception as error:
+                self.error = error
 
         self.thread = threading.Thread(target=run)
         self.thread.start()
@@ -46,6 +51,7 @@ class Session:
         self.thread.join(10)
         assert not self.thread.is_alive()
         self.desktop.close()
+        assert self.error is None, self.error
         assert self.path is not None
         return load_demonstration(self.path)
 
@@ -103,3 +109,45 @@ def test_a_window_of_its_own_frame_follows_its_window(screen: Screen, program: P
     frames = session.end().frames
     assert [frame.action for frame in frames] == [Click(from_pixel(40, width), from_pixel(90, height)), Done()]
     assert frames[0].observation.image.shape == (height, width, 3)
+
+
+def test_a_closed_window_ends_it_with_what_was_done(screen: Screen, program: Program, tmp_path: Path) -> None:
+    session = Session(screen, tmp_path / "episodes", window="panel")
+    left, top, *_ = session.desktop._camera.place()  # type: ignore[union-attr]
+    screen.xdotool("mousemove", str(left + 40), str(top + 90), "click", "1")
+    session.told("click")
+    program.process.terminate()
+    session.thread.join(10)
+    session.desktop.close()
+    assert isinstance(session.error, DemonstrationError) and "closed or minimised" in str(session.error)
+    (path,) = (tmp_path / "episodes").iterdir()
+    assert [step.executed.verb for step in load_episode(path).steps if step.executed] == ["click"]
+
+
+def test_chosen_regions_are_blank_on_the_disk(screen: Screen, program: Program, tmp_path: Path) -> None:
+    session = Session(screen, tmp_path / "episodes", redact=((0.0, 0.0, 0.5, 1.0),))
+    screen.xdotool("mousemove", "300", "300", "click", "1")
+    session.told("click")
+    screen.xdotool("key", "ctrl+F10")
+    session.end()
+    assert session.path is not None
+    pictures = [read_png(file) for file in session.path.glob("*.png")]
+    assert pictures and not any(picture[:, :640].any() for picture in pictures)
+    assert all(picture[:, 640:].any() for picture in pictures)
+
+
+def test_pause_and_redo_by_key(screen: Screen, program: Program, tmp_path: Path) -> None:
+    session = Session(screen, tmp_path / "episodes")
+    screen.xdotool("mousemove", "300", "300", "click", "1")
+    session.told("1. click")
+    screen.xdotool("key", "ctrl+F9")
+    until(lambda: sum("Recording." in line for line in session.lines) == 2, what="the second recording")
+    screen.xdotool("key", "ctrl+F8")
+    session.told("paused")
+    screen.xdotool("type", "secret")
+    screen.xdotool("key", "ctrl+F8")
+    session.told("recording again")
+    screen.xdotool("type", "--delay", "15", "ok")
+    screen.xdotool("key", "ctrl+F10")
+    assert [frame.action for frame in session.end().frames] == [Type("ok"), Done()]
+    assert len(list((tmp_path / "episodes").iterdir())) == 1

@@ -87,7 +87,7 @@ _SCRIPT: Final = """((name, keys, own) => {
   on('drop', e => { dropped = true; pressed = false; pointer('release', e); });
   on('dragend', e => { if (!dropped) pointer('release', e); pressed = false; });
   on('wheel', e => tell({kind: 'wheel', ...base(e), x: e.clientX, y: e.clientY, dx: e.deltaX, dy: e.deltaY,
-    mode: e.deltaMode, turned: [-e.wheelDeltaX, -e.wheelDeltaY]}));
+    turned: [-e.wheelDeltaX, -e.wheelDeltaY]}));
   on('keydown', e => {
     if (e.isComposing || e.key === 'Process' || e.key === 'Dead') return;
     let key = keys[e.key] || (e.key.length === 1 ? e.key : e.key.toLowerCase());

@@ -1,8 +1,9 @@
 """A person in the browser, watched: every input of the page, each with the frame that stood there before it.
 
 The page tells of its input (`hooks`), also from within iframes; frames come from DevTools' screencast, whose pictures
-equal screenshots and carry the time at which they were shown. What belongs to the browser's own window (address bar,
-menus, answers to dialogs) is not seen: for that there is the desktop's recorder.
+equal screenshots and carry the time at which they were shown (at a scale of 1; else it tells when to take one). What
+belongs to the browser's own window (address bar, menus, answers to dialogs) is not seen: for that there is the
+desktop's recorder.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import queue
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from showonce.environments.browser.geometry import Offset, View, offset_of, view_of
@@ -32,6 +33,7 @@ LAG: Final = 0.15  # seconds that an event waits: a frame from before it may sti
 QUIET: Final = 0.12  # seconds after the last news at which one more picture is taken, should a frame have been lost
 IDLE_SECONDS: Final = 1.0
 START_SECONDS: Final = 15.0
+_PNG: Final = {"format": "png", "optimizeForSpeed": True}
 _POKE: Final = {"format": "jpeg", "quality": 1, "optimizeForSpeed": True}
 
 
@@ -42,8 +44,10 @@ class _Cast:
     page: Page
     cdp: CDPSession
     ring: FrameRing[bytes]
-    last: str = ""  # the newest frame, as it came
+    last: str = ""  # the newest frame of the screencast, as it came
+    shot: str = ""  # the newest screenshot, where those are the frames
     poke: asyncio.TimerHandle | None = None
+    shooting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,7 @@ class BrowserSource:
         self._order: asyncio.Lock | None = None
         self._closed = False
         self._zoom = 1.0
+        self._by_shots = False  # the screencast has other pixels than screenshots: then it only tells of changes
         self._view: View | None = None
 
     def events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
@@ -137,6 +142,11 @@ class BrowserSource:
         if self._browser._cdp_url:
             metrics = await session.tab.cdp.send("Page.getLayoutMetrics")
             self._zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
+        look = self._browser._look
+        if look is not None:
+            self._by_shots = int.from_bytes(look.png[16:20], "big") != round(
+                look.window[0]
+            )  # width in the PNG's header
         context = session.context
         hooks = script(_NAME, self._own)
         line = _lines.get(context)
@@ -191,17 +201,36 @@ class BrowserSource:
 
     def _frame(self, cast: _Cast, sent: dict[str, Any]) -> None:
         self._run(cast.cdp.send("Page.screencastFrameAck", {"sessionId": sent["sessionId"]}))
-        if sent["data"] != cast.last:
-            cast.last = sent["data"]
+        if sent["data"] == cast.last:
+            return
+        cast.last = sent["data"]
+        if self._by_shots:
+            self._run(self._shoot(cast))
+        else:
             cast.ring.put(float(sent["metadata"].get("timestamp") or time.time()), base64.b64decode(sent["data"]))
-            self._soon(cast)
+        self._soon(cast)
+
+    async def _shoot(self, cast: _Cast) -> None:
+        """Take a screenshot as the environment does; it holds from its end on."""
+        session = self._browser._session
+        tab = next((tab for tab in session.tabs if tab.page is cast.page), None) if session is not None else None
+        if cast.shooting.locked() or tab is None:
+            return  # the one after the quiet will see it
+        async with cast.shooting:
+            sent = await tab.cdp.send("Page.captureScreenshot", _PNG)
+            if sent["data"] != cast.shot:
+                cast.shot = sent["data"]
+                cast.ring.put(time.time(), base64.b64decode(cast.shot))
 
     def _soon(self, cast: _Cast) -> None:
         """Take one more picture once it is quiet: taking it makes the browser send its frame, too."""
         if cast.poke is not None:
             cast.poke.cancel()
-        loop = asyncio.get_running_loop()
-        cast.poke = loop.call_later(QUIET, lambda: self._run(cast.cdp.send("Page.captureScreenshot", _POKE)))
+
+        def take() -> None:
+            self._run(self._shoot(cast) if self._by_shots else cast.cdp.send("Page.captureScreenshot", _POKE))
+
+        cast.poke = asyncio.get_running_loop().call_later(QUIET, take)
 
     async def _told(self, source: Any, message: dict[str, Any]) -> None:
         """Take what a document tells; in the order in which it comes."""
@@ -257,13 +286,12 @@ class BrowserSource:
 
 
 _KEPT: Final = ("kind", "time", "button", "target", "key", "text", "modifiers", "secret", "size", "dpr", "scroll")
-_LINE: Final = 40.0  # CSS pixels of a line, and below of a page, where a wheel counts in those (Chromium on Linux)
-_PAGE: Final = 800.0
+_TICK: Final = 120.0  # of `wheelDelta`: one notch on every system, however many pixels that scrolls
 
 
 def _notches(message: Mapping[str, Any], axis: int) -> float:
-    delta = float(message["dx" if axis == 0 else "dy"])
-    return delta * {0: 1.0, 1: _LINE, 2: _PAGE}[int(message.get("mode", 0))] / NOTCH
+    turned = float(message["turned"][axis])
+    return turned / _TICK if turned else float(message["dx" if axis == 0 else "dy"]) / NOTCH
 
 
 def _floor(value: float) -> int:
