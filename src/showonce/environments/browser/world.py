@@ -104,6 +104,7 @@ class BrowserEnvironment:
         self._look: Look | None = None
         self._broken = ""
         self._broken_before = False
+        self._pinch = 1.0
         self._blind = 0.0  # since when no screenshot could be taken
         self._closed = False
         self._with_text = text
@@ -271,6 +272,7 @@ class BrowserEnvironment:
         await self._prepared(session)
         await (session.take_over() if take_over else session.open())
         self._session, self._hands, self._look, self._view = session, Hands(session), None, None
+        self._pinch = 1.0
         return session
 
     async def _prepared(self, session: Session) -> None:
@@ -367,7 +369,7 @@ class BrowserEnvironment:
         work = asyncio.gather(tab.page.evaluate("[innerWidth, innerHeight]"), tab.cdp.send("Page.getLayoutMetrics"))
         (width, height), metrics = await self._session.ask(tab, _of(work))
         zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
-        return width * zoom, height * zoom
+        return width * zoom / self._pinch, height * zoom / self._pinch
 
     # ------------------------------------------------------------------------------------------------ looking
 
@@ -383,7 +385,7 @@ class BrowserEnvironment:
             with contextlib.suppress(ModalOpened):
                 text = await self._page_text(session, session.tab)
             text = text or ""
-        window = (float(self.width), float(self.height))
+        window = (self.width / self._pinch, self.height / self._pinch)
         if self._cdp_url:
             window = self._look.window if self._look is not None else window
             with contextlib.suppress(ModalOpened):
@@ -413,6 +415,7 @@ class BrowserEnvironment:
             if after is not None and before is not None and after.quiet_ms < self.quiet * 1e3 and not late:
                 await asyncio.sleep(self.quiet - after.quiet_ms / 1e3)
                 after = await self._state(session, tab)
+            self._pinch = after.pinch if after is not None else self._pinch
             same = before is not None and after is not None and before.changes == after.changes and not after.busy
             if same and tab is session.tab and not session.pending():
                 return True, tab

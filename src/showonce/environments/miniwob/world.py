@@ -126,7 +126,7 @@ class MiniWoB(BrowserEnvironment):
             session = await self._fresh()
         self._ended = None
         page = session.tab.page
-        await session.ask(session.tab, page.mouse.move(*OUTSIDE))  # nothing is hovered over when it begins
+        session.watched(page.mouse.move(*OUTSIDE))  # nothing is hovered over when it begins
         await self._go((folder / f"{name}.html").as_uri())
         started = await session.ask(session.tab, page.evaluate(START, [seed or 0, NEVER_MS]))
         self._page, self._goal, self._instruction = name, started[0], tuple(started[1])
