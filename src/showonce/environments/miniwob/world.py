@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from showonce.actions import Action, from_json
+from showonce.environments.browser.eyes import FRAME_SECONDS
 from showonce.environments.browser.geometry import Box, View
 from showonce.environments.browser.session import ModalOpened, Session
-from showonce.environments.browser.world import FRAME_SECONDS, BrowserEnvironment
+from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.miniwob.oracles import SOLVED, oracle_script
 from showonce.environments.miniwob.tasks import PREFIX, task_for
 from showonce.errors import ConfigError, EnvironmentBroken, TaskError, Unavailable, nearest
