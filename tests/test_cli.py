@@ -136,3 +136,21 @@ def test_the_console_script_is_this_main(elsewhere: Path) -> None:
 def test_python_dash_m_works_too(elsewhere: Path) -> None:
     done = subprocess.run([sys.executable, "-m", "showonce", "--version"], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, f"showonce {__version__}\n")
+
+
+def test_a_success_flag_takes_the_place_of_the_tasks_own_check(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import showonce.app
+    from showonce.types import Success
+    from showonce.wiring import tasks_of
+
+    got: list[Success] = []
+    monkeypatch.setattr(showonce.app, "run", lambda config, show: got.append(tasks_of(config)[0].success) or 0)
+    assert main(["run", "task=site/table", "--success-url", "*/a=b?*"]) == 0
+    assert main(["run", "task=site/table", "success.file=x.txt"]) == 0
+    assert main(["run", "task=site/table"]) == 0
+    own = Success("selector", "tr[data-name=bob].paid")
+    assert got == [Success("url", "*/a=b?*"), Success("file", "x.txt"), own]
+    assert main(["run", "task=site/table", "--success-text", "x", "--success-selector", "y"]) == 2
+    assert "success.text and success.selector" in capsys.readouterr().err

@@ -68,7 +68,7 @@ def announce(log: RunLog, tasks: list[Task], learning: bool) -> None:
 
 def assemble(config: Config, log: RunLog, tasks: list[Task], learning: bool) -> Run:
     """Build the parts of a run."""
-    seeds, make = Seeds.of(config), environment_maker(config)
+    seeds, make = Seeds.of(config), environment_maker(config, log.folder)
     policy = policy_for(config)
     log.stop.check()
     person = any(task.success.kind == "ask_person" or task.reset == "ask_person" for task in tasks)

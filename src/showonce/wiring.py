@@ -29,6 +29,7 @@ from showonce.shipped import shipped_root
 from showonce.types import Demonstration, Limits, StopReason, Success, Task
 
 EPISODES: Final = "episodes"
+DOWNLOADS: Final = "downloads"
 SHOWN: Final = "demonstration"  # folder of a run, and phase of its episode: recorded for this run by the oracle
 
 
@@ -67,13 +68,19 @@ def limits_of(config: LimitsConfig) -> Callable[[Task], Limits]:
     return lambda task: replace(task.limits, **changed)
 
 
-def environment_maker(config: Config) -> Callable[[Task], Environment]:
-    """Return what makes the environment of a task; the task's own settings win over the config's."""
+def environment_maker(config: Config, folder: Path | None = None) -> Callable[[Task], Environment]:
+    """Return what makes the environment of a task; the task's own settings win over the config's.
+
+    folder: of the run; a browser that is not told where to put downloads puts them there.
+    """
 
     def make(task: Task) -> Environment:
         name = task.environment if task.split == "user" else config.environment.name
         ours = config.environment.settings if name == config.environment.name else {}
-        return fenced(make_environment(name, **{**ours, **task.settings}), config.safety)
+        settings = {**ours, **task.settings}
+        if folder is not None and name == "browser":
+            settings.setdefault("downloads", str(folder / DOWNLOADS))
+        return fenced(make_environment(name, **settings), config.safety)
 
     return make
 

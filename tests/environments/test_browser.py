@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,14 +14,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.browsers import needs_browser
+from tests.fakes import ScriptedPolicy
 
 from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, Move, Open, RightClick, Scroll, Type, Wait
 from showonce.environments.browser.executable import find_browser
-from showonce.environments.browser.owner import owner
+from showonce.environments.browser.owner import launch_for, owner
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.contract import Presses
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken, Stopped, Unavailable
-from showonce.types import Executed, Observation, Success, Task
+from showonce.runtime.loop import run_episode
+from showonce.types import Executed, Observation, StopReason, Success, Task
 
 pytestmark = needs_browser
 WIDTH, HEIGHT = 320, 240
@@ -353,8 +356,6 @@ def test_a_crashed_tab_breaks_and_the_next_reset_works(seat: Seat) -> None:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "frozen"])
 def test_a_dead_browser_breaks_and_the_next_reset_starts_another(seat: Seat, how: signal.Signals) -> None:
-    from showonce.environments.browser.owner import launch_for
-
     seat.show(BUTTON.format(""), timeout=0.5)
     launch = launch_for("", True, "")
     pid = owner().pid(launch)
@@ -366,6 +367,77 @@ def test_a_dead_browser_breaks_and_the_next_reset_starts_another(seat: Seat, how
             seat.environment.observe()
     assert "fresh" in (seat.show("fresh").text or "")
     assert owner().pid(launch) != pid
+
+
+def test_a_run_goes_on_after_a_browser_died_in_mid_step(seat: Seat) -> None:
+    start = seat.folder / "page.html"
+    start.write_text("<body style='height:2000px'>a page")
+    task = Task("user/page", "look", "browser", start=str(start), success=Success("none"))
+    seat.show("a browser that is there")
+    environment, pid = seat.environment, owner().pid(launch_for("", True, ""))
+    assert pid is not None
+
+    def killing(*_: object) -> Action:
+        threading.Timer(0.05, os.kill, (pid, signal.SIGKILL)).start()
+        return Drag(0.1, 0.1, 0.9, 0.9)
+
+    policy = ScriptedPolicy([killing, *[Scroll(0.5, 0.5, dy) for dy in (20, -20) * 4]])
+    broken = run_episode(environment, policy, task)
+    assert (broken.stop_reason, broken.outcome.success) == (StopReason.ENVIRONMENT_ERROR, None)
+    whole = run_episode(environment, ScriptedPolicy([Click(0.5, 0.5), Done()]), task)
+    assert (whole.stop_reason, len(whole.steps)) == (StopReason.CLAIMED, 2)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Iterator[str]:
+    """A browser that a person has started, with one tab; gives its debugging address."""
+    page = tmp_path / "theirs.html"
+    button = "<button style='position:absolute;left:0;top:60px' onclick='this.textContent=1'>b</button>"
+    page.write_text(f"<title>t</title><p>their page</p>{button}")
+    command = [find_browser(), "--headless", "--no-sandbox", "--remote-debugging-port=0", "--window-size=500,400"]
+    process = subprocess.Popen(
+        [*command, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    address = next(line.split()[-1] for line in process.stderr if line.startswith("DevTools listening"))
+    yield "http://" + address.split("/")[2]
+    process.kill()
+    process.wait()
+    process.stderr.close()
+
+
+def test_a_running_browser_is_attached_to_and_left_as_it_was(theirs: str, tmp_path: Path) -> None:
+    environment = BrowserEnvironment(cdp_url=theirs, text=True)
+    assert not environment.capabilities.resettable
+    seen = environment.reset(Task("user/x", "x", "browser"))
+    assert "their page" in (seen.text or "")
+    width, height = seen.width, seen.height
+    environment.execute(Click(10 / width, 70 / height), GO)
+    assert "1" in (environment.observe().text or "")
+    own = environment.reset(Task("user/x", "x", "browser", start="data:text/html,<p>a tab of ours"))
+    assert "a tab of ours" in (own.text or "")
+    session = environment._session
+    assert session is not None
+
+    async def resize() -> None:
+        window = await session.tab.cdp.send("Browser.getWindowForTarget")
+        bounds = {"windowId": window["windowId"], "bounds": {"width": 640, "height": 480}}
+        await session.tab.cdp.send("Browser.setWindowBounds", bounds)
+
+    owner().call(resize, 5, "resizing")
+    with pytest.raises(BadInput, match="changed its size"):
+        environment.execute(Click(0.5, 0.5), GO)
+    assert environment.observe().width != width
+    environment.execute(Click(0.5, 0.5), GO)
+    environment.close()
+    again = BrowserEnvironment(cdp_url=theirs, text=True)
+    assert "their page" in (again.reset(Task("user/x", "x", "browser")).text or "")
+    again.close()
+
+
+def test_a_browser_that_is_not_running_says_how_to_start_it() -> None:
+    with pytest.raises(Unavailable, match="remote-debugging-port"):
+        BrowserEnvironment(cdp_url="http://127.0.0.1:9").reset(Task("user/x", "x", "browser"))
 
 
 def test_a_window_that_was_closed(seat: Seat) -> None:

@@ -61,7 +61,7 @@ def test_tasks_are_found_with_and_without_their_prefix() -> None:
 
 
 @needs_miniwob
-@pytest.mark.parametrize("name", NAMES[::10])
+@pytest.mark.parametrize("name", NAMES[::16])
 def test_a_page_is_seeded_and_steps(world: MiniWoB, name: str) -> None:
     first = world.reset(find_task(name), 3)
     goal = world.goal
@@ -74,7 +74,7 @@ def test_a_page_is_seeded_and_steps(world: MiniWoB, name: str) -> None:
 
 
 @needs_miniwob
-@pytest.mark.parametrize("name", SOLVED[::4])
+@pytest.mark.parametrize("name", SOLVED[::6])
 def test_an_oracle_solves_its_page(world: MiniWoB, name: str) -> None:
     actions, outcome = solve(world, name, 11)
     assert outcome.success is True and "raw reward" in outcome.evidence
@@ -141,7 +141,7 @@ def test_the_instruction_is_text_and_in_the_picture_only_when_asked_for() -> Non
 )
 def test_the_oracle_hits_at_every_size(settings: dict[str, object], size: tuple[int, int]) -> None:
     world = MiniWoB(**settings)  # type: ignore[arg-type]
-    for name in ("grid-coordinate", "click-checkboxes", "drag-circle"):
+    for name in ("grid-coordinate", "drag-circle"):
         assert solve(world, name, 5)[1].success is True
     seen = world.observe()
     assert (seen.width, seen.height) == size

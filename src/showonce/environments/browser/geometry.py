@@ -2,7 +2,8 @@
 
     frame       what the policy saw, W x H pixels; actions are fractions of it
     captured    the screenshot before it was cropped and scaled to the frame, in device pixels
-    input       the browser's own unit for mouse events: device pixels / device scale factor, from the window's corner
+    input       the browser's own unit for mouse events, from the window's corner: CSS pixels before the browser's own
+                zoom (Ctrl and +) and after a pinch, which scales the input as it scales the picture
     page        CSS pixels of a document (clientX, getBoundingClientRect), which zoom and iframes scale and shift
 
 Mouse input needs neither zoom nor scroll nor iframes: it goes to the window. Those matter the other way round, when a
@@ -67,19 +68,23 @@ def view_of(captured: tuple[int, int], scale: float, crop: Box | None, frame: tu
     return View(*size, box, scale)
 
 
-# A frame element's content box in its own document, and how much larger it is drawn than its document thinks.
+# Where a frame element's content begins in its own document, and how much larger it is drawn than its document thinks:
+# CSS zoom reaches into iframes, a transform scales them from outside. Borders are snapped to whole device pixels, which
+# their computed width knows and clientLeft does not; sizes are rounded, so a scale near 1 is 1.
 _CONTENT: Final = """element => {
-  const r = element.getBoundingClientRect(), s = getComputedStyle(element);
-  const own = element.currentCSSZoom || 1;
-  const sx = element.offsetWidth ? r.width / element.offsetWidth : 1;
-  const sy = element.offsetHeight ? r.height / element.offsetHeight : 1;
-  return [r.left + (element.clientLeft + parseFloat(s.paddingLeft)) * sx,
-          r.top + (element.clientTop + parseFloat(s.paddingTop)) * sy, sx * own, sy * own];
+  const r = element.getBoundingClientRect(), s = getComputedStyle(element), zoom = element.currentCSSZoom || 1;
+  const scaled = (drawn, own) => {
+    const factor = own ? drawn / (own * zoom) : 1;
+    return Math.abs(factor - 1) < 0.02 ? 1 : factor;
+  };
+  const sx = zoom * scaled(r.width, element.offsetWidth), sy = zoom * scaled(r.height, element.offsetHeight);
+  return [r.left + (parseFloat(s.borderLeftWidth) + parseFloat(s.paddingLeft)) * sx,
+          r.top + (parseFloat(s.borderTopWidth) + parseFloat(s.paddingTop)) * sy, sx, sy];
 }"""
-# How the top document lies in the window: pinch zoom, and the offset that belongs to it.
+# Which part of the top document the window shows after a pinch.
 _WINDOW: Final = """() => {
   const v = window.visualViewport;
-  return v ? [v.offsetLeft, v.offsetTop, v.scale] : [0, 0, 1];
+  return v ? [v.offsetLeft, v.offsetTop] : [0, 0];
 }"""
 
 
@@ -110,9 +115,8 @@ async def offset_of(frame: Frame, zoom: float = 1.0) -> Offset:
         x, y = left + x * scale_x, top + y * scale_y
         factor_x, factor_y = factor_x * scale_x, factor_y * scale_y
         frame = frame.parent_frame
-    left, top, pinch = await frame.evaluate(_WINDOW)
-    scale = pinch * zoom
-    return Offset((x - left) * scale, (y - top) * scale, factor_x * scale, factor_y * scale)
+    left, top = await frame.evaluate(_WINDOW)
+    return Offset((x - left) * zoom, (y - top) * zoom, factor_x * zoom, factor_y * zoom)
 
 
 def image_size(value: Any) -> tuple[int, int] | None:

@@ -111,11 +111,11 @@ class Session:
         self.closed = True
         with contextlib.suppress(Exception):
             self.context.remove_listener("page", self._came)
-        mine = [t.page for t in self.tabs if t.page not in self._theirs]
-        closing: Awaitable[Any] = self.context.close()
         if self.attached:
-            closing = asyncio.gather(*(page.close() for page in mine), return_exceptions=True)
-        task = self.watched(closing)
+            mine = [tab.page.close() for tab in self.tabs if tab.page not in self._theirs]
+            task: asyncio.Future[Any] = self.watched(asyncio.gather(*mine, return_exceptions=True))
+        else:
+            task = self.watched(self.context.close())
         await asyncio.wait({task}, timeout=CLOSE_SECONDS)
         if self._temporary and self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -36,7 +36,8 @@ STYLE: Final = """(css => {
   document.adoptedStyleSheets.push(sheet);
 })"""
 
-# One look at a document and the iframes that it may look into: [origin, changes, quiet ms, animating, ready, hidden].
+# One look at a document and the iframes into which it may look:
+# [origin, changes, quiet ms, animating, ready, hidden, pinch].
 STATE: Final = """(() => {
   let n = 0, quiet = Infinity, moving = false, ready = true, hidden = 0;
   const visit = w => {
@@ -51,27 +52,33 @@ STATE: Final = """(() => {
     for (let i = 0; i < w.length; i++) visit(w[i]);
   };
   visit(window);
-  return [performance.timeOrigin, n, quiet === Infinity ? 1e9 : quiet, moving, ready, hidden];
+  return [performance.timeOrigin, n, quiet === Infinity ? 1e9 : quiet, moving, ready, hidden,
+    window.visualViewport ? visualViewport.scale : 1];
 })()"""
 
 
 @dataclass(frozen=True)
 class State:
-    """How a page stands. changes: what two looks at it have to agree in for nothing to have happened in between."""
+    """How a page stands. changes: what two looks at it have to agree in for nothing to have happened in between.
+
+    hidden: how many of its frames are of other origins. pinch: how far a person has zoomed into it with two fingers.
+    """
 
     changes: tuple[float, ...]
     quiet_ms: float
     busy: bool
     hidden: int
+    pinch: float
 
     @staticmethod
     def of(found: list[list[Any]]) -> State:
         """Put together what was seen in a page's document, and in those of its frames of other origins."""
         return State(
-            tuple(float(value) for one in found for value in one[:2]),
+            tuple(float(value) for one in found for value in (*one[:2], one[6])),
             min(float(one[2]) for one in found),
             any(one[3] or not one[4] for one in found),
             int(found[0][5]),
+            float(found[0][6]),
         )
 
 

@@ -9,24 +9,18 @@ ctrl+w (close the tab), ctrl+t (new tab), ctrl+tab.
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
-import io
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import numpy as np
-from PIL import Image
-
 from showonce.actions import Action, Key, Open, points
 from showonce.environments.browser.addresses import address_of
+from showonce.environments.browser.eyes import FRAME_SECONDS, Eyes, Look, decoded, shown
 from showonce.environments.browser.geometry import Box, View, image_size, view_of
 from showonce.environments.browser.hands import RELEASE_SECONDS, Hands
-from showonce.environments.browser.owner import START_SECONDS, Owner, launch_for, owner
-from showonce.environments.browser.session import ModalOpened, Options, Session, Tab
-from showonce.environments.browser.settle import STATE, State
+from showonce.environments.browser.owner import START_SECONDS, Launch, Owner, launch_for, owner
+from showonce.environments.browser.session import ModalOpened, Options, Session
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
 from showonce.types import Element, Executed, Observation, Outcome, Task
@@ -36,21 +30,8 @@ if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
 
 T = TypeVar("T")
-FRAME_SECONDS: Final = 1 / 60  # one frame of the browser
-MOST_TEXT: Final = 200_000  # characters of page text
+CONTEXT_SECONDS: Final = START_SECONDS + 10.0  # to start a browser and to open a tab in it
 EXECUTE_SECONDS: Final = 300.0  # the longest action: two thousand characters, or a wait of a minute
-_TEXT: Final = "() => document.body ? document.body.innerText : ''"
-
-
-@dataclass(frozen=True)
-class Look:
-    """What was seen: a screenshot (PNG), the window's size in input units, and whether the page was at rest."""
-
-    png: bytes
-    window: tuple[float, float]
-    settled: bool
-    url: str
-    text: str | None
 
 
 class BrowserEnvironment:
@@ -100,11 +81,11 @@ class BrowserEnvironment:
         self._options = Options(timeout, settle, caret, selects, downloads, metrics)
         self._session: Session | None = None
         self._hands: Hands | None = None
+        self._eyes: Eyes | None = None
         self._view: View | None = None
         self._look: Look | None = None
         self._broken = ""
         self._broken_before = False
-        self._blind = 0.0  # since when no screenshot could be taken
         self._closed = False
         self._with_text = text
         self._crop: Box | None = None  # the part of the page that is shown, in CSS pixels
@@ -128,7 +109,9 @@ class BrowserEnvironment:
         goes_on = task.reset == "none" and self._session is not None and not self._broken
         if not goes_on:
             self._broken = "its reset failed; call reset again."
-            self._owner_call(lambda: self._begin(task, seed), START_SECONDS + self.load + self.timeout, "the reset")
+            self._owner_call(
+                lambda: self._begin(task, seed), 2 * CONTEXT_SECONDS + self.load + self.timeout, "the reset"
+            )
             self._broken = ""
         return self.observe()
 
@@ -136,10 +119,10 @@ class BrowserEnvironment:
         """Wait until the page is at rest and return the frame."""
         self._ready()
         look = self._owner_call(self._seen, self.settle + 4 * self.timeout, "the screenshot")
-        image = _decoded(look.png)
+        image = decoded(look.png)
         scale = image.shape[1] / look.window[0]
         view = view_of((image.shape[1], image.shape[0]), scale, self._crop, self._size)
-        frame = _shown(image, view)
+        frame = shown(image, view)
         frame = self._finish(frame, view)
         modal = self._session.modal if self._session is not None else None
         text = look.text
@@ -260,7 +243,19 @@ class BrowserEnvironment:
         if self._session is not None:
             session, self._session = self._session, None
             await self._end(session)
+        from playwright.async_api import Error
+
         launch = launch_for(self._executable, self._headless, self._cdp_url)
+        try:
+            session = await asyncio.wait_for(self._opened(launch, take_over), CONTEXT_SECONDS)
+        except (Error, TimeoutError):  # the browser is dead, which nobody has noticed yet, or it hangs
+            self._owner().kill(launch)
+            session = await self._opened(launch, take_over)
+        self._session, self._look, self._view = session, None, None
+        self._hands, self._eyes = Hands(session), Eyes(session, self.quiet, (self.width, self.height))
+        return session
+
+    async def _opened(self, launch: Launch, take_over: bool) -> Session:
         found = await self._owner().browser(launch)
         if self._cdp_url:
             context: BrowserContext = found.contexts[0] if found.contexts else await found.new_context()
@@ -276,7 +271,6 @@ class BrowserEnvironment:
         session = Session(context, self._options, bool(self._cdp_url))
         await self._prepared(session)
         await (session.take_over() if take_over else session.open())
-        self._session, self._hands, self._look, self._view = session, Hands(session), None, None
         return session
 
     async def _prepared(self, session: Session) -> None:
@@ -361,116 +355,17 @@ class BrowserEnvironment:
 
     async def _check_size(self, view: View) -> None:
         """A person may have changed the window since the frame was taken: then its coordinates mean nothing."""
-        assert self._session is not None
+        assert self._session is not None and self._eyes is not None
         tab = self._session.tab
-        seen, now = (self._look.window if self._look is not None else (0.0, 0.0)), await self._window(tab)
+        seen, now = (self._look.window if self._look is not None else (0.0, 0.0)), await self._eyes.window(tab)
         if abs(seen[0] - now[0]) > 1 or abs(seen[1] - now[1]) > 1:
             raise BadInput("the window changed its size since the frame was taken; look at it again.")
-
-    async def _window(self, tab: Tab) -> tuple[float, float]:
-        """Return width and height of a person's window in input units, which the browser's own zoom does not change."""
-        assert self._session is not None
-        work = asyncio.gather(tab.page.evaluate("[innerWidth, innerHeight]"), tab.cdp.send("Page.getLayoutMetrics"))
-        (width, height), metrics = await self._session.ask(tab, _of(work))
-        zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
-        return width * zoom, height * zoom
 
     # ------------------------------------------------------------------------------------------------ looking
 
     async def _seen(self) -> Look:
-        assert self._session is not None
-        session = self._session
-        tab = session.tab
-        settled = False
-        with contextlib.suppress(ModalOpened):
-            settled, tab = await self._rest(session)
-        text = None
-        if self._with_text:
-            with contextlib.suppress(ModalOpened):
-                text = await self._page_text(session, session.tab)
-            text = text or ""
-        window = (float(self.width), float(self.height))
-        if self._cdp_url:
-            window = self._look.window if self._look is not None else window
-            with contextlib.suppress(ModalOpened):
-                window = await self._window(tab)
-        return Look(tab.shot or self._blank(), window, settled, tab.page.url, text)
-
-    async def _rest(self, session: Session) -> tuple[bool, Tab]:
-        """Take screenshots until one shows a page that was at rest all the while; the last one when time is up.
-
-        The first is taken at once: input was handled before, and taking it lasts longer than a quiet window. It is good
-        if nothing has changed from before it to after it, and nothing is pending.
-        """
-        loop = asyncio.get_running_loop()
-        end, optimistic = loop.time() + self.settle, True
-        while True:
-            tab = session.tab
-            before = await self._state(session, tab)
-            late = loop.time() >= end
-            waits = before is None or before.busy or session.pending()
-            if not late and (waits or (not optimistic and before is not None and before.quiet_ms < self.quiet * 1e3)):
-                optimistic = False
-                await asyncio.sleep(min(max(self.quiet, 0.002), FRAME_SECONDS))
-                continue
-            if not await self._shoot(session, tab):
-                continue
-            after = await self._state(session, tab)
-            if after is not None and before is not None and after.quiet_ms < self.quiet * 1e3 and not late:
-                await asyncio.sleep(self.quiet - after.quiet_ms / 1e3)
-                after = await self._state(session, tab)
-            same = before is not None and after is not None and before.changes == after.changes and not after.busy
-            if same and tab is session.tab and not session.pending():
-                return True, tab
-            if loop.time() >= end:
-                return False, tab
-            optimistic = False
-
-    async def _shoot(self, session: Session, tab: Tab) -> bool:
-        """Take a screenshot; False when the browser could not draw the page just now.
-
-        Raises:
-            EnvironmentBroken: it could not for as long as a page may hang.
-        """
-        from playwright.async_api import Error
-
-        try:
-            taken = await session.ask(tab, tab.cdp.send("Page.captureScreenshot", _PNG))
-        except Error as error:
-            if tab.gone or "Unable to capture" not in str(error):
-                raise
-            loop = asyncio.get_running_loop()
-            self._blind = self._blind or loop.time()
-            if loop.time() - self._blind > self.timeout:
-                raise EnvironmentBroken(f"the page was not drawn for {self.timeout:g} s.") from error
-            await asyncio.sleep(FRAME_SECONDS)
-            return False
-        tab.shot, self._blind = base64.b64decode(taken["data"]), 0.0
-        return True
-
-    async def _state(self, session: Session, tab: Tab) -> State | None:
-        """Return how the page stands; None while it is between two documents."""
-        from playwright.async_api import Error
-
-        try:
-            told = await session.ask(tab, tab.cdp.send("Runtime.evaluate", _STATE))
-            if "exceptionDetails" in told:
-                return None
-            found = [told["result"]["value"]]
-            if found[0][5]:
-                frames = [f for f in tab.page.frames if f.parent_frame is not None]
-                asked = asyncio.gather(*(f.evaluate(STATE) for f in frames), return_exceptions=True)
-                found += [s for s in await session.ask(tab, _of(asked)) if isinstance(s, list)]
-            return State.of(found)
-        except Error:
-            if tab.gone or tab.page.is_closed():
-                raise
-            return None
-
-    async def _page_text(self, session: Session, tab: Tab) -> str:
-        asked = asyncio.gather(*(f.evaluate(_TEXT) for f in tab.page.frames), return_exceptions=True)
-        found = await session.ask(tab, _of(asked))
-        return "\n".join(t for t in found if isinstance(t, str) and t)[:MOST_TEXT]
+        assert self._eyes is not None
+        return await self._eyes.look(self._with_text)
 
     async def _shows(self, selector: str) -> bool:
         from playwright.async_api import Error
@@ -487,39 +382,9 @@ class BrowserEnvironment:
                     raise BadInput(f"{selector!r} is not a selector: {_first_line(error)}") from None
         return False
 
-    def _blank(self) -> bytes:
-        """Return what is seen of a page that shows a dialog before it was ever drawn."""
-        picture, out = (
-            Image.new("RGB", (round(self.width * self.scale), round(self.height * self.scale)), "white"),
-            io.BytesIO(),
-        )
-        picture.save(out, "PNG")
-        return out.getvalue()
-
     def _finish(self, frame: Pixels, view: View) -> Pixels:
         """Change the frame before it is handed out; here nothing."""
         return frame
-
-
-_PNG: Final = {"format": "png", "optimizeForSpeed": True}
-_STATE: Final = {"expression": STATE, "returnByValue": True}
-
-
-async def _of(work: asyncio.Future[T]) -> T:
-    return await work
-
-
-def _decoded(png: bytes) -> Pixels:
-    return np.array(Image.open(io.BytesIO(png)).convert("RGB"))
-
-
-def _shown(image: Pixels, view: View) -> Pixels:
-    """Return the frame of a screenshot: cropped, then scaled with the mean of what falls together."""
-    left, top, right, bottom = (int(value) for value in view.crop)
-    part = image[top:bottom, left:right]
-    if (right - left, bottom - top) == (view.width, view.height):
-        return np.ascontiguousarray(part)
-    return np.array(Image.fromarray(part).resize((view.width, view.height), Image.Resampling.BOX))
 
 
 def _first_line(error: Exception) -> str:

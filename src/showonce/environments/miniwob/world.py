@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from showonce.actions import Action, from_json
+from showonce.environments.browser.eyes import FRAME_SECONDS
 from showonce.environments.browser.geometry import Box, View
 from showonce.environments.browser.session import ModalOpened, Session
-from showonce.environments.browser.world import FRAME_SECONDS, BrowserEnvironment
+from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.miniwob.oracles import SOLVED, oracle_script
 from showonce.environments.miniwob.tasks import PREFIX, task_for
 from showonce.errors import ConfigError, EnvironmentBroken, TaskError, Unavailable, nearest
@@ -126,7 +127,7 @@ class MiniWoB(BrowserEnvironment):
             session = await self._fresh()
         self._ended = None
         page = session.tab.page
-        await session.ask(session.tab, page.mouse.move(*OUTSIDE))  # nothing is hovered over when it begins
+        session.watched(page.mouse.move(*OUTSIDE))  # nothing is hovered over when it begins
         await self._go((folder / f"{name}.html").as_uri())
         started = await session.ask(session.tab, page.evaluate(START, [seed or 0, NEVER_MS]))
         self._page, self._goal, self._instruction = name, started[0], tuple(started[1])

@@ -1,0 +1,158 @@
+"""Does a click land on what the policy saw? Every device pixel ratio x zoom x scroll x iframe, random points each.
+
+    python benchmarks/coordinates.py                 # some minutes on two cores; exit code 0 when the goal holds
+    python benchmarks/coordinates.py --points 50
+
+The page is a picture in which every pixel's colour is its own address, drawn without smoothing. A random pixel of the
+frame is clicked through the environment; what the page says about the place of the event is compared with the address
+that the frame showed there.
+
+  forward  how far outside of the seen pixel of the picture the event came, in device pixels
+  back     the event's place, mapped to the frame again through zoom, scroll and iframes, against the clicked pixel
+
+Rounding takes: half a device pixel; forward in an iframe half a pixel more for its box and half for its scroll offset,
+which are painted at whole device pixels while events keep their fractions; and where the browser tells of a place in
+whole CSS pixels, one of these.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from showonce.actions import Click, from_pixel
+from showonce.environments.browser.geometry import Offset, offset_of
+from showonce.environments.browser.owner import owner
+from showonce.environments.browser.world import BrowserEnvironment
+from showonce.runtime.stop import Stop
+from showonce.types import Task
+
+SCALES = (1.0, 1.25, 1.5, 2.0, 3.0)
+ZOOMS = ("1", "css 0.8", "css 1.5", "pinch 1.6")
+SCROLLS = ((0, 0), (37, 61))
+FRAMES = ("none", "same", "cross")
+WIDTH, HEIGHT, SIDE = 400, 300, 900
+PICTURE = """<!doctype html><body style="margin:0"><canvas id=c width=SIDE height=SIDE
+style="display:block;image-rendering:pixelated"></canvas><script>
+const g = c.getContext('2d'), d = g.createImageData(SIDE, SIDE);
+for (let y = 0; y < SIDE; y++) for (let x = 0; x < SIDE; x++) {
+  d.data.set([x & 255, y & 255, (x >> 8) | (y >> 8) << 3, 255], 4 * (y * SIDE + x));
+}
+g.putImageData(d, 0, 0);
+window.log = [];
+addEventListener('pointerdown', e => {
+  const r = c.getBoundingClientRect();
+  log.push([e.clientX, e.clientY, (e.clientX - r.left) * SIDE / r.width, (e.clientY - r.top) * SIDE / r.height,
+            r.width / SIDE]);
+});
+</script>""".replace("SIDE", str(SIDE))
+AROUND = (
+    "<!doctype html><body style='margin:0'><p style='margin:9px 0 0 13px'>around it</p><iframe id=f src='{address}' "
+    "style='border:7px solid #444;padding:5px;margin-left:11px;width:340px;height:240px'></iframe>"
+    "<div style='width:1200px;height:1200px'></div>"
+)
+
+
+def prepare(world: BrowserEnvironment, folder: Path, zoom: str, scroll: tuple[int, int], frame: str) -> Any:
+    """Load the page as asked for; return the Playwright frame in which the picture is."""
+    picture = folder / "picture.html"
+    picture.write_text(PICTURE, "utf-8")
+    if frame == "none":
+        start = picture
+    else:
+        address = picture.as_uri() if frame == "cross" else "about:blank"
+        start = folder / "around.html"
+        start.write_text(AROUND.format(address=address), "utf-8")
+    world.reset(Task("user/picture", "look", "browser", start=str(start)), 0)
+    session = world._session
+    assert session is not None
+    page = session.tab.page
+
+    async def change() -> Any:
+        target = page.main_frame
+        if frame == "same":
+            await page.evaluate("html => { const d = f.contentDocument; d.open(); d.write(html); d.close(); }", PICTURE)
+        if frame != "none":
+            target = page.frames[1]
+            await target.wait_for_function("() => window.log !== undefined")
+            await target.evaluate("([x, y]) => scrollTo(x, y)", [scroll[0] // 2, scroll[1] // 2])
+        kind, _, factor = zoom.partition(" ")
+        if kind == "css":
+            await page.evaluate("z => document.documentElement.style.zoom = z", factor)
+        elif kind == "pinch":
+            await session.tab.cdp.send("Emulation.setPageScaleFactor", {"pageScaleFactor": float(factor)})
+        await page.evaluate("([x, y]) => scrollTo(x, y)", list(scroll))
+        return target
+
+    return owner().call(change, 20, "preparing the page")
+
+
+def case(world: BrowserEnvironment, target: Any, points: int, rng: random.Random) -> tuple[float, float, int]:
+    """Return the largest error forward and back in device pixels beyond rounding, and how many points were clicked."""
+    seen = world.observe()
+    view = world._view
+    assert view is not None and world.settled
+    image = seen.image.astype(int)
+    column = image[..., 0] + ((image[..., 2] & 7) << 8)
+    row = image[..., 1] + ((image[..., 2] >> 3) << 8)
+    there = (column < SIDE) & (row < SIDE) & (image[..., 2] < 32)
+    around = np.roll(column, 1, 1), np.roll(column, -1, 1)  # the picture's own pixels lie in order
+    there &= (np.abs(column - around[0]) <= 2) & (np.abs(around[1] - column) <= 2) & (row > 0)
+    ys, xs = np.nonzero(there)
+    chosen = [rng.randrange(len(xs)) for _ in range(points)]
+    stop = Stop()
+    for i in chosen:
+        world.execute(Click(from_pixel(int(xs[i]), seen.width), from_pixel(int(ys[i]), seen.height)), stop)
+
+    async def told() -> tuple[list[list[float]], Offset]:
+        return await target.evaluate("() => log.splice(0)"), await offset_of(target)
+
+    log, offset = owner().call(told, 10, "reading the log")
+    assert len(log) == points, f"{len(log)} events for {points} clicks"
+    forward = back = 0.0
+    for i, (client_x, client_y, at_x, at_y, drawn) in zip(chosen, log, strict=True):
+        whole = client_x == int(client_x) and client_y == int(client_y)
+        factor = offset.factor_x
+        allowed = 0.5 + (factor * view.scale if whole else 0.0)
+        for at, cell in ((at_x, column[ys[i], xs[i]]), (at_y, row[ys[i], xs[i]])):
+            outside = max(cell - at, at - (cell + 1), 0.0) * drawn * factor * view.scale
+            forward = max(forward, outside - allowed - (1.0 if target.parent_frame is not None else 0.0))
+        x, y = offset.to_input(client_x, client_y)
+        for got, want in ((x * view.scale, xs[i] + 0.5), (y * view.scale, ys[i] + 0.5)):
+            back = max(back, abs(got - want) - allowed)
+    return max(forward, 0.0), max(back, 0.0), len(log)
+
+
+def main() -> int:
+    """Print a line a ratio and the verdict; return 0 when no click went astray."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--points", type=int, default=500)
+    given = parser.parse_args()
+    rng, worst, cases, clicks = random.Random(0), 0.0, 0, 0
+    with tempfile.TemporaryDirectory() as name:
+        for scale in SCALES:
+            world = BrowserEnvironment(width=WIDTH, height=HEIGHT, scale=scale)
+            ahead = home = 0.0
+            for zoom, scroll, frame in itertools.product(ZOOMS, SCROLLS, FRAMES):
+                target = prepare(world, Path(name), zoom, scroll, frame)
+                forward, back, n = case(world, target, given.points, rng)
+                if max(forward, back) > 0:
+                    print(f"  ratio {scale:g}, zoom {zoom}, scroll {scroll}, iframe {frame}: {forward:.2f} {back:.2f}")
+                ahead, home, cases, clicks = max(ahead, forward), max(home, back), cases + 1, clicks + n
+            world.close()
+            print(f"ratio {scale:g}: forward {ahead:.2f} px, back {home:.2f} px beyond rounding", flush=True)
+            worst = max(worst, ahead, home)
+    good = worst == 0
+    print(f"{'PASS' if good else 'FAIL'}: {worst:.2f} px beyond rounding in {cases} cases, {clicks} clicks (goal 0)")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

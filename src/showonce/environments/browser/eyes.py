@@ -1,0 +1,175 @@
+"""Looks at a page: waits until it is at rest, takes the screenshot, and makes the frame of it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import io
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from showonce.environments.browser.geometry import View
+from showonce.environments.browser.session import ModalOpened, Session, Tab
+from showonce.environments.browser.settle import STATE, State
+from showonce.errors import EnvironmentBroken
+from showonce.types import Image as Pixels
+
+T = TypeVar("T")
+FRAME_SECONDS: Final = 1 / 60  # one frame of the browser
+MOST_TEXT: Final = 200_000  # characters of page text
+_TEXT: Final = "() => document.body ? document.body.innerText : ''"
+_PNG: Final = {"format": "png", "optimizeForSpeed": True}
+_STATE: Final = {"expression": STATE, "returnByValue": True}
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen: a screenshot (PNG), the window's size in input units, and whether the page was at rest."""
+
+    png: bytes
+    window: tuple[float, float]
+    settled: bool
+    url: str
+    text: str | None
+
+
+class Eyes:
+    """The eyes on one session, beside its hands. quiet: seconds of the quiet window; size: the page's in CSS pixels."""
+
+    def __init__(self, session: Session, quiet: float, size: tuple[int, int]) -> None:
+        self.session, self.quiet, self.patience, self.size = session, quiet, session.options.patience, size
+        self._pinch = 1.0
+        self._blind = 0.0  # since when no screenshot could be taken
+        self._window: tuple[float, float] | None = None
+
+    async def look(self, with_text: bool) -> Look:
+        """Return what is to be seen once the page is at rest, or when it had its time for that.
+
+        Behind a dialog it is the page as it was last seen.
+        """
+        tab, settled = self.session.tab, False
+        with contextlib.suppress(ModalOpened):
+            settled, tab = await self._rest()
+        text = "" if with_text else None
+        if with_text:
+            with contextlib.suppress(ModalOpened):
+                text = await self._page_text(self.session.tab)
+        window = (self.size[0] / self._pinch, self.size[1] / self._pinch)
+        if self.session.attached:
+            with contextlib.suppress(ModalOpened):
+                self._window = await self.window(tab)
+            window = self._window or window
+        return Look(tab.shot or self._blank(), window, settled, tab.page.url, text)
+
+    async def window(self, tab: Tab) -> tuple[float, float]:
+        """Return width and height of a person's window in input units, which the browser's own zoom does not change."""
+        work = asyncio.gather(tab.page.evaluate("[innerWidth, innerHeight]"), tab.cdp.send("Page.getLayoutMetrics"))
+        (width, height), metrics = await self.session.ask(tab, _of(work))
+        zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
+        return width * zoom / self._pinch, height * zoom / self._pinch
+
+    async def _rest(self) -> tuple[bool, Tab]:
+        """Take screenshots until one shows a page that was at rest all the while; the last one when time is up.
+
+        The first is taken at once: input was handled before, and taking it lasts longer than a quiet window. It is good
+        if nothing has changed from before it to after it, and nothing is pending.
+        """
+        loop = asyncio.get_running_loop()
+        end, optimistic = loop.time() + self.patience, True
+        while True:
+            tab = self.session.tab
+            before = await self._state(tab)
+            late = loop.time() >= end
+            waits = before is None or before.busy or self.session.pending()
+            if not late and (waits or (not optimistic and before is not None and before.quiet_ms < self.quiet * 1e3)):
+                optimistic = False
+                await asyncio.sleep(min(max(self.quiet, 0.002), FRAME_SECONDS))
+                continue
+            if not await self._shoot(tab):
+                continue
+            after = await self._state(tab)
+            if after is not None and before is not None and after.quiet_ms < self.quiet * 1e3 and not late:
+                await asyncio.sleep(self.quiet - after.quiet_ms / 1e3)
+                after = await self._state(tab)
+            self._pinch = after.pinch if after is not None else self._pinch
+            same = before is not None and after is not None and before.changes == after.changes and not after.busy
+            if same and tab is self.session.tab and not self.session.pending():
+                return True, tab
+            if loop.time() >= end:
+                return False, tab
+            optimistic = False
+
+    async def _shoot(self, tab: Tab) -> bool:
+        """Take a screenshot; False when the browser could not draw the page just now.
+
+        Raises:
+            EnvironmentBroken: it could not for as long as a page may hang.
+        """
+        from playwright.async_api import Error
+
+        try:
+            taken = await self.session.ask(tab, tab.cdp.send("Page.captureScreenshot", _PNG))
+        except Error as error:
+            if tab.gone or "Unable to capture" not in str(error):
+                raise
+            loop = asyncio.get_running_loop()
+            self._blind = self._blind or loop.time()
+            if loop.time() - self._blind > self.session.options.timeout:
+                raise EnvironmentBroken(f"the page was not drawn for {self.session.options.timeout:g} s.") from error
+            await asyncio.sleep(FRAME_SECONDS)
+            return False
+        tab.shot, self._blind = base64.b64decode(taken["data"]), 0.0
+        return True
+
+    async def _state(self, tab: Tab) -> State | None:
+        """Return how the page stands; None while it is between two documents."""
+        from playwright.async_api import Error
+
+        try:
+            told = await self.session.ask(tab, tab.cdp.send("Runtime.evaluate", _STATE))
+            if "exceptionDetails" in told:
+                return None
+            found = [told["result"]["value"]]
+            if found[0][5]:
+                frames = [f for f in tab.page.frames if f.parent_frame is not None]
+                asked = asyncio.gather(*(f.evaluate(STATE) for f in frames), return_exceptions=True)
+                found += [s for s in await self.session.ask(tab, _of(asked)) if isinstance(s, list)]
+            return State.of(found)
+        except Error:
+            if tab.gone or tab.page.is_closed():
+                raise
+            return None
+
+    async def _page_text(self, tab: Tab) -> str:
+        asked = asyncio.gather(*(f.evaluate(_TEXT) for f in tab.page.frames), return_exceptions=True)
+        found = await self.session.ask(tab, _of(asked))
+        return "\n".join(t for t in found if isinstance(t, str) and t)[:MOST_TEXT]
+
+    def _blank(self) -> bytes:
+        """Return what is seen of a page that shows a dialog before it was ever drawn."""
+        out, metrics = io.BytesIO(), self.session.options.metrics
+        scale = 1.0 if metrics is None else metrics[2]
+        Image.new("RGB", (round(self.size[0] * scale), round(self.size[1] * scale)), "white").save(out, "PNG")
+        return out.getvalue()
+
+
+async def _of(work: asyncio.Future[T]) -> T:
+    return await work
+
+
+def decoded(png: bytes) -> Pixels:
+    """Return the pixels of a PNG."""
+    return np.array(Image.open(io.BytesIO(png)).convert("RGB"))
+
+
+def shown(image: Pixels, view: View) -> Pixels:
+    """Return the frame of a screenshot: cropped, then scaled with the mean of what falls together."""
+    left, top, right, bottom = (int(value) for value in view.crop)
+    part = image[top:bottom, left:right]
+    if (right - left, bottom - top) == (view.width, view.height):
+        return np.ascontiguousarray(part)
+    return np.array(Image.fromarray(part).resize((view.width, view.height), Image.Resampling.BOX))
