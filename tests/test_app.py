@@ -17,11 +17,28 @@ from tests.test_run_metrics import KEYS
 from tests.toys import lesson_config
 
 from showonce import app
-from showonce.config import AdapterConfig, Config, DashboardConfig, ExperimentConfig, OutputConfig, PolicyConfig
+from showonce.cli import main
+from showonce.config import (
+    AdapterConfig,
+    Config,
+    DashboardConfig,
+    EnvironmentConfig,
+    ExperimentConfig,
+    OutputConfig,
+    PolicyConfig,
+)
 from showonce.demonstrations import load_demonstration, load_episode
-from showonce.errors import BadInput, ConfigError, DemonstrationError, DiskError, StoreError
+from showonce.errors import (
+    BadInput,
+    CheckpointCorrupt,
+    ConfigError,
+    DemonstrationError,
+    DiskError,
+    ShowonceError,
+    StoreError,
+)
 from showonce.learning.store import AdapterStore
-from showonce.runs import read_index
+from showonce.runs import read_index, resolve_run, start_run
 from showonce.runtime.events import read_events
 from showonce.settings import load_config, to_yaml
 
@@ -171,6 +188,72 @@ def test_a_resumed_run_goes_on_with_episodes_and_budget(make: MakeConfig) -> Non
     assert metrics(folder)["wall_s"] > events(folder, "run_finished")[0]["seconds"]
 
 
+def interrupted(config: Config) -> None:
+    """Begin a run in `here` in another process, and press Ctrl-C after its first update."""
+    Path("slow.yaml").write_text(to_yaml(replace(config, run_dir="here")))
+    command = [sys.executable, "-m", "showonce", "run", "--config", "slow.yaml"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
+        deadline = time.monotonic() + 120
+        while not events(Path("here"), "update") and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.1)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=120)
+    assert child.returncode == 130 and "Traceback" not in err, err
+
+
+def test_an_interrupted_run_goes_on_by_its_own_config_and_counts_on(make: MakeConfig) -> None:
+    learning = make().learning
+    learning = replace(learning, gate=replace(learning.gate, alignment=-1.0))  # a random model sees nothing alike
+    interrupted(make(task="app/dev/single/1", experiment=ExperimentConfig(episodes=1000), learning=learning))
+    here = Path("here")
+    done = len([e for e in events(here, "episode_finished") if e["phase"] in ("run", "probe")])
+    updates, shown = metrics(here)["updates"]["accepted"], metrics(here)["demonstration"]
+    app.record(make(name="later", task="app/dev/single/1", seed=9), oracle=True)  # must not become the run's own
+    assert main(["run", "resume=here", f"experiment.episodes={done + 3}", "learning.gate.budget_run=1000"]) == 0
+    assert {e["task"] for e in events(here, "episode_started")} == {"app/dev/single/1"}
+    assert {e["name"] for e in events(here, "run_started")} == {"t"}
+    last = events(here, "run_started")[-1]
+    assert last["budget_run"] == 1000 and last["task"] == "app/dev/single/1"
+    assert len([e for e in events(here, "episode_finished") if e["phase"] in ("run", "probe")]) >= done + 3
+    numbers = [e["n"] for e in events(here, "update")]
+    assert len(numbers) == metrics(here)["updates"]["accepted"] > updates, events(here, "gate")
+    assert metrics(here)["demonstration"] == shown
+    with AdapterStore("adapters", "here", readonly=True) as store:
+        assert store.ledger.updates_run("here") == len(numbers)
+    assert metrics(here)["updates"]["budget"] == 1000
+    (record,) = [one for one in read_index("logs") if one.name == "here"]
+    assert (record.task, record.updates) == ("app/dev/single/1", len(numbers))
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("task=app/dev/single/2", "task=app/dev/single/0, not task=app/dev/single/2"),
+        ("tasks=[app/dev/single/0,app/dev/single/1]", "tasks="),
+        ("demonstration=none", "demonstration=auto, not demonstration=none"),
+        ("environment=browser", "environment=embedded, not environment=browser"),
+        ("environment.settings.theme=dark", "'theme': 'dark'"),
+        ("adapter=mine", "adapter=auto, not adapter=mine"),
+    ],
+)
+def test_a_run_is_not_resumed_as_another_one(
+    make: MakeConfig, capsys: pytest.CaptureFixture[str], override: str, told: str
+) -> None:
+    run = start_run(make(run_dir="here"))
+    assert main(["run", "resume=here", override]) == 2
+    said = capsys.readouterr().err
+    assert told in said and "leave resume out to begin a new run" in said
+    assert not (run / "events.jsonl").exists() and not Path("adapters").exists()
+
+
+def test_a_resumed_run_takes_no_other_config(make: MakeConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    start_run(make(run_dir="here"))
+    assert main(["run", "--config", "demo", "resume=here"]) == 2
+    assert "leave --config demo out" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="task=app/dev/single/0, not task=app/dev/single/1"):
+        app.run(make(task="app/dev/single/1", resume="here"))
+
+
 def test_a_demonstration_is_found_by_its_task_and_named(make: MakeConfig) -> None:
     app.record(make(name="shown", seed=5), oracle=True)
     (shown,) = Path("logs").glob("*-shown/episodes/*")
@@ -191,19 +274,8 @@ def test_the_stop_file_stops_it_and_the_summary_is_written(make: MakeConfig) -> 
     assert read_index("logs")[0].status == "stopped"
 
 
-def test_ctrl_c_ends_it_cleanly(make: MakeConfig, elsewhere: Path) -> None:
-    config = make(experiment=ExperimentConfig(episodes=1000), run_dir="here")
-    Path("slow.yaml").write_text(to_yaml(config))
-    with subprocess.Popen(
-        [sys.executable, "-m", "showonce", "run", "--config", "slow.yaml"], stderr=subprocess.PIPE, text=True
-    ) as child:
-        deadline = time.monotonic() + 120
-        while not events(Path("here"), "update") and child.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.1)
-        child.send_signal(signal.SIGINT)
-        _, err = child.communicate(timeout=120)
-    assert child.returncode == 130, err
-    assert "Traceback" not in err
+def test_ctrl_c_ends_it_cleanly(make: MakeConfig) -> None:
+    interrupted(make(experiment=ExperimentConfig(episodes=1000)))
     assert "stopped" in Path("here/summary.md").read_text()
     assert events(Path("here"), "run_finished")[0]["reason"] == "stopped"
     AdapterStore("adapters", "here").close()  # the lock was given back
@@ -219,11 +291,65 @@ def test_a_learner_that_trains_needs_an_adapter(make: MakeConfig) -> None:
 
 
 def test_an_adapter_that_is_not_there_is_named(make: MakeConfig) -> None:
-    app.run(make(name="first", adapter="mine"))
+    app.run(make(name="first", adapter="mine", experiment=ExperimentConfig(episodes=0)))
     with pytest.raises(StoreError, match="'mine'"):
         app.run(make(adapter="mien", learning=replace(make().learning, enabled=False)))
-    assert events(the_run(), "error")[0]["where"] == "store"
-    assert "StoreError" in events(the_run(), "run_finished")[0]["reason"]
+    assert nothing_was_made(1)
+
+
+def nothing_was_made(runs: int = 0) -> bool:
+    """Say whether no run folder, no adapter and no line of the index is there but for those of `runs` earlier ones."""
+    folders = list(Path("logs").glob("*-*")), list(Path("adapters").glob("*"))
+    return [len(found) for found in (*folders, read_index("logs"))] == [runs] * 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"demonstration": "nowhere/at-all"}, "nowhere"),
+        ({"adapter": "nowhere/at-all"}, "there is no such folder"),
+        ({"adapter": "./broken"}, "adapter_config.json"),
+        ({"policy": PolicyConfig(checkpoint="nowhere")}, "nowhere"),
+        ({"experiment": ExperimentConfig("one_demo"), "demonstration": "none"}, "showonce record"),
+        ({"experiment": ExperimentConfig("one_demo"), "tasks": (TASK, "app/dev/single/1")}, "one task"),
+    ],
+)
+def test_wrong_arguments_leave_nothing_behind(make: MakeConfig, changes: dict[str, Any], told: str) -> None:
+    Path("broken").mkdir()
+    Path("broken/adapter_model.safetensors").write_text("not one")
+    with pytest.raises(ShowonceError, match=told):
+        app.run(make(**changes))
+    assert nothing_was_made()
+
+
+def test_an_adapter_that_is_not_whole_or_in_use_leaves_nothing_behind(make: MakeConfig) -> None:
+    frozen = replace(make().learning, enabled=False)
+    app.run(make(name="first", adapter="mine", experiment=ExperimentConfig(episodes=0)))
+    with AdapterStore("adapters", "mine") as store, pytest.raises(StoreError, match="in use by"):
+        store.check_free()
+        app.run(make(adapter="mine"))
+    (file,) = Path("adapters/mine/versions/v0000").glob("adapter.safetensors")
+    file.write_bytes(b"x" + file.read_bytes()[1:])
+    for learning in (frozen, make().learning):
+        with pytest.raises(CheckpointCorrupt):
+            app.run(make(adapter="mine", learning=learning))
+    assert nothing_was_made(1)
+
+
+def test_latest_is_the_newest_run_that_began_and_a_status_is_one_word(
+    make: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frozen = replace(make().learning, enabled=False)
+    app.run(make(name="first", learning=frozen, adapter="none", experiment=ExperimentConfig(episodes=1)))
+    settings = EnvironmentConfig(settings={"nonsense": 1})
+    with pytest.raises(ConfigError, match="nonsense"):
+        app.run(make(name="second", learning=frozen, adapter="none", environment=settings))
+    assert [record.status for record in read_index("logs")] == ["completed", "failed"]
+    assert resolve_run("latest", "logs").name.endswith("-first")
+    second = resolve_run("second", "logs")
+    assert "nonsense" in (second / "summary.md").read_text() and events(second, "error")[0]["where"] == "input"
+    assert main(["runs"]) == 0
+    assert "nonsense" not in capsys.readouterr().out
 
 
 def test_an_unknown_baseline_is_told_before_anything_is_done(make: MakeConfig) -> None:
@@ -237,6 +363,7 @@ def test_a_demonstration_of_another_task_is_refused(make: MakeConfig) -> None:
     (shown,) = Path("logs").glob("*-shown/episodes/*")
     with pytest.raises(DemonstrationError, match="not 'app/dev/single/1'"):
         app.run(make(task="app/dev/single/1", demonstration=str(shown)))
+    assert len(read_index("logs")) == 1 and not Path("adapters").exists()
 
 
 def test_a_demonstration_from_the_evaluation_seeds_is_refused(make: MakeConfig) -> None:

@@ -33,17 +33,19 @@ from showonce.lesson import teaching
 from showonce.parts import announce, assemble
 from showonce.protocols import Environment
 from showonce.runlog import STOP_FILE, RunLog, Show, unwatched
-from showonce.runs import CONFIG, finish_run, start_run
+from showonce.runs import CONFIG, check_resumed, finish_run, start_run
 from showonce.runtime.approvals import ConsoleApprover
 from showonce.runtime.recorder import HandPolicy
 from showonce.runtime.recorder import record as record_hand
-from showonce.runtime.replay import MODES, SECRET_VARIABLE, ReplayReport, replay_episode
+from showonce.runtime.replay import MODES, SECRET_VARIABLE, ReplayReport, check_recording, replay_episode
 from showonce.runtime.stop import Stop, stop_on_interrupt
 from showonce.runtime.watch import Hotkeys, record_watched
 from showonce.seeds import Seeds
 from showonce.settings import load_config
 from showonce.types import Executor, Task
 from showonce.wiring import (
+    check_adapter,
+    check_demonstration,
     check_unattended,
     demonstration_of_run,
     environment_maker,
@@ -69,13 +71,19 @@ def run(config: Config, show: Show = unwatched) -> int:
     Raises:
         ShowonceError: what was asked for cannot be done; what was done until then is in the run's folder.
     """
+    if config.resume:
+        check_resumed(config)
     tasks, learning = tasks_of(config), learns(config)
     check_baselines(config)
     if config.experiment.name == "one_demo":
         check_unattended(config, "experiment=one_demo")
+        experiment.check_one_demonstration(config, tasks)
+    check_demonstration(config, tasks)
+    policy = policy_for(config)
+    check_adapter(config, policy, learning)
     with RunLog(config, start_run(config), show) as log:
         announce(log, tasks, learning)
-        parts = assemble(config, log, tasks, learning)
+        parts = assemble(config, log, tasks, learning, policy)
         try:
             experiment.perform(parts)
         finally:
@@ -192,6 +200,7 @@ def replay(path: Path, mode: str, config: Config) -> int:
         raise ConfigError(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
     check_unattended(config, "replay")
     task = tasks_of(config)[0] if config.task else recorded_task(path)
+    check_recording(path, task)
     environment = environment_maker(config)(task)
     with RunLog(config, start_run(config), report=False) as log:
         announce(log, [task], learning=False)
@@ -251,9 +260,11 @@ def evaluate(config: Config) -> int:
     check_unattended(config, "eval")
     if config.evaluation.set == CORE_TABLE:
         return fill_core_table(config)
+    policy = policy_for(config)
+    check_adapter(config, policy, learning=False)
     with RunLog(config, start_run(config), report=False) as log:
         announce(log, [], learning=False)
-        parts = assemble(config, log, [], learning=False)
+        parts = assemble(config, log, [], False, policy)
         make = bench_environment(config)
         made = score(config, parts.stage.policy, make, log.folder, log.stop)
         Console().print(score_table(made))

@@ -64,6 +64,19 @@ def _load(config_name: str | None, default: str, overrides: Sequence[str]) -> Co
     return load_config(config_name or default, overrides)
 
 
+def _resumed(config: Config, config_name: str | None, overrides: Sequence[str]) -> Config:
+    """Return the config of the run that is to go on; `config` is only asked which one that is."""
+    from showonce.errors import ConfigError
+    from showonce.runs import resumed_config
+
+    if config_name is not None:
+        raise ConfigError(
+            f"resume={config.resume} goes on with the run's own config.yaml: leave --config {config_name} out. "
+            "Overrides (key=value) are taken on top of it."
+        )
+    return resumed_config(config.resume, config.output.logs, overrides)
+
+
 def _split(words: Sequence[str], most: int | None = 0) -> tuple[list[str], list[str]]:
     """Part names from overrides: a word with ``=`` that is not an existing path is an override."""
     names = [word for word in words if "=" not in word or Path(word).exists()]
@@ -98,11 +111,13 @@ def run(
       showonce run --config configs/demo.yaml
       showonce run task=app/dev/single/3 learning=frozen adapter=none
       showonce run --config configs/browser.yaml task=my.yaml --success-url '*/thanks*'
+      showonce run resume=20260101-120000-demo
 
     \b
     Useful keys: task, seed, learning, experiment=one_demo (before, teacher, learn, after),
-      adapter=none|NAME|PATH, demonstration=none|PATH, resume=RUN, run_dir=PATH, dashboard.mode=plain,
-      safety=watch|step|confident|free (who is asked before something is done)
+      adapter=none|NAME|PATH, demonstration=none|PATH, run_dir=PATH, dashboard.mode=plain,
+      safety=watch|step|confident|free (who is asked before something is done),
+      resume=RUN (go on with a run, by its own config.yaml; further keys are taken on top)
 
     \b
     While it runs: Ctrl-C stops, Ctrl-\\ pauses and resumes; so do files named STOP and PAUSE in the run's folder.
@@ -110,7 +125,10 @@ def run(
     Outputs: logs/<time>-<name>/ (config, events, episodes, metrics.json, summary.md, learning_curve.png) and the
     adapter with its checkpoints in adapters/.
     """
-    config = _load(config_name, "run", _split(words)[1])
+    overrides = _split(words)[1]
+    config = _load(config_name, "run", overrides)
+    if config.resume:
+        config = _resumed(config, config_name, overrides)
     if any(success.values()):
         from dataclasses import replace
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from showonce.config import Config
 from showonce.errors import BadInput, DemonstrationError
 from showonce.learning.learners import find_method
 from showonce.lesson import Lesson
@@ -37,6 +39,8 @@ def do_tasks(run: Run) -> None:
     for task in run.tasks:
         run.log.events.emit("phase", name="tasks", total=run.config.experiment.episodes)
         shown = run.demonstrate(task)
+        if shown is not None and len(run.tasks) == 1:
+            note_demonstration(run, shown)
         if run.session is None:
             attempt(run, task, shown)
         else:
@@ -86,19 +90,34 @@ def _done(run: Run, task: Task, phase: str) -> int:
 # ------------------------------------------------------------------------------------------ one demonstration
 
 
-def one_demonstration(run: Run) -> None:
-    """Before, teacher, learn, after; then what was kept, what the confidence is worth, and the baselines."""
-    if len(run.tasks) != 1:
-        raise BadInput(f"experiment=one_demo takes one task, not {len(run.tasks)}: set task=..., and tasks=[].")
-    task = run.tasks[0]
+def check_one_demonstration(config: Config, tasks: Sequence[Task]) -> None:
+    """Check what the phases need, as far as that is known before anything is done.
+
+    Raises:
+        BadInput: several tasks, or one that cannot be measured. DemonstrationError: there will be no demonstration.
+    """
+    if len(tasks) != 1:
+        raise BadInput(f"experiment=one_demo takes one task, not {len(tasks)}: set task=..., and tasks=[].")
+    task = tasks[0]
     if task.success.kind in UNSEEN:
         raise BadInput(f"experiment=one_demo cannot measure {task.id!r}: nothing but a person checks success there.")
+    if config.demonstration == "none" or (config.demonstration == "auto" and not task.goal):
+        raise not_shown(task)
+
+
+def not_shown(task: Task) -> DemonstrationError:
+    """Return the error of a task that nobody has shown."""
+    return DemonstrationError(
+        f"experiment=one_demo needs a demonstration of {task.id!r}: record one with `showonce record task={task.id}`."
+    )
+
+
+def one_demonstration(run: Run) -> None:
+    """Before, teacher, learn, after; then what was kept, what the confidence is worth, and the baselines."""
+    task = run.tasks[0]
     shown = run.demonstrate(task)
     if shown is None:
-        raise DemonstrationError(
-            f"experiment=one_demo needs a demonstration of {task.id!r}: record one with "
-            f"`showonce record task={task.id}`."
-        )
+        raise not_shown(task)
     note_demonstration(run, shown)
     scores, fresh = Scores(run, task), acts_as_base(run)
     scores.measure(BEFORE, run.acting)

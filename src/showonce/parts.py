@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from showonce.config import Config
+from showonce.policy.vlm_policy import VLMPolicy
 from showonce.runlog import PausingApprover, RunLog
 from showonce.seeds import Seeds
 from showonce.session import CHAMPION, Session
@@ -21,7 +22,6 @@ from showonce.wiring import (
     limits_of,
     open_store,
     place_of,
-    policy_for,
 )
 
 
@@ -66,10 +66,9 @@ def announce(log: RunLog, tasks: list[Task], learning: bool) -> None:
     )
 
 
-def assemble(config: Config, log: RunLog, tasks: list[Task], learning: bool) -> Run:
-    """Build the parts of a run."""
+def assemble(config: Config, log: RunLog, tasks: list[Task], learning: bool, policy: VLMPolicy) -> Run:
+    """Build the parts of a run around its policy."""
     seeds, make = Seeds.of(config), environment_maker(config, log.folder)
-    policy = policy_for(config)
     log.stop.check()
     person = any(task.success.kind == "ask_person" or task.reset == "ask_person" for task in tasks)
     stage = Stage(

@@ -16,11 +16,11 @@ from typing import Any, Final, Self
 
 from showonce.config import Config
 from showonce.demonstrations import EpisodeStore
-from showonce.errors import DiskError, EnvironmentBroken, ShowonceError, Stopped, StoreError
+from showonce.errors import BadInput, DiskError, EnvironmentBroken, ShowonceError, Stopped, StoreError
 from showonce.evaluation.report import write_report
 from showonce.fsio import atomic_write_json
 from showonce.run_metrics import metrics_of
-from showonce.runs import METRICS, finish_run
+from showonce.runs import FAILED, METRICS, SHOWN, finish_run, status_word
 from showonce.runtime.approvals import ConsoleApprover
 from showonce.runtime.control import Control, pause_on_key
 from showonce.runtime.events import EventWriter, read_events
@@ -32,6 +32,7 @@ EVENTS: Final = "events.jsonl"
 STOP_FILE: Final = "STOP"  # its appearance in a run's folder stops the run
 PAUSE_FILE: Final = "PAUSE"  # and this one pauses it for as long as it is there
 STOPPED: Final = 130
+PLAYED: Final = ("episode_started", "episode_finished")
 Show = Callable[[Path], AbstractContextManager[Any]]
 
 
@@ -112,13 +113,15 @@ class RunLog:
         """Write everything that a reader of the run wants to have."""
         seconds = time.monotonic() - self._begun
         self.events.emit("run_finished", reason=reason, seconds=seconds)
+        told, began = read_events(self.folder / EVENTS)[0], True
+        if status_word(reason) == FAILED:
+            began = any(event["kind"] in PLAYED and event.get("phase") != SHOWN for event in told)
         try:
             if self.report:
-                told = read_events(self.folder / EVENTS)[0]
                 atomic_write_json(self.folder / METRICS, metrics_of(told, self.config, self.found, self.reasons))
                 write_report(self.folder)
         finally:
-            finish_run(self.folder, self.config.output.logs, reason)
+            finish_run(self.folder, self.config.output.logs, reason, began)
 
 
 class PausingApprover(ConsoleApprover):
@@ -134,9 +137,12 @@ class PausingApprover(ConsoleApprover):
 
 
 def _where(error: BaseException) -> str:
+    """Return what failed. What a person wrote is nobody's failure but `input`."""
     if isinstance(error, EnvironmentBroken):
         return "environment"
-    return "store" if isinstance(error, (StoreError, DiskError)) else "model"
+    if isinstance(error, (StoreError, DiskError)):
+        return "store"
+    return "input" if isinstance(error, BadInput) else "model"
 
 
 @contextlib.contextmanager

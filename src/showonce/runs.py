@@ -9,6 +9,7 @@ logs/<time>-<name>/config.yaml   every setting, resolved
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import itertools
 import json
 import re
@@ -25,9 +26,9 @@ from rich.table import Table
 from rich.text import Text
 
 from showonce.config import Config
-from showonce.errors import BadInput, nearest
+from showonce.errors import BadInput, ConfigError, nearest
 from showonce.fsio import LineWriter, atomic_write_json, atomic_write_text, explained, make_folder, read_lines
-from showonce.settings import to_yaml
+from showonce.settings import load_config, to_yaml
 from showonce.versions import snapshot
 
 INDEX: Final = "index.jsonl"
@@ -35,6 +36,9 @@ CONFIG: Final = "config.yaml"
 VERSIONS: Final = "versions.json"
 METRICS: Final = "metrics.json"
 LATEST: Final = "latest"
+SHOWN: Final = "demonstration"  # folder of a run, and phase of its episode: recorded for this run by the oracle
+FAILED: Final = "failed"  # the status of a run that an error ended
+OWN: Final = ("task", "tasks", "demonstration", "environment", "adapter")  # what makes a run the run that it is
 STORE: Final = "store.json"  # `learning.store.STORE`, which cannot be had without torch
 
 
@@ -45,7 +49,8 @@ class RunRecord:
     name: str
     path: Path
     started: float  # unix seconds
-    status: str  # started (still running, or killed) or why it ended
+    status: str  # one word: started (still running, or killed), completed, stopped or failed
+    began: bool = True  # False when it ended before it did anything
     task: str = ""
     learner: str = ""
     seed: int | None = None
@@ -73,8 +78,51 @@ def start_run(config: Config) -> Path:
         atomic_write_json(folder / VERSIONS, {**snapshot(), "folder": str(Path.cwd())})
     task = config.task or ", ".join(config.tasks)
     learner = config.learning.learner if config.learning.enabled else "frozen"
-    _append(config.output.logs, folder, {"status": "started", "task": task, "learner": learner, "seed": config.seed})
+    begun = {"status": "started", "began": True, "task": task, "learner": learner, "seed": config.seed}
+    _append(config.output.logs, folder, begun)
     return folder
+
+
+def resumed_config(resume: str, logs: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Return the config with which a run goes on: its own config.yaml, and on top the overrides of this command.
+
+    Raises:
+        BadInput: there is no such run. ConfigError: an override is wrong, or would make it another run.
+    """
+    folder = resolve_run(resume, logs)
+    config = load_config(folder / CONFIG, overrides)
+    config = dataclasses.replace(config, resume=str(folder), run_dir="")
+    check_resumed(config)
+    place = find_store(config, folder)
+    if place is None or config.output.adapters != load_config(folder / CONFIG).output.adapters:
+        return config
+    return dataclasses.replace(config, output=dataclasses.replace(config.output, adapters=str(place[0])))
+
+
+def check_resumed(config: Config) -> None:
+    """Refuse to go on with a run as another one: its task, demonstration, environment and adapter stay what they are.
+
+    Raises:
+        ConfigError: one of them differs from the run's own.
+        BadInput: there is no run to resume.
+    """
+    folder = resolve_run(config.resume, config.output.logs)
+    own = load_config(folder / CONFIG)
+    for key in OWN:
+        theirs, wanted = (_told(getattr(one, key)) for one in (own, config))
+        if theirs != wanted:
+            raise ConfigError(
+                f"resume={config.resume} goes on with {key}={theirs}, not {key}={wanted}: leave {key} out to go on, or "
+                f"leave resume out to begin a new run."
+            )
+
+
+def _told(value: Any) -> str:
+    """Return a setting as a person writes it."""
+    if dataclasses.is_dataclass(value):
+        name, settings = value.name, value.settings  # type: ignore[attr-defined]
+        return f"{name} with settings {settings}" if settings else str(name)
+    return f"[{','.join(value)}]" if isinstance(value, tuple) else str(value) or "''"
 
 
 def adapter_store(config: Config, folder: Path) -> tuple[Path, str] | None:
@@ -113,13 +161,21 @@ def started_in(folder: Path) -> Path | None:
         return None
 
 
-def finish_run(folder: Path, logs: str | Path, reason: str) -> None:
-    """Tell the index that a run ended, why, and what its metrics.json says (if it wrote one).
+def finish_run(folder: Path, logs: str | Path, reason: str, began: bool = True) -> None:
+    """Tell the index that a run ended, how (in one word), and what its metrics.json says (if it wrote one).
+
+    reason: completed, stopped, or an error's message, which is left to the run's own files. began: whether it did
+    anything before it ended.
 
     Raises:
         DiskError: the index cannot be written.
     """
-    _append(logs, folder, {"status": reason, **_headline(read_metrics(folder))})
+    _append(logs, folder, {"status": status_word(reason), "began": began, **_headline(read_metrics(folder))})
+
+
+def status_word(reason: str) -> str:
+    """Return how a run ended in one word; an error's message is `failed`."""
+    return reason if re.fullmatch(r"\w+", reason) else FAILED
 
 
 def _given_folder(folder: Path) -> Path:
@@ -192,7 +248,7 @@ def read_index(logs: str | Path) -> list[RunRecord]:
             name=str(entry.get("run", path)),
             path=root / path,
             started=float(entry.get("t") or 0.0),
-            status=str(entry.get("status", "started")),
+            status=status_word(str(entry.get("status", "started"))),
             **{key: value for key, value in entry.items() if key in known},
         )
         for path, entry in merged.items()
@@ -204,6 +260,8 @@ def read_index(logs: str | Path) -> list[RunRecord]:
 def resolve_run(run: str, logs: str | Path) -> Path:
     """Return the folder of a run given as ``latest``, a name (or its unambiguous part), or a path.
 
+    ``latest`` is the newest one that did anything.
+
     Raises:
         BadInput: there is no such run, or several (they are named).
     """
@@ -214,7 +272,7 @@ def resolve_run(run: str, logs: str | Path) -> Path:
     if not records:
         raise BadInput(f"no run {run!r}: there are no runs in {logs}/. Begin one with `showonce run`.")
     if run == LATEST:
-        return records[-1].path
+        return next((record for record in reversed(records) if record.began), records[-1]).path
     exact = [record for record in records if record.name == run]
     found = exact or [record for record in records if run in record.name]
     if len(found) > 1:

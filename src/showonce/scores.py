@@ -18,7 +18,7 @@ from showonce.fsio import atomic_write_json
 from showonce.parts import Run
 from showonce.protocols import EventSink
 from showonce.session import CHAMPION, Session
-from showonce.stats import auroc, brier, brier_base_rate, ece
+from showonce.stats import auroc, brier, brier_base_rate, ece, wilson
 from showonce.types import Demonstration, Task
 
 BEFORE, TEACHER, AFTER, OFF = "before", "teacher", "after", "after:off"
@@ -135,6 +135,9 @@ class Scores:
             "worst_drop": drops[worst],
             "n_per_family": len(self._old),
         }
+        low, high = wilson(sum(after), len(after))
+        told = {"success": sum(after) / len(after), "n": len(after), "low": low, "high": high}
+        self.run.log.events.emit("phase_result", name="retention", before=sum(before) / len(before), **told)
 
     def note_calibration(self) -> None:
         """Work out what the confidence that the gate reads is worth, on all that was measured."""

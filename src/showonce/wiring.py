@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -12,12 +13,12 @@ from typing import Final
 from showonce.config import Config, LimitsConfig, SafetyConfig
 from showonce.demonstrations import EpisodeStore, fit, latest_demonstration, load_demonstration, read_meta
 from showonce.environments.registry import find_task, make_environment, oracle_for
-from showonce.errors import BadInput, ConfigError, DemonstrationError
+from showonce.errors import BadInput, CheckpointCorrupt, ConfigError, DemonstrationError
 from showonce.learning.learners import find_method
 from showonce.learning.store import STORE, AdapterStore, Identity
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import Approver, Environment, EventSink
-from showonce.runs import adapter_store, find_store, read_metrics, started_in
+from showonce.runs import SHOWN, adapter_store, find_store, read_metrics, started_in
 from showonce.runtime.fence import Fenced
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
@@ -30,7 +31,6 @@ from showonce.types import Demonstration, Limits, StopReason, Success, Task
 
 EPISODES: Final = "episodes"
 DOWNLOADS: Final = "downloads"
-SHOWN: Final = "demonstration"  # folder of a run, and phase of its episode: recorded for this run by the oracle
 
 
 # ------------------------------------------------------------------------------------------ tasks and environments
@@ -127,9 +127,9 @@ def demonstration_for(
 ) -> Demonstration | None:
     """Return the demonstration of a task as `config.demonstration` asks; None when there is none to be had.
 
-    auto: found by its task under the log folder, else shipped, else shown now by the environment's own oracle, if it
-    has one (labelled so) and nobody wants to be asked before something is done. A task whose goal is drawn anew with
-    every seed cannot be shown once.
+    auto: what a resumed run was shown before, else found by its task under the log folder, else shipped, else shown now
+    by the environment's own oracle, if it has one (labelled so) and nobody wants to be asked before something is done.
+    A task whose goal is drawn anew with every seed cannot be shown once.
 
     Raises:
         DemonstrationError: it is of another task or screen size, cannot be read, or its seed is practised or measured.
@@ -142,7 +142,8 @@ def demonstration_for(
     elif not task.goal:
         return None
     else:
-        path = latest_demonstration(config.output.logs, task.id)
+        path = shown_before(folder, task) if config.resume else None
+        path = path or latest_demonstration(config.output.logs, task.id)
         path = path or latest_demonstration(shipped_root("configs") / "demonstrations", task.id)
     if path is None:
         if getattr(environment, "oracle", None) is None or not config.safety.unattended:
@@ -153,6 +154,31 @@ def demonstration_for(
     screen = environment.reset(task, seeds.first("demonstration"))
     fit(found, task, screen.width, screen.height)
     return found
+
+
+def check_demonstration(config: Config, tasks: Sequence[Task]) -> None:
+    """Check the demonstration that a config names, as far as that goes without the environment.
+
+    Raises:
+        DemonstrationError: it cannot be read, is of another task or goal, or its seed is practised or measured.
+    """
+    if config.demonstration in ("auto", "none"):
+        return
+    path = Path(config.demonstration).expanduser()
+    found = load_demonstration(path)
+    Seeds.of(config).check_demonstration(read_meta(path).get("seed"), str(path))
+    for task in tasks:
+        for frame in found.frames[:1]:
+            fit(found, task, frame.observation.width, frame.observation.height)
+
+
+def shown_before(run: Path, task: Task) -> Path | None:
+    """Return the demonstration of a task that a run names as its own, if it is still there."""
+    told = read_metrics(run).get(SHOWN)
+    path = run / str(told["path"]) if isinstance(told, dict) and told.get("path") else None
+    if path is None or not path.is_dir() or read_meta(path)["task_id"] != task.id:
+        return None
+    return path
 
 
 def show(environment: Environment, task: Task, seed: int, root: Path, events: EventSink, stop: Stop) -> Path:
@@ -235,6 +261,53 @@ def place_of(config: Config, folder: Path) -> Place | None:
     path = Path(config.adapter).expanduser()
     outside = config.adapter != "auto" and path.exists() and not (path / STORE).is_file()
     return Place(*found, path if outside else None)
+
+
+def check_adapter(config: Config, policy: VLMPolicy, learning: bool) -> None:
+    """Check that the adapter which a config names can be used, before anything is made or changed.
+
+    Raises:
+        BadInput: there is none at that path, or it does not fit the model.
+        StoreError: a live process has it, it is of another model, or it is not there (and nothing is to be learned).
+        CheckpointCorrupt: no version of it that may act is whole.
+    """
+    if policy.adapter is None or (config.adapter == "auto" and not config.resume):
+        return
+    path = Path(config.adapter).expanduser()
+    if config.adapter != path.name and not path.exists():
+        raise BadInput(
+            f"adapter={config.adapter}: there is no such folder. Name an adapter of {config.output.adapters}/, a "
+            "folder of an adapter, auto or none."
+        )
+    place = place_of(config, Path(config.resume))
+    assert place is not None, "adapter=none leaves the policy without an adapter"
+    if place.outside is not None:
+        policy.adapter.load(place.outside, "student")
+    named = config.adapter != "auto" and place.outside is None
+    if (named and not learning) or (place.root / place.name / STORE).is_file():
+        with open_store(place, policy, readonly=True) as store:
+            if learning:
+                store.check_free()
+            whole_version(store, learning)
+
+
+def whole_version(store: AdapterStore, learning: bool) -> None:
+    """Check that the champion of a store is whole, or (where something learns: it mends the store) another version.
+
+    Raises:
+        StoreError: the store is empty, and nothing learns. CheckpointCorrupt: none is whole.
+    """
+    champion = store.champion
+    if champion is None and learning:
+        return
+    try:
+        store.load()
+    except CheckpointCorrupt:
+        for version in store.candidates(exclude=(champion or "",)) if learning else ():
+            with contextlib.suppress(CheckpointCorrupt):
+                store.verify(version)
+                return
+        raise
 
 
 def place_of_run(config: Config, run: Path) -> Place:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 
+from showonce.dashboard.card import summary
 from showonce.dashboard.picture import load_frame
 from showonce.dashboard.reader import RunReader, fold
 from showonce.dashboard.state import RunView
-from showonce.dashboard.views import screen, summary
+from showonce.dashboard.views import screen
 
 MakeRun = Callable[..., Path]
 SIZES = [(100, 30), (160, 50), (80, 24)]
@@ -150,6 +151,42 @@ def test_summary_holds_results_costs_and_what_was_undone(make_run: MakeRun) -> N
     ):  # fmt: skip
         assert fact in text, fact
     assert "not finished" in draw(summary(RunView()), 100, 30)
+
+
+def test_an_error_stands_whole_on_the_card_and_is_not_the_models() -> None:
+    message = f"DemonstrationError: {'/a/long/path' * 8} is no episode folder. Name another."
+    told = {"kind": "run_started", "name": "mine", "task": "t", "goal": "g", "learning": True, "budget_run": 60}
+    error = {"kind": "error", "where": "input", "message": message}
+    text = draw(summary(view_of([told, error, {"kind": "run_finished", "reason": message}])), 80, 30)
+    assert "showonce · mine · finished: failed" in text
+    assert message.replace(" ", "") in "".join(line.strip("│ ") for line in text.splitlines()).replace(" ", "")
+    assert "model 0" in text and "acting adapter: none, nothing acted" in text
+
+
+def test_a_fault_and_what_came_of_it_are_on_the_card() -> None:
+    refused = {"kind": "promotion", "accepted": False, "old": "v0001", "new": "x", "reason": "canaries"}
+    sources = ["a", "b", "c", "v0002"]
+    events = [
+        {"kind": "run_started", "learning": True, "budget_run": 60},
+        *[{"kind": "update", "route": "shown"}] * 3,
+        refused,
+        {"kind": "fault", "name": "wrong_demonstration", "detail": "x"},
+        *[{"kind": "update", "route": "shown"}] * 2,
+        refused,
+        refused,
+        {"kind": "quarantine", "versions": sources},
+        {"kind": "phase_result", "name": "retention", "success": 0.9, "n": 40, "low": 0.8, "high": 1, "before": 0.95},
+    ]
+    text = draw(summary(view_of(events)), 140, 30)
+    came_of_it = "held back 2; quarantined 1 version and 3 sources; rolled back 0"
+    assert f"fault: wrong_demonstration after 3 updates; {came_of_it}" in text
+    assert "retention" in text and "n=40, 0.95 before" in text
+    assert "held back" not in draw(summary(view_of(events[:4])), 140, 30)
+
+
+def test_a_run_that_cannot_learn_says_so() -> None:
+    text = draw(summary(view_of([{"kind": "run_started", "learning": False, "budget_run": 60}])), 100, 30)
+    assert "updates: learning off" in text and "of 60" not in text
 
 
 KINDS = (

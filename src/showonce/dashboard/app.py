@@ -15,11 +15,12 @@ from typing import Any, Final
 
 from rich.console import Console
 
+from showonce.dashboard.card import summary
 from showonce.dashboard.output import Output, Sized, choose_mode, make_output, write
 from showonce.dashboard.picture import load_frame
 from showonce.dashboard.reader import EVENTS_FILE, ReplayReader, RunReader
 from showonce.dashboard.state import RunView
-from showonce.dashboard.views import screen, summary
+from showonce.dashboard.views import screen
 from showonce.errors import BadInput
 
 JOIN_S: Final = 5.0  # how long the end of a run waits for its dashboard

@@ -303,12 +303,13 @@ def _phase_result(view: RunView, event: Event) -> None:
         _count(event.get("n")) or 0,
         _number(event.get("low")),
         _number(event.get("high")),
+        _number(event.get("before")),
     )
 
 
 def _error(view: RunView, event: Event) -> None:
     where = _word(event.get("where")) or "unknown"
-    if where != "parser":  # parser failures are counted where they happen, at their steps
+    if where not in ("parser", "input"):  # the former are counted at their steps, the latter is nobody's failure
         view.errors[where] += 1
     view.last_error = _word(event.get("message"))
 
@@ -318,6 +319,8 @@ def _guard(view: RunView, event: Event) -> None:
 
 
 def _fault(view: RunView, event: Event) -> None:
+    if not view.faults:
+        view.updates_before_fault, view.refused_before_fault = view.updates, view.promotions_refused
     view.faults.append(_word(event.get("name")))
     _mark(view, "fault")
 

@@ -63,6 +63,7 @@ class PhaseResult:
     n: int
     low: float | None
     high: float | None
+    before: float | None = None  # what it was before learning, where one phase tells both (retention)
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ class RunView:
     last_error: str = ""
     guards: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
+    updates_before_fault: int = 0
+    refused_before_fault: int = 0  # promotions
     timings: dict[str, deque[float]] = field(
         default_factory=lambda: {name: deque(maxlen=RECENT_STEPS) for name in TIMING_NAMES}
     )

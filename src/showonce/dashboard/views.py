@@ -1,6 +1,6 @@
 """Pure functions from a `RunView` to what is drawn. Nothing here reads a file or a clock.
 
-`screen` fills width x height cells exactly; `summary` is what stays on the terminal when the run is over.
+`screen` fills width x height cells exactly; what stays on the terminal when the run is over is in `card`.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def screen(view: RunView, frame: Image.Image | None, width: int, height: int, no
 def _bottom(layout: Layout, view: RunView, width: int, rows: int) -> None:
     """Fill the last row: results, time and errors, and the log where there is room; one panel when it is narrow."""
     if width < 96 or rows < 4:
-        layout.update(_panel(_lines([results_line(view), time_line(view.time_split), error_line(view)]), "so far"))
+        layout.update(panel(_lines([results_line(view), time_line(view.time_split), error_line(view)]), "so far"))
         return
     if width >= 140:
         results, health = Layout(results_panel(view, rows, bars=True), size=46), Layout(size=62)
@@ -119,7 +119,7 @@ def _two_sided(left: Text, right: Text, width: int) -> Text:
     return left
 
 
-def _panel(content: RenderableType, title: str, subtitle: str | None = None) -> Panel:
+def panel(content: RenderableType, title: str, subtitle: str | None = None) -> Panel:
     return Panel(
         content,
         title=Text(title, style="bold"),
@@ -144,19 +144,19 @@ def screen_panel(view: RunView, frame: Image.Image | None) -> Panel:
     """Return the picture of the screen with the last action on it."""
     step = view.step
     if step is None:
-        return _panel(Text("no step yet", style="dim"), "screen")
+        return panel(Text("no step yet", style="dim"), "screen")
     action = step.executed or step.proposed
     caption = action_words(action) if action else "no action"
     picture = ScreenPicture(frame, action, executed=step.executed is not None)
     words = caption if step.executed else f"not done: {caption}"
-    return _panel(Align.center(picture, vertical="middle"), "screen", words)
+    return panel(Align.center(picture, vertical="middle"), "screen", words)
 
 
 def step_panel(view: RunView, width: int) -> Panel:
     """Return the last answer: action, outcome, confidences, and the raw text or why it was not an action."""
     step = view.step
     if step is None:
-        return _panel(Text("no step yet", style="dim"), "step")
+        return panel(Text("no step yet", style="dim"), "step")
     action = Text.assemble(("action ", "dim"), (action_words(step.executed or step.proposed), "bold"))
     for words, style in _came_of(view):
         action.append(f"  {words}", style=style)
@@ -167,10 +167,10 @@ def step_panel(view: RunView, width: int) -> Panel:
         rows.append(Text(f"not executed: {clean(step.note)}", style="bold yellow"))
     if step.text:
         rows.append(Text.assemble(("answer ", "dim"), clean(step.text)))
-    rows += [Text(f"{view.stop_reasons.total()} episodes so far, by stop reason: {_counted(view.stop_reasons)}", "dim")]
+    rows += [Text(f"{view.stop_reasons.total()} episodes so far, by stop reason: {counted(view.stop_reasons)}", "dim")]
     title = f"episode {clean(step.episode, 40)} · step {step.index} · by {clean(step.executor, 20) or '-'}"
     adapter = f"adapter {clean(view.adapter_version, 30)}" if view.adapter_version and width >= 50 else None
-    return _panel(_lines(rows), title, adapter)
+    return panel(_lines(rows), title, adapter)
 
 
 def _came_of(view: RunView) -> list[tuple[str, str]]:
@@ -227,11 +227,11 @@ def learning_panel(view: RunView, width: int) -> Panel:
     title = "learning" + (f" · {clean(view.learner, 20)}" if view.learner else "")
     used = view.task_updates_used
     task = f"task budget {used} of {view.budget_task}" if used is not None else None
-    return _panel(Group(gate, _lines(rows)), title, task)
+    return panel(Group(gate, _lines(rows)), title, task)
 
 
 def _update_words(view: RunView) -> str:
-    words = [f"routes: {_counted(view.routes)}"]
+    words = [f"routes: {counted(view.routes)}"]
     if view.loss is not None:
         words.append(f"loss {number(view.loss, 3)}")
     if view.kl is not None:
@@ -247,7 +247,7 @@ def _newest(names: Sequence[str], most: int = 6) -> str:
     return ("… " if len(names) > most else "") + " ".join(clean(name, 24) for name in names[-most:])
 
 
-def _counted(counter: dict[str, int]) -> str:
+def counted(counter: dict[str, int]) -> str:
     ordered = sorted(counter.items(), key=lambda item: -item[1])
     return ", ".join(f"{clean(name or '?', 30).replace('_', ' ')} {count}" for name, count in ordered) or "none"
 
@@ -262,7 +262,7 @@ def probes_panel(view: RunView, width: int, rows: int) -> Panel:
     several = f" · {clean(task, 30)} ({len(view.probes)} tasks)" if len(view.probes) > 1 else ""
     title = f"success on probes{several}"
     if not probes:
-        return _panel(Text("no probe yet: every m-th episode is one, without demonstration or learning", "dim"), title)
+        return panel(Text("no probe yet: every m-th episode is one, without demonstration or learning", "dim"), title)
     values = view.curve(task)
     columns, curve_rows = max(4, width - 4), max(1, rows - 3)
     drawn = chart.curve(values, columns, curve_rows)
@@ -272,7 +272,7 @@ def probes_panel(view: RunView, width: int, rows: int) -> Panel:
     lines.append(_drop_words(probes[-1]))
     legend = "▲ promoted ▼ rolled back · " if width >= 54 else ""
     subtitle = f"{legend}last {min(20, len(probes))} of {len(probes)}: {number(values[-1])}"
-    return _panel(_lines(lines[-rows:]), title, subtitle)
+    return panel(_lines(lines[-rows:]), title, subtitle)
 
 
 def _level(row: int, rows: int) -> str:
@@ -307,7 +307,7 @@ def results_panel(view: RunView, rows: int, bars: bool) -> Panel:
     names = [n for n in FIRST_PHASES if n in view.results or n != "retention"]
     names += [n for n in view.results if n not in names]
     if not view.results:
-        return _panel(_lines([results_line(view), Text("no phase has been measured yet", style="dim")]), "results")
+        return panel(_lines([results_line(view), Text("no phase has been measured yet", style="dim")]), "results")
     hidden = [n for n in names if n not in view.results]
     shown = [n for n in names if n in view.results] + hidden
     table = Table.grid(padding=(0, 1), expand=False)
@@ -315,11 +315,11 @@ def results_panel(view: RunView, rows: int, bars: bool) -> Panel:
     for _ in range(4):
         table.add_column(no_wrap=True)
     for name in shown[:rows]:
-        table.add_row(*_result_row(name, view.results.get(name), bars))
-    return _panel(table, "results", f"{len(shown) - rows} more" if len(shown) > rows else None)
+        table.add_row(*result_row(name, view.results.get(name), bars))
+    return panel(table, "results", f"{len(shown) - rows} more" if len(shown) > rows else None)
 
 
-def _result_row(name: str, result: PhaseResult | None, bars: bool) -> tuple[Text, ...]:
+def result_row(name: str, result: PhaseResult | None, bars: bool) -> tuple[Text, ...]:
     """Return name, success, bar, interval and n."""
     if result is None or result.success is None:
         return Text(clean(name, 40), "dim"), Text("-", "dim"), Text(""), Text("not yet", "dim"), Text("")
@@ -330,7 +330,7 @@ def _result_row(name: str, result: PhaseResult | None, bars: bool) -> tuple[Text
         Text(number(result.success), f"bold {style}"),
         Text(chart.bar(result.success, 6) if bars else "", style),
         Text(between),
-        Text(f"n={result.n}", "dim"),
+        Text(f"n={result.n}" + (f", {number(result.before)} before" if result.before is not None else ""), "dim"),
     )
 
 
@@ -343,10 +343,10 @@ def health_panel(view: RunView, width: int, rows: int, with_log: bool = False) -
     if view.last_error:
         lines.append(Text(f"last error: {clean(view.last_error)}", style="red"))
     if view.guards:
-        lines.append(Text(f"guards: {_counted(view.guards)}", style="yellow"))
+        lines.append(Text(f"guards: {counted(view.guards)}", style="yellow"))
     if with_log:
         lines += _log_lines(view, rows - len(lines))
-    return _panel(_lines(lines[:rows]), "milliseconds a step, errors")
+    return panel(_lines(lines[:rows]), "milliseconds a step, errors")
 
 
 def time_bar(split: dict[str, float], width: int) -> Text:
@@ -397,7 +397,7 @@ def results_line(view: RunView) -> Text:
 
 def log_panel(view: RunView, rows: int) -> Panel:
     """Return the newest lines of the log."""
-    return _panel(_lines(_log_lines(view, rows)), "what happened")
+    return panel(_lines(_log_lines(view, rows)), "what happened")
 
 
 def _log_lines(view: RunView, rows: int) -> list[Text]:
@@ -419,31 +419,3 @@ def _small_screen(view: RunView, width: int, height: int, now: float) -> Group:
     for name, result in view.results.items():
         lines.append(Text(f"{clean(name, 30)} {number(result.success)} n={result.n}"))
     return _lines(lines[: max(1, height)])
-
-
-def summary(view: RunView) -> Panel:
-    """Return the panel that stays when the run is over: what came out, what it cost, what was undone."""
-    table = Table.grid(padding=(0, 1))
-    for _ in range(5):
-        table.add_column(no_wrap=True, overflow="ellipsis")
-    for name, result in view.results.items():
-        table.add_row(*_result_row(name, result, bars=True))
-    good, bad, left_open = (view.episodes[k] for k in ("success", "failure", "open"))
-    used = f"{view.updates_used} of {view.budget_run}" if view.budget_run is not None else str(view.updates_used)
-    why = f"refused: {_counted(view.refused)}" if view.refused else "none refused"
-    words = [
-        Text(f"episodes: {good} succeeded, {bad} failed, {left_open} not verified"),
-        Text(f"updates: {used} ({_counted(view.routes)}); {why}"),
-        Text(f"acting adapter: {clean(view.champion) or clean(view.adapter_version) or 'base'}"),
-        *(
-            Text(rollback_words(r.episode, r.old, r.new, r.statistic, r.reason), style="red")
-            for r in view.rollbacks
-        ),
-        error_line(view),
-    ]  # fmt: skip
-    rows: list[RenderableType] = [Text(f'task {clean(view.task)}, goal "{clean(view.goal)}"', style="bold")]
-    if view.results:
-        rows.append(table)
-    state = f"finished: {clean(view.finished.replace('_', ' '))}" if view.finished is not None else "not finished"
-    title = f"showonce · {clean(view.name or view.run, 60)} · {state}"
-    return _panel(Group(*rows, *words), title)

@@ -100,12 +100,7 @@ class StoreLock:
             return self
         make_folder(self.folder)
         with _guarded(self.folder / GUARD):
-            found = self.owner()
-            if found is not None and found.alive:
-                raise StoreLocked(
-                    f"adapter store {self.folder} is in use by {found}. Wait for it or stop it; "
-                    f"if that process is surely gone, remove {self.path}."
-                )
+            found = self.check()
             mine = this_process()
             with explained(self.path):
                 self.path.unlink(missing_ok=True)
@@ -117,6 +112,20 @@ class StoreLock:
             self._mine, self.taken_over_from = mine, found
         atexit.register(self.release)
         return self
+
+    def check(self) -> Owner | None:
+        """Return the dead owner that is written in the lock file, None without one.
+
+        Raises:
+            StoreLocked: a live process holds it; the text names it.
+        """
+        found = self.owner()
+        if found is not None and found.alive:
+            raise StoreLocked(
+                f"adapter store {self.folder} is in use by {found}. Wait for it or stop it; "
+                f"if that process is surely gone, remove {self.path}."
+            )
+        return found
 
     def release(self) -> None:
         """Give the lock back, if this process still holds it; twice is fine."""

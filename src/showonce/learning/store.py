@@ -148,6 +148,10 @@ class AdapterStore:
         """The dead owner whose lock was taken over on opening, else None."""
         return self._lock.taken_over_from
 
+    def check_free(self) -> None:
+        """Raise StoreLocked when another live process has the store open for writing."""
+        self._lock.check()
+
     def close(self) -> None:
         """Give the lock back; twice is fine."""
         self._lock.release()

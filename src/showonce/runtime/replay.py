@@ -168,6 +168,14 @@ class ReplayReport:
     episode: Episode
 
 
+def check_recording(path: str | Path, task: Task) -> tuple[Episode, Demonstration]:
+    """Return a stored episode of a task, and what it shows. Raises DemonstrationError as `replay_episode` does."""
+    recorded = load_episode(path)
+    if recorded.task_id != task.id:
+        raise DemonstrationError(f"{path} is an episode of task {recorded.task_id!r}, not of {task.id!r}.")
+    return recorded, load_demonstration(path)
+
+
 def replay_episode(
     path: str | Path,
     environment: Environment,
@@ -193,10 +201,7 @@ def replay_episode(
     Raises:
         DemonstrationError: not a usable episode folder, or of another task.
     """
-    recorded = load_episode(path)
-    if recorded.task_id != task.id:
-        raise DemonstrationError(f"{path} is an episode of task {recorded.task_id!r}, not of {task.id!r}.")
-    shown = load_demonstration(path)
+    recorded, shown = check_recording(path, task)
     regions = check_regions(read_meta(path).get("redacted") or [])
     same_start = seed is None or seed == recorded.seed
     exact = environment.capabilities.seeded
