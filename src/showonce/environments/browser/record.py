@@ -18,10 +18,11 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from showonce.environments.browser.eyes import decoded, shown
 from showonce.environments.browser.geometry import Offset, View, offset_of, view_of
 from showonce.environments.browser.hands import NOTCH
 from showonce.environments.browser.hooks import script
-from showonce.environments.browser.world import BrowserEnvironment, _decoded, _shown
+from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.ring import FrameRing
 from showonce.errors import EnvironmentBroken, ShowonceError
 from showonce.types import Observation, Region
@@ -278,10 +279,10 @@ class BrowserSource:
     def _observation(self, png: bytes) -> Observation:
         """Return a frame as the environment would show it to a policy."""
         browser = self._browser
-        image = _decoded(png)
+        image = decoded(png)
         scale = image.shape[1] / browser._look.window[0] if browser._look is not None else browser.scale
         view = self._view = view_of((image.shape[1], image.shape[0]), scale, browser._crop, browser._size)
-        frame = browser._finish(_shown(image, view), view)
+        frame = browser._finish(shown(image, view), view)
         return Observation(frame, scale=view.width / (view.crop[2] - view.crop[0]) * scale)
 
 
