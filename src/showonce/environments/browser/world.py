@@ -12,7 +12,7 @@ import asyncio
 import base64
 import contextlib
 import io
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -29,7 +29,7 @@ from showonce.environments.browser.session import ModalOpened, Options, Session,
 from showonce.environments.browser.settle import STATE, State
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
-from showonce.types import Element, Executed, Observation, Outcome, Task
+from showonce.types import Element, Executed, Observation, Outcome, ScreenFacts, Task
 from showonce.types import Image as Pixels
 
 if TYPE_CHECKING:
@@ -196,6 +196,13 @@ class BrowserEnvironment:
         from showonce.environments.browser.elements import elements_of
 
         return elements_of(self)
+
+    def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
+        """Return what the page tells beside its pixels, for the safety rules. Raises as `observe` does."""
+        from showonce.environments.browser.facts import facts_of
+
+        self._ready()
+        return facts_of(self, at)
 
     @property
     def settled(self) -> bool:
