@@ -31,7 +31,8 @@ _WORDS: Final = """const words = e => {
     if (n.labels) for (const l of n.labels) bits.push(l.innerText || '');
     const text = n.innerText || '';
     const ground = n === document.body || n === document.documentElement;
-    bits.push(text.length <= 80 && !ground ? text : [...n.childNodes].filter(c => c.nodeType === 3).map(c => c.data).join(' '));
+    const own = [...n.childNodes].filter(c => c.nodeType === 3).map(c => c.data).join(' ');
+    bits.push(text.length <= 80 && !ground ? text : own);
   };
   take(e);
   const part = e.closest && e.closest('a,button,label,summary,option,select,[role],[onclick]');
