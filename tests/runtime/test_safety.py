@@ -263,7 +263,7 @@ anything = st.sampled_from([*EXAMPLES, Open("https://shop.example/"), Type("buy\
 STRICT = {"allow": 0, "ask": 1, "refuse": 2}
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(action=anything, known=knowns, given_rules=rules)
 def test_what_always_holds(action: Action, known: Known, given_rules: SafetyConfig) -> None:
     said = judge(action, SCREEN, known, given_rules)
@@ -281,7 +281,7 @@ def test_what_always_holds(action: Action, known: Known, given_rules: SafetyConf
         assert not blind or said.decision == "refuse", "a rule without its fact never lets anything pass"
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(action=anything, known=knowns, given_rules=rules, more=rules)
 def test_one_more_rule_never_loosens(
     action: Action, known: Known, given_rules: SafetyConfig, more: SafetyConfig
@@ -293,7 +293,7 @@ def test_one_more_rule_never_loosens(
             assert STRICT[tight.decision] >= STRICT[loose.decision]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(action=anything, known=knowns, given_rules=rules)
 def test_knowing_less_never_loosens(action: Action, known: Known, given_rules: SafetyConfig) -> None:
     full, blind = (judge(action, SCREEN, k, given_rules) for k in (known, replace(known, facts=None, confidence=None)))

@@ -208,9 +208,12 @@ class Attempt:
     def _judge(self, turn: Turn, action: Action) -> Verdict:
         """Ask the safety rules, with what is known of the screen; whatever breaks on the way refuses."""
         verdict = Verdict("refuse")
-        with self._boundary("executor", turn, StopReason.REFUSED):
-            if self._looks and isinstance(self.set.environment, Knowing):
+        if self._looks and isinstance(self.set.environment, Knowing):
+            with self._boundary("environment", turn, StopReason.ENVIRONMENT_ERROR):
                 turn.facts = self.set.environment.facts(points(action))
+        if turn.reason is not None:
+            return Verdict("refuse", turn.note)
+        with self._boundary("executor", turn, StopReason.REFUSED):
             own = turn.proposal is not None and action == turn.proposal.action
             known = Known(
                 turn.facts, self.task.goal, turn.proposal.confidence if own and turn.proposal else None,

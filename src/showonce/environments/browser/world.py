@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -23,7 +23,7 @@ from showonce.environments.browser.owner import START_SECONDS, Launch, Owner, la
 from showonce.environments.browser.session import ModalOpened, Options, Session
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
-from showonce.types import Element, Executed, Observation, Outcome, Task
+from showonce.types import Element, Executed, Observation, Outcome, ScreenFacts, Task
 from showonce.types import Image as Pixels
 
 if TYPE_CHECKING:
@@ -179,6 +179,13 @@ class BrowserEnvironment:
         from showonce.environments.browser.elements import elements_of
 
         return elements_of(self)
+
+    def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
+        """Return what the page tells beside its pixels, for the safety rules. Raises as `observe` does."""
+        from showonce.environments.browser.facts import facts_of
+
+        self._ready()
+        return facts_of(self, at)
 
     @property
     def settled(self) -> bool:
