@@ -189,7 +189,7 @@ def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(ConfigError, match="embedded"):
         make_environment("embeded")
     with pytest.raises(Unavailable, match="not in this release"):
-        make_environment("browser")
+        make_environment("desktop")
     with pytest.raises(ConfigError, match="dark"):
         make_environment("embedded", theme="drak")
     with pytest.raises(ConfigError, match="dialog"):
