@@ -36,8 +36,11 @@ ENDLESS: Final = frozenset({"websocket", "eventsource", "ping", "media"})
 CLOSE_SECONDS: Final = 2.0
 
 
-class ModalOpened(Exception):
-    """A dialog stands in the way of what was waited for. Never leaves this package."""
+class ModalOpened(EnvironmentBroken):
+    """A dialog stands in the way of what was waited for; where that is expected it is caught and shown."""
+
+    def __init__(self) -> None:
+        super().__init__("a dialog of the page stands in the way.")
 
 
 @dataclass(eq=False)

@@ -310,7 +310,7 @@ class BrowserEnvironment:
         session, hands = self._session, self._hands
         assert session is not None and hands is not None
         modal = session.modal
-        if modal is not None and not isinstance(action, Open):
+        if modal is not None:
             how, detail = modal.answer(action, view.width, view.height)
             if action.verb in ("wait", "done", "ask"):
                 return await hands.do(action, view, interrupt)

@@ -123,7 +123,7 @@ class MiniWoB(BrowserEnvironment):
         name = page_of(task)
         folder = pages()
         session = self._session
-        if session is None or self._broken_before:
+        if session is None or self._broken_before or session.modal is not None or len(session.tabs) != 1:
             session = await self._fresh()
         self._ended = None
         page = session.tab.page
