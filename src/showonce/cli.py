@@ -315,8 +315,9 @@ def rollback(
 ) -> int:
     """Move the adapter of a RUN back, or re-admit what was put aside.
 
-    No model is loaded. Versions that are newer than CHECKPOINT are put aside (quarantined), with the demonstrations and episodes that were
-    first used for them. --to a version that was put aside re-admits it with its sources, and says so.
+    No model is loaded. Versions that are newer than CHECKPOINT are put aside (quarantined), with the demonstrations
+    and episodes that were first used for them. --to a version that was put aside re-admits it with its sources, and
+    says so.
 
     \b
     Examples:

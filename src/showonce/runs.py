@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from showonce.config import Config
+from showonce.config import Config, EnvironmentConfig
 from showonce.errors import BadInput, ConfigError, nearest
 from showonce.fsio import LineWriter, atomic_write_json, atomic_write_text, explained, make_folder, read_lines
 from showonce.settings import load_config, to_yaml
@@ -119,9 +119,8 @@ def check_resumed(config: Config) -> None:
 
 def _told(value: Any) -> str:
     """Return a setting as a person writes it."""
-    if dataclasses.is_dataclass(value):
-        name, settings = value.name, value.settings  # type: ignore[attr-defined]
-        return f"{name} with settings {settings}" if settings else str(name)
+    if isinstance(value, EnvironmentConfig):
+        return f"{value.name} with settings {value.settings}" if value.settings else value.name
     return f"[{','.join(value)}]" if isinstance(value, tuple) else str(value) or "''"
 
 
