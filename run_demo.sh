@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The story in two commands: fail, learn from one demonstration, succeed; then a poisoned update, seen and undone.
+# The story in two commands: fail, learn from one demonstration, succeed; then poisoned updates, held back or undone.
 # Arguments go to both runs: ./run_demo.sh seed=3 dashboard.mode=plain
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -10,7 +10,7 @@ showonce=.venv/bin/showonce
 echo "== 1/2 show once, learn, do it without the demonstration"
 $showonce run --config configs/demo.yaml "$@"
 echo
-echo "== 2/2 a poisoned update, seen and undone"
+echo "== 2/2 poisoned updates, held back or undone"
 $showonce run --config configs/demo_fault.yaml "$@"
 
 cat <<'END'

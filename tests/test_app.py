@@ -188,17 +188,18 @@ def test_a_resumed_run_goes_on_with_episodes_and_budget(make: MakeConfig) -> Non
     assert metrics(folder)["wall_s"] > events(folder, "run_finished")[0]["seconds"]
 
 
-def interrupted(config: Config) -> None:
-    """Begin a run in `here` in another process, and press Ctrl-C after its first update."""
+def interrupted(config: Config) -> str:
+    """Begin a run in `here` in another process, press Ctrl-C after its first update, and return what it said."""
     Path("slow.yaml").write_text(to_yaml(replace(config, run_dir="here")))
     command = [sys.executable, "-m", "showonce", "run", "--config", "slow.yaml"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as child:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 400
         while not events(Path("here"), "update") and child.poll() is None and time.monotonic() < deadline:
             time.sleep(0.1)
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=120)
     assert child.returncode == 130 and "Traceback" not in err, err
+    return err
 
 
 def test_an_interrupted_run_goes_on_by_its_own_config_and_counts_on(make: MakeConfig) -> None:
@@ -275,7 +276,9 @@ def test_the_stop_file_stops_it_and_the_summary_is_written(make: MakeConfig) -> 
 
 
 def test_ctrl_c_ends_it_cleanly(make: MakeConfig) -> None:
-    interrupted(make(experiment=ExperimentConfig(episodes=1000)))
+    said = interrupted(make(experiment=ExperimentConfig(episodes=1000)))
+    assert "stopping ... once more ends it at once" in said
+    assert said.splitlines()[-1] == "showonce: stopped (Ctrl-C). Go on by: showonce run resume=here"
     assert "stopped" in Path("here/summary.md").read_text()
     assert events(Path("here"), "run_finished")[0]["reason"] == "stopped"
     AdapterStore("adapters", "here").close()  # the lock was given back
@@ -419,8 +422,13 @@ def test_replay_does_it_again_and_names_the_first_difference(
     config = make(task="", name="again", adapter="none")
     assert app.replay(path, "coordinates", replace(config, seed=app.AS_RECORDED)) == 0
     assert "No difference" in capsys.readouterr().out
+    assert app.replay(path, "coordinates", replace(config, seed=app.AS_RECORDED), check=True) == 0
+    capsys.readouterr()
     assert app.replay(path, "coordinates", replace(config, seed=9)) == 0
-    assert "First difference at step" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "1 of 1 recorded actions were done" in said and "First difference at step 1, step: " in said
+    assert ".." not in said.replace("\n", "")
+    assert app.replay(path, "coordinates", replace(config, seed=9), check=True) == 1
 
 
 def test_replay_of_a_task_of_ones_own_asks_for_its_file(make: MakeConfig) -> None:

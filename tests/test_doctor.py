@@ -11,6 +11,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from showonce.cli import main
 from showonce.config import Config, InferenceConfig, OutputConfig, PolicyConfig
 from showonce.doctor import Check, examine, report
 from showonce.inference import HERE, LATER
@@ -70,3 +71,18 @@ def test_what_the_config_lacks_is_3_and_named(elsewhere: Path, config: Config, n
 def test_a_device_that_is_not_here_is_missing(elsewhere: Path) -> None:
     config = dataclasses.replace(Config(), inference=InferenceConfig(device="cuda"))
     assert checks(config)["device cuda"].verdict == "needed"
+
+
+def test_the_tasks_are_listed_and_a_wrong_one_says_how(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--tasks"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {"app/dev/single/0", "skill/ask", "site/cart", "miniwob/click-button"} <= set(lines)
+    assert main(["doctor", "--tasks", "app/dev/multi"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines and all(line.startswith("app/dev/multi/") for line in lines)
+    assert main(["doctor", "--tasks", "ap/dev"]) == 2
+    assert "Did you mean" in capsys.readouterr().err
+    for task, told in (("foo/bar", "`showonce doctor --tasks` lists them"), ("app/dev/single/999", "numbers 0 to ")):
+        assert main(["run", f"task={task}"]) == 2
+        said = capsys.readouterr().err
+        assert told in said and len(said) < 300

@@ -29,3 +29,7 @@ def test_every_error_is_one_of_ours_and_has_its_exit_code() -> None:
     assert codes["Unavailable"] == codes["EnvironmentBroken"] == 3
     assert codes["Stopped"] == 130
     assert set(codes.values()) == {2, 3, 130}
+
+
+def test_of_very_many_choices_only_the_nearest_is_named() -> None:
+    assert nearest("xyz/bar", [f"app/dev/{n}" for n in range(170)]).startswith(" Did you mean 'app/dev/")

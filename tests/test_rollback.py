@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from showonce.cli import main
 from showonce.config import Config
-from showonce.errors import BadInput, StoreError, StoreLocked
+from showonce.errors import BadInput, CheckpointCorrupt, StoreError, StoreLocked
 from showonce.learning.store import STORE, AdapterStore, Identity
-from showonce.rollback import list_checkpoints, roll_back
+from showonce.rollback import list_checkpoints, readmit, roll_back
 from showonce.runs import CONFIG, adapter_store, find_store, start_run
 from showonce.runs import STORE as STORE_OF_RUNS
 from showonce.runtime.events import read_events
@@ -128,3 +129,51 @@ def test_the_command_needs_no_torch(run: Path, python: Callable[..., subprocess.
     done = python("-c", code)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "v0002 -> v0001" in done.stdout
+
+
+def test_moving_to_what_was_put_aside_says_that_it_is_re_admitted(run: Path) -> None:
+    place = learned(run)
+    roll_back(run, "v0000", console())
+    out = console()
+    assert roll_back(run, "v0002", out) == 0
+    assert "v0000 -> v0002. v0002 had been put aside and is re-admitted, with its sources." in out.export_text()
+    with AdapterStore(*place, readonly=True) as store:
+        assert set(store.ledger.quarantine) == {"v0001"}
+
+
+def test_versions_and_sources_are_re_admitted_by_name(run: Path) -> None:
+    place = learned(run)
+    with AdapterStore(*place) as store:
+        store.promote(store.save({"rows": np.zeros((2, 2), np.float32)}, sources=["00007-practice-x"]))
+        store.rollback_to("v0000", "test", ["00008-practice-x"])
+    out = console()
+    assert list_checkpoints(run, out) == 0
+    assert "source put aside: 00008-practice-x" in out.export_text()
+    with pytest.raises(StoreError, match="Did you mean 'v0003'"):
+        readmit(run, ["v0001", "v0033"])
+    assert main(["rollback", str(run), "--readmit", "v0003", "--readmit", "00008-practice-x"]) == 0
+    with AdapterStore(*place, readonly=True) as store:
+        assert set(store.ledger.quarantine) == {"v0001", "v0002"} and not store.ledger.quarantined_sources
+        assert store.champion == "v0000"
+    (event,) = [e for e in read_events(run / "events.jsonl")[0] if e["kind"] == "readmit"]
+    assert event["names"] == ["00007-practice-x", "00008-practice-x", "v0003"]
+
+
+def test_one_of_the_three_is_asked_for(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rollback", "latest", "--list", "--to", "v0001"]) == 2
+    assert "not several of them" in capsys.readouterr().err
+    assert main(["rollback", "latest"]) == 2
+    assert "one of them is needed" in capsys.readouterr().err
+
+
+def test_what_is_not_whole_names_the_command_that_mends_it(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with AdapterStore("adapters", "mine", IDENTITY) as store:
+        for number in range(2):
+            store.promote(store.save({"rows": np.full((2, 2), number, np.float32)}))
+        (store.folder("v0001") / "adapter.safetensors").write_bytes(b"x")
+        with pytest.raises(CheckpointCorrupt, match="showonce rollback mine --to v0000") as caught:
+            store.load()
+    command = str(caught.value).split("`")[1].split()[1:]
+    assert main(command) == 0
+    assert "v0001 -> v0000" in capsys.readouterr().out
+    assert AdapterStore("adapters", "mine", readonly=True).champion == "v0000"

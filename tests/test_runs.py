@@ -13,7 +13,7 @@ from rich.console import Console
 
 from showonce.config import Config, LearningConfig, OutputConfig
 from showonce.errors import BadInput, DiskError
-from showonce.runs import comparison, finish_run, list_runs, read_index, resolve_run, start_run
+from showonce.runs import comparison, finish_run, list_runs, read_index, resolve_run, start_run, table
 from showonce.settings import load_config
 from showonce.versions import __version__
 
@@ -65,7 +65,19 @@ def test_the_index_merges_start_and_end(tmp_path: Path) -> None:
 
 def test_learning_off_is_listed_as_frozen(tmp_path: Path) -> None:
     started(tmp_path, learning=LearningConfig(enabled=False))
-    assert read_index(tmp_path)[0].learner == "frozen"
+    (record,) = read_index(tmp_path)
+    assert record.learner == "frozen" and " off " in printed(table([record]))
+
+
+def test_a_message_is_listed_as_failed_and_what_never_began_is_not_latest(tmp_path: Path) -> None:
+    first, second = started(tmp_path, "first"), started(tmp_path, "second")
+    finish_run(first, tmp_path, "completed")
+    finish_run(second, tmp_path, "ConfigError: 'x' is not a valid choice.", began=False)
+    assert [record.status for record in read_index(tmp_path)] == ["completed", "failed"]
+    assert resolve_run("latest", tmp_path) == first
+    assert resolve_run("second", tmp_path) == second
+    finish_run(second, tmp_path, "EnvironmentBroken: gone.")
+    assert resolve_run("latest", tmp_path) == second
 
 
 def test_a_run_that_wrote_no_metrics_or_broken_ones_is_listed_all_the_same(tmp_path: Path) -> None:

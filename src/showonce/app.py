@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,10 +25,13 @@ from showonce.demonstrations.sheet import contact_sheet
 from showonce.environments.registry import elements_for, make_environment, oracle_for, source_for
 from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
 from showonce.evaluation.bench import Bench
+from showonce.evaluation.card import PHASES
+from showonce.evaluation.controls import CONTROLS
 from showonce.evaluation.prove import lesson_of, summary_of
 from showonce.evaluation.prove import prove as proof_of
+from showonce.evaluation.report import PICTURE, SUMMARY
 from showonce.evaluation.score import score, score_table
-from showonce.evaluation.table import core_table, rich_table
+from showonce.evaluation.table import core_table, markdown, rich_table
 from showonce.fsio import atomic_write_bytes
 from showonce.learning.calibration import Calibration
 from showonce.lesson import teaching
@@ -62,6 +67,7 @@ CORE_TABLE: Final = "core_table"  # the evaluation.set that is a table
 SHEET: Final = "contact_sheet.png"
 IMPORTED: Final = "imported"  # folder below the logs
 CLEAR: Final = "\r\x1b[K"  # back to the beginning of an empty line
+WIDE: Final = 200  # columns of a table in a file or a pipe
 AS_RECORDED: Final = -1  # the seed that stands for the recorded one
 
 
@@ -90,6 +96,7 @@ def run(config: Config, show: Show = unwatched) -> int:
             parts.stage.close()
             if parts.session is not None:
                 parts.session.close()
+    say(f"What happened, on a page and as a picture: {log.folder / SUMMARY}, {log.folder / PICTURE}")
     return log.exit_code
 
 
@@ -189,8 +196,10 @@ def hand_for(environment: Environment, task: Task, oracle: bool) -> tuple[HandPo
     return HandPolicy(window.next_action), "person"
 
 
-def replay(path: Path, mode: str, config: Config) -> int:
+def replay(path: Path, mode: str, config: Config, check: bool = False) -> int:
     """Re-execute a stored episode and say where it first differs from what was recorded.
+
+    check: return 1 where it differs, or where its success was not verified.
 
     Raises:
         DemonstrationError: not an episode, of a newer schema, or of a task of the user's own whose file is not named.
@@ -218,8 +227,9 @@ def replay(path: Path, mode: str, config: Config) -> int:
             secret=os.environ.get(SECRET_VARIABLE, ""),
         )
         say(told(report))
+        differs = report.first_difference is not None or report.success is not True
     environment.close()
-    return log.exit_code
+    return log.exit_code or int(check and differs)
 
 
 def recorded_task(path: Path) -> Task:
@@ -236,17 +246,18 @@ def recorded_task(path: Path) -> Task:
 
 
 def told(report: ReplayReport) -> str:
-    """Return what came of a replay, for a person."""
+    """Return what came of a replay, for a person: steps are counted from 1, as in what it says about them."""
     verdict = {True: "succeeded", False: "did not succeed", None: "ended, and nobody can say whether it succeeded"}
-    first = report.first_difference
+    first, of = report.first_difference, f"of {report.recorded_steps} recorded actions"
     text = (
-        f"Replayed {report.steps} of {report.recorded_steps} actions by {report.mode}: it {verdict[report.success]} "
-        f"({report.stop_reason}). The new episode is in {report.episode.path}."
+        f"{report.steps} {of} were done, by {report.mode}: it {verdict[report.success]} ({report.stop_reason}). "
+        f"The new episode is in {report.episode.path}."
     )
     if first is None:
         return f"{text}\nNo difference from the recording."
+    where = f"its ending, after {first.step} {of}" if first.kind == "ending" else f"step {first.step + 1}, {first.kind}"
     picture = f" See {first.picture}." if first.picture else ""
-    return f"{text}\nFirst difference at step {first.step}, {first.kind}: {first.detail}.{picture}"
+    return f"{text}\nFirst difference at {where}: {first.detail.rstrip('.')}.{picture}"
 
 
 def evaluate(config: Config) -> int:
@@ -267,7 +278,7 @@ def evaluate(config: Config) -> int:
         parts = assemble(config, log, [], False, policy)
         make = bench_environment(config)
         made = score(config, parts.stage.policy, make, log.folder, log.stop)
-        Console().print(score_table(made))
+        wide_console().print(score_table(made))
     return log.exit_code
 
 
@@ -279,9 +290,19 @@ def fill_core_table(config: Config) -> int:
         reason = "completed"
     finally:
         finish_run(folder, config.output.logs, reason)
-    Console().print(rich_table(table))
+    out = Console()
+    if out.is_terminal:
+        out.print(rich_table(table))
+    else:
+        say(markdown(table).partition("\n\n")[0])
     say(f"{table.summary}. Everything is in {folder}.")
     return 0
+
+
+def wide_console() -> Console:
+    """Return a console for a table: what is no terminal has no width to keep to."""
+    out = Console()
+    return out if out.is_terminal else Console(width=WIDE)
 
 
 def make_bench(config: Config, stop: Stop) -> Bench:
@@ -316,9 +337,16 @@ def prove(run: Path, config: Config) -> int:
             adapter = store.folder(champion or "")
             store.verify(champion or "")
         lesson = lesson_of(run, bench, task, demonstration_of_run(run), adapter)
-        proof = proof_of(run, bench, lesson, adapter=adapter, task=theirs.task, stop=stop, tell=say)
+        tell = progress(len(PHASES) + len(CONTROLS))
+        proof = proof_of(run, bench, lesson, adapter=adapter, task=theirs.task, stop=stop, tell=tell)
     say(f"{summary_of(proof)}\nThe proof is in {run}.")
     return 0
+
+
+def progress(total: int) -> Callable[[str], None]:
+    """Return what says which part of how many begins, and how long it took so far."""
+    counted, begun = itertools.count(1), time.monotonic()
+    return lambda name: say(f"{next(counted):>2} of {total}, after {time.monotonic() - begun:.0f} s: {name}")
 
 
 def proof_config(run: Path, config: Config) -> Config:

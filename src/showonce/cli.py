@@ -1,6 +1,7 @@
 """The command line: one verb each; words are parsed first and heavy imports stand inside the verbs.
 
-Exit codes: 0 it ran (a failed task is still 0), 2 bad input, 3 environment, 130 stopped by a person.
+Exit codes: 0 it ran (a failed task is still 0), 1 `replay --check` found a difference, 2 bad input, 3 environment,
+130 stopped by a person.
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ def cli(context: click.Context) -> None:
     \b
     Every verb takes --config (a YAML file, or the name of a shipped one) and then any key=value:
       showonce run --config demo seed=3 learning.gate.budget_run=20 learning=sft_demo
+
+    Exit codes: 0 it ran (a failed task is still 0), 1 `replay --check` found a difference, 2 bad input,
+    3 something is not here or broke, 130 stopped by a person.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -194,8 +198,9 @@ def record(
     show_default=True,
     help="coordinates: act where the recording acted. template: find the recorded picture patch first.",
 )
+@click.option("--check", is_flag=True, help="Exit code 1 when it differs from the recording, or does not succeed.")
 @configured("EPISODE [KEY=VALUE]...")
-def replay(config_name: str | None, words: tuple[str, ...], mode: str) -> int:
+def replay(config_name: str | None, words: tuple[str, ...], mode: str, check: bool) -> int:
     """Re-execute a recorded EPISODE and report the first difference.
 
     \b
@@ -203,13 +208,14 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str) -> int:
       showonce replay logs/20260101-120000-record/episodes/00000-record-app-dev-single-3
       showonce replay --mode template logs/20260101-120000-record/episodes/00000-record-app-dev-single-3 seed=9
 
-    Outputs: the report on the terminal, and logs/<time>-replay/ with the new episode.
+    Outputs: the report on the terminal, and logs/<time>-replay/ with the new episode. Exit code 0 when it ran,
+    whatever came of it; with --check 1 where it differs.
     """
     episode, overrides = _one(words, "EPISODE")
     config = _load(config_name, "replay", overrides)
     import showonce.app as app
 
-    return app.replay(Path(episode), mode, config)
+    return app.replay(Path(episode), mode, config, check)
 
 
 @cli.command("eval")
@@ -298,35 +304,52 @@ def list_runs(config_name: str | None, words: tuple[str, ...]) -> int:
 
 
 @cli.command()
-@click.option("--list", "list_only", is_flag=True, help="List the checkpoints and change nothing.")
+@click.option("--list", "list_only", is_flag=True, help="List the checkpoints and what is put aside; change nothing.")
 @click.option("--to", metavar="CHECKPOINT", help="Make this checkpoint the one that acts.")
+@click.option(
+    "--readmit", multiple=True, metavar="NAME", help="Use a version or a source again that was put aside. Repeatable."
+)
 @configured("RUN [KEY=VALUE]...")
-def rollback(config_name: str | None, words: tuple[str, ...], list_only: bool, to: str | None) -> int:
-    """Move the adapter of a RUN back to an earlier checkpoint. No model is loaded.
+def rollback(
+    config_name: str | None, words: tuple[str, ...], list_only: bool, to: str | None, readmit: tuple[str, ...]
+) -> int:
+    """Move the adapter of a RUN back, or re-admit what was put aside.
+
+    No model is loaded. Versions that are newer than CHECKPOINT are put aside (quarantined), with the demonstrations
+    and episodes that were first used for them. --to a version that was put aside re-admits it with its sources, and
+    says so.
 
     \b
     Examples:
       showonce rollback latest --list
       showonce rollback 20260101-120000-demo --to 3
+      showonce rollback 20260101-120000-demo --readmit v0004 --readmit 00017-practice-app-dev-single-0
 
-    RUN is `latest`, a name under logs/ or a folder. Changes: which checkpoint is the champion in adapters/NAME.
+    RUN is `latest`, a name under logs/, a folder, or an adapter's name. Changes: which checkpoint is the champion in
+    adapters/NAME, and what is put aside there.
     """
     name, overrides = _one(words, "RUN")
-    if list_only == (to is not None):
-        raise click.UsageError("give either --list or --to CHECKPOINT.")
+    chosen = [list_only, to is not None, bool(readmit)]
+    if sum(chosen) != 1:
+        told = "not several of them" if any(chosen) else "one of them is needed"
+        raise click.UsageError(f"give either --list, --to CHECKPOINT or --readmit NAME, {told}.")
     config = _load(config_name, "run", overrides)
-    from showonce import runs
+    from showonce import rollback as back
 
-    folder = runs.resolve_run(name, config.output.logs)
-    from showonce.rollback import list_checkpoints, roll_back
-
-    return list_checkpoints(folder) if to is None else roll_back(folder, to)
+    folder = back.run_or_adapter(name, config)
+    if readmit:
+        return back.readmit(folder, readmit)
+    return back.list_checkpoints(folder) if to is None else back.roll_back(folder, to)
 
 
 @cli.command()
+@click.option(
+    "--tasks", "prefix", is_flag=False, flag_value="", metavar="[PREFIX]",
+    help="List the registered tasks instead (those that begin with PREFIX).",
+)  # fmt: skip
 @configured()
-def doctor(config_name: str | None, words: tuple[str, ...]) -> int:
-    """Say what this machine can do.
+def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None) -> int:
+    """Say what this machine can do, or which tasks there are.
 
     Devices, backends, checkpoint, fonts, display, extras and disk; nothing is changed or downloaded.
 
@@ -334,13 +357,14 @@ def doctor(config_name: str | None, words: tuple[str, ...]) -> int:
     Examples:
       showonce doctor
       showonce doctor policy.checkpoint=/models/mine
+      showonce doctor --tasks app/dev
 
     Outputs: a table on the terminal. Exit code 3 when something that the config needs is missing.
     """
     config = _load(config_name, "run", _split(words)[1])
     from showonce import doctor as machine
 
-    return machine.report(config)
+    return machine.report(config) if prefix is None else machine.list_tasks(prefix)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

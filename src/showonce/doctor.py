@@ -18,7 +18,8 @@ from rich.table import Table
 from rich.text import Text
 
 from showonce.config import Config
-from showonce.errors import ShowonceError
+from showonce.environments.registry import all_task_ids
+from showonce.errors import ShowonceError, TaskError, nearest
 from showonce.shipped import shipped_names
 from showonce.versions import package_versions, snapshot
 
@@ -54,6 +55,20 @@ def report(config: Config, console: Console | None = None) -> int:
     if missing:
         out.print(f"Missing for this config: {', '.join(missing)}.")
     return 3 if missing else 0
+
+
+def list_tasks(prefix: str, console: Console | None = None) -> int:
+    """Print the ids of the registered tasks that begin with `prefix`, one a line.
+
+    Raises:
+        TaskError: there is none (nearest named).
+    """
+    known = all_task_ids()
+    found = [task for task in known if task.startswith(prefix)]
+    if not found:
+        raise TaskError(f"no task begins with {prefix!r}.{nearest(prefix, known)}")
+    (console or Console()).print("\n".join(found), soft_wrap=True, markup=False, highlight=False)
+    return 0
 
 
 def examine(config: Config) -> Iterator[Check]:

@@ -79,10 +79,14 @@ class Stopped(ShowonceError):
     exit_code = 130
 
 
+MOST_CHOICES = 40  # choices that are listed where none is close; of more only the nearest is named
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the closest choice, or the list of choices when none is close."""
     known = sorted(set(choices))
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    cutoff = 0.5 if len(known) <= MOST_CHOICES else 0.0
+    close = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     if close:
         return f" Did you mean {close[0]!r}?"
     return f" Valid choices: {', '.join(known)}." if known else ""

@@ -24,7 +24,7 @@ from showonce.runs import FAILED, METRICS, SHOWN, finish_run, status_word
 from showonce.runtime.approvals import ConsoleApprover
 from showonce.runtime.control import Control, pause_on_key
 from showonce.runtime.events import EventWriter, read_events
-from showonce.runtime.stop import stop_on_interrupt
+from showonce.runtime.stop import CTRL_C, stop_on_interrupt
 from showonce.settings import to_yaml
 from showonce.trackers import Following
 
@@ -106,8 +106,17 @@ class RunLog:
                 self._stack.close()
                 if self.events.failed:
                     print(f"showonce: {self.events.lost} events were lost: {self.events.failed}", file=sys.stderr)
+        if stopped and self.report:
+            print(f"showonce: stopped ({self.stop.reason or CTRL_C}). {self._how_to_go_on()}", file=sys.stderr)
         self.exit_code = STOPPED if stopped else 0
         return stopped
+
+    def _how_to_go_on(self) -> str:
+        """Return the command that resumes the run, where one has to be typed now."""
+        logs = Path(self.config.output.logs)
+        found = logs == Path("logs") and self.folder.parent.resolve() == logs.resolve()
+        first = f"Remove {self.stop.file}, then go on" if self.stop.file and self.stop.file.exists() else "Go on"
+        return f"{first} by: showonce run resume={self.folder.name if found else self.folder}"
 
     def _leave(self, reason: str) -> None:
         """Write everything that a reader of the run wants to have."""

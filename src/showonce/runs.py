@@ -309,7 +309,9 @@ def table(records: Iterable[RunRecord]) -> Table:
         drawn.add_column(name, overflow="fold")
     for one in records:
         rates = " / ".join(_percent(rate) for rate in (one.before, one.teacher, one.after))
-        counts = ("-" if n is None else str(n) for n in (one.updates, one.rollbacks))
+        counts = ["-" if n is None else str(n) for n in (one.updates, one.rollbacks)]
+        if one.learner == "frozen":
+            counts[0] = "off"
         drawn.add_row(Text.assemble(one.name, "\n", (one.task, "dim")), rates, *counts, one.status)
     return drawn
 

@@ -49,6 +49,18 @@ PROOF = Proof(
 def test_all_goals_held_and_a_clear_rise_is_learning() -> None:
     assert PROOF.learned
     assert PROOF.verdict.startswith("Learned from the demonstration")
+    assert "the 2 controls that have a goal hold; reported without a goal: sft_teacher 0.90" in PROOF.verdict
+    assert PROOF.verdict.endswith("Not shown: that this way of learning is better than sft_teacher.")
+    worse = replace(REPORTED, value=0.2, low=0.1, high=0.3)
+    assert "Not shown" not in replace(PROOF, controls=(HELD, worse)).verdict
+
+
+def test_agreement_is_not_called_success() -> None:
+    same = Control("adapter_off", "Off?", 1.0, 0.96, 1.0, 100, "all the same", True)
+    page = text(replace(PROOF, controls=(HELD, same)), "card.png")
+    assert "| adapter off | share of equal answers | 1.000 |" in page
+    assert "| copied coordinates | success | 0.120 |" in page
+    assert "share of equal answers; goal: all the same" in summary_of(replace(PROOF, controls=(same,)))
 
 
 @pytest.mark.parametrize(

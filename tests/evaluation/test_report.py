@@ -181,3 +181,14 @@ def test_the_picture_shows_phases_and_rollback(tmp_path: Path) -> None:
     assert {green, red} <= colours(whole)
     assert green not in colours(learning_curve(history, {**METRICS, "after": None}))
     assert whole == learning_curve(history, METRICS)  # the same run gives the same picture
+
+
+def test_counts_say_what_they_count_and_a_run_that_cannot_learn_says_so(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "run", METRICS)
+    page = write_report(folder)[0].read_text()
+    assert "- episodes that it played to learn and to probe, without the measured phases: 30 succeeded" in page
+    assert "- updates: 24 of 60 allowed" in page
+    with EventWriter(folder / "events.jsonl") as events:
+        events.emit("run_started", name="one_demo", learning=False)
+    page = write_report(folder)[0].read_text()
+    assert "- updates: learning off" in page and "of 60" not in page

@@ -60,7 +60,7 @@ def test_checking_costs_next_to_nothing(tmp_path: Path) -> None:
     assert time.perf_counter() - started < 0.2
 
 
-def test_the_first_interrupt_is_a_stop_and_the_second_ends_it() -> None:
+def test_the_first_interrupt_is_a_stop_and_the_second_ends_it(capfd: pytest.CaptureFixture[str]) -> None:
     stop = Stop()
     before = signal.getsignal(signal.SIGINT)
     with stop_on_interrupt(stop):
@@ -68,6 +68,7 @@ def test_the_first_interrupt_is_a_stop_and_the_second_ends_it() -> None:
         assert stop.wait(5.0)
         with pytest.raises(Stopped, match="Ctrl-C"):
             stop.check()
+        assert "stopping ... once more ends it at once" in capfd.readouterr().err
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(5)

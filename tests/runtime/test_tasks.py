@@ -89,7 +89,7 @@ def test_short_forms(tmp_path: Path) -> None:
         ("goal: true", ["goal must be text", "quotes"]),
         ("id: x", ["goal is missing"]),
         ("goal: ' '", ["goal is missing"]),
-        ("", ["must hold keys with values"]),
+        ("", ["is empty"]),
         ("- goal: g", ["must hold keys with values"]),
         ("goal: g\nlimits: {max_steps: many}", ["limits.max_steps must be a whole number"]),
         ("goal: g\nlimits: {max_steps: 2.5}", ["limits.max_steps must be a whole number"]),
@@ -98,9 +98,9 @@ def test_short_forms(tmp_path: Path) -> None:
         ("goal: g\nenvironment: {settings: [1]}", ["environment.settings must be keys with values"]),
         ("goal: g\nredact: [[0, 0, 2, 1]]", ["left, top, right, bottom"]),
         ("goal: g\n 3: x", ["line 2"]),
-        ("goal: 'g\n\n", ["line", "is not YAML"]),
-        ("goal: {g\nsuccess: world", ["line 2", "is not YAML"]),
-        ("goal: g\n\tsuccess: world", ["line 2", "is not YAML"]),
+        ("goal: 'g\n\n", ["line", "is not valid YAML"]),
+        ("goal: {g\nsuccess: world", ["line 2", "is not valid YAML"]),
+        ("goal: g\n\tsuccess: world", ["line 2", "is not valid YAML"]),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, words: list[str]) -> None:
@@ -113,7 +113,7 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     with pytest.raises(TaskError, match="cannot be read"):
         load_task(tmp_path)
     (tmp_path / "a.yaml").write_bytes(b"goal: \xff\xfe")
-    with pytest.raises(TaskError, match="cannot be read"):
+    with pytest.raises(TaskError, match="is not UTF-8 text"):
         load_task(tmp_path / "a.yaml")
 
 
@@ -192,3 +192,14 @@ def test_a_person_prepares_and_confirms() -> None:
 def test_an_unknown_reset_of_a_task_made_in_code() -> None:
     with pytest.raises(TaskError, match="Did you mean 'none'"):
         reset_task(replace(board_task(), reset="nome"), Board())
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"goal: \xff", "is not UTF-8 text (byte 6)"), (b"", "is empty; it must hold `key: value` lines")],
+)
+def test_a_file_without_text_is_told_in_the_words_of_a_config(tmp_path: Path, content: bytes, told: str) -> None:
+    (tmp_path / "mine.yaml").write_bytes(content)
+    with pytest.raises(TaskError) as caught:
+        load_task(tmp_path / "mine.yaml")
+    assert told in str(caught.value)

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from showonce.dashboard.state import RunView
 from showonce.dashboard.views import counted, error_line, panel, result_row
-from showonce.dashboard.wording import clean, rollback_words
+from showonce.dashboard.wording import clean, end_words, rollback_words
 
 
 def summary(view: RunView) -> Panel:
@@ -40,15 +40,6 @@ def summary(view: RunView) -> Panel:
     if view.results:
         rows.append(table)
     return panel(Group(*rows, *words), f"showonce · {clean(view.name or view.run, 60)} · {state}")
-
-
-def end_words(view: RunView) -> tuple[str, str]:
-    """Return how a run ended in a word or two, and the message of the error that ended it (or nothing)."""
-    if view.finished is None:
-        return "not finished", ""
-    if re.fullmatch(r"\w+", view.finished):
-        return f"finished: {clean(view.finished.replace('_', ' '))}", ""
-    return "finished: failed", clean(view.finished, 2000)
 
 
 def update_words(view: RunView) -> str:

@@ -297,6 +297,11 @@ def _quarantine(view: RunView, event: Event) -> None:
     view.quarantined.update(_word(v) for v in (versions if isinstance(versions, list) else [versions]))
 
 
+def _readmit(view: RunView, event: Event) -> None:
+    names = event.get("names")
+    view.quarantined.difference_update(_word(v) for v in (names if isinstance(names, list) else [names]))
+
+
 def _phase_result(view: RunView, event: Event) -> None:
     view.results[_word(event.get("name"))] = PhaseResult(
         _number(event.get("success")),
@@ -353,6 +358,7 @@ _HANDLERS: Final[dict[str, Callable[[RunView, Event], None]]] = {
     "checkpoint": _checkpoint,
     "rollback": _rollback,
     "quarantine": _quarantine,
+    "readmit": _readmit,
     "lock_taken_over": _lock,
     "fault": _fault,
     "shadow": _shadow,

@@ -21,7 +21,7 @@ from rich.text import Text
 from showonce.dashboard import chart
 from showonce.dashboard.picture import ScreenPicture
 from showonce.dashboard.state import ERROR_SOURCES, TIMING_NAMES, PhaseResult, Probe, RunView
-from showonce.dashboard.wording import action_words, clean, duration, gate_line, number, rollback_words
+from showonce.dashboard.wording import action_words, clean, duration, end_words, gate_line, number, rollback_words
 
 SILENT_S = 60.0  # a live run without an event for this long is pointed out
 TIME_COLOURS = {"observe": "cyan", "model": "magenta", "parse": "yellow", "execute": "green", "overhead": "red"}
@@ -94,7 +94,7 @@ def header(view: RunView, width: int, now: float) -> list[Text]:
 def _status(view: RunView, now: float) -> Text:
     clock = duration(view.elapsed(now))
     if view.finished is not None:
-        return Text(f"■ finished: {clean(view.finished.replace('_', ' '))}  {clock}", style="bold cyan")
+        return Text(f"■ {end_words(view)[0]}  {clock}", style="bold cyan")
     silent = view.silent_for(now)
     if silent >= SILENT_S:
         return Text(f"? no event for {duration(silent)}, it may have been killed", style="bold yellow")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -37,6 +38,15 @@ def number(value: Any, digits: int = 2) -> str:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return "-"
     return f"{value:.{digits}f}"
+
+
+def end_words(view: RunView) -> tuple[str, str]:
+    """Return how a run ended in a word or two, and the message of the error that ended it (or nothing)."""
+    if view.finished is None:
+        return "not finished", ""
+    if re.fullmatch(r"\w+", view.finished):
+        return f"finished: {clean(view.finished.replace('_', ' '))}", ""
+    return "finished: failed", clean(view.finished, 2000)
 
 
 def action_words(action: Mapping[str, Any] | None) -> str:
@@ -181,6 +191,12 @@ def _quarantine(view: RunView, event: Event) -> str:
     return f"quarantined until a person re-admits it: {named}"
 
 
+def _readmit(view: RunView, event: Event) -> str:
+    names = event.get("names")
+    named = ", ".join(clean(str(v), 40) for v in names) if isinstance(names, list) else _text(event, "names")
+    return f"re-admitted {_text(event, 'reason')}: {named}"
+
+
 def _error(view: RunView, event: Event) -> str:
     return f"{_text(event, 'where', 20)} error: {_text(event, 'message')}"
 
@@ -221,6 +237,7 @@ _WRITERS: Final[dict[str, Callable[[RunView, Event], str | None]]] = {
     "error": _error,
     "guard": _guard,
     "fault": _fault,
+    "readmit": _readmit,
     "lock_taken_over": _lock,
     "phase_result": _phase_result,
     "run_finished": _run_finished,

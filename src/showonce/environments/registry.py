@@ -64,7 +64,8 @@ def find_task(task_id: str) -> Task:
 
     if task_id.startswith(("skill/", "app/")):
         return embedded.task_for(task_id)
-    raise TaskError(f"no task {task_id!r}.{nearest(task_id, (*task_ids(), *site.task_ids(), *miniwob.task_ids()))}")
+    known = nearest(task_id, all_task_ids())
+    raise TaskError(f"no task {task_id!r}.{known} `showonce doctor --tasks` lists them; a file of your own: NAME.yaml.")
 
 
 def task_ids() -> tuple[str, ...]:
@@ -72,6 +73,14 @@ def task_ids() -> tuple[str, ...]:
     from showonce.environments.embedded.world import task_ids as embedded
 
     return embedded()
+
+
+def all_task_ids() -> tuple[str, ...]:
+    """Return every registered task id."""
+    from showonce.environments.browser import tasks as site
+    from showonce.environments.miniwob import tasks as miniwob
+
+    return (*task_ids(), *site.task_ids(), *miniwob.task_ids())
 
 
 def oracle_for(environment: Environment) -> Callable[[], Action]:

@@ -29,11 +29,24 @@ RATES: Final = {  # controls that are success rates, as bars
 }
 
 
+MEASURED: Final = {  # what a control's figure is, where it is no success rate
+    "adapter_off": "share of equal answers",
+    "specificity": "change of the share that goes to the target",
+    "other_demonstrations": "change of success",
+}
+
+
+def measured(control: str) -> str:
+    """Return what the figure of a control is."""
+    return MEASURED.get(control, "success")
+
+
 def text(proof: Proof, picture_name: str) -> str:
     """Return the page as Markdown."""
     rows = [_row(words, proof.phases[name]) for name, words in PHASES.items()]
     controls = [_control(control) for control in proof.controls]
-    controls += [f"| {name.replace('_', ' ')} | - | - | - | not run: {why} |" for name, why in proof.not_run.items()]
+    for control, why in proof.not_run.items():
+        controls.append(f"| {control.replace('_', ' ')} | - | - | - | - | not run: {why} |")
     process = proof.process
     lines = [
         f"# {proof.run}: was it learned from the demonstration?",
@@ -51,8 +64,8 @@ def text(proof: Proof, picture_name: str) -> str:
         f"(content {str(process.get('adapter_hash', ''))[:12]}) and had {process.get('demonstrations')} demonstrations "
         f"in its prompts and {process.get('cached_prefixes')} kept.",
         "",
-        "| control | found | 95 % interval | n | goal |",
-        "|---|---|---|---|---|",
+        "| control | what is measured | found | 95 % interval | n | goal |",
+        "|---|---|---|---|---|---|",
         *controls,
         "",
         f"![bars with intervals]({picture_name})",
@@ -70,7 +83,8 @@ def _control(control: Control) -> str:
     mark = "" if control.holds is None else ": holds" if control.holds else ": **missed**"
     interval = f"{control.low:.3f} to {control.high:.3f}"
     name = control.name.replace("_", " ")
-    return f"| {name} | {control.value:.3f} | {interval} | {control.n} | {control.goal}{mark} |"
+    found = f"{measured(control.name)} | {control.value:.3f} | {interval} | {control.n}"
+    return f"| {name} | {found} | {control.goal}{mark} |"
 
 
 def _numbers(control: Control) -> str:

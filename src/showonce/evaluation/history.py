@@ -42,6 +42,7 @@ class History:
     goal: str = ""
     learner: str = ""
     name: str = ""
+    learning: bool = True
     episodes: int = 0
     probes: dict[str, list[ProbePoint]] = field(default_factory=dict)  # by task
     accepted: list[int] = field(default_factory=list)
@@ -79,6 +80,7 @@ def _take(history: History, event: Mapping[str, Any]) -> None:
     if kind == "run_started":
         for name in ("task", "goal", "learner", "name"):
             setattr(history, name, str(event.get(name) or ""))
+        history.learning = event.get("learning") is not False
         history.finished = None
     elif kind == "probe":
         success = _number(event.get("success"))
@@ -103,6 +105,9 @@ def _take(history: History, event: Mapping[str, Any]) -> None:
     elif kind == "quarantine":
         versions = event.get("versions")
         history.quarantined += [str(v) for v in versions] if isinstance(versions, list) else []
+    elif kind == "readmit":
+        names = event.get("names")
+        history.quarantined = [v for v in history.quarantined if v not in (names if isinstance(names, list) else [])]
     elif kind == "error":
         history.errors[str(event.get("where") or "unknown")] += 1
     elif kind == "run_finished":

@@ -11,7 +11,7 @@ from typing import Any, Final
 from showonce.errors import BadInput, TaskError
 from showonce.evaluation.after import adapter_tensors, run_after
 from showonce.evaluation.bench import Bench, Lesson, TeachResult
-from showonce.evaluation.card import picture, text
+from showonce.evaluation.card import measured, picture, text
 from showonce.evaluation.controls import CONTROLS, Control, Exam, before, teacher
 from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.results import Results
@@ -67,8 +67,22 @@ class Proof:
         if self.missed:
             return f"Improved, but not all controls hold: {', '.join(self.missed)}."
         if self.not_run:
-            return f"Improved, and every control that was run holds; not run: {', '.join(self.not_run)}."
-        return "Learned from the demonstration: success rose without it, and every control holds."
+            return f"Improved, and {self._shown}. Not run: {', '.join(self.not_run)}."
+        return f"Learned from the demonstration: success rose without it, and {self._shown}."
+
+    @property
+    def _shown(self) -> str:
+        """What the controls show, and what they do not: a baseline without a goal is reported, it cannot hold."""
+        held = [control.name for control in self.controls if control.holds]
+        words = f"the {len(held)} controls that have a goal hold" if held else "no control with a goal was run"
+        reported = [control for control in self.controls if control.holds is None]
+        if not reported:
+            return words
+        words += f"; reported without a goal: {', '.join(f'{c.name} {c.value:.2f}' for c in reported)}"
+        equal = [control.name for control in reported if control.high >= self.phases["after"]["low"]]
+        if equal:
+            words += f". Not shown: that this way of learning is better than {', '.join(equal)}"
+        return words
 
 
 def prove(
@@ -184,6 +198,6 @@ def summary_of(proof: Proof) -> str:
     for control in proof.controls:
         mark = "" if control.holds is None else "  holds" if control.holds else "  MISSED"
         value = f"{control.value:.2f}  ({control.low:.2f} to {control.high:.2f}, n={control.n})"
-        lines.append(f"{control.name:<22} {value}  goal: {control.goal}{mark}")
+        lines.append(f"{control.name:<22} {value}  {measured(control.name)}; goal: {control.goal}{mark}")
     lines += [f"{name:<22} not run: {why}" for name, why in proof.not_run.items()]
     return "\n".join([*lines, proof.verdict])

@@ -58,7 +58,7 @@ def summary(run: str, history: History, metrics: Metrics) -> str:
     sections = [
         [f"# {_inline(history.name or run)}: what happened", "", *_opening(history, metrics)],
         ["## Success", "", *_success_table(metrics), "", f"![learning curve]({PICTURE})"],
-        ["## What it took", "", *_cost(metrics)],
+        ["## What it took", "", *_cost(metrics, history.learning)],
         ["## What was kept", "", *_kept(metrics)],
         ["## What was undone", "", *_undone(history, metrics)],
         ["## Where it is, what to try next", "", *_next(run, metrics)],
@@ -72,7 +72,8 @@ def _opening(history: History, metrics: Metrics) -> list[str]:
     facts += [f"seed {metrics['seed']}"] if isinstance(metrics.get("seed"), int) else []
     seconds = _number(metrics, "wall_s")
     facts += [f"{seconds:.0f} s"] if seconds is not None else []
-    status = "The run did not finish." if history.finished is None else f"It ended: {_inline(history.finished)}."
+    ended = _inline(history.finished or "", 2000).rstrip(".")
+    status = "The run did not finish." if history.finished is None else f"It ended: {ended}."
     lines = [", ".join(facts) + f". {status}", "", _headline(metrics)]
     if not metrics:
         lines += ["", f"There is no readable {METRICS}: the run was cut short before its numbers were written."]
@@ -119,10 +120,12 @@ def _why_missing(metrics: Metrics, name: str) -> str:
     return "not run"
 
 
-def _cost(metrics: Metrics) -> list[str]:
+def _cost(metrics: Metrics, learning: bool) -> list[str]:
     lines = []
     updates = _mapping(metrics, "updates")
-    if updates:
+    if updates and not learning:
+        lines.append("- updates: learning off")
+    elif updates:
         routes = _counts(updates.get("by_route"))
         took = _number(updates, "ms_median")
         each = f", median {took:.0f} ms each" if took is not None else ""
@@ -139,7 +142,8 @@ def _cost(metrics: Metrics) -> list[str]:
         good, bad, again = (_words(episodes, key) for key in ("success", "failure", "retries"))
         steps, seconds = _number(episodes, "steps_median"), _number(episodes, "seconds_median")
         middle = f"; medians: {steps:g} steps, {seconds:.2f} s" if steps is not None and seconds is not None else ""
-        lines.append(f"- episodes: {good} succeeded, {bad} failed, {again} retries{middle}")
+        what = "episodes that it played to learn and to probe, without the measured phases"
+        lines.append(f"- {what}: {good} succeeded, {bad} failed, {again} retries{middle}")
     times = {name: _number(metrics, "timing_ms", name) for name in PARTS}
     if any(value is not None for value in times.values()):
         split = ", ".join(f"{name} {value:.1f}" for name, value in times.items() if value is not None)
@@ -203,9 +207,9 @@ def _next(run: str, metrics: Metrics) -> list[str]:
     return [f"Checkpoint: {place}", "", "```sh", *lines, "```"]
 
 
-def _inline(text: str) -> str:
-    """Return text that stays on its line and in its cell."""
-    return "".join(c if c.isprintable() else " " for c in text[:200]).replace("|", "/").replace("`", "'")
+def _inline(text: str, limit: int = 200) -> str:
+    """Return text that stays on its line and in its cell, cut to `limit` characters."""
+    return "".join(c if c.isprintable() else " " for c in text[:limit]).replace("|", "/").replace("`", "'")
 
 
 def _mapping(source: Any, key: str) -> Mapping[str, Any]:

@@ -68,12 +68,16 @@ class VersionInfo:
 
 @dataclass(frozen=True)
 class Move:
-    """The champion was changed from `old` to `new`; `quarantined`: versions put aside; `reason`: why."""
+    """The champion was changed from `old` to `new`; `reason`: why.
+
+    quarantined: versions put aside. readmitted: whether `new` was put aside before.
+    """
 
     old: str
     new: str
     reason: str
     quarantined: tuple[str, ...] = ()
+    readmitted: bool = False
 
 
 class AdapterStore:
@@ -203,8 +207,14 @@ class AdapterStore:
         if version not in known and not self.folder(version).is_dir():
             raise StoreError(f"adapter store {self.name!r} has no version {version!r}.{nearest(version, known)}")
         others = ", ".join(self.candidates(exclude=(version,))[:5])
-        back = f"The others stay as they are; move back to one of: {others}." if others else "There is no other one."
+        back = f"The others stay as they are: {others}. Move back to one by {self._command('--to', others[:5])}."
+        back = back if others else "There is no other one: learn it again with another adapter name."
         return checkpoints.verify_checkpoint(self.folder(version), back)
+
+    def _command(self, option: str, version: str) -> str:
+        """Return what a person types to change this store by hand."""
+        place = "" if self.path.parent == Path("adapters") else f" output.adapters={self.path.parent}"
+        return f"`showonce rollback {self.name} {option} {version}{place}`"
 
     def load(self, version: str | None = None) -> Checkpoint:
         """Read a version (default: the champion), after its hashes were compared.
@@ -310,7 +320,8 @@ class AdapterStore:
         self.verify(version)
         aside = self.ledger.quarantine.get(version)
         if aside is not None:
-            raise StoreError(f"{version} is quarantined ({aside}); re-admit it first.")
+            command = self._command("--readmit", version)
+            raise StoreError(f"{version} is quarantined ({aside}); re-admit it first by {command}.")
         move = Move(self.champion or version, version, reason)
         self._move("promoted", move)
         return move
@@ -319,7 +330,8 @@ class AdapterStore:
         """Move the champion back. Reads and writes files only; no model is loaded.
 
         Every version made after `version` is quarantined, and so are the demonstrations and episodes that were first
-        used after it (and further `sources`, used since the last save), until a person re-admits them.
+        used after it (and further `sources`, used since the last save), until a person re-admits them. A `version`
+        that was put aside is re-admitted with its sources.
 
         Raises:
             StoreError: unknown version.
@@ -332,7 +344,7 @@ class AdapterStore:
         if version in aside:
             self.ledger.readmit([version])
         self.ledger.put_aside(later, f"newer than {version}, to which the adapter was moved back: {reason}", sources)
-        move = Move(self._acting(), version, reason, tuple(later))
+        move = Move(self._acting(), version, reason, tuple(later), version in aside)
         self._move("rolled_back", move)
         return move
 
@@ -404,7 +416,18 @@ class AdapterStore:
         self.ledger.note("quarantined", versions=versions, reason=reason)
 
     def readmit(self, names: Iterable[str]) -> None:
-        """A person's word that versions (with their sources) or single sources may be used again."""
+        """A person's word that versions (with their sources) or single sources may be used again.
+
+        Raises:
+            StoreError: one of them is not put aside (nearest named); nothing was changed.
+        """
+        self._check_writable()
+        names = list(names)
+        aside = {**self.ledger.quarantine, **self.ledger.quarantined_sources}
+        for name in names:
+            if name not in aside:
+                known = nearest(name, aside) or " Nothing is."
+                raise StoreError(f"adapter store {self.name!r} has not put {name!r} aside.{known}")
         self.ledger.readmit(names)
 
     def _check_writable(self) -> None:

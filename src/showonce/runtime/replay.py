@@ -149,7 +149,7 @@ class _WithSecret:
 class Difference:
     """Where a replay left its recording. kind: screen | frame | step | target | ending."""
 
-    step: int
+    step: int  # its index, from 0; of an ending: how many actions were done before it
     kind: str
     detail: str
     picture: str = ""  # both frames side by side, when a folder was given
@@ -298,7 +298,7 @@ def _ending(recorded: Episode, episode: Episode, done: int, expected: int) -> Di
         evidence = f" ({episode.outcome.evidence})" if episode.outcome.evidence else ""
         return Difference(done, "ending", f"recorded as {was}, now {now}: {episode.stop_reason}{evidence}")
     if done < expected:
-        return Difference(done, "ending", f"ended after {done} of {expected} actions: {episode.stop_reason}")
+        return Difference(done, "ending", f"{expected - done} actions were not done: {episode.stop_reason}")
     return None
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
+from typing import Final, Protocol
 
 from showonce.errors import Stopped
+
+CTRL_C: Final = "Ctrl-C"
+STOPPING: Final = b"\nshowonce: stopping ... once more ends it at once\n"
+STDERR: Final = 2
 
 
 class Source(Protocol):
@@ -80,7 +85,7 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_interrupt(stop: Stop) -> Iterator[None]:
-    """In this block the first Ctrl-C presses the stop, for a clean end; the second raises KeyboardInterrupt.
+    """In this block the first Ctrl-C presses the stop, for a clean end, and says so; the second: KeyboardInterrupt.
 
     Only the main thread gets signals; elsewhere the block runs unchanged.
     """
@@ -91,7 +96,9 @@ def stop_on_interrupt(stop: Stop) -> Iterator[None]:
     def on_signal(number: int, frame: FrameType | None) -> None:
         if stop.pressed:
             raise KeyboardInterrupt
-        stop.press("Ctrl-C; once more ends it at once")
+        stop.press(CTRL_C)
+        with contextlib.suppress(OSError):
+            os.write(STDERR, STOPPING)  # not `print`: the code that the signal cut into may be printing
 
     before = signal.signal(signal.SIGINT, on_signal)
     try:

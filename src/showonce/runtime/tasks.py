@@ -49,14 +49,16 @@ def load_task(path: str | Path) -> Task:
     except FileNotFoundError:
         known = sorted(f"configs/tasks/{example.name}" for example in shipped.parent.glob("*.yaml"))
         raise TaskError(f"no task file {file}.{nearest(str(file), known)}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskError(f"task file {file} cannot be read: {error}.") from None
+    except UnicodeDecodeError as error:
+        raise TaskError(f"task file {file}: is not UTF-8 text (byte {error.start}).") from None
+    except OSError as error:
+        raise TaskError(f"task file {file}: cannot be read: {error.strerror}.") from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
-        line = f" line {mark.line + 1}" if mark is not None else ""
+        line = f", line {mark.line + 1}" if mark is not None else ""
         problem = getattr(error, "problem", None) or "it cannot be parsed"
         raise TaskError(
-            f"task file {file}{line} is not YAML: {problem}. Check colons, quotes and indentation."
+            f"task file {file}{line}: is not valid YAML: {problem}. Check colons, quotes and indentation."
         ) from None
     return task_from_mapping(data, file)
 
@@ -96,6 +98,8 @@ def task_from_mapping(data: Any, file: Path) -> Task:
 
 
 def _mapping(data: Any, file: Path, where: str, keys: tuple[str, ...]) -> Mapping[str, Any]:
+    if data is None and not where:
+        raise TaskError(f"task file {file}: is empty; it must hold `key: value` lines ({', '.join(keys)}).")
     if not isinstance(data, dict):
         what = f"{where} must be" if where else "it must hold"
         raise TaskError(f"task file {file}: {what} keys with values ({', '.join(keys)}), not {data!r}.")

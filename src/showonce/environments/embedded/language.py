@@ -134,10 +134,14 @@ def find_app(app_id: str) -> App:
     """Return an app by id.
 
     Raises:
-        TaskError: no such app; the nearest id is named.
+        TaskError: no such app; the nearest id is named, or which numbers there are.
     """
     known = apps()
     if app_id not in known:
+        kind, _, number = app_id.rpartition("/")
+        numbers = [int(name.rpartition("/")[2]) for name in known if name.rpartition("/")[0] == kind]
+        if numbers and number.lstrip("-").isdecimal():
+            raise TaskError(f"no app {app_id!r}: {kind}/ has the numbers {min(numbers)} to {max(numbers)}.")
         raise TaskError(f"no app {app_id!r}.{nearest(app_id, known)}")
     return known[app_id]
 
