@@ -13,6 +13,7 @@ from typing import Final
 from showonce.errors import Stopped
 from showonce.protocols import Interrupt
 from showonce.runtime.control import held_by
+from showonce.runtime.stop import Source, Stop
 
 SLICE_SECONDS: Final = 0.05  # a long wait looks at the stop this often
 
@@ -68,6 +69,11 @@ class Clock:
         if self._limit and self.counted - self._step > self._limit:
             self.expired = True
             raise Stopped(f"limits.step_seconds: the step took longer than {self._limit:g} s.")
+
+    def watch(self, source: Source) -> None:
+        """Let a source that the environment has, such as a stop chord, press the stop itself."""
+        if isinstance(self._stop, Stop):
+            self._stop.watch(source)
 
     def hold_until(self, moment: float) -> None:
         """Wait until `now` is `moment`, uncounted. Raises `Stopped` when stop is pressed meanwhile."""
