@@ -89,11 +89,13 @@ class X11Hands:
         return tuple(name for name, bit in _HELD if mask & bit)
 
     def release(self) -> None:
-        with speaking():
+        if not self._keys and not self._buttons:
+            return
+        with speaking():  # in one go: each answer that is waited for takes long while a model keeps the cores busy
             for codes, kind in ((self._keys, _KEY_RELEASE), (self._buttons, _RELEASE)):
                 while codes:
                     self._display.xtest_fake_input(kind, codes.pop())
-                    self._display.sync()
+            self._display.sync()
 
     def close(self) -> None:
         try:
