@@ -215,8 +215,9 @@ def hung_browser(display: str) -> Iterator[None]:
             env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         try:
-            find = ["xdotool", "search", "--sync", "--onlyvisible", "--name", "hung"]
-            subprocess.run(find, env=environ, timeout=60, check=True, stdout=subprocess.DEVNULL)
+            find, until = ["xdotool", "search", "--onlyvisible", "--name", "hung"], time.monotonic() + 60
+            while not subprocess.run(find, env=environ, capture_output=True).stdout and time.monotonic() < until:
+                time.sleep(0.2)
             os.killpg(browser.pid, signal.SIGSTOP)
             yield
         finally:

@@ -84,7 +84,6 @@ def test_text_is_exact_and_the_keyboard_is_as_it_was(desk: Desk, program: Progra
     before = [list(row) for row in display.get_keyboard_mapping(8, 248)]
     desktop, stop = desk(), Stop()
     desktop.reset(TASK)
-    desktop.execute(Click(*at(300, 135)), stop)
     text = 'Az1!é€ñ你 "x"/@ß→ЖλÉ^~`'
     desktop.execute(Type(text), stop)
     until(lambda: program.text == text, what=f"{program.text!r} == {text!r}")
@@ -96,7 +95,6 @@ def test_text_is_exact_and_the_keyboard_is_as_it_was(desk: Desk, program: Progra
 def test_text_does_not_depend_on_caps_lock(desk: Desk, program: Program, screen: Screen) -> None:
     desktop, stop = desk(), Stop()
     desktop.reset(TASK)
-    desktop.execute(Click(*at(300, 135)), stop)
     screen.xdotool("key", "Caps_Lock")
     try:
         desktop.execute(Type("aB é É 1! 你"), stop)
@@ -109,7 +107,6 @@ def test_text_does_not_depend_on_caps_lock(desk: Desk, program: Program, screen:
 def test_chords_and_named_keys(desk: Desk, program: Program) -> None:
     desktop, stop = desk(), Stop()
     desktop.reset(TASK)
-    desktop.execute(Click(*at(300, 135)), stop)
     for keys in ("a", "shift+a", "+", "ctrl+shift+s", "backspace", "alt+enter", "f5"):
         desktop.execute(Key(keys), stop)
     names = [e["key"] for e in program.events("key") if not e["key"].endswith("_L")]

@@ -104,8 +104,8 @@ class PynputListener:
             held = tuple(name for name in _MODIFIERS if name in self._held)
             x, y = self._place
             event: RawEvent = {"kind": kind, "device": device, "time": time.monotonic(), "x": x, "y": y}
-            self.seen += 1
             self._on_event({**event, "modifiers": held, **more})
+            self.seen += 1
 
     def _move(self, x: float, y: float, *_: Any) -> None:
         self._place = _whole((x, y))
@@ -144,7 +144,7 @@ class PynputHands:
         self._mouse, self._keyboard = layer.mouse.Controller(), layer.keyboard.Controller()
         self._keys: list[Any] = []
         self._buttons: list[Any] = []
-        self.sent = 0
+        self.sent = self.others = 0
 
     def move(self, x: int, y: int) -> None:
         self.check()
@@ -209,7 +209,7 @@ class PynputHands:
             controller.release(what)
             if what in pressed:
                 pressed.remove(what)
-        self.sent += 1
+        self.sent, self.others = self.sent + down, self.others + (not down)
 
 
 def _named(key: Any) -> tuple[str, str]:

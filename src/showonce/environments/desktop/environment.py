@@ -276,14 +276,12 @@ class Desktop:
     def _touch(self, action: Action, place: Place, covered: Sequence[Place], interrupt: Interrupt) -> tuple[Point, ...]:
         """Make the gesture; return the pixels of the frame that it touched."""
         assert self._hands is not None
-        hands, heard = self._hands, self.watcher.seen
         pixels, at = self._aim(action, place, covered)
         self._wait_for_free_hands(interrupt)
-        sent = hands.sent
-        with checked(hands, lambda: self._check(interrupt)):
+        step = _Step(self._hands, self.watcher, lambda: self._check(interrupt))
+        with checked(self._hands, step) as hands:
             perform(hands, action, at, self._pause(interrupt))
-        if hands.sent > sent:
-            self.watcher.heard(heard)
+        step()
         return pixels
 
     def _aim(
@@ -365,6 +363,26 @@ class Desktop:
         if self._camera is not None:
             self._camera.close()
             self._camera = None
+
+
+class _Step:
+    """Asked before every primitive: the listener must have seen the one before it.
+
+    Events come to it in the order in which they happened. So a stop chord that came before our last primitive is known
+    by now, however busy the machine is, and no more than one primitive follows a press.
+    """
+
+    def __init__(self, hands: Hands, watcher: Watcher, check: Callable[[], None]) -> None:
+        self._hands, self._watcher, self._check = hands, watcher, check
+        self._seen, self._sent, self._others = watcher.seen, hands.sent, hands.others
+
+    def __call__(self) -> None:
+        if self._hands.sent > self._sent:
+            self._watcher.heard(self._seen)
+        elif self._hands.others > self._others:
+            self._watcher.caught_up(self._seen)
+        self._check()
+        self._seen, self._sent, self._others = self._watcher.seen, self._hands.sent, self._hands.others
 
 
 def _within(point: Point, place: Place) -> bool:

@@ -25,7 +25,12 @@ class Hands(Protocol):
 
     @property
     def sent(self) -> int:
-        """How many presses and releases were sent so far."""
+        """How many presses were sent so far; the display is sure to report each."""
+        ...
+
+    @property
+    def others(self) -> int:
+        """How many motions and releases; one that changes nothing, since a person holds the same, is not reported."""
         ...
 
     def move(self, x: int, y: int) -> None: ...

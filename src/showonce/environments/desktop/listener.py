@@ -47,7 +47,7 @@ class Listener(Protocol):
     def alive(self) -> bool: ...
     @property
     def seen(self) -> int:
-        """How many events came so far."""
+        """How many events came so far, those that nobody is told of (the release of a wheel) included."""
         ...
 
     def start(self) -> None:

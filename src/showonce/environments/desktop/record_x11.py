@@ -149,8 +149,8 @@ class X11Listener:
             for at in range(0, len(data) - 31, 32):
                 event = self._event(data[at : at + 32], arrived)
                 if event is not None:
-                    self.seen += 1
                     self._on_event(event)
+                self.seen += 1  # last: whoever waits for it may rely on its having been told
 
     def _event(self, data: bytes, arrived: float) -> RawEvent | None:
         code, detail, server, x, y, state = struct.unpack_from("=BB2xI12xhh4xH", data)

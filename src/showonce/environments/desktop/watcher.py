@@ -19,6 +19,8 @@ from showonce.errors import BadInput, Stopped
 
 CHORD: Final = "escape"
 DEAF_SECONDS: Final = 3.0  # our own input must come back to the listener within this
+OTHER_SECONDS: Final = 0.25
+NAP: Final = 0.0002
 Press = Callable[[str], None]
 Make = Callable[[OnEvent, OnDeath, str], Listener]
 
@@ -96,14 +98,24 @@ class Watcher:
             raise Stopped(f"stopped: {self.reason}.")
 
     def heard(self, before: int) -> None:
-        """Make sure that input of our own, sent since `seen` was `before`, came back: a deaf listener is a stop."""
-        end = time.monotonic() + DEAF_SECONDS
+        """Wait until a press of our own, sent since `seen` was `before`, came back: a deaf listener is a stop."""
+        if not self._wait(before, DEAF_SECONDS):
+            self._deaf = True
+            self._trip("the listener for the stop chord does not hear our own input any more")
+        self.check()
+
+    def caught_up(self, before: int) -> None:
+        """The same for what the display may keep to itself: it is not waited for long."""
+        self._wait(before, OTHER_SECONDS)
+        self.check()
+
+    def _wait(self, before: int, seconds: float) -> bool:
+        end = time.monotonic() + seconds
         while self.seen <= before and not self.reason:
             if time.monotonic() > end:
-                self._deaf = True
-                self._trip("the listener for the stop chord does not hear our own input any more")
-            time.sleep(0.002)
-        self.check()
+                return False
+            time.sleep(NAP)
+        return True
 
     def rearm(self) -> None:
         """Let things run again: a person's decision. A dead listener is begun anew.

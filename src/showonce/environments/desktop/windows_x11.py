@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections.abc import Iterator
 from typing import Any, Final
 
 from showonce.environments.desktop.xdisplay import connect, hang_up, speaking
@@ -11,22 +14,26 @@ _VIEWABLE: Final = 2
 
 
 class Windows:
-    """Questions about windows; one that is gone is None or "", not an error. display: ":1"; "" = $DISPLAY."""
+    """Questions about windows; one that is gone is None or "", not an error. display: ":1"; "" = $DISPLAY.
+
+    For use by any thread, one at a time: two that wait on one python-xlib connection can wait for ever.
+    """
 
     def __init__(self, display: str = "") -> None:
         self._display: Any = connect(display)
         self._root = self._display.screen().root
         self._pids: dict[int, int] = {}
+        self._lock = threading.RLock()
 
     def size(self) -> tuple[int, int]:
         """Return the size of the virtual screen."""
-        with speaking():
+        with self._speaking():
             geometry = self._root.get_geometry()
         return int(geometry.width), int(geometry.height)
 
     def all(self) -> list[int]:
         """Return the ids of programs' windows, as the window manager lists them; without one, the top-level ones."""
-        with speaking():
+        with self._speaking():
             listed = self._property(self._root, "_NET_CLIENT_LIST")
             if listed is not None:
                 return [int(each) for each in listed]
@@ -43,7 +50,7 @@ class Windows:
 
     def of_process(self, pid: int) -> list[int]:
         """Return the visible windows of a local process, also those that the window manager does not manage."""
-        with speaking():
+        with self._speaking():
             listed = {*self.all(), *(each.id for each in self._root.query_tree().children)}
         self._pids = {window: self._pids[window] if window in self._pids else self._pid(window) for window in listed}
         return [window for window, owner in self._pids.items() if owner == pid and self.place(window) is not None]
@@ -55,7 +62,7 @@ class Windows:
         if not self._display.has_extension("X-Resource"):
             value = self._property(self._window(window), "_NET_WM_PID")
             return int(value[0]) if value is not None and len(value) else 0
-        with speaking():
+        with self._speaking():
             try:
                 found = self._display.res_query_client_ids([{"client": window, "mask": 2}]).ids
             except error.XError:
@@ -67,7 +74,7 @@ class Windows:
         from Xlib import error
 
         each = self._window(window)
-        with speaking():
+        with self._speaking():
             try:
                 if each.get_attributes().map_state != _VIEWABLE:
                     return None
@@ -89,7 +96,7 @@ class Windows:
         from Xlib.protocol import event
 
         each = self._window(window)
-        with speaking():
+        with self._speaking():
             try:
                 if self._property(self._root, "_NET_CLIENT_LIST") is not None:
                     kind = self._display.intern_atom("_NET_ACTIVE_WINDOW")
@@ -108,7 +115,13 @@ class Windows:
         return self.title(int(value[0])) if value is not None and len(value) else ""
 
     def close(self) -> None:
-        hang_up(self._display)
+        with self._lock:
+            hang_up(self._display)
+
+    @contextlib.contextmanager
+    def _speaking(self) -> Iterator[None]:
+        with self._lock, speaking():
+            yield
 
     def _window(self, window: int) -> Any:
         return self._display.create_resource_object("window", window)
@@ -116,7 +129,7 @@ class Windows:
     def _property(self, window: Any, name: str) -> Any:
         from Xlib import X, error
 
-        with speaking():
+        with self._speaking():
             try:
                 found = window.get_full_property(self._display.intern_atom(name), X.AnyPropertyType)
             except (error.BadWindow, error.BadDrawable):

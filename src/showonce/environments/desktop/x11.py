@@ -37,11 +37,15 @@ class X11Hands:
         self._keyboard = Keyboard(self._display)
         self._keys: list[int] = []
         self._buttons: list[int] = []
-        self.sent = 0
+        self.sent = self.others = 0
 
     def move(self, x: int, y: int) -> None:
         self.check()
-        self._send(_MOTION, 0, x, y)
+        with speaking():
+            there = self._root.query_pointer()
+        if (there.root_x, there.root_y) != (x, y):
+            self._send(_MOTION, 0, x, y)
+            self.others += 1
 
     def button(self, name: str, down: bool) -> None:
         self._press(self._buttons, _BUTTONS[name], down, _PRESS if down else _RELEASE)
@@ -53,6 +57,7 @@ class X11Hands:
             self._press(self._buttons, number, False, _RELEASE, wait=False)
         with speaking():
             self._display.sync()
+        self.sent += times
 
     def notch(self, dx: int, dy: int) -> None:
         number = _NOTCHES[dx, dy]
@@ -84,11 +89,13 @@ class X11Hands:
         return tuple(name for name, bit in _HELD if mask & bit)
 
     def release(self) -> None:
-        with speaking():
+        if not self._keys and not self._buttons:
+            return
+        with speaking():  # in one go: each answer that is waited for takes long while a model keeps the cores busy
             for codes, kind in ((self._keys, _KEY_RELEASE), (self._buttons, _RELEASE)):
                 while codes:
                     self._display.xtest_fake_input(kind, codes.pop())
-                    self._display.sync()
+            self._display.sync()
 
     def close(self) -> None:
         try:
@@ -141,7 +148,7 @@ class X11Hands:
         self._send(kind, detail, wait=wait)
         if not down and detail in pressed:
             pressed.remove(detail)
-        self.sent += 1
+        self.sent, self.others = self.sent + (wait and down), self.others + (wait and not down)
 
     def _send(self, kind: int, detail: int, x: int = 0, y: int = 0, wait: bool = True) -> None:
         with speaking():
