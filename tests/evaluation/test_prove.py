@@ -68,7 +68,7 @@ def test_agreement_is_not_called_success() -> None:
     [
         (replace(PROOF, phases={**PROOF.phases, "after": phase(20)}), "Not shown"),
         (replace(PROOF, controls=(MISSED, SWAPPED)), "not all controls hold: copied_coordinates"),
-        (replace(PROOF, not_run={"swapped": "not an app"}), "not run: swapped"),
+        (replace(PROOF, not_run={"swapped": "not an app"}), "Not run: swapped"),
     ],
 )
 def test_anything_less_is_not(proof: Proof, said: str) -> None:
