@@ -1,7 +1,7 @@
 """More than pixels, as an option of every environment: text read by OCR, and numbered marks on the elements.
 
-    showonce run environment=browser +environment.settings.marks=true
-    showonce run environment=desktop +environment.settings.ocr=true
+    showonce run environment=browser environment.settings.marks=true
+    showonce run environment=desktop environment.settings.ocr=true
 
 What the policy sees is what is stored, marks and text included. OCR needs the extra ``showonce[ocr]`` and Debian's
 tesseract-ocr (or the language files of Tesseract in TESSDATA_PREFIX); its language is English.
