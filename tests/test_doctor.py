@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import os
 import shutil
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from rich.console import Console
 
 from showonce.cli import main
-from showonce.config import Config, InferenceConfig, OutputConfig, PolicyConfig
+from showonce.config import Config, EnvironmentConfig, InferenceConfig, OutputConfig, PolicyConfig
 from showonce.doctor import Check, examine, report
 from showonce.inference import HERE, LATER
 from showonce.policy.backbone import Backbone
@@ -35,7 +36,8 @@ def test_what_is_said_is_true(here: dict[str, Check]) -> None:
     fingerprint = Backbone.load(shipped("checkpoints", "tiny")).fingerprint
     assert fingerprint in here["checkpoint tiny"].detail
     assert here["fonts"].verdict == "ok"
-    assert here["chromium"].verdict == ("ok" if shutil.which("chromium") else here["chromium"].verdict)
+    if found := shutil.which("chromium-headless-shell"):
+        assert here["browser"] == Check("browser", "ok", os.environ.get("SHOWONCE_BROWSER", found))
     assert here["output.logs"].verdict in ("ok", "no")
 
 
@@ -58,6 +60,8 @@ def test_all_well_is_0_and_every_check_has_its_row(elsewhere: Path) -> None:
         (Config(inference=InferenceConfig(backend="mlx")), "inference=mlx"),
         (Config(policy=PolicyConfig(checkpoint="tinny")), "checkpoint tinny"),
         (Config(output=OutputConfig(logs="a_file/logs")), "output.logs"),
+        (Config(environment=EnvironmentConfig("browser", {"browser": "no-such-browser"})), "browser"),
+        (Config(environment=EnvironmentConfig("desktop", {"display": ":987"})), "desktop screen"),
     ],
 )
 def test_what_the_config_lacks_is_3_and_named(elsewhere: Path, config: Config, name: str) -> None:

@@ -19,7 +19,7 @@ from rich.text import Text
 
 from showonce.config import Config
 from showonce.environments.registry import all_task_ids
-from showonce.errors import ShowonceError, TaskError, nearest
+from showonce.errors import ShowonceError, TaskError, Unavailable, nearest
 from showonce.shipped import shipped_names
 from showonce.versions import package_versions, snapshot
 
@@ -28,9 +28,12 @@ Verdict = Literal["ok", "no", "later", "needed"]  # needed = the config asks for
 MIB: Final = 1 << 20
 LOW_DISK: Final = 2 << 30  # bytes; below this a long run may not fit
 LOAD_LIMIT: Final = 256 * MIB  # checkpoints up to this size are loaded as a test; larger ones are only looked at
-CHROMIUM: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CPU_FLAGS: Final = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512f", "avx2", "bf16", "asimd")
-EXTRAS: Final = {"track": ("tensorboard", "wandb"), "dev": ("pytest", "hypothesis", "ruff", "mypy", "importlinter")}
+EXTRAS: Final = {
+    "browser": ("playwright",), "desktop": ("mss", "Xlib" if sys.platform.startswith("linux") else "pynput"),
+    "export": ("pyarrow",), "gym": ("gymnasium",), "miniwob": ("miniwob", "playwright"), "ocr": ("tesserocr",),
+    "track": ("tensorboard", "wandb"), "dev": ("pytest", "hypothesis", "ruff", "mypy", "importlinter"),
+}  # fmt: skip
 _MARK: Final = {"ok": "[green]yes[/]", "no": "[dim]no[/]", "later": "[dim]later[/]", "needed": "[red]MISSING[/]"}
 
 
@@ -83,7 +86,8 @@ def examine(config: Config) -> Iterator[Check]:
     yield _checkpoint(config)
     yield _fonts()
     yield _display()
-    yield _chromium()
+    yield _chromium(config)
+    yield from _desktop(config)
     yield from _extras()
     yield from (_disk(name, getattr(config.output, name)) for name in ("logs", "adapters"))
 
@@ -161,9 +165,25 @@ def _display() -> Check:
     return Check("window", "ok", "tkinter and a display: recording by hand works")
 
 
-def _chromium() -> Check:
-    found = next((path for name in CHROMIUM if (path := shutil.which(name))), None)
-    return Check("chromium", "ok" if found else "no", found or "not needed by this release")
+def _chromium(config: Config) -> Check:
+    from showonce.environments.browser.executable import find_browser
+
+    settings = config.environment.settings
+    wanted = config.environment.name in ("browser", "miniwob") and not settings.get("cdp_url")
+    try:
+        return Check(
+            "browser", "ok", find_browser(str(settings.get("browser", "")), bool(settings.get("headless", True)))
+        )
+    except Unavailable as problem:
+        return Check("browser", "needed" if wanted else "no", str(problem))
+
+
+def _desktop(config: Config) -> Iterator[Check]:
+    from showonce.environments.desktop.system import facts
+
+    wanted = config.environment.name == "desktop"
+    for fact in facts(str(config.environment.settings.get("display", ""))):
+        yield Check(fact.name, "ok" if fact.here else "needed" if wanted else "no", fact.detail)
 
 
 def _extras() -> Iterator[Check]:
