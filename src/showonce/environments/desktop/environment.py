@@ -14,6 +14,7 @@ from typing import Final
 
 from showonce.actions import Action, Ask, Done, Open, Wait, points, to_pixel
 from showonce.environments.desktop.capture import Camera, Pixels, Shot
+from showonce.environments.desktop.facts import facts_of
 from showonce.environments.desktop.hands import Hands, Point, checked, perform
 from showonce.environments.desktop.launch import Program, command_for
 from showonce.environments.desktop.settle import Patience, Settled, settle
@@ -22,7 +23,7 @@ from showonce.environments.desktop.watcher import CHORD, Latch, Watcher
 from showonce.environments.desktop.windows_x11 import Place, Windows
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken
 from showonce.protocols import Capabilities, Interrupt
-from showonce.types import Executed, Observation, Outcome, Task
+from showonce.types import Executed, Observation, Outcome, ScreenFacts, Task
 
 SEED: Final = "SHOWONCE_SEED"  # environment variables of programs and the verifier
 FOLDER: Final = "SHOWONCE_FOLDER"
@@ -191,6 +192,16 @@ class Desktop:
         if self._folder is not None:
             self._folder.cleanup()
         self._part()
+
+    def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
+        """Return title and application of the window that an action goes to, for the safety rules; X11 only."""
+        place = self._opened().place()
+        if self._windows is None:
+            return ScreenFacts()
+        width, height, scale = self._seen
+        pixels = [(to_pixel(x, width), to_pixel(y, height)) for x, y in at]
+        there = [(place[0] + int((x + 0.5) / scale), place[1] + int((y + 0.5) / scale)) for x, y in pixels]
+        return facts_of(self._windows, there, place)
 
     # ---- windows of our own
 

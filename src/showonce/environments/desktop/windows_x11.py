@@ -48,6 +48,28 @@ class Windows:
                 return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         return ""
 
+    def application(self, window: int) -> str:
+        """Return the application's name (the class of WM_CLASS, ICCCM 4.1.2.5), "" when it has none or is gone."""
+        value = self._property(self._window(window), "WM_CLASS")
+        names = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
+        return names.rstrip("\0").rpartition("\0")[2]
+
+    def active(self) -> int | None:
+        """Return the window that has the keyboard as the window manager says; 0 = none has it, None = nobody tells."""
+        value = self._property(self._root, "_NET_ACTIVE_WINDOW")
+        return int(value[0]) if value is not None and len(value) else None
+
+    def at(self, x: int, y: int) -> int | None:
+        """Return the topmost window at a place of the virtual screen; 0 = only the background, None = nobody tells."""
+        listed = self._property(self._root, "_NET_CLIENT_LIST_STACKING")
+        if listed is None:
+            return None
+        for window in reversed([int(each) for each in listed]):
+            place = self.place(window)
+            if place is not None and 0 <= x - place[0] < place[2] and 0 <= y - place[1] < place[3]:
+                return window
+        return 0
+
     def of_process(self, pid: int) -> list[int]:
         """Return the visible windows of a local process, also those that the window manager does not manage."""
         with self._speaking():
