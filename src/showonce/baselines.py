@@ -48,7 +48,7 @@ def baseline(
         actor, in_view = _actor(name, config, stage, task, shown, seeds)
         return evaluate_task(
             actor,
-            lambda: stage.make_environment(task),
+            lambda: stage.fresh(task),
             task,
             seeds.take("evaluation", config.experiment.eval_screens),
             demonstration=shown if in_view else None,
@@ -78,9 +78,7 @@ def _actor(
         learning = replace(config.learning, enabled=True, learner=name)
         learning = replace(learning, practice=replace(learning.practice, seed_offset=seeds.first("practice")))
         policy.adapter.copy(None, "student")
-        result = teaching(config, policy, stage.make_environment, stage.stop)(
-            TeachRequest(task, shown, learning, config.seed)
-        )
+        result = teaching(config, policy, stage.fresh, stage.stop)(TeachRequest(task, shown, learning, config.seed))
         policy.adapter.set_tensors(result.tensors, CHAMPION)
         policy.use(CHAMPION)
     return policy, method.acts_with_demonstration

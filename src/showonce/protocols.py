@@ -15,12 +15,13 @@ Features = Any  # an engine's own vision features of one frame: adapter-independ
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an environment can promise."""
+    """What an environment can promise. parallel: several of its kind may be used at once, each with its own screen."""
 
     resettable: bool
     seeded: bool
     verifiable: bool
     side_effects: bool
+    parallel: bool = True
 
 
 class Interrupt(Protocol):

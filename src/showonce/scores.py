@@ -84,6 +84,7 @@ class Scores:
         kept, made = log.folder / AFTER_REPORT, session.adapter.hash(CHAMPION)
         report = _kept_report(kept, made, self._screens)
         if report is None:
+            self.run.stage.release()
             folder = session.store.folder(self.version)
             try:
                 report = run_after(config, folder, config.task or config.tasks[0], self._screens)
@@ -101,6 +102,8 @@ class Scores:
     def measure_off(self) -> None:
         """Measure with the adapter off again: everything must be as it was before.
 
+        Where the same seed does not promise the same screen, that is only told.
+
         Raises:
             ShowonceError: it is not.
         """
@@ -108,7 +111,7 @@ class Scores:
         before, off = self._result(BEFORE), self._result(OFF)
         same = len(before.rows) == len(off.rows) and all(map(same_row, before.rows, off.rows))
         self.run.log.found[ADAPTER_OFF]["same_as_before"] = same
-        if not same:
+        if not same and self.run.stage.environment(self.task).capabilities.seeded:
             raise ShowonceError(
                 "with the adapter off the policy does not do what it did before it learned: the frozen model was "
                 "changed. Please report this."
@@ -171,7 +174,7 @@ class Scores:
         try:
             return evaluate_set(
                 stage.policy,
-                lambda: stage.make_environment(self.task),
+                lambda: stage.fresh(self.task),
                 tasks,
                 seeds,
                 demonstrations={} if shown is None else {self.task.id: shown},

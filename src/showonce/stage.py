@@ -58,6 +58,16 @@ class Stage:
             self._environments[key] = self.make_environment(task)
         return self._environments[key]
 
+    def fresh(self, task: Task) -> Environment:
+        """Return an environment of one's own, for measuring or teaching; see `release`."""
+        self.release()
+        return self.make_environment(task)
+
+    def release(self) -> None:
+        """Close what stands on a screen that nobody else could use meanwhile; the next episode opens it again."""
+        for key in [key for key, one in self._environments.items() if not one.capabilities.parallel]:
+            self._environments.pop(key).close()
+
     def play(self, task: Task, seed: int | None, phase: str, observers: Sequence[Any] = (), **how: Any) -> Episode:
         """Attempt a task once. Further keywords are those of `run_episode`.
 

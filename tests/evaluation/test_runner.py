@@ -156,6 +156,19 @@ def test_environments_are_closed_and_threads_end(policy: VLMPolicy) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("episode-")]
 
 
+def test_a_screen_that_cannot_be_shared_is_used_once_at_a_time(policy: VLMPolicy) -> None:
+    made: list[Environment] = []
+
+    def make() -> Environment:
+        world = embedded()
+        world.capabilities = replace(world.capabilities, parallel=False)
+        made.append(world)
+        return world
+
+    found = evaluate_task(policy, make, find_task("skill/ask"), range(3), width=3)
+    assert len(made) == 1 and len(found.rows) == 3 and not found.errors
+
+
 def test_a_demonstration_by_the_oracle_holds_every_step_in_order() -> None:
     task = find_task("app/dev/multi/0")
     shown = shown_by_oracle(embedded(), task, 4)

@@ -122,16 +122,21 @@ class _Crew:
         self._failures: list[BaseException] = []  # what ends everything: a bug, or no environment
 
     def run(self, jobs: Sequence[tuple[Task, int]]) -> None:
-        """Do all jobs. Only a model is asked by several threads at once; every other policy has one."""
+        """Do all jobs. Only a model is asked by several threads, and only where each has a screen of its own."""
         for job in jobs:
             self._jobs.put(job)
         count = min(self._plan.width, len(jobs)) if isinstance(self._policy, VLMPolicy) else 1
+        first = self._make_env()
+        if not first.capabilities.parallel:
+            count = 1
         policy: Policy = self._policy
         if isinstance(self._policy, VLMPolicy) and count > 1:
             policy = BatchedPolicy(self._policy, count, self._plan.seed)
         barrier = threading.Barrier(count)
         threads = [
-            threading.Thread(target=self._work, args=(policy, barrier), name=f"episode-{i}", daemon=True)
+            threading.Thread(
+                target=self._work, args=(policy, barrier, first if i == 0 else None), name=f"episode-{i}", daemon=True
+            )
             for i in range(count)
         ]
         for thread in threads:
@@ -146,9 +151,9 @@ class _Crew:
             raise self._failures[0]
         self._stop.check()
 
-    def _work(self, policy: Policy, barrier: threading.Barrier) -> None:
+    def _work(self, policy: Policy, barrier: threading.Barrier, environment: Environment | None) -> None:
         try:
-            environment = self._make_env()
+            environment = environment or self._make_env()
         except BaseException as error:
             self._failures.append(error)
             barrier.abort()

@@ -60,7 +60,9 @@ class BrowserEnvironment:
         timeout: float = 5.0, load: float = 15.0, text: bool = False, caret: bool = False, selects: bool = True,
         downloads: str = "", seeded: bool = False,
     ) -> None:  # fmt: skip
-        self.capabilities = Capabilities(not cdp_url, seeded and not cdp_url, verifiable=False, side_effects=True)
+        self.capabilities = Capabilities(
+            not cdp_url, seeded and not cdp_url, verifiable=False, side_effects=True, parallel=not cdp_url
+        )
         for key, value, low, high in (
             ("width", width, 16, 8192), ("height", height, 16, 8192), ("scale", scale, 0.5, 4.0),
             ("quiet", quiet, 0.0, 10.0), ("settle", settle, 0.0, 60.0), ("timeout", timeout, 0.1, 600.0),

@@ -68,7 +68,7 @@ class Desktop:
         for key, value in (("quiet", quiet), ("first", first), ("cap", cap), ("open_seconds", open_seconds)):
             if not 0 < value <= 60:
                 raise ConfigError(f"environment.settings.{key}={value!r} must be seconds in (0, 60].")
-        self.capabilities = Capabilities(resettable=True, seeded=False, verifiable=bool(verifier), side_effects=True)
+        self.capabilities = Capabilities(True, False, verifiable=bool(verifier), side_effects=True, parallel=False)
         self._display, self._monitor, self._title, self._region = display, monitor, window, region
         self._patience, self._open_seconds = Patience(quiet, first, cap), open_seconds
         self._verifier, self._keep = verifier, keep_open
