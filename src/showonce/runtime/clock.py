@@ -13,7 +13,7 @@ from typing import Final
 from showonce.errors import Stopped
 from showonce.protocols import Interrupt
 from showonce.runtime.control import held_by
-from showonce.runtime.stop import Source, Stop
+from showonce.runtime.stop import Stop
 
 SLICE_SECONDS: Final = 0.05  # a long wait looks at the stop this often
 
@@ -21,12 +21,15 @@ SLICE_SECONDS: Final = 0.05  # a long wait looks at the stop this often
 class Clock:
     """Also the interrupt that an environment is given: it stops where the stop stops, and when the step is too late.
 
-    step_seconds: limit of one step (0 = none). expired: whether a step ran out of time.
+    step_seconds: limit of one step (0 = none). expired: whether a step ran out of time. watch: of the stop, where it
+    has one, so that an environment that sees a stop chord can tie it to the run's own stop.
     """
 
     def __init__(self, stop: Interrupt, step_seconds: float = 0.0) -> None:
         self.expired = False
         self._stop = stop
+        if isinstance(stop, Stop):
+            self.watch = stop.watch
         self._limit = step_seconds
         self._uncounted = 0.0
         self._began = self._step = self.counted
@@ -69,11 +72,6 @@ class Clock:
         if self._limit and self.counted - self._step > self._limit:
             self.expired = True
             raise Stopped(f"limits.step_seconds: the step took longer than {self._limit:g} s.")
-
-    def watch(self, source: Source) -> None:
-        """Let a source that the environment has, such as a stop chord, press the stop itself."""
-        if isinstance(self._stop, Stop):
-            self._stop.watch(source)
 
     def hold_until(self, moment: float) -> None:
         """Wait until `now` is `moment`, uncounted. Raises `Stopped` when stop is pressed meanwhile."""
