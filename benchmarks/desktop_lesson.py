@@ -42,7 +42,7 @@ def point(seed: int) -> tuple[int, int]:
 def record(folder: Path, env: dict[str, str]) -> Path:
     """Let the recorder watch the person and return the episode's folder."""
     log = folder / "record.log"
-    words = ["record", "--config", "desktop", "--yes", f"seed={SHOWN}"]
+    words = [sys.executable, "-m", "showonce", "record", "--config", "desktop", "--yes", f"seed={SHOWN}"]
     with log.open("w") as out:
         watching = subprocess.Popen(
             [sys.executable, "-m", "showonce", *words], cwd=folder, env=env, stdout=out, stderr=out
