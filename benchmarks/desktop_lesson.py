@@ -3,7 +3,7 @@
     python benchmarks/desktop_lesson.py     # ten minutes; needs Xvfb, openbox, xdotool; exit code 0 when the goal holds
 
 `showonce record` watches xdotool, as the person, use the shipped example program in its window (so the demonstration is
-scripted); `showonce run experiment=one_demo` then measures, learns and measures again in a new process, every episode in
+scripted); `showonce run experiment=one_demo` then measures, learns and measures again in a new process, each time in
 that window through mss and XTest. Goal: success up by 0.3 or more, with every seed.
 """
 
