@@ -44,9 +44,7 @@ def record(folder: Path, env: dict[str, str]) -> Path:
     log = folder / "record.log"
     words = [sys.executable, "-m", "showonce", "record", "--config", "desktop", "--yes", f"seed={SHOWN}"]
     with log.open("w") as out:
-        watching = subprocess.Popen(
-            [sys.executable, "-m", "showonce", *words], cwd=folder, env=env, stdout=out, stderr=out
-        )
+        watching = subprocess.Popen(words, cwd=folder, env=env, stdout=out, stderr=out)
     windows, end = Windows(env["DISPLAY"]), time.monotonic() + WAIT
     while not (windows.find(TITLE) and "Recording" in log.read_text()):
         if watching.poll() is not None or time.monotonic() > end:
