@@ -27,6 +27,7 @@ from showonce.actions import (
     Scroll,
     Type,
     Wait,
+    chord_parts,
     fields_of,
     from_json,
     from_pixel,
@@ -127,6 +128,11 @@ def test_values_are_made_plain() -> None:
 
 
 # -- keys --------------------------------------------------------------------------------------------------------
+
+
+def test_a_chord_is_taken_apart_and_plus_may_be_its_key() -> None:
+    chords = {"+": ("+",), "ctrl++": ("ctrl", "+"), "ctrl+shift+s": ("ctrl", "shift", "s"), "f": ("f",)}
+    assert {keys: chord_parts(keys) for keys in chords} == chords
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,6 @@ from showonce.actions import Click, Done, Type
 from showonce.cli import main
 from showonce.demonstrations import load_demonstration, load_episode, read_png
 
-_UNAWAITED = (
-    "ignore:Exception ignored in. <coroutine object BrowserContext.close:pytest.PytestUnraisableExceptionWarning"
-)
-pytestmark = pytest.mark.filterwarnings(_UNAWAITED)
-
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:

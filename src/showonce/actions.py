@@ -188,6 +188,13 @@ def fields_of(cls: type[Any]) -> dict[str, tuple[FieldSpec, bool]]:
     return {f.name: (f.metadata["spec"], f.default is dataclasses.MISSING) for f in dataclasses.fields(cls)}
 
 
+def chord_parts(keys: str) -> tuple[str, ...]:
+    """Return the parts of a chord, its modifiers before its key; the key may be ``+`` itself."""
+    if keys == "+":
+        return ("+",)
+    return (*keys[:-2].split("+"), "+") if keys.endswith("++") else tuple(keys.split("+"))
+
+
 def normal_keys(keys: str) -> str:
     """Return the canonical spelling of a chord: modifiers first, lower case, joined by ``+``.
 
@@ -195,12 +202,11 @@ def normal_keys(keys: str) -> str:
         BadInput: an empty chord, an unknown key name (nearest named) or no key beside the modifiers.
     """
     spelt = "".join(keys.split()).lower()
-    plus = spelt == "+" or spelt.endswith("++")  # the key itself, not the sign between two
-    parts = [*spelt[:-2].split("+"), "+"] if plus and spelt != "+" else [spelt] if plus else spelt.split("+")
+    parts = chord_parts(spelt)
     alias = {"control": "ctrl", "cmd": "meta", "win": "meta", "return": "enter", "esc": "escape", "del": "delete"}
-    parts = [alias.get(p, p) for p in parts]
-    mods = [m for m in MODIFIERS if m in parts]
-    rest = [p for p in parts if p not in MODIFIERS]
+    named = [alias.get(p, p) for p in parts]
+    mods = [m for m in MODIFIERS if m in named]
+    rest = [p for p in named if p not in MODIFIERS]
     if len(rest) != 1 or not rest[0]:
         raise BadInput(f"key chord {keys!r} needs exactly one key beside its modifiers ({', '.join(MODIFIERS)}).")
     if len(rest[0]) != 1 and rest[0] not in NAMED_KEYS:

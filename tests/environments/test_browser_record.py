@@ -21,10 +21,7 @@ from showonce.environments.browser.world import BrowserEnvironment
 from showonce.runtime.watch import record_watched
 from showonce.types import Demonstration, Success, Task
 
-_UNAWAITED = (
-    "ignore:Exception ignored in. <coroutine object BrowserContext.close:pytest.PytestUnraisableExceptionWarning"
-)
-pytestmark = [needs_browser, pytest.mark.filterwarnings(_UNAWAITED)]
+pytestmark = [needs_browser]
 WIDTH, HEIGHT = 640, 480
 OWN = ("ctrl+f8", "ctrl+f9", "ctrl+f10")
 

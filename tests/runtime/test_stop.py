@@ -52,14 +52,6 @@ def test_a_thread_can_press_it_and_waiting_ends() -> None:
     assert Stop().wait(0.01) is False
 
 
-def test_checking_costs_next_to_nothing(tmp_path: Path) -> None:
-    stop = Stop(tmp_path / "STOP")
-    started = time.perf_counter()
-    for _ in range(1000):
-        stop.check()
-    assert time.perf_counter() - started < 0.2
-
-
 def test_the_first_interrupt_is_a_stop_and_the_second_ends_it(capfd: pytest.CaptureFixture[str]) -> None:
     stop = Stop()
     before = signal.getsignal(signal.SIGINT)

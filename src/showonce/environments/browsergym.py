@@ -33,19 +33,13 @@ from showonce.actions import (
     Wait,
     to_pixel,
 )
+from showonce.environments.browser.hands import NOTCH
+from showonce.environments.browser.keys import playwright_keys
 from showonce.errors import BadInput, EnvironmentBroken, TaskError, Unavailable
 from showonce.protocols import Capabilities, Context, Interrupt, Policy
 from showonce.types import Executed, Observation, Outcome, Task
 
 SUBSETS: Final = ("coord", "nav", "chat")
-NOTCH: Final = 100  # pixels that one notch of a wheel scrolls, as in Chromium
-# Playwright's names of the keys that showonce spells otherwise.
-KEYS: Final = {
-    "ctrl": "Control", "alt": "Alt", "shift": "Shift", "meta": "Meta", "enter": "Enter", "escape": "Escape",
-    "tab": "Tab", "space": "Space", "backspace": "Backspace", "delete": "Delete", "insert": "Insert", "home": "Home",
-    "end": "End", "pageup": "PageUp", "pagedown": "PageDown", "up": "ArrowUp", "down": "ArrowDown",
-    "left": "ArrowLeft", "right": "ArrowRight",
-}  # fmt: skip
 
 
 def spelt(action: Action, width: int, height: int) -> str:
@@ -66,11 +60,11 @@ def spelt(action: Action, width: int, height: int) -> str:
         case Drag(x, y, to_x, to_y):
             return f"mouse_drag_and_drop({at(x, y)}, {at(to_x, to_y)})"
         case Scroll(x, y, dy, dx):
-            return f"mouse_move({at(x, y)})\nscroll({dx * NOTCH}, {dy * NOTCH})"
+            return f"mouse_move({at(x, y)})\nscroll({round(dx * NOTCH)}, {round(dy * NOTCH)})"
         case Type(text):
             return f"keyboard_type({text!r})"
         case Key(keys):
-            return f"keyboard_press({_chord(keys)!r})"
+            return f"keyboard_press({'+'.join(playwright_keys(keys))!r})"
         case Open(target):
             return f"goto({target!r})"
         case Wait(seconds):
@@ -79,11 +73,6 @@ def spelt(action: Action, width: int, height: int) -> str:
             return f"send_msg_to_user({answer or 'done'!r})"
         case Ask(question):
             return f"send_msg_to_user({question!r})"
-
-
-def _chord(keys: str) -> str:
-    parts = [*keys[:-2].split("+"), "+"] if keys.endswith("++") else [keys] if keys == "+" else keys.split("+")
-    return "+".join(KEYS.get(part, part.upper() if part[1:].isdigit() else part) for part in parts)
 
 
 def seen_in(obs: Mapping[str, Any]) -> Observation:

@@ -22,10 +22,10 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from showonce.actions import Action
+from showonce.environments.wrapped import Wrapped
 from showonce.errors import ConfigError, Unavailable
-from showonce.protocols import Environment, Interrupt, Knowing, Readable, Undoable
-from showonce.types import Element, Executed, Observation, Outcome, Task
+from showonce.protocols import Environment, Readable
+from showonce.types import Element, Observation, Task
 
 MOST_MARKS: Final = 99  # on one frame
 LEGIBLE: Final = (
@@ -36,7 +36,7 @@ INKS: Final = ((214, 39, 40), (31, 119, 180), (44, 160, 44), (148, 103, 189), (2
 TESSDATA: Final = ("/usr/share/tesseract-ocr/5/tessdata", "/usr/share/tessdata", "/opt/homebrew/share/tessdata")
 
 
-class Perceiving:
+class Perceiving(Wrapped):
     """An environment whose observations carry more: `ocr` = the words on the screen, `marks` = numbered elements.
 
     Text that the environment gives itself is kept. Marks are drawn on what the environment calls its elements; one
@@ -55,32 +55,14 @@ class Perceiving:
             )
         if ocr:
             tessdata()
-        self._environment, self._ocr, self._marks = environment, ocr, marks
-        self.name, self.capabilities = environment.name, environment.capabilities
-        if isinstance(environment, Knowing):  # optional capabilities are looked up on the object itself
-            self.facts = environment.facts
-        if isinstance(environment, Undoable):
-            self.undo = environment.undo
-        if isinstance(environment, Readable):
-            self.elements = environment.elements
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._environment, name)
+        super().__init__(environment)
+        self._ocr, self._marks = ocr, marks
 
     def reset(self, task: Task, seed: int | None = None) -> Observation:
-        return self._perceived(self._environment.reset(task, seed))
+        return self._perceived(self.inner.reset(task, seed))
 
     def observe(self) -> Observation:
-        return self._perceived(self._environment.observe())
-
-    def execute(self, action: Action, interrupt: Interrupt) -> Executed:
-        return self._environment.execute(action, interrupt)
-
-    def verify(self) -> Outcome:
-        return self._environment.verify()
-
-    def close(self) -> None:
-        self._environment.close()
+        return self._perceived(self.inner.observe())
 
     def _perceived(self, seen: Observation) -> Observation:
         words: tuple[Element, ...] | None = None
@@ -90,7 +72,7 @@ class Perceiving:
             text = text if text is not None else "\n".join(word.name for word in words)
         if not self._marks:
             return replace(seen, text=text)
-        found = _usable(self._environment.elements()) if isinstance(self._environment, Readable) else words or ()
+        found = _usable(self.inner.elements()) if isinstance(self.inner, Readable) else words or ()
         return marked(replace(seen, text=text), found)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from showonce.actions import Done, Key, Type, Wait, points
+from showonce.actions import Done, Key, Type, Wait, chord_parts, points
 from showonce.config import SafetyConfig
 from showonce.runtime.safety import PRESSES, find_word
 from showonce.types import Limits, Observation, Step, StopReason
@@ -136,7 +136,7 @@ class SubmitForgotten:
         if isinstance(action, Type):
             return "\n" in action.text
         if isinstance(action, Key):
-            return action.keys.split("+")[-1] == "enter"
+            return chord_parts(action.keys)[-1] == "enter"
         if not isinstance(action, PRESSES):
             return False
         near = step.facts.near if step.facts is not None else None

@@ -22,7 +22,21 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final, Literal
 
-from showonce.actions import Action, Ask, Click, Done, DoubleClick, Drag, Key, Open, RightClick, Type, Wait, points
+from showonce.actions import (
+    Action,
+    Ask,
+    Click,
+    Done,
+    DoubleClick,
+    Drag,
+    Key,
+    Open,
+    RightClick,
+    Type,
+    Wait,
+    chord_parts,
+    points,
+)
 from showonce.config import SafetyConfig
 from showonce.runtime.addresses import allowed
 from showonce.types import Confidence, Observation, Region, ScreenFacts
@@ -228,7 +242,7 @@ def _words_at(action: Action, facts: ScreenFacts | None) -> dict[str, str | None
         near = facts.near if facts.near is not None and len(facts.near) == len(places) else (None,) * len(places)
         return {f"the text at {place}": text for place, text in zip(places, near, strict=True)}
     enter = isinstance(action, Type) and ("\n" in action.text or "\r" in action.text)
-    if enter or (isinstance(action, Key) and action.keys.split("+")[-1] in PRESS_KEYS):
+    if enter or (isinstance(action, Key) and chord_parts(action.keys)[-1] in PRESS_KEYS):
         return {"the text of what has the focus": facts.focused}
     return {}
 

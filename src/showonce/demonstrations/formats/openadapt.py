@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from showonce import actions as act
-from showonce.actions import MODIFIERS, Action, from_json, from_pixel, to_json, to_pixel
+from showonce.actions import MODIFIERS, Action, chord_parts, from_json, from_pixel, to_json, to_pixel
 from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.formats import LeftOut
 from showonce.demonstrations.formats.pictures import decode_picture, one_size, read_picture
@@ -201,7 +201,7 @@ def _written(action: Action, width: int, height: int) -> dict[str, Any]:
         amount, ways = (action.dy, ("down", "up")) if action.dy else (action.dx, ("right", "left"))
         data |= {"scroll_direction": ways[amount < 0], "scroll_amount": abs(amount) * NOTCH_PIXELS}
     elif isinstance(action, act.Key):
-        *held, key = ["+"] if action.keys == "+" else action.keys.split("+")
+        *held, key = chord_parts(action.keys)
         assert set(held) <= set(MODIFIERS)
         data |= {"type": "hotkey" if held else "key", "key": key, "modifiers": held or None}
     elif isinstance(action, act.Type):

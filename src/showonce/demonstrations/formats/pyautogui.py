@@ -10,7 +10,7 @@ import ast
 from typing import Any, Final
 
 from showonce import actions as act
-from showonce.actions import MAX_NOTCHES, MAX_WAIT_S, MODIFIERS, Action
+from showonce.actions import MAX_NOTCHES, MAX_WAIT_S, MODIFIERS, Action, chord_parts
 
 Place = tuple[float, float]
 CENTRE: Final[Place] = (0.5, 0.5)
@@ -52,7 +52,7 @@ def to_code(action: Action) -> str:
         case act.Type():
             return f"pyautogui.write(message={action.text!r})"
         case act.Key():
-            keys = ["+"] if action.keys == "+" else action.keys.split("+")
+            keys = chord_parts(action.keys)
             return (
                 f"pyautogui.press({keys[0]!r})" if len(keys) == 1 else f"pyautogui.hotkey({', '.join(map(repr, keys))})"
             )

@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from showonce.actions import (
-    MODIFIERS,
     Action,
     Ask,
     Click,
@@ -25,18 +24,13 @@ from showonce.actions import (
     points,
 )  # fmt: skip
 from showonce.environments.browser.geometry import View
+from showonce.environments.browser.keys import playwright_keys
 from showonce.environments.browser.session import ModalOpened, Session, Tab
 from showonce.protocols import Interrupt
 
 NOTCH: Final = 100.0  # CSS pixels of one wheel notch, as Chromium has it on Linux and Windows
 DRAG_STEPS: Final = 8  # moves between press and release
 RELEASE_SECONDS: Final = 0.3
-_KEYS: Final = {
-    "enter": "Enter", "tab": "Tab", "escape": "Escape", "backspace": "Backspace", "delete": "Delete", "space": "Space",
-    "home": "Home", "end": "End", "pageup": "PageUp", "pagedown": "PageDown", "up": "ArrowUp", "down": "ArrowDown",
-    "left": "ArrowLeft", "right": "ArrowRight", "insert": "Insert", "ctrl": "Control", "alt": "Alt", "shift": "Shift",
-    "meta": "Meta", **{f"f{i}": f"F{i}" for i in range(1, 13)},
-}  # fmt: skip
 _FIRST: Final = "\x00"  # stands for a step to the left in a date field
 _WRITTEN: Final = {"\n": "enter", "\t": "tab", _FIRST: "left"}
 _PARTS: Final = 6  # of a date field, at most
@@ -195,8 +189,7 @@ class _Act:
                 await self.primitive(self.keyboard.type(character))
 
     async def chord(self, keys: str) -> None:
-        parts = ["+"] if keys == "+" else keys.removesuffix("++").split("+") + (["+"] if keys.endswith("++") else [])
-        names = [_KEYS.get(part, part) for part in parts]
+        names = playwright_keys(keys)
         for name in names:
             if len(name) == 1 and not name.isascii():
                 await self.primitive(self.keyboard.insert_text(name))
@@ -237,6 +230,3 @@ def as_typed(text: str, field: str) -> str:
 
 def _sign(value: int) -> int:
     return (value > 0) - (value < 0)
-
-
-assert set(MODIFIERS) <= set(_KEYS)

@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from showonce.actions import Action, Click, DoubleClick, Drag, Key, Move, RightClick, Scroll, Type
+from showonce.actions import Action, Click, DoubleClick, Drag, Key, Move, RightClick, Scroll, Type, chord_parts
 
 DRAG_STEPS: Final = 12  # motions of a drag: toolkits begin a drag only after some pixels
 DRAG_PAUSE: Final = 0.004  # seconds between them
@@ -68,7 +68,7 @@ class Hands(Protocol):
 
 def parts(keys: str) -> tuple[tuple[str, ...], str]:
     """Return the modifiers and the key of a chord in the spelling of `actions.normal_keys`."""
-    *modifiers, key = ["+"] if keys == "+" else keys.split("+")
+    *modifiers, key = chord_parts(keys)
     return tuple(modifiers), key
 
 
