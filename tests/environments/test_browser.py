@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,19 +16,6 @@ from showonce.errors import BadInput, ConfigError
 from showonce.types import Success, Task
 
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def _seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
-    seat = Seat(tmp_path_factory.mktemp("pages"))
-    yield seat
-    seat.environment.close()
-
-
-@pytest.fixture
-def seat(_seat: Seat, tmp_path: Path) -> Seat:
-    _seat.folder = tmp_path
-    return _seat
 
 
 def test_every_kind_of_input_reaches_the_page(seat: Seat) -> None:

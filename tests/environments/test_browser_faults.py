@@ -27,19 +27,6 @@ from showonce.types import StopReason, Success, Task
 pytestmark = needs_browser
 
 
-@pytest.fixture(scope="module")
-def _seat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seat]:
-    seat = Seat(tmp_path_factory.mktemp("pages"))
-    yield seat
-    seat.environment.close()
-
-
-@pytest.fixture
-def seat(_seat: Seat, tmp_path: Path) -> Seat:
-    _seat.folder = tmp_path
-    return _seat
-
-
 def test_ten_dialogs_at_once(seat: Seat) -> None:
     frames = "".join(f"<iframe srcdoc=\"<script>alert('of {i}')</script>\" width=10></iframe>" for i in range(10))
     seat.show(f"{frames}<p>all here")
