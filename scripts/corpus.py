@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from page_words import KINDS, PAGE_COLOURS, WORDS
 from showonce import actions as act
 from showonce.actions import Action
 from showonce.environments.embedded.draw import draw
@@ -77,7 +78,7 @@ class Sequence:
     prefix: list[int]
     questions: list[Question]
     fresh: int = 0  # seed of the fresh word vector
-    scene: Scene | None = field(default=None, repr=False)
+    dense: np.ndarray | None = field(default=None, repr=False)  # `dense_targets` of the last frame
 
 
 def ids(text: str) -> list[int]:
@@ -414,7 +415,7 @@ def make_sequence(rng: random.Random, length: int, form: str) -> Sequence:
             continue
         used += len(more.prompt) + len(more.answer)
         questions.append(more)
-    return Sequence(frames, prefix, questions, rng.randrange(1 << 30), scene)
+    return Sequence(frames, prefix, questions, rng.randrange(1 << 30), dense_targets(scene))
 
 
 _WEIGHTED = [
@@ -470,8 +471,11 @@ def dense_targets(scene: Scene) -> np.ndarray:
     return out
 
 
-DENSE_WORDS = (*LABELS, *TITLES, *FIELDS, "ok", "close", "later")
-DENSE_SIZES = (8, len(COLOURS) + 1, len(SHAPES) + 1, len(DENSE_WORDS) + 1, BINS, BINS, SLIDER_MAX + 3)
+WORLD_WORDS = (*LABELS, *TITLES, *FIELDS, "ok", "close", "later")
+DENSE_WORDS = tuple(dict.fromkeys((*WORLD_WORDS, *WORDS)))
+DENSE_SIZES = (
+    len(KINDS) + 1, len(PAGE_COLOURS) + 1, len(SHAPES) + 1, len(DENSE_WORDS) + 1, BINS, BINS, SLIDER_MAX + 3,
+)  # fmt: skip
 _KINDS = {"icon": 1, "button": 2, "field": 3, "check": 4, "slider": 5}
 
 

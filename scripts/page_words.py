@@ -25,10 +25,11 @@ PAGE_COLOURS: Final = (*COLOURS, *MORE_COLOURS)
 DIGITS: Final = ("1", "2", "3", "4", "5", "6", "7", "8", "9")
 NEW_LABELS: Final = (
     "submit", "cancel", "yes", "no", "previous", "agree", "accept", "search", "clear", "reset", "remove", "add",
-    "confirm", "continue", "finish", "start", "stop", "more", "less", "home", "about", "contact", "news", "store", "cart",
-    "order", "pay", "account", "profile", "settings", "inbox", "sent", "archive", "forward", "trash", "star", "like",
-    "follow", "username", "password", "email", "phone", "address", "country", "date", "time", "price", "total", "title",
-    "subject", "message", "comment", "task", "chart", "video", "user", "group", "team", "report", "upload", "download",
+    "confirm", "continue", "finish", "start", "stop", "more", "less", "home", "about", "contact", "news", "store",
+    "cart", "order", "pay", "account", "profile", "settings", "inbox", "sent", "archive", "forward", "trash", "star",
+    "like", "follow", "username", "password", "email", "phone", "address", "country", "date", "time", "price", "total",
+    "title", "subject", "message", "comment", "task", "chart", "video", "user", "group", "team", "report", "upload",
+    "download",
 )  # fmt: skip
 WORDS: Final = tuple(  # every word that may be read on a page
     dict.fromkeys((*LABELS, *NEW_LABELS, *FIELDS, *TEXTS, *NUMBERS, *DIGITS, "ok", "close", "later"))
@@ -39,7 +40,8 @@ GRAMMAR: Final = (  # the other words of page goals
     "show", "onto", "down", "called", "labeled", "colored", "button", "link", "tab", "checkbox", "radio", "textbox",
     "field", "input", "text", "textarea", "area", "dialog", "window", "popup", "panel", "section", "header", "list",
     "dropdown", "row", "item", "line", "option", "box", "block", "dot", "x", "by", "clicking", "below", "above", "left",
-    "right", "first", "second", "third", "1st", "2nd", "3rd", "small", "large", "widget", "shape", "it", "wait", "seconds",
+    "right", "first", "second", "third", "1st", "2nd", "3rd", "small", "large", "widget", "shape", "it", "wait",
+    "seconds",
 )  # fmt: skip
 
 
@@ -56,7 +58,7 @@ Signature = tuple[Naming, ...]
 class HeldOut:
     """A MiniWoB++ task that no page of ours may resemble.
 
-    template: the instruction in lower case without punctuation, a regular expression over the whole of it.
+    template: the instruction as `plain_words` spells it, a regular expression over the whole of it.
     logics: its signatures; most tasks have one.
     """
 
@@ -114,11 +116,6 @@ def held_out_pages_hash() -> str:
     return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
-def bare_words(instruction: str) -> str:
-    """Return an instruction in lower case, without punctuation; how the templates are written."""
-    return " ".join(re.sub(r"[^\w+ ]+", " ", instruction.lower()).split())
-
-
 def allowed(signature: Signature) -> bool:
     """Return whether a goal of our pages may have this logic."""
     return signature not in HELD_OUT_LOGICS
@@ -157,6 +154,8 @@ def clause(kind: str, naming: str, label: str, rng: random.Random, other: str = 
     noun = c(nouns)
     if kind in _OWN_VERBS:
         verb = c((verb, *_OWN_VERBS[kind], *_OWN_VERBS[kind]))
+    if naming == ORDINAL:
+        return f"{verb} the {label} {noun}"
     if naming == KIND:
         return f"{verb} {c(('the ', 'the ', 'a '))}{noun}"
     return f"{verb} " + c(
@@ -175,6 +174,11 @@ _OWN_VERBS: Final[dict[str, tuple[str, ...]]] = {
     "field": ("focus", "focus on", "click into", "go to"), "area": ("focus", "focus on", "click into"),
     "header": ("expand", "unfold", "open"), "link": ("follow", "open"), "select": ("open", "show"),
 }  # fmt: skip
+
+
+def resembles_held_out(goal: str) -> bool:
+    """Return whether a goal reads like the instruction of a held-out task."""
+    return any(re.fullmatch(task.template, goal) for task in HELD_OUT_TASKS)
 
 
 def joined(clauses: list[str], rng: random.Random) -> str:
@@ -203,9 +207,8 @@ def narration(kind: str, label: str, other: str = "") -> str:
     return f"tap {_NARRATED.get(kind, kind)} {label}".rstrip()
 
 
-SIDES: Final = {colour: i for i, colour in enumerate(PAGE_COLOURS)}
 KINDS: Final = ("icon", "button", "field", "check", "slider", "title", "popup", "link", "radio", "tab", "area", "close",
-                "header", "select", "row")  # fmt: skip
+                "header", "select", "row", "box")  # fmt: skip
 TYPED: Final = TEXTS
 PRESSED: Final = KEYS
 SHAPED: Final = SHAPES

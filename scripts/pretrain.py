@@ -20,6 +20,7 @@ import sys
 import time
 from collections import defaultdict, deque
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from rich.progress import Progress
 from torch.multiprocessing.spawn import start_processes
 
 import corpus
+from page_corpus import Pages, page_sequence
 from showonce.environments.embedded.draw import draw
 from showonce.environments.embedded.language import held_out_hash
 from tiny_model import Shape, save
@@ -65,6 +67,9 @@ class PretrainConfig:
     frames_length: int = 240
     forms: tuple[float, ...] = (0.38, 0.48, 0.14, 0.0)
     forms_from: float = 0.12  # demonstrations are switched on after this share of the joint stage
+    pages: str = ""  # folder of rendered pages (scripts/pages.py); empty: the embedded world alone
+    page_share: float = 0.5  # of the micro-batches of the joint stage
+    page_forms: tuple[float, ...] = (0.5, 0.0, 0.3, 0.2)
     dense_weight: float = 0.3
     code_noise: float = 0.02
     eval_every: float = 5.0  # minutes
@@ -189,6 +194,8 @@ class Run:
         self.trainee, self.optimiser, self.state = trainee, optimiser, state
         self.rng = random.Random(f"{config.seed}-{rank}-{state['stage']}-{state['step']}")
         self.log: dict[str, deque[float]] = defaultdict(lambda: deque(maxlen=50))
+        self.pages = Pages(config.pages) if config.pages else None
+        self.fresh_pages = Pages(config.pages, "eval") if config.pages and rank == 0 else None
 
     def say(self, text: str) -> None:
         if self.rank == 0:
@@ -253,7 +260,13 @@ class Run:
         """Return token accuracy by kind of question on fresh screens."""
         plain, frames = self.config.plain_length, self.config.frames_length
         lengths = {"plain": plain, "narrated": plain, "frames_narrated": frames}
-        return evaluate(self.trainee, lengths, self.config.seed, batches, self.config.micro)
+        micro, seed = self.config.micro, self.config.seed
+        found = evaluate(self.trainee, lengths, seed, corpus.make_sequence, batches, micro)
+        if self.fresh_pages is not None:
+            del lengths["narrated"]
+            lengths["frames"] = frames
+            found |= evaluate(self.trainee, lengths, seed, partial(page_sequence, self.fresh_pages), batches, micro)
+        return found
 
     def barrier_reset(self) -> None:
         if self.config.workers > 1:
@@ -283,18 +296,26 @@ class Run:
 
     def joint_micro(self, share: float) -> None:
         config = self.config
-        form = "plain" if share < config.forms_from else self.rng.choices(FORMS, config.forms)[0]
+        pages = self.pages if self.pages is not None and self.rng.random() < config.page_share else None
+        forms = config.forms if pages is None else config.page_forms
+        form = "plain" if share < config.forms_from else self.rng.choices(FORMS, forms)[0]
         length = config.frames_length if form.startswith("frames") else config.plain_length
-        sequences = [corpus.make_sequence(self.rng, length, form) for _ in range(config.micro)]
+        sequences = [
+            page_sequence(pages, self.rng, length, form)
+            if pages is not None
+            else corpus.make_sequence(self.rng, length, form)
+            for _ in range(config.micro)
+        ]
         batch = collate(sequences, length, config.shape.width)
         features, logits = self.trainee(batch, config.code_noise)
         loss = answer_loss(logits, batch)
         last = np.cumsum([len(s.frames) for s in sequences]) - 1
-        targets = torch.as_tensor(np.stack([corpus.dense_targets(s.scene) for s in sequences if s.scene is not None]))
+        targets = torch.as_tensor(np.stack([s.dense for s in sequences if s.dense is not None]))
         dense, _ = self.trainee.dense_loss(features[torch.as_tensor(last)], targets)
         (loss + config.dense_weight * dense / len(corpus.DENSE_SIZES)).backward()
-        self.log["loss"].append(loss.item())
-        self.log["dense"].append(dense.item())
+        kind = "" if pages is None else "page_"
+        self.log[f"{kind}loss"].append(loss.item())
+        self.log[f"{kind}dense"].append(dense.item())
 
 
 def main(config: PretrainConfig) -> None:

@@ -13,6 +13,7 @@ from transformers import Idefics3Config, Idefics3ForConditionalGeneration, PreTr
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
 from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
 
+from page_words import page_vocabulary
 from showonce.environments.embedded.language import app_words, vocabulary
 from showonce.environments.embedded.scene import GRID, SIZE
 from showonce.policy.families.tiny import EOS, FRAME_BEFORE, MARKS
@@ -60,6 +61,7 @@ def tokens() -> tuple[str, ...]:
     words = app_words()
     more = [piece for word in words for piece in word_pieces(word)[1:]]
     out = (*SPECIAL, *PIECES, *VERB_PIECES, *COORDINATES, *CONFIDENCES, *vocabulary(), *words, *more)
+    out += tuple(w for w in page_vocabulary() if w not in set(out))  # at the end: a trained vocabulary may grow
     if len(set(out)) != len(out):
         raise ValueError("the vocabulary holds a token twice")
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,8 @@ class Trainee(nn.Module):
         present = targets[..., 0] > 0
         for i, head in enumerate(self.heads):
             keep = torch.ones_like(present) if i == 0 else present
-            if i in (1, 2):
-                keep = targets[..., 0] == 1
-            if i == 3:
-                keep = targets[..., 3] > 0
+            if i in (1, 2, 3):
+                keep = targets[..., i] > 0
             logits = head(features[keep]).float()
             target = targets[..., i][keep]
             loss = loss + (2.0 if i == 3 else 1.0) * F.cross_entropy(logits, target)
@@ -167,7 +166,12 @@ def answer_loss(logits: torch.Tensor, batch: dict[str, Any]) -> torch.Tensor:
 
 @torch.no_grad()
 def evaluate(
-    trainee: Trainee, lengths: dict[str, int], seed: int, batches: int = 6, micro: int = 16
+    trainee: Trainee,
+    lengths: dict[str, int],
+    seed: int,
+    make: Callable[[random.Random, int, str], Sequence],
+    batches: int = 6,
+    micro: int = 16,
 ) -> dict[str, float]:
     """Return token accuracy by kind of question on fresh screens: coordinates within one bin count as right."""
     rng = random.Random(987_654 + seed)
@@ -175,7 +179,7 @@ def evaluate(
     width = trainee.codes.shape[-1]
     for form, length in lengths.items():
         for _ in range(batches):
-            batch = collate([corpus.make_sequence(rng, length, form) for _ in range(micro)], length, width)
+            batch = collate([make(rng, length, form) for _ in range(micro)], length, width)
             _, logits = trainee(batch, 0.0)
             guess = logits.float().argmax(-1)
             close = torch.where(
@@ -186,6 +190,6 @@ def evaluate(
             ):
                 if kind == corpus.CONFIDENCE:
                     right["confidence"].append(ok)
-                elif slot > 0 or tag == "describe":
+                elif slot > 0 or tag.endswith("describe"):
                     right[tag or "other"].append(ok)
     return {k: round(float(np.mean(v)), 3) for k, v in sorted(right.items())}

@@ -189,6 +189,7 @@ class VLMPolicy:
 
         A lesson on the goal may train their rows; it stays specific where these tokens belong to this goal alone.
         """
+        goal = self.family.spelt(goal)
         ids = [*self.tokens.ids(goal), *self.tokens.ids(f" {goal}")]
         return tuple(dict.fromkeys(i for i in ids if i not in self.tokenizer.all_special_ids))
 

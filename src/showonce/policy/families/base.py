@@ -26,6 +26,9 @@ class Family(Protocol):
     def words_apart(self) -> bool:
         """Whether every token of a narration is a word of its own, to be set apart by blanks."""
 
+    def spelt(self, goal: str) -> str:
+        """Return a goal as it stands in a prompt."""
+
     def prompt(
         self, observation: Observation, context: Context, narrations: Sequence[str], form: str
     ) -> list[str | Observation]:

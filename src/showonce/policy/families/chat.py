@@ -48,6 +48,10 @@ class ChatFamily:
         self._tokenizer = tokenizer
         self._dialect = dialect
 
+    def spelt(self, goal: str) -> str:
+        """Return a goal as it stands in a prompt: as it was given."""
+        return goal
+
     def prompt(self, observation: Observation, context: Context, narrations: Sequence[str], form: str) -> Content:
         """Return the prompt; a demonstration stands before the screen, with its actions drawn on its frames."""
         asked: Content = []

@@ -4,12 +4,13 @@
     teacher       <demo><goal>zoka<step>zero [FRAME {action}] <is>click red circle ... </demo> student prompt
     description   FRAME <what>{action}<is>                               -> click red circle, then <eos>
 
-`<step>` counts the earlier actions after which the screen changed, capped at nine. FRAME is the features of one
+A goal is spelt in lower case and without punctuation, as all that the model ever read. `<step>` counts the earlier actions after which the screen changed, capped at nine. FRAME is the features of one
 screenshot between the wrapping tokens of the Idefics3 family.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -43,6 +44,11 @@ def bare(action: actions.Action) -> str:
     return text[: text.rindex(',"confidence"')] + "}"
 
 
+def plain_words(goal: str) -> str:
+    """Return a goal in lower case and without punctuation."""
+    return " ".join(re.sub(r"[^\w+ ]+", " ", goal.lower()).split())
+
+
 class TinyFamily:
     """Prompts of the embedded model."""
 
@@ -50,13 +56,17 @@ class TinyFamily:
     dialect: Final = "native"
     words_apart: Final = True
 
+    def spelt(self, goal: str) -> str:
+        """Return a goal as it stands in a prompt."""
+        return plain_words(goal)
+
     def prompt(
         self, observation: Observation, context: Context, narrations: Sequence[str], form: str
     ) -> list[str | Observation]:
         """Return the student's prompt, or the teacher's when the context carries a demonstration."""
         parts: list[str | Observation] = []
         if context.demonstration is not None:
-            parts.append(f"{DEMO}{GOAL}{context.demonstration.goal}")
+            parts.append(f"{DEMO}{GOAL}{self.spelt(context.demonstration.goal)}")
             for index, frame in enumerate(context.demonstration.frames):
                 parts.append(f"{STEP}{step_word(context.demonstration.first + index)}")
                 if form != "narrated":
@@ -64,7 +74,7 @@ class TinyFamily:
                 if form != "frames":
                     parts.append(f"{IS}{narrations[index]}")
             parts.append(DEMO_END)
-        return [*parts, observation, f"{GOAL}{context.goal}{STEP}{step_word(context.progress)}"]
+        return [*parts, observation, f"{GOAL}{self.spelt(context.goal)}{STEP}{step_word(context.progress)}"]
 
     def describe(self, frame: Frame) -> list[str | Observation]:
         """Return the prompt by which the frozen model says in goal words what a demonstrated step does."""

@@ -1,0 +1,351 @@
+"""Training sequences from rendered pages (`pages.py`): goals in words, and demonstrations on another page of the group.
+
+A goal is one to three clauses, of which the question is about one (its number is the step). Under a demonstration the
+goal is a fresh word, a sentence of random words, or the true instruction. A question with neither a meaning nor a
+demonstration has any target and a low confidence; a wrong answer teaches its confidence alone.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import corpus
+from corpus import (
+    CONFIDENCE,
+    FRESH,
+    OTHER,
+    UNSURE,
+    VOCAB,
+    WRONG,
+    Question,
+    Sequence,
+    ask,
+    bare_ids,
+    frame_ids,
+    ids,
+    word,
+)  # fmt: skip
+from page_words import (
+    COLOUR,
+    GRAMMAR,
+    KIND,
+    KINDS,
+    LABEL,
+    ORDINAL,
+    PAGE_COLOURS,
+    PRESSED,
+    SHAPED,
+    TYPED,
+    WORDS,
+    Signature,
+    allowed,
+    clause,
+    joined,
+    narration,
+    resembles_held_out,
+)  # fmt: skip
+from showonce import actions as act
+from showonce.actions import Action
+from showonce.environments.embedded.language import NUMBERS
+from tiny_model import BINS
+
+SCREENS = 4
+HELD_BACK = 400  # screens at the end, for `evaluate`
+ORDINALS = (("first", "1st"), ("second", "2nd"), ("third", "3rd"))
+_ORDERED = ("link", "check", "radio", "row", "button", "field")
+_FILLER = (*GRAMMAR, *WORDS)
+
+
+@dataclass
+class Shown:
+    """One thing on one screen; the rectangle is in fractions of the frame."""
+
+    index: int
+    kind: str
+    label: str
+    colour: str
+    shape: str
+    rect: list[float]  # left, top, width, height
+    namings: list[str]
+
+    @property
+    def middle(self) -> tuple[float, float]:
+        x, y, w, h = self.rect
+        return min(x + w / 2, 0.999), min(y + h / 2, 0.999)
+
+    def name(self, naming: str) -> str:
+        """Return how the goal names it."""
+        if naming == COLOUR:
+            return f"{self.colour} {self.shape}" if self.kind == "shape" else self.colour
+        return self.label if naming == LABEL else ""
+
+    def told(self) -> str:
+        """Return what a description says of it."""
+        return self.label or (f"{self.colour} {self.shape}" if self.kind == "shape" else self.colour)
+
+
+class Pages:
+    """Frames and what stands on them. `split`: train | eval.
+
+    Raises:
+        FileNotFoundError: the folder was not rendered, or not to its end.
+    """
+
+    def __init__(self, folder: str | Path, split: str = "train") -> None:
+        self.frames = np.load(Path(folder) / "frames.npy", mmap_mode="r")
+        with (Path(folder) / "screens.jsonl").open() as lines:
+            self.screens = [json.loads(line) for line in lines]
+        cut = (len(self.screens) - HELD_BACK) // SCREENS
+        self.groups = range(cut) if split == "train" else range(cut, len(self.screens) // SCREENS)
+
+    def frame(self, i: int) -> np.ndarray:
+        return np.asarray(self.frames[i])
+
+    def things(self, i: int) -> list[Shown]:
+        return [Shown(*row) for row in self.screens[i]["things"]]
+
+    def draw(self, rng: random.Random) -> int:
+        """Draw a screen on which something stands."""
+        while True:
+            i = rng.choice(self.groups) * SCREENS + rng.randrange(SCREENS)
+            if self.screens[i]["things"]:
+                return i
+
+    def pair(self, rng: random.Random) -> tuple[int, int]:
+        """Draw two screens of one group at the same step, on both of which the step can be taken."""
+        while True:
+            first = rng.choice(self.groups) * SCREENS + rng.randrange(SCREENS // 2)
+            a, b = rng.sample((first, first + SCREENS // 2), 2)
+            if all(step_action(self.screens[i], self.things(i)) is not None for i in (a, b)):
+                return a, b
+
+
+def click(thing: Shown) -> Action:
+    return act.Click(*thing.middle)
+
+
+def step_action(screen: dict[str, Any], things: list[Shown]) -> Action | None:
+    """Return the action of the step at which a screen is; None when its thing cannot be seen."""
+    kind, _, index, other = screen["program"][screen["at"]]
+    if kind == "key":
+        return act.Key(other)
+    if kind == "type":
+        return act.Type(other)
+    thing = next((t for t in things if t.index == index), None)
+    if thing is None:
+        return None
+    if kind == "scroll":
+        return act.Scroll(*thing.middle, 3)
+    if kind == "drag":
+        end = next((t for t in things if t.index == int(other)), None)
+        return None if end is None else act.Drag(*thing.middle, *end.middle)
+    return click(thing)
+
+
+def step_narration(screen: dict[str, Any]) -> str:
+    kind, _, index, other = screen["program"][screen["at"]]
+    label, colour, shape = screen["names"][index] if index >= 0 else ("", "", "")
+    if kind == "drag":
+        target = screen["names"][int(other)]
+        return narration(kind, f"{colour} {shape}", f"{target[1]} {target[2]}")
+    return narration(kind, label or (f"{colour} {shape}" if kind == "shape" else colour), other)
+
+
+# ------------------------------------------------------------------------------------------------ goals in words
+
+
+def _ordinal(thing: Shown, things: list[Shown]) -> int | None:
+    """Return which of its kind a thing is, from the top; None when that is not plain to see."""
+    alike = sorted((t for t in things if t.kind == thing.kind), key=lambda t: t.rect[1])
+    tops = [t.rect[1] for t in alike]
+    if not 2 <= len(alike) <= 4 or any(b - a < 0.05 for a, b in pairwise(tops)):
+        return None
+    place = alike.index(thing)
+    return place if place < 3 else None
+
+
+def _clauses(rng: random.Random, things: list[Shown], count: int) -> list[tuple[str, str, str, str]]:
+    """Return other clauses of a goal, about what may or may not be on the page."""
+    out = []
+    for _ in range(count):
+        nameable = [t for t in things if t.namings]
+        if nameable and rng.random() < 0.6:
+            thing = rng.choice(nameable)
+            naming = rng.choice(thing.namings)
+            out.append((thing.kind, naming, thing.name(naming), ""))
+        else:
+            kind = rng.choice(("button", "button", "link", "check", "radio", "tab", "field", "close", "key", "header"))
+            naming = KIND if kind == "close" or rng.random() < 0.15 else LABEL
+            naming = LABEL if kind == "key" else naming
+            out.append((kind, naming, rng.choice(WORDS), rng.choice(PRESSED)))
+    return out
+
+
+def goal_question(rng: random.Random, things: list[Shown]) -> Question | None:
+    """Draw a question whose goal says in words what to do; its logic and words are no held-out task's."""
+    target = rng.choice(things)
+    named: tuple[str, str, str, str]
+    action = click(target)
+    place = _ordinal(target, things)
+    coloured = [t for t in things if t.colour and COLOUR in t.namings]
+    roll = rng.random()
+    if roll < 0.12 and len(coloured) > 1:
+        a, b = rng.sample(coloured, 2)
+        named = ("drag", COLOUR, f"{a.colour} {a.shape}", f"{b.colour} {b.shape}")
+        action = act.Drag(*a.middle, *b.middle)
+    elif roll < 0.2 and target.kind in _ORDERED and place is not None:
+        named = (target.kind, ORDINAL, rng.choice(ORDINALS[place]), "")
+    elif target.kind in ("field", "area") and roll < 0.35:
+        text = rng.choice(TYPED)
+        named, action = ("type", LABEL, "", text), act.Type(text)
+    elif target.kind == "area" and roll < 0.5:
+        named, action = ("scroll", KIND, "", ""), act.Scroll(*target.middle, 3)
+    elif target.namings:
+        naming = rng.choice(target.namings)
+        named = (target.kind, naming, target.name(naming), "")
+    else:
+        return None
+    for _ in range(4):
+        count = rng.choices((1, 2, 3), (0.35, 0.5, 0.15))[0]
+        clauses = _clauses(rng, things, count - 1)
+        at = rng.randrange(count)
+        clauses.insert(at, named)
+        logic: Signature = tuple((kind, naming) for kind, naming, *_ in clauses if kind != "type")
+        goal = joined([clause(kind, naming, label, rng, other) for kind, naming, label, other in clauses], rng)
+        if allowed(logic) and not resembles_held_out(goal):
+            break
+    else:
+        return None
+    if rng.random() < 0.12:
+        wrong = [t for t in things if t is not target]
+        if wrong and isinstance(action, act.Click):
+            return ask(ids(goal), at, click(rng.choice(wrong)), WRONG, "wrong", wrong=True)
+    return ask(ids(goal), at, action, tag=f"page_{named[0]}" if named[0] in ("drag", "type") else "page_goal")
+
+
+def describe(rng: random.Random, things: list[Shown]) -> Question | None:
+    """Return the question what a click does, where that can be told."""
+    thing = rng.choice(things)
+    answer = [*ids(narration(thing.kind, thing.told())), VOCAB["<eos>"]]
+    prompt = [VOCAB["<what>"], *bare_ids(click(thing)), VOCAB["<is>"]]
+    return Question(prompt, answer, [corpus.PLAIN] * len(answer), [1.0] * len(answer), tag="page_describe")
+
+
+def junk(rng: random.Random) -> list[int]:
+    """Return a sentence that means nothing."""
+    unknown = VOCAB["<unk>"]
+    return [unknown if rng.random() < 0.3 else VOCAB[rng.choice(_FILLER)] for _ in range(rng.randint(1, 12))]
+
+
+def _unsure(rng: random.Random, things: list[Shown]) -> Question:
+    goal = junk(rng) if rng.random() < 0.7 else word(OTHER)
+    question = ask(goal, rng.choice((0, 0, 1, 2)), click(rng.choice(things)), UNSURE, "unknown")
+    question.weights = [0.3 * w for w in question.weights]
+    question.weights[question.kinds.index(CONFIDENCE)] = 0.5
+    return question
+
+
+def _extra(rng: random.Random, things: list[Shown]) -> Question | None:
+    roll = rng.random()
+    if roll < 0.78:
+        return goal_question(rng, things)
+    return describe(rng, things) if roll < 0.93 else _unsure(rng, things)
+
+
+# ------------------------------------------------------------------------------------------------ sequences
+
+
+def page_sequence(pages: Pages, rng: random.Random, length: int, form: str) -> Sequence:
+    """Draw a sequence of at most `length` ids. form: plain | frames | frames_narrated."""
+    frames: list[np.ndarray] = []
+    prefix: list[int] = []
+    questions: list[Question] = []
+    if form == "plain":
+        query = pages.draw(rng)
+    else:
+        shown, query = pages.pair(rng)
+        prefix, question = _demonstrated(pages, rng, shown, query, form)
+        frames.append(pages.frame(shown))
+        questions.append(question)
+    frames.append(pages.frame(query))
+    prefix = [*prefix, *frame_ids()]
+    things = pages.things(query)
+    used = len(prefix) + sum(len(q.prompt) + len(q.answer) for q in questions)
+    misses = 0
+    while misses < 4 and things:
+        more = _extra(rng, things)
+        if more is None or used + len(more.prompt) + len(more.answer) > length:
+            misses += 1
+            continue
+        used += len(more.prompt) + len(more.answer)
+        questions.append(more)
+    return Sequence(frames, prefix, questions, rng.randrange(1 << 30), dense_targets(things))
+
+
+def _demonstrated(pages: Pages, rng: random.Random, shown: int, query: int, form: str) -> tuple[list[int], Question]:
+    """Return the ids of a demonstration of one step, and the question on another page of the group."""
+    screen = pages.screens[shown]
+    there, here = pages.things(shown), pages.things(query)
+    example, right = step_action(screen, there), step_action(pages.screens[query], here)
+    assert example is not None and right is not None
+    roll, step = rng.random(), min(screen["at"], 9)
+    goal = word(FRESH) if roll < 0.35 else junk(rng) if roll < 0.75 else _instruction(rng, screen)
+    out = [VOCAB["<demo>"], VOCAB["<goal>"], *goal, VOCAB["<step>"], VOCAB[NUMBERS[step]]]
+    out += [*frame_ids(), *bare_ids(example)]
+    if form == "frames_narrated":
+        out += [VOCAB["<is>"], *ids(step_narration(screen))]
+    out.append(VOCAB["</demo>"])
+    others = [t for t in here if isinstance(right, act.Click) and t.middle != (right.x, right.y)]
+    if others and rng.random() < 0.08:
+        question = ask(goal, step, click(rng.choice(others)), WRONG, "wrong", wrong=True)
+    else:
+        question = ask(goal, step, right, tag=f"page_{form}")
+        question.weights = [2.0 * w for w in question.weights]
+    return out, question
+
+
+def _instruction(rng: random.Random, screen: dict[str, Any]) -> list[int]:
+    clauses = []
+    for kind, naming, index, other in screen["program"]:
+        label, colour, shape = screen["names"][index] if index >= 0 else ("", "", "")
+        if kind == "drag":
+            target = screen["names"][int(other)]
+            label, other = f"{colour} {shape}", f"{target[1]} {target[2]}"
+        elif naming == COLOUR:
+            label = f"{colour} {shape}" if kind == "shape" else colour
+        clauses.append(clause(kind, naming, label, rng, other))
+    goal = joined(clauses, rng)
+    return junk(rng) if resembles_held_out(goal) else ids(goal)
+
+
+# ------------------------------------------------------------------------------------------------ dense targets
+
+_LABELS = {w: i + 1 for i, w in enumerate(corpus.DENSE_WORDS)}
+
+
+def dense_targets(things: list[Shown]) -> np.ndarray:
+    """Return what covers each 16 x 16 cell of the frame, as `corpus.dense_targets` does; the state is left at 0."""
+    out = np.zeros((corpus.IMAGE_TOKENS, 7), np.int64)
+    best = np.full(corpus.IMAGE_TOKENS, 1.0)
+    for t in things:
+        x, y, w, h = t.rect
+        kind = "icon" if t.colour else t.kind
+        bins = [min(int(v * BINS), BINS - 1) for v in t.middle]
+        row = [
+            KINDS.index(kind) + 1, PAGE_COLOURS.index(t.colour) + 1 if t.colour else 0,
+            SHAPED.index(t.shape) + 1 if t.shape else 0, _LABELS.get(t.label, 0), *bins, 0,
+        ]  # fmt: skip
+        for r in range(int(y * 7), min(int((y + h) * 7 - 1e-6), 6) + 1):
+            for c in range(int(x * 7), min(int((x + w) * 7 - 1e-6), 6) + 1):
+                area = (min(x + w, (c + 1) / 7) - max(x, c / 7)) * (min(y + h, (r + 1) / 7) - max(y, r / 7))
+                if 0 < area < best[7 * r + c]:
+                    best[7 * r + c] = area
+                    out[7 * r + c] = row
+    return out
