@@ -119,11 +119,12 @@ class Pages:
                 return i
 
     def pair(self, rng: random.Random) -> tuple[int, int]:
-        """Draw two screens of one group at the same step, on both of which the step can be taken."""
+        """Draw two screens of one group at the same step that look different; the step can be taken on both."""
         while True:
             first = rng.choice(self.groups) * SCREENS + rng.randrange(SCREENS // 2)
             a, b = rng.sample((first, first + SCREENS // 2), 2)
-            if all(step_action(self.screens[i], self.things(i)) is not None for i in (a, b)):
+            able = all(step_action(self.screens[i], self.things(i)) is not None for i in (a, b))
+            if able and not np.array_equal(self.frames[a], self.frames[b]):
                 return a, b
 
 

@@ -36,12 +36,14 @@ from torch.multiprocessing.spawn import start_processes
 
 import corpus
 from page_corpus import Pages, page_sequence
+from page_words import held_out_pages_hash
 from showonce.environments.embedded.draw import draw
 from showonce.environments.embedded.language import held_out_hash
 from tiny_model import Shape, save
 from trainee import Trainee, answer_loss, collate, evaluate
 
 HELD_OUT_HASH = "1abf941debcac64f29c70deabc918bcfa87e9ca04daddff41d6c372b3372e4da"
+HELD_OUT_PAGES_HASH = "675ae76becf8eac4ea0f12833002ab6474167f711bde4d33d880c4c356c127e6"
 DENSE_PARTS = 6  # micro-batches of a dense step
 FORMS = ("plain", "narrated", "frames_narrated", "frames")
 
@@ -324,6 +326,11 @@ def main(config: PretrainConfig) -> None:
         raise SystemExit(
             f"the test apps have changed: their hash is {held_out_hash()}, planned for was {HELD_OUT_HASH}. "
             "A model trained now could not be compared; write the new hash here only together with a new checkpoint."
+        )
+    if config.pages and held_out_pages_hash() != HELD_OUT_PAGES_HASH:
+        raise SystemExit(
+            f"the held-out MiniWoB++ tasks have changed: their hash is {held_out_pages_hash()}, planned for was "
+            f"{HELD_OUT_PAGES_HASH}. Write the new one here only together with a new checkpoint."
         )
     Path(config.work).mkdir(parents=True, exist_ok=True)
     counter = mp.get_context("spawn").Value("i", 0)
