@@ -32,6 +32,7 @@ from corpus import (
     ids,
     word,
 )  # fmt: skip
+from page_html import LOOK
 from page_words import (
     COLOUR,
     GRAMMAR,
@@ -314,6 +315,8 @@ def _demonstrated(pages: Pages, rng: random.Random, shown: int, query: int, form
 
 def _instruction(rng: random.Random, screen: dict[str, Any]) -> list[int]:
     clauses = []
+    if any(naming == LOOK for _, naming, *_ in screen["program"]):
+        return junk(rng)
     for kind, naming, index, other in screen["program"]:
         label, colour, shape = screen["names"][index] if index >= 0 else ("", "", "")
         if kind == "drag":

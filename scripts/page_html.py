@@ -51,7 +51,7 @@ class Group:
 
 def signature(program: list[Step]) -> Signature:
     """Return a program's logic; typing is part of the step before it, as it is in an instruction."""
-    return tuple((s.kind, s.naming) for s in program if s.kind != "type")
+    return tuple((s.kind, LABEL if s.naming == LOOK else s.naming) for s in program if s.kind != "type")
 
 
 # ------------------------------------------------------------------------------------------------ what is on a page
@@ -62,6 +62,7 @@ _KINDS = {
     "button": 8, "link": 4, "check": 4, "radio": 3, "field": 5, "area": 2, "tab": 2, "box": 3, "dot": 3, "shape": 3,
     "header": 2, "select": 2, "row": 2, "close": 3,
 }  # fmt: skip
+LOOK = "look"  # of something that only a demonstration can name
 UNNUMBERED = tuple(w for w in WORDS if w not in (*DIGITS, *NUMBERS))
 _SINGLE = ("button", "field", "box", "dot", "shape", "check", "radio", "link", "header", "area", "row", "tab")
 
@@ -86,11 +87,11 @@ def random_thing(rng: random.Random, kind: str, taken: set[tuple[str, str]]) -> 
             thing.shape = {"dot": "circle", "box": "square"}.get(kind) or rng.choice(SHAPED)
         elif kind in ("field", "area", "close") and rng.random() < (0.5 if kind == "field" else 0.8):
             pass
-        elif rng.random() < 0.85:
+        elif rng.random() < 0.75:
             thing.label = rng.choice(UNNUMBERED if kind == "tab" else WORDS)  # "tab 3" is a held-out task's logic
             thing.text = thing.label
         else:
-            thing.varies = rng.random() < 0.6
+            thing.varies = rng.random() < 0.4
             thing.text = pseudo(rng)
         if kind == "close":
             thing.label = ""
@@ -117,14 +118,23 @@ def namings(group: list[Thing], i: int) -> list[str]:
     return out
 
 
+def shown_by(group: list[Thing], i: int) -> list[str]:
+    """Return the ways in which a demonstration can tell a thing from the others; unreadable text has a look, too."""
+    thing, out = group[i], namings(group, i)
+    same = [t for t in group if t.kind == thing.kind and t.text == thing.text]
+    if not out and thing.text and not thing.varies and not thing.shape and len(same) == 1:
+        return [LOOK]
+    return out
+
+
 def random_program(rng: random.Random, things: list[Thing]) -> list[Step]:
     """Draw a program whose logic no held-out task has; empty when the things allow none."""
-    able = [i for i in range(len(things)) if namings(things, i)]
+    able = [i for i in range(len(things)) if shown_by(things, i)]
     for _ in range(12):
         program: list[Step] = []
         for i in rng.sample(able, min(len(able), rng.choice((1, 2, 2, 3, 4)))):
             thing = things[i]
-            program.append(Step(thing.kind, rng.choice(namings(things, i)), i))
+            program.append(Step(thing.kind, rng.choice(shown_by(things, i)), i))
             if thing.kind in ("field", "area") and rng.random() < 0.6:
                 program.append(Step("type", LABEL, i, rng.choice(TYPED)))
             elif thing.kind == "area" and rng.random() < 0.5:

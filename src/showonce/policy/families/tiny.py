@@ -4,8 +4,9 @@
     teacher       <demo><goal>zoka<step>zero [FRAME {action}] <is>click red circle ... </demo> student prompt
     description   FRAME <what>{action}<is>                               -> click red circle, then <eos>
 
-A goal is spelt in lower case and without punctuation, as all that the model ever read. `<step>` counts the earlier actions after which the screen changed, capped at nine. FRAME is the features of one
-screenshot between the wrapping tokens of the Idefics3 family.
+A goal is spelt in lower case and without punctuation, as all that the model ever read. `<step>` counts the earlier
+actions after which the screen changed, capped at nine. FRAME is the features of one screenshot between the wrapping
+tokens of the Idefics3 family.
 """
 
 from __future__ import annotations
