@@ -93,16 +93,23 @@ class Shown:
 
 
 class Pages:
-    """Frames and what stands on them. `split`: train | eval.
+    """Frames and what stands on them. folders: one or several, with commas between; split: train | eval.
 
     Raises:
         FileNotFoundError: the folder was not rendered, or not to its end.
     """
 
-    def __init__(self, folder: str | Path, split: str = "train") -> None:
-        self.frames = np.load(Path(folder) / "frames.npy", mmap_mode="r")
-        with (Path(folder) / "screens.jsonl").open() as lines:
-            self.screens = [json.loads(line) for line in lines]
+    def __init__(self, folders: str | Path, split: str = "train") -> None:
+        self.frames: list[np.ndarray] = []  # one a screen: views of what is mapped from the disk
+        self.screens: list[dict[str, Any]] = []
+        for part in str(folders).split(","):
+            frames = np.load(Path(part) / "frames.npy", mmap_mode="r")
+            with (Path(part) / "screens.jsonl").open() as lines:
+                screens = [json.loads(line) for line in lines]
+            if len(screens) < 2 * HELD_BACK or len(frames) < len(screens):
+                raise FileNotFoundError(f"{part} was not rendered to its end; run scripts/pages.py again.")
+            self.frames += [frames[i] for i in range(len(screens))]
+            self.screens += screens
         cut = (len(self.screens) - HELD_BACK) // SCREENS
         self.groups = range(cut) if split == "train" else range(cut, len(self.screens) // SCREENS)
 

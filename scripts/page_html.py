@@ -7,7 +7,20 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from page_words import COLOUR, DIGITS, KIND, LABEL, PAGE_COLOURS, PRESSED, SHAPED, TYPED, WORDS, Signature, allowed
+from page_words import (
+    COLOUR,
+    DIGITS,
+    FREQUENT,
+    KIND,
+    LABEL,
+    PAGE_COLOURS,
+    PRESSED,
+    SHAPED,
+    TYPED,
+    WORDS,
+    Signature,
+    allowed,
+)
 from showonce.environments.embedded.language import NUMBERS
 
 
@@ -63,7 +76,7 @@ _KINDS = {
     "header": 2, "select": 2, "row": 2, "close": 3,
 }  # fmt: skip
 LOOK = "look"  # of something that only a demonstration can name
-UNNUMBERED = tuple(w for w in WORDS if w not in (*DIGITS, *NUMBERS))
+_NUMBERED = frozenset((*DIGITS, *NUMBERS))
 _SINGLE = ("button", "field", "box", "dot", "shape", "check", "radio", "link", "header", "area", "row", "tab")
 
 
@@ -78,6 +91,14 @@ def sentence(rng: random.Random, words: int) -> str:
     return (" ".join(pseudo(rng) for _ in range(words)) + rng.choice((".", ":", ""))).capitalize()
 
 
+def random_label(rng: random.Random, numbers: bool) -> str:
+    """Draw a readable word."""
+    while True:
+        word = rng.choice(FREQUENT if rng.random() < 0.7 else WORDS)
+        if numbers or word not in _NUMBERED:
+            return word
+
+
 def random_thing(rng: random.Random, kind: str, taken: set[tuple[str, str]]) -> Thing:
     """Draw a thing whose name is not taken yet."""
     while True:
@@ -88,7 +109,7 @@ def random_thing(rng: random.Random, kind: str, taken: set[tuple[str, str]]) -> 
         elif kind in ("field", "area", "close") and rng.random() < (0.5 if kind == "field" else 0.8):
             pass
         elif rng.random() < 0.75:
-            thing.label = rng.choice(UNNUMBERED if kind == "tab" else WORDS)  # "tab 3" is a held-out task's logic
+            thing.label = random_label(rng, numbers=kind != "tab")  # "tab 3" is a held-out task's logic
             thing.text = thing.label
         else:
             thing.varies = rng.random() < 0.4
@@ -192,8 +213,8 @@ def random_style(rng: random.Random) -> dict[str, Any]:
     accent = rng.choice(("#007fff", "#0a64c8", "#2a8a4a", "#7a3db8", "#444", "#d24", "#e69500", "#888"))
     return {
         "modern": modern, "dark": dark, "accent": accent, "case": rng.choice(("lower", "title", "title", "upper")),
-        "font": rng.choice(("Arial", "Arial", "Arial", "Verdana", "Georgia", "monospace", "sans-serif")),
-        "size": rng.choice((9, 10, 10, 10, 11, 12)), "radius": rng.choice((0, 3, 6, 12)),
+        "font": rng.choice(("Arial", "Arial", "Arial", "Arial", "Verdana", "Georgia", "monospace")),
+        "size": rng.choice((10, 10, 10, 11, 12, 13, 14)), "radius": rng.choice((0, 3, 6, 12)),
         "padding": rng.choice(("", "", "2px 8px", "6px 14px", "8px 22px")),
     }  # fmt: skip
 

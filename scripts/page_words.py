@@ -34,6 +34,11 @@ NEW_LABELS: Final = (
 WORDS: Final = tuple(  # every word that may be read on a page
     dict.fromkeys((*LABELS, *NEW_LABELS, *FIELDS, *TEXTS, *NUMBERS, *DIGITS, "ok", "close", "later"))
 )
+FREQUENT: Final = (  # most labels are one of these, so that reading begins with them
+    "ok", "cancel", "submit", "yes", "no", "next", "previous", "back", "save", "send", "close", "help", "login",
+    "search", "home", "add", "remove", "reply", "copy", "print", "one", "two", "three", "four", "1", "2", "3", "4",
+    "name", "email", "password", "user", "title", "date", "more", "news", "account", "view", "share", "start",
+)  # fmt: skip
 GRAMMAR: Final = (  # the other words of page goals
     "the", "a", "on", "in", "into", "to", "of", "with", "and", "then", "after", "that", "now", "please", "tap", "hit",
     "push", "choose", "select", "tick", "mark", "focus", "go", "write", "put", "dismiss", "expand", "unfold", "switch",

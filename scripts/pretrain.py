@@ -36,6 +36,7 @@ from torch.multiprocessing.spawn import start_processes
 
 import corpus
 from page_corpus import Pages, page_sequence
+from page_corpus import dense_targets as page_targets
 from page_words import held_out_pages_hash
 from showonce.environments.embedded.draw import draw
 from showonce.environments.embedded.language import held_out_hash
@@ -69,8 +70,9 @@ class PretrainConfig:
     frames_length: int = 240
     forms: tuple[float, ...] = (0.38, 0.48, 0.14, 0.0)
     forms_from: float = 0.12  # demonstrations are switched on after this share of the joint stage
-    pages: str = ""  # folder of rendered pages (scripts/pages.py); empty: the embedded world alone
+    pages: str = ""  # folders of rendered pages (scripts/pages.py), commas between; empty: the embedded world alone
     page_share: float = 0.5  # of the micro-batches of the joint stage
+    dense_micros: int = 0  # dense micro-batches added to a step of the joint stage: they are cheap and teach to read
     page_forms: tuple[float, ...] = (0.5, 0.0, 0.3, 0.2)
     dense_weight: float = 0.3
     code_noise: float = 0.02
@@ -235,9 +237,14 @@ class Run:
     def one_step(self, name: str, share: float) -> None:
         """Steal micro-batches until none is left, then step together; tell and keep now and then."""
         done = 0
-        self.barrier_reset()
-        while self.take():
-            (self.dense_micro if name == "dense" else self.joint_micro)(share)
+        self.barrier_reset(name)
+        while (number := self.take()) >= 0:
+            if name == "dense":
+                self.dense_micro(1.0)
+            elif number >= self.config.micros:
+                self.dense_micro(self.config.dense_weight)
+            else:
+                self.joint_micro(share)
             done += 1
         self.log["norm"].append(self.optimiser.step(self.rate(name, share), done))
         size = self.config.dense_batch // DENSE_PARTS if name == "dense" else self.config.micro
@@ -270,29 +277,35 @@ class Run:
             found |= evaluate(self.trainee, lengths, seed, partial(page_sequence, self.fresh_pages), batches, micro)
         return found
 
-    def barrier_reset(self) -> None:
+    def barrier_reset(self, stage: str) -> None:
         if self.config.workers > 1:
             dist.barrier()
         if self.rank == 0:
-            self.counter.value = self.config.micros
+            self.counter.value = self.config.micros + (self.config.dense_micros if stage == "joint" else 0)
         if self.config.workers > 1:
             dist.barrier()
 
-    def take(self) -> bool:
+    def take(self) -> int:
+        """Return the number of the micro-batch to do, below 0 when none is left."""
         with self.counter.get_lock():
             self.counter.value -= 1
-            return bool(self.counter.value >= 0)
+            return int(self.counter.value)
 
-    def dense_micro(self, share: float) -> None:
+    def dense_micro(self, weight: float) -> None:
         frames, targets = [], []
         for _ in range(self.config.dense_batch // DENSE_PARTS):
+            if self.pages is not None and self.rng.random() < self.config.page_share:
+                i = self.pages.draw(self.rng)
+                frames.append(self.pages.frame(i))
+                targets.append(page_targets(self.pages.things(i)))
+                continue
             scene = corpus.random_scene(self.rng)
             frames.append(draw(scene))
             targets.append(corpus.dense_targets(scene))
         features = self.trainee.see(torch.as_tensor(np.stack(frames)))
         loss, accuracy = self.trainee.dense_loss(features, torch.as_tensor(np.stack(targets)))
-        loss.backward()
-        self.log["dense"].append(loss.item())
+        (weight * loss).backward()
+        self.log["seen"].append(loss.item())
         for key, value in zip(("kind", "colour", "shape", "label", "x", "y", "state"), accuracy, strict=True):
             self.log[key].append(value)
 
