@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CONTEXT_SECONDS: Final = START_SECONDS + 10.0  # to start a browser and to open a tab in it
+IDLE: Final = ("wait", "done", "ask")  # verbs that touch nothing
 EXECUTE_SECONDS: Final = 300.0  # the longest action: two thousand characters, or a wait of a minute
 
 
@@ -326,9 +327,11 @@ class BrowserEnvironment:
         return await take_back(self._session, self._before, interrupt)
 
     async def _done(self, action: Action, view: View, interrupt: Interrupt) -> str:
-        """Do an action and keep in mind what was there before it; one that is refused changes nothing."""
+        """Do an action and keep in mind what was there before it, unless it touches nothing or is refused."""
         assert self._session is not None
-        before, self._before = self._before, Before.of(self._session)
+        before = self._before
+        if action.verb not in IDLE:
+            self._before = Before.of(self._session)
         try:
             return await self._do(action, view, interrupt)
         except BadInput:
@@ -341,7 +344,7 @@ class BrowserEnvironment:
         modal = session.modal
         if modal is not None:
             how, detail = modal.answer(action, view.width, view.height)
-            if action.verb in ("wait", "done", "ask"):
+            if action.verb in IDLE:
                 return await hands.do(action, view, interrupt)
             if how is not None:
                 interrupt.check()
