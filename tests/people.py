@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.xscreen import until
 
+from showonce.actions import NOTCH_PIXELS
 from showonce.environments.browser.executable import find_browser
 from showonce.environments.browser.owner import Launch, Owner
 
@@ -62,7 +63,7 @@ class CdpPerson:
 
     def wheel(self, x: float, y: float, notches: int) -> None:
         for _ in range(abs(notches)):
-            self.mouse("mouseWheel", x, y, deltaX=0, deltaY=100 if notches > 0 else -100)
+            self.mouse("mouseWheel", x, y, deltaX=0, deltaY=NOTCH_PIXELS if notches > 0 else -NOTCH_PIXELS)
 
     def type(self, text: str) -> None:
         for letter in text:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
+from tests.fakes import Board
 from tests.tinyfactory import frame
 from tests.toys import a_demonstration, a_task, toy_policy
 
 from showonce.actions import Click, Type
-from showonce.canary_watch import CanaryWatch, LessonCanaries, lesson_canaries, other_goals, skill_canaries
+from showonce.canary_watch import CanaryWatch, LessonCanaries, lesson_canaries, other_goals, skill_canaries, skill_world
 from showonce.environments.registry import find_task, make_environment
 from showonce.learning.buffer import Sample
 from showonce.learning.canaries import Canary
@@ -128,6 +131,16 @@ def test_skills_of_the_embedded_world_are_known_from_its_oracle() -> None:
     assert len({canary.task_id for canary in found}) == 12 and {canary.group for canary in found} == {"skill"}
     again = skill_canaries(make_environment("embedded"), range(7_000_000, 7_000_012))
     assert [c.observation.hash for c in found] == [c.observation.hash for c in again]
+
+
+def test_skills_are_shown_in_the_lessons_own_world_or_in_a_fresh_embedded_one(policy: VLMPolicy) -> None:
+    own, board = make_environment("embedded", theme="dark"), Board()
+    assert skill_world(own, policy) is own
+    fresh = skill_world(board, policy)
+    assert fresh is not None and fresh.name == "embedded"
+    assert skill_canaries(fresh, range(7_000_000, 7_000_001))[0].observation.width > 0
+    policy.family = cast(Any, SimpleNamespace(name="chat"))
+    assert skill_world(board, policy) is None and skill_world(own, policy) is own
 
 
 def test_other_goals_are_training_apps_and_never_the_taught_one() -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from tests.toys import Toy, a_task, lesson_config
@@ -361,16 +362,38 @@ def test_practised_screens_with_a_verified_action_take_the_place_of_imagined_one
     assert len(lesson) == 2 and not imagined & {canary.observation.hash for canary in lesson}
 
 
+def lessons(toy: Toy) -> set[str]:
+    return {canary.task_id for canary in toy.session.canaries.canaries if canary.group != "skill"}
+
+
+def test_a_lesson_on_any_screen_watches_the_skills_of_the_embedded_model(make: MakeToy) -> None:
+    toy = make()
+    toy.begin()
+    skills = [canary for canary in toy.session.canaries.canaries if canary.group == "skill"]
+    assert len(skills) == 4 and all(canary.task_id.startswith("skill/") for canary in skills)
+    assert toy.session.context.anchors and [e["skills"] for e in toy.events.of("canaries")] == [4]
+
+
+def test_of_another_model_no_skills_are_known_and_that_is_said(make: MakeToy) -> None:
+    toy = make()
+    toy.policy.family = cast(Any, SimpleNamespace(name="chat"))
+    toy.begin()
+    groups = {canary.group for canary in toy.session.canaries.canaries}
+    assert groups == {"present", "untaught"} and not toy.session.context.anchors
+    (event,) = toy.events.of("canaries")
+    assert event["skills"] == 0 and "only the embedded model" in event["reason"]
+
+
 def test_earlier_lessons_stay_watched(make: MakeToy) -> None:
     toy = make()
     other = a_task("light green")
     toy.session.remember(other, replace(toy.shown, task_id=other.id, goal=other.goal))
     toy.begin()
-    assert {canary.task_id for canary in toy.session.canaries.canaries} == {toy.task.id, other.id}
+    assert lessons(toy) == {toy.task.id, other.id}
     toy.close()
     again = make()
     again.begin()
-    assert {canary.task_id for canary in again.session.canaries.canaries} == {toy.task.id, other.id}
+    assert lessons(again) == {toy.task.id, other.id}
 
 
 def test_calibration_travels_with_the_checkpoint(make: MakeToy) -> None:

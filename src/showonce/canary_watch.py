@@ -20,7 +20,7 @@ from torch import Tensor
 
 from showonce.actions import Action, points
 from showonce.config import SDFTConfig
-from showonce.environments.registry import find_task, task_ids
+from showonce.environments.registry import find_task, make_environment, task_ids
 from showonce.errors import BadInput
 from showonce.evaluation.bench import shown_by_oracle
 from showonce.inference.decode import Decoded
@@ -34,6 +34,8 @@ from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import Context, Environment
 from showonce.types import Parsed, Task
 
+SKILLED: Final = "embedded"  # the environment whose oracle knows the skills
+NO_SKILLS: Final = "what this model can do is not known: only the embedded model has skills with known answers"
 EARLIER: Final = 4  # canaries kept of an earlier lesson, of each kind
 LEAST: Final = -3.0  # nats: a known answer of the present lesson that is less likely counts as not known at all
 
@@ -41,25 +43,31 @@ LEAST: Final = -3.0  # nats: a known answer of the present lesson that is less l
 # ------------------------------------------------------------------------------------------ collecting
 
 
-def skill_samples(environment: Environment, seeds: Sequence[int]) -> list[Sample]:
-    """Return one screen a seed on which the base should know what to do, over all its skills in turn.
+def skill_world(environment: Environment, policy: VLMPolicy) -> Environment | None:
+    """Return where the skills are shown that the base should have, None where nobody knows what it can do.
 
-    Somebody has to know the right answers: without an oracle there are none.
+    That is the lesson's own world, where it is the embedded one. On any other screen the embedded model has the skills
+    that it was trained on all the same, so it is shown in a fresh embedded world whether it keeps them.
     """
+    if environment.name == SKILLED and getattr(environment, "oracle", None) is not None:
+        return environment
+    return make_environment(SKILLED) if policy.family.name == "tiny" else None
+
+
+def skill_samples(world: Environment, seeds: Sequence[int]) -> list[Sample]:
+    """Return one screen a seed on which the base should know what to do, over all its skills in turn."""
     families = [task_id for task_id in task_ids() if task_id.startswith("skill/")]
-    if getattr(environment, "oracle", None) is None or environment.name != "embedded":
-        return []
     found = []
     for at, seed in enumerate(seeds):
         task = find_task(families[at % len(families)])
-        steps = demonstrated(shown_by_oracle(environment, task, seed))
+        steps = demonstrated(shown_by_oracle(world, task, seed))
         found.append(random.Random(seed).choice(steps))
     return found
 
 
-def skill_canaries(environment: Environment, seeds: Sequence[int]) -> list[Canary]:
+def skill_canaries(world: Environment, seeds: Sequence[int]) -> list[Canary]:
     """Return canaries of what the base can do already."""
-    samples = skill_samples(environment, seeds)
+    samples = skill_samples(world, seeds)
     return [_canary(sample, "skill", f"skill-{seed}") for seed, sample in zip(seeds, samples, strict=False)]
 
 

@@ -96,6 +96,8 @@ class RunLog:
         with _uninterrupted():
             if error is not None and not stopped:
                 self.events.emit("error", where=_where(error), message=reason)
+            if stopped:
+                self.events.emit("stop", reason=self.stop.reason or CTRL_C)
             try:
                 self._leave(reason)
             except ShowonceError as failure:

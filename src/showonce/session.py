@@ -15,11 +15,13 @@ from typing import Any, Final
 import numpy as np
 
 from showonce.canary_watch import (
+    NO_SKILLS,
     CanaryWatch,
     LessonCanaries,
     largest_move,
     skill_canaries,
     skill_samples,
+    skill_world,
     thinned,
 )
 from showonce.config import LearningConfig
@@ -164,19 +166,23 @@ class Session:
 
     def _gather_canaries(self, task: Task, demonstration: Demonstration | None) -> None:
         """Watch old skills, a few screens of every earlier lesson, and this one: imagined screens to begin with."""
-        environment, n = self.stage.environment(task), self.config.ratchet.canary_screens
+        n = self.config.ratchet.canary_screens
+        world = skill_world(self.stage.environment(task), self.stage.policy)
         known = self.canaries.canaries or load_canaries(self.store.path / CANARIES)
         skills = [c for c in known if c.group == "skill"]
-        skills = skills or skill_canaries(environment, self.seeds.take("canary", n // 2))
+        if not skills and world is not None:
+            skills = skill_canaries(world, self.seeds.take("canary", n // 2))
         earlier = [c for c in known if c.group != "skill" and c.task_id != task.id]
         lessons = thinned([replace(c, group="lesson") if c.group == "present" else c for c in earlier])
         views = []
         if demonstration is not None and demonstration.frames:
             views = in_the_head(demonstration, [], n // 4, np.random.default_rng(self._seed))
+        if self._lesson is None:
+            self.stage.events.emit("canaries", skills=len(skills), reason="" if skills else NO_SKILLS)
         self._lesson = LessonCanaries(task, [*skills, *lessons], views, n // 4, self._seed)
         self.canaries.watch(self._lesson.canaries([]))
-        if not self.context.anchors:
-            samples = skill_samples(environment, self.seeds.take("anchor", ANCHORS))
+        if not self.context.anchors and world is not None:
+            samples = skill_samples(world, self.seeds.take("anchor", ANCHORS))
             self.context.anchors = [(sample.observation, sample.context()) for sample in samples]
 
     def _refresh_canaries(self) -> None:

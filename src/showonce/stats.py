@@ -58,22 +58,22 @@ def _counts(successes: int, n: int, level: float) -> None:
         raise ValueError(f"level {level} must lie strictly between 0 and 1.")
 
 
-def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
-    """Return Wilson's score interval of a success rate; (0, 1) for n = 0."""
+def _interval(successes: int, n: int, level: float, method: str) -> Interval:
     _counts(successes, n, level)
     if n == 0:
         return Interval(0.0, 1.0)
-    found = scipy_stats.binomtest(successes, n).proportion_ci(level, method="wilson")
+    found = scipy_stats.binomtest(successes, n).proportion_ci(level, method=method)
     return Interval(float(found.low), float(found.high))
+
+
+def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+    """Return Wilson's score interval of a success rate; (0, 1) for n = 0."""
+    return _interval(successes, n, level, "wilson")
 
 
 def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Interval:
     """Return the exact interval of a success rate (its coverage is never below `level`); (0, 1) for n = 0."""
-    _counts(successes, n, level)
-    if n == 0:
-        return Interval(0.0, 1.0)
-    found = scipy_stats.binomtest(successes, n).proportion_ci(level, method="exact")
-    return Interval(float(found.low), float(found.high))
+    return _interval(successes, n, level, "exact")
 
 
 def lower_bound(successes: int, n: int, level: float = 0.90) -> float:

@@ -192,13 +192,27 @@ def test_a_run_that_cannot_learn_says_so() -> None:
 KINDS = (
     *("run_started", "phase", "episode_started", "step", "episode_finished", "guard", "gate", "update", "probe"),
     *("promotion", "checkpoint", "rollback", "quarantine", "lock_taken_over", "fault", "shadow", "phase_result"),
-    *("error", "run_finished"),
+    *("error", "run_finished", "recovery", "pause", "stop", "canaries", "readmit"),
 )
 FIELDS = (
     *("t", "task", "goal", "name", "total", "episode", "success", "n", "statistic", "threshold", "frame", "executed"),
     *("proposed", "confidence", "timings", "stated", "model", "parse_failure", "accepted", "reason", "numbers"),
     *("budget_run_left", "budget_run", "versions", "version", "new", "old", "seconds", "learning", "kl", "loss"),
-    *("champion", "low", "route", "where", "action", "x", "y"),
+    *(
+        "champion",
+        "low",
+        "route",
+        "where",
+        "action",
+        "x",
+        "y",
+        "measure",
+        "trouble",
+        "detail",
+        "step",
+        "paused",
+        "skills",
+    ),
 )
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

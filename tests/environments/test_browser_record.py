@@ -16,9 +16,10 @@ from tests.xscreen import until, x_screen
 
 from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, RightClick, Scroll, Type, from_pixel
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode
-from showonce.demonstrations.reduce import SECRET
+from showonce.demonstrations.reduce import SECRET, reduce_events
 from showonce.environments.browser.record import BrowserSource
 from showonce.environments.browser.world import BrowserEnvironment
+from showonce.environments.contract import Presses
 from showonce.runtime.watch import record_watched
 from showonce.types import Demonstration, Success, Task
 
@@ -299,3 +300,82 @@ def test_xdotool_is_watched_in_a_browser_with_a_window(tmp_path: Path) -> None:
         finally:
             session.close()
             person.close()
+
+
+class Watching:
+    """The bare source at work on the page of an environment."""
+
+    def __init__(self, environment: BrowserEnvironment) -> None:
+        self.source, self.events = BrowserSource(environment, OWN), list[Any]()
+        self.thread = threading.Thread(target=self._watch)
+        self.thread.start()
+        until(lambda: self.events, what="the recorder")
+
+    def _watch(self) -> None:
+        for event, _ in self.source.events():
+            self.events.append(event)
+
+    def end(self, notches: int) -> list[Action]:
+        def turned() -> float:
+            return sum(event["dy"] for event in self.events if event["kind"] == "wheel")
+
+        until(lambda: turned() > notches - 0.5, what="the wheel")
+        self.source.close()
+        self.thread.join(10)
+        return [found.action for found in reduce_events(self.events)]
+
+
+def scrolled(environment: BrowserEnvironment) -> float:
+    """Return where the page rests."""
+    seen = [-1.0]
+
+    def rests() -> bool:
+        environment.observe()
+        page = environment._session.tab.page  # type: ignore[union-attr]
+        seen.append(environment._owner_call(lambda: page.evaluate("scrollY"), 5.0, "the page"))
+        return seen[-1] == seen[-2]
+
+    until(rests)
+    return seen[-1]
+
+
+@pytest.fixture
+def tall(tmp_path: Path) -> Task:
+    page = tmp_path / "tall.html"
+    page.write_text("<!doctype html><body style='margin:0;height:9000px'>tall")
+    return Task("user/tall", "scroll", "browser", start=str(page))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5])
+def test_notches_are_the_same_at_every_scale(tall: Task, scale: float) -> None:
+    environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, scale=scale)
+    try:
+        environment.reset(tall, 1)
+        watching = Watching(environment)
+        environment.execute(Scroll(0.5, 0.5, 7), Presses())
+        scrolls = [found for found in watching.end(7) if isinstance(found, Scroll)]
+        assert (sum(found.dy for found in scrolls), {found.dx for found in scrolls}) == (7, {0})
+    finally:
+        environment.close()
+
+
+def test_a_real_wheel_scrolls_as_far_when_it_is_replayed(tall: Task, tmp_path: Path) -> None:
+    with x_screen("800x600") as screen, running_browser(tmp_path / "profile", 700, 560, screen.name) as url:
+        environment = BrowserEnvironment(cdp_url=url, settle=0.3)
+        try:
+            for zoom in (0, 3):
+                environment.reset(tall, 1)
+                screen.xdotool("mousemove", "400", "400", "click", "1")
+                before = environment.observe().image.shape
+                for _ in range(zoom):
+                    screen.xdotool("key", "ctrl+plus")
+                watching = Watching(environment)
+                screen.xdotool("click", "--repeat", "5", "--delay", "50", "5")
+                (action,) = [found for found in watching.end(5) if isinstance(found, Scroll)]
+                there = scrolled(environment)
+                environment.reset(tall, 1)
+                assert environment.observe().image.shape == before and scrolled(environment) == 0
+                environment.execute(action, Presses())
+                assert action.dy == 5 and there > 300 and scrolled(environment) == pytest.approx(there, abs=1)
+        finally:
+            environment.close()

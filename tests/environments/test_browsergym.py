@@ -37,7 +37,7 @@ PYTHON = os.environ.get("SHOWONCE_BROWSERGYM_PYTHON", "")
         (Click(0.5, 0.25), "mouse_click(160, 60)"),
         (RightClick(1.0, 1.0), "mouse_click(319, 239, button='right')"),
         (Drag(0.0, 0.0, 0.5, 0.5), "mouse_drag_and_drop(0, 0, 160, 120)"),
-        (Scroll(0.5, 0.5, 2, -1), "mouse_move(160, 120)\nscroll(-100, 200)"),
+        (Scroll(0.5, 0.5, 2, -1), "mouse_move(160, 120)\nscroll(-120, 240)"),
         (Type('it\'s "so"'), "keyboard_type('it\\'s \"so\"')"),
         (Key("ctrl+shift+f5"), "keyboard_press('Control+Shift+F5')"),
         (Key("ctrl++"), "keyboard_press('Control++')"),

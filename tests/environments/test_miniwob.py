@@ -88,6 +88,28 @@ def test_a_native_list_and_a_slider_are_operated_by_pixels(world: MiniWoB) -> No
 
 
 @needs_miniwob
+@pytest.mark.parametrize(
+    ("counts", "reward", "success"), [("any", 0.5, True), ("full", 0.5, False), ("full", 1, True), ("any", -1, False)]
+)
+def test_partial_credit_counts_where_it_is_asked_for(counts: str, reward: float, success: bool) -> None:
+    world = MiniWoB(success=counts)
+    try:
+        world.reset(find_task("click-button"), 1)
+        page = world._session.tab.page  # type: ignore[union-attr]
+        world._owner_call(lambda: page.evaluate(f"core.endEpisode({reward}, false, 'nearly')"), 5.0, "the page")
+        outcome = world.verify()
+        assert (outcome.success, outcome.hopeless) == (success, not success)
+        assert outcome.evidence == f"raw reward {reward:.3g}, nearly"
+    finally:
+        world.close()
+
+
+def test_what_counts_as_success_is_named_when_it_is_wrong() -> None:
+    with pytest.raises(ConfigError, match=r"environment\.settings\.success='ful' is not a valid choice.*full"):
+        MiniWoB(success="ful")
+
+
+@needs_miniwob
 def test_a_wrong_end_is_hopeless_and_shows_its_screen(world: MiniWoB) -> None:
     world.reset(find_task("click-test-2"), 1)
     right = world.oracle()

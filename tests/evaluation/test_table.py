@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from tests.evaluation.conftest import embedded
 
 from showonce.config import Config, EvaluationConfig, InferenceConfig
@@ -22,8 +24,8 @@ from showonce.evaluation.jobs import Job, Record, Work, records, run_jobs
 from showonce.evaluation.machine import run_machine_job
 from showonce.evaluation.parts import STEPS, TABLE_CONTROLS, fault_learning, jobs_of, lines_of
 from showonce.evaluation.results import Results, Row, StepScore
-from showonce.evaluation.rows import Found
-from showonce.evaluation.table import BUILDERS, core_table, markdown, rich_table, table_of
+from showonce.evaluation.rows import Found, TableRow
+from showonce.evaluation.table import BUILDERS, Table, core_table, markdown, rich_table, table_of
 from showonce.evaluation.tasks import task_set
 from showonce.policy.vlm_policy import load_policy
 from showonce.runtime.stop import Stop
@@ -144,6 +146,23 @@ def test_an_empty_folder_gives_a_table_of_what_was_not_run(small: Config, tmp_pa
     assert {row.verdict for row in table.rows} == {"not run"}
     assert table.summary.startswith(f"{len(table.rows)} rows: {len(table.rows)} not run")
     assert "| not run |" in markdown(table)
+
+
+def test_the_table_is_written_as_markdown_and_drawn_for_a_wide_terminal() -> None:
+    one = TableRow("single", "a | b", ">= 0.9", "0.95", "100", "[0.90, 0.98]", "app 3:\n0.5", "reached")
+    other = TableRow("faults", "faults", "0", "1", "20", verdict="missed")
+    table = Table((one, other), 90.0, {"job": "it broke"})
+    lines = markdown(table).splitlines()
+    assert lines[0] == "|  | goal | reached | 95 % interval | n | worst | verdict |" and lines[1] == "|" + "---|" * 7
+    assert lines[2] == "| a / b | >= 0.9 | 0.95 | [0.90, 0.98] | 100 | app 3: 0.5 | reached |"
+    assert lines[3:] == [
+        "| faults | 0 | 1 |  | 20 |  | missed |", "",
+        "2 rows: 1 reached, 1 missed; 2 minutes of jobs; 1 jobs failed",
+    ]  # fmt: skip
+    out = Console(width=200, record=True, file=io.StringIO())
+    out.print(rich_table(table))
+    drawn = out.export_text()
+    assert "[0.90, 0.98]" in drawn and "app 3:" in drawn and "…" not in drawn and "missed" in drawn
 
 
 def test_every_part_is_in_the_table_and_has_its_jobs(small: Config) -> None:

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from showonce.dashboard.state import RunView
-from showonce.dashboard.views import counted, error_line, panel, result_row
+from showonce.dashboard.views import counted, error_line, panel, result_row, trouble_words
 from showonce.dashboard.wording import clean, end_words, rollback_words
 
 
@@ -31,6 +31,7 @@ def summary(view: RunView) -> Panel:
             Text(rollback_words(r.episode, r.old, r.new, r.statistic, r.reason), style="red")
             for r in view.rollbacks
         ),
+        *(Text(line, style="yellow") for line in trouble_words(view)),
         error_line(view),
     ]  # fmt: skip
     rows: list[RenderableType] = [Text(f'task {clean(view.task)}, goal "{clean(view.goal)}"', style="bold")]

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from showonce.dashboard.state import LastGate, LastStep, PhaseResult, Probe, Rollback, RunView
-from showonce.dashboard.wording import describe
+from showonce.dashboard.wording import OF_NO_USE, describe
 
 Event = Mapping[str, Any]
 
@@ -178,7 +178,7 @@ def _run_started(view: RunView, event: Event) -> None:
     view.budget_run, view.budget_task = _count(event.get("budget_run")), _count(event.get("budget_task"))
     view.learning, view.seed = _flag(event.get("learning")), _count(event.get("seed"))
     view.started_at = view.last_at if view.started_at is None else view.started_at
-    view.finished = None  # a resumed run goes on in the same file
+    view.finished, view.stopped = None, ""  # a resumed run goes on in the same file
 
 
 def _phase(view: RunView, event: Event) -> None:
@@ -323,6 +323,20 @@ def _guard(view: RunView, event: Event) -> None:
     view.guards[_word(event.get("name"))] += 1
 
 
+def _recovery(view: RunView, event: Event) -> None:
+    if event.get("detail") != OF_NO_USE:
+        view.recoveries[_word(event.get("measure"))] += 1
+
+
+def _pause(view: RunView, event: Event) -> None:
+    paused = bool(event.get("paused"))
+    view.paused, view.paused_at = (_word(event.get("reason")), view.last_at) if paused else (None, None)
+
+
+def _stop(view: RunView, event: Event) -> None:
+    view.stopped, view.paused, view.paused_at = _word(event.get("reason")), None, None
+
+
 def _fault(view: RunView, event: Event) -> None:
     if not view.faults:
         view.updates_before_fault, view.refused_before_fault = view.updates, view.promotions_refused
@@ -335,13 +349,14 @@ def _shadow(view: RunView, event: Event) -> None:
     view.shadow_agrees += event.get("agrees") is True
 
 
-def _lock(view: RunView, event: Event) -> None:
+def _told(view: RunView, event: Event) -> None:
     """Only a line in the log."""
 
 
 def _run_finished(view: RunView, event: Event) -> None:
     view.finished = _word(event.get("reason")) or "finished"
     view.seconds = _number(event.get("seconds"))
+    view.paused, view.paused_at = None, None
 
 
 _HANDLERS: Final[dict[str, Callable[[RunView, Event], None]]] = {
@@ -351,6 +366,9 @@ _HANDLERS: Final[dict[str, Callable[[RunView, Event], None]]] = {
     "step": _step,
     "episode_finished": _episode_finished,
     "guard": _guard,
+    "recovery": _recovery,
+    "pause": _pause,
+    "stop": _stop,
     "gate": _gate,
     "update": _update,
     "probe": _probe,
@@ -359,7 +377,8 @@ _HANDLERS: Final[dict[str, Callable[[RunView, Event], None]]] = {
     "rollback": _rollback,
     "quarantine": _quarantine,
     "readmit": _readmit,
-    "lock_taken_over": _lock,
+    "lock_taken_over": _told,
+    "canaries": _told,
     "fault": _fault,
     "shadow": _shadow,
     "phase_result": _phase_result,

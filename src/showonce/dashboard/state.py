@@ -132,6 +132,10 @@ class RunView:
     errors: Counter[str] = field(default_factory=Counter)
     last_error: str = ""
     guards: Counter[str] = field(default_factory=Counter)
+    recoveries: Counter[str] = field(default_factory=Counter)  # by measure: how often it was of use, or it gave up
+    paused: str | None = None  # why it is paused now
+    paused_at: float | None = None
+    stopped: str = ""  # why a person (or the budget of actions) stopped it
     faults: list[str] = field(default_factory=list)
     updates_before_fault: int = 0
     refused_before_fault: int = 0  # promotions

@@ -21,7 +21,16 @@ from rich.text import Text
 from showonce.dashboard import chart
 from showonce.dashboard.picture import ScreenPicture
 from showonce.dashboard.state import ERROR_SOURCES, TIMING_NAMES, PhaseResult, Probe, RunView
-from showonce.dashboard.wording import action_words, clean, duration, end_words, gate_line, number, rollback_words
+from showonce.dashboard.wording import (
+    action_words,
+    clean,
+    duration,
+    end_words,
+    gate_line,
+    measure_words,
+    number,
+    rollback_words,
+)
 
 SILENT_S = 60.0  # a live run without an event for this long is pointed out
 TIME_COLOURS = {"observe": "cyan", "model": "magenta", "parse": "yellow", "execute": "green", "overhead": "red"}
@@ -95,6 +104,9 @@ def _status(view: RunView, now: float) -> Text:
     clock = duration(view.elapsed(now))
     if view.finished is not None:
         return Text(f"■ {end_words(view)[0]}  {clock}", style="bold cyan")
+    if view.paused is not None:
+        since = max(0.0, now - view.paused_at) if view.paused_at is not None else 0.0
+        return Text(f"‖ paused {duration(since)} ({clean(view.paused, 60)})", style="bold yellow")
     silent = view.silent_for(now)
     if silent >= SILENT_S:
         return Text(f"? no event for {duration(silent)}, it may have been killed", style="bold yellow")
@@ -342,11 +354,20 @@ def health_panel(view: RunView, width: int, rows: int, with_log: bool = False) -
         lines.append(Text(f"{view.broken} lines of the event file could not be read", style="yellow"))
     if view.last_error:
         lines.append(Text(f"last error: {clean(view.last_error)}", style="red"))
-    if view.guards:
-        lines.append(Text(f"guards: {counted(view.guards)}", style="yellow"))
+    lines += [Text(line, style="yellow") for line in trouble_words(view)]
     if with_log:
         lines += _log_lines(view, rows - len(lines))
     return panel(_lines(lines[:rows]), "milliseconds a step, errors")
+
+
+def trouble_words(view: RunView) -> list[str]:
+    """Return who stopped the run, which guards fired, and what was done about it; none where nothing happened."""
+    tried = {measure_words(name): count for name, count in view.recoveries.items()}
+    return [
+        *([f"stopped: {clean(view.stopped)}"] if view.stopped else []),
+        *([f"guards: {counted(view.guards)}"] if view.guards else []),
+        *([f"recovery: {counted(tried)}"] if tried else []),
+    ]
 
 
 def time_bar(split: dict[str, float], width: int) -> Text:

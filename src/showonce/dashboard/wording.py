@@ -16,6 +16,13 @@ CROWDED_PHASES: Final = frozenset(
 )
 
 
+OF_NO_USE: Final = "of no use"  # detail of a recovery's measure that changed nothing
+MEASURES: Final = {
+    "reobserve": "looked again", "retry": "tried again", "undo": "took something back", "ask": "asked a person",
+    "give_up": "gave up",
+}  # fmt: skip
+
+
 def clean(text: str, limit: int = 400) -> str:
     """Return text that is safe on a terminal: one line, no control or escape characters, at most `limit` long.
 
@@ -202,7 +209,47 @@ def _error(view: RunView, event: Event) -> str:
 
 
 def _guard(view: RunView, event: Event) -> str:
-    return f"guard {_text(event, 'name', 40)} at episode {_text(event, 'episode', 60)}: {_text(event, 'detail')}"
+    name = _text(event, "name", 40).replace("_", " ")
+    return f"guard {name} at episode {_text(event, 'episode', 60)}, {_step(event)}: {_text(event, 'detail')}"
+
+
+def _step(event: Event) -> str:
+    return f"step {_text(event, 'step', 12)}"
+
+
+def _recovery(view: RunView, event: Event) -> str:
+    trouble, detail = _text(event, "trouble", 40).replace("_", " "), _text(event, "detail")
+    what = measure_words(_text(event, "measure", 40))
+    if detail == OF_NO_USE:
+        what, detail = f"tried in vain: {what.replace('took something back', 'there was nothing to take back')}", ""
+    detail = "" if detail == what else detail
+    return f"after {trouble} at {_step(event)}: {what}" + (f" ({detail})" if detail else "")
+
+
+def measure_words(measure: str) -> str:
+    """Return what was tried after a guard fired or an action was refused."""
+    return MEASURES.get(measure, clean(measure, 40).replace("_", " "))
+
+
+def _pause(view: RunView, event: Event) -> str:
+    reason = _text(event, "reason")
+    why = f" ({reason})" if reason else ""
+    if event.get("paused"):
+        return f"paused: nothing is executed until a person resumes it{why}"
+    began, ends = view.paused_at, event.get("t")
+    took = f" after {duration(ends - began)}" if began is not None and isinstance(ends, (int, float)) else ""
+    return f"resumed{took}{why}"
+
+
+def _stop(view: RunView, event: Event) -> str:
+    return f"stopped: {_text(event, 'reason')}; nothing more is executed"
+
+
+def _canaries(view: RunView, event: Event) -> str:
+    skills = event.get("skills")
+    if skills:
+        return f"{skills} screens of what the model can do already are watched"
+    return f"no screens of old skills are watched: {_text(event, 'reason')}"
 
 
 def _fault(view: RunView, event: Event) -> str:
@@ -236,6 +283,10 @@ _WRITERS: Final[dict[str, Callable[[RunView, Event], str | None]]] = {
     "quarantine": _quarantine,
     "error": _error,
     "guard": _guard,
+    "recovery": _recovery,
+    "pause": _pause,
+    "stop": _stop,
+    "canaries": _canaries,
     "fault": _fault,
     "readmit": _readmit,
     "lock_taken_over": _lock,

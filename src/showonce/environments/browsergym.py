@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from showonce.actions import (
+    NOTCH_PIXELS,
     Action,
     Ask,
     Click,
@@ -33,7 +34,6 @@ from showonce.actions import (
     Wait,
     to_pixel,
 )
-from showonce.environments.browser.hands import NOTCH
 from showonce.environments.browser.keys import playwright_keys
 from showonce.errors import BadInput, EnvironmentBroken, TaskError, Unavailable
 from showonce.protocols import Capabilities, Context, Interrupt, Policy
@@ -60,7 +60,7 @@ def spelt(action: Action, width: int, height: int) -> str:
         case Drag(x, y, to_x, to_y):
             return f"mouse_drag_and_drop({at(x, y)}, {at(to_x, to_y)})"
         case Scroll(x, y, dy, dx):
-            return f"mouse_move({at(x, y)})\nscroll({round(dx * NOTCH)}, {round(dy * NOTCH)})"
+            return f"mouse_move({at(x, y)})\nscroll({dx * NOTCH_PIXELS}, {dy * NOTCH_PIXELS})"
         case Type(text):
             return f"keyboard_type({text!r})"
         case Key(keys):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from showonce import actions as act
-from showonce.actions import MODIFIERS, Action, chord_parts, from_json, from_pixel, to_json, to_pixel
+from showonce.actions import MODIFIERS, NOTCH_PIXELS, Action, chord_parts, from_json, from_pixel, to_json, to_pixel
 from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.formats import LeftOut
 from showonce.demonstrations.formats.pictures import decode_picture, one_size, read_picture
@@ -23,7 +23,6 @@ from showonce.fsio import atomic_write_bytes, atomic_write_json, make_folder
 from showonce.types import Demonstration, Frame, Image, Observation
 
 SCHEMA: Final = "1.0.0"
-NOTCH_PIXELS: Final = 100  # a notch of the wheel in Chromium; the schema counts scrolls in pixels
 OURS: Final = "showonce"  # our own action inside `raw`, for what the schema cannot say exactly
 _SOURCES: Final = {"human": "person"}
 _POINTED: Final[dict[str, Any]] = {
@@ -137,7 +136,8 @@ def _pointed(kind: str, data: Mapping[str, Any], image: Image) -> Any:
 
 def _scroll(data: Mapping[str, Any], image: Image) -> Action | str:
     place = _place(data, "normalized_coordinates", "coordinates", image) or (0.5, 0.5)
-    notches = max(1, round(abs(int(data.get("scroll_amount") or NOTCH_PIXELS)) / NOTCH_PIXELS))
+    pixels = abs(int(data.get("scroll_amount") or NOTCH_PIXELS))  # the schema counts in pixels
+    notches = max(1, int(pixels / NOTCH_PIXELS + 0.5))
     way = str(data.get("scroll_direction") or "down")
     ways = {"down": (0, 1), "up": (0, -1), "right": (1, 0), "left": (-1, 0)}
     if way not in ways:

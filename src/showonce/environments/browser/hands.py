@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Final, Literal
 
 from showonce.actions import (
+    NOTCH_PIXELS,
     Action,
     Ask,
     Click,
@@ -28,7 +29,6 @@ from showonce.environments.browser.keys import playwright_keys
 from showonce.environments.browser.session import ModalOpened, Session, Tab
 from showonce.protocols import Interrupt
 
-NOTCH: Final = 100.0  # CSS pixels of one wheel notch, as Chromium has it on Linux and Windows
 DRAG_STEPS: Final = 8  # moves between press and release
 RELEASE_SECONDS: Final = 0.3
 _FIRST: Final = "\x00"  # stands for a step to the left in a date field
@@ -175,8 +175,8 @@ class _Act:
     async def scroll(self, place: tuple[float, float], dx: int, dy: int) -> None:
         await self.to(place)
         for notch in range(max(abs(dx), abs(dy))):
-            across = NOTCH * _sign(dx) if notch < abs(dx) else 0.0
-            down = NOTCH * _sign(dy) if notch < abs(dy) else 0.0
+            across = NOTCH_PIXELS * _sign(dx) if notch < abs(dx) else 0
+            down = NOTCH_PIXELS * _sign(dy) if notch < abs(dy) else 0
             await self.primitive(self.mouse.wheel(across, down))
 
     async def write(self, text: str) -> None:

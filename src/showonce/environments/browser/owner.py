@@ -71,6 +71,8 @@ class Owner:
     ) -> T:
         """Run a coroutine on the owner's thread and wait for it, looking at the stop meanwhile.
 
+        A look at the stop lasts as long as the run is paused; that time does not count.
+
         Raises:
             EnvironmentBroken: it took longer than `seconds`. Stopped: by `interrupt`; the coroutine is cancelled.
         """
@@ -86,7 +88,9 @@ class Owner:
                     if future.done():
                         return future.result()
                 if interrupt is not None:
+                    looked = time.monotonic()
                     interrupt.check()
+                    end += time.monotonic() - looked
                 if time.monotonic() >= end:
                     raise EnvironmentBroken(f"{what} did not end within {seconds:g} s.")
         finally:
@@ -155,6 +159,8 @@ class Owner:
             self.call(self._end, 3 * CLOSE_SECONDS, "closing the browser")
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(CLOSE_SECONDS)
+        if not self._thread.is_alive():
+            self._loop.close()
 
 
 async def _launch(playwright: Playwright, launch: Launch) -> Running:

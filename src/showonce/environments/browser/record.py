@@ -18,9 +18,9 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from showonce.actions import NOTCH_PIXELS
 from showonce.environments.browser.eyes import decoded, shown
 from showonce.environments.browser.geometry import Offset, View, offset_of, view_of
-from showonce.environments.browser.hands import NOTCH
 from showonce.environments.browser.hooks import script
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.ring import FrameRing
@@ -255,10 +255,19 @@ class BrowserSource:
                 event |= {"x": _floor(x * view.width), "y": _floor(y * view.height)}
                 event |= {"width": view.width, "height": view.height}
             if message["kind"] == "wheel":
-                event |= {"dx": _notches(message, 0), "dy": _notches(message, 1)}
+                event |= {"dx": self._notches(message, 0), "dy": self._notches(message, 1)}
             elif event.get("button") == "":
                 return
             self._inbox.put(_Told(arrived, event, cast))
+
+    def _notches(self, message: Mapping[str, Any], axis: int) -> float:
+        """Return how far the wheel was turned. The page is told in pixels of its own, made smaller by what enlarges it:
+        the zoom of a person's browser, or the scale of ours.
+        """
+        enlarged = self._zoom if self._browser._cdp_url else self._browser.scale
+        turned = float(message["turned"][axis])
+        notches = turned / _TICK if turned else float(message["dx" if axis == 0 else "dy"]) / NOTCH_PIXELS
+        return notches * enlarged
 
     async def _offset(self, frame: Frame, way: Sequence[float] | None) -> Offset:
         """Return where a document lies in the window; as the document says, else by asking those around it."""
@@ -288,11 +297,6 @@ class BrowserSource:
 
 _KEPT: Final = ("kind", "time", "button", "target", "key", "text", "modifiers", "secret", "size", "dpr", "scroll")
 _TICK: Final = 120.0  # of `wheelDelta`: one notch on every system, however many pixels that scrolls
-
-
-def _notches(message: Mapping[str, Any], axis: int) -> float:
-    turned = float(message["turned"][axis])
-    return turned / _TICK if turned else float(message["dx" if axis == 0 else "dy"]) / NOTCH
 
 
 def _floor(value: float) -> int:

@@ -8,7 +8,7 @@ import json
 import mimetypes
 import shutil
 import tempfile
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Collection, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -54,6 +54,14 @@ class Tab:
     shot: bytes = b""  # the last screenshot, PNG
 
 
+@dataclass(frozen=True, eq=False)
+class Saving:
+    """A download: where its file will be, and what puts it there."""
+
+    path: Path
+    task: asyncio.Future[None]
+
+
 @dataclass(frozen=True)
 class Options:
     """What a session needs to know of the environment's settings; seconds."""
@@ -81,7 +89,7 @@ class Session:
         self._temporary = False
         self._theirs: set[Page] = set()
         self._known: dict[Page, asyncio.Future[None]] = {}
-        self.downloaded: list[Path] = []
+        self.downloads: dict[Download, Saving] = {}
         self.closed = False
         self._tasks: set[asyncio.Future[Any]] = set()
 
@@ -191,7 +199,7 @@ class Session:
         page.on("filechooser", self._chooser)
         page.on("crash", lambda _: self._lost(tab, "the tab crashed"))
         page.on("close", lambda _: self._shut(tab))
-        page.on("download", lambda download: self.watched(self._save(tab, download)))
+        page.on("download", lambda download: self._download(tab, download))
         page.on("request", request)
         page.on("requestfinished", end)
         page.on("requestfailed", end)
@@ -200,6 +208,11 @@ class Session:
         for event in ("frameStoppedLoading", "frameClearedScheduledNavigation", "frameDetached"):
             cdp.on(f"Page.{event}", lambda told: end(told["frameId"]))
         cdp.on("Page.windowOpen", lambda _: begin("window"))
+
+    async def close_tab(self, tab: Tab) -> None:
+        """Close a tab without asking its page; the one before it comes to the front."""
+        await asyncio.wait({self.watched(tab.page.close())}, timeout=CLOSE_SECONDS)
+        self._shut(tab)
 
     async def next_tab(self) -> None:
         """Bring the tab to the front that was there longest ago."""
@@ -243,14 +256,26 @@ class Session:
         else:
             await source.dismiss()  # type: ignore[union-attr]
 
-    async def _save(self, tab: Tab, download: Download) -> None:
+    def _download(self, tab: Tab, download: Download) -> None:
+        taken = {saving.path for saving in self.downloads.values()}
+        path = _unused(self.folder / Path(download.suggested_filename).name, taken)
+        self.downloads[download] = Saving(path, self.watched(self._save(tab, download, path)))
+
+    async def _save(self, tab: Tab, download: Download, path: Path) -> None:
         tab.pending[download] = asyncio.get_running_loop().time()
         try:
-            path = _unused(self.folder / Path(download.suggested_filename).name)
             await download.save_as(path)
-            self.downloaded.append(path)
         finally:
             tab.pending.pop(download, None)
+
+    async def drop(self, download: Download) -> Path:
+        """Cancel a download that is still under way and delete its file; return where that was."""
+        saving = self.downloads.pop(download)
+        with contextlib.suppress(Exception):  # one whose tab is gone cannot be cancelled
+            await download.cancel()
+        await asyncio.wait({saving.task}, timeout=CLOSE_SECONDS)
+        saving.path.unlink(missing_ok=True)
+        return saving.path
 
     @property
     def folder(self) -> Path:
@@ -311,9 +336,9 @@ def _swallow(task: asyncio.Future[Any]) -> None:
         task.exception()
 
 
-def _unused(path: Path) -> Path:
+def _unused(path: Path, taken: Collection[Path]) -> Path:
     number, found = 1, path
-    while found.exists():
+    while found.exists() or found in taken:
         found = path.with_name(f"{path.stem} ({number}){path.suffix}")
         number += 1
     return found

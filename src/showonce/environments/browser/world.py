@@ -21,6 +21,7 @@ from showonce.environments.browser.geometry import Box, View, image_size, view_o
 from showonce.environments.browser.hands import RELEASE_SECONDS, Hands
 from showonce.environments.browser.owner import START_SECONDS, Launch, Owner, launch_for, owner
 from showonce.environments.browser.session import ModalOpened, Options, Session
+from showonce.environments.browser.undo import Before, take_back
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
 from showonce.types import Element, Executed, Observation, Outcome, ScreenFacts, Task
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 CONTEXT_SECONDS: Final = START_SECONDS + 10.0  # to start a browser and to open a tab in it
+IDLE: Final = ("wait", "done", "ask")  # verbs that touch nothing
 EXECUTE_SECONDS: Final = 300.0  # the longest action: two thousand characters, or a wait of a minute
 
 
@@ -86,6 +88,7 @@ class BrowserEnvironment:
         self._eyes: Eyes | None = None
         self._view: View | None = None
         self._look: Look | None = None
+        self._before: Before | None = None  # the last action
         self._broken = ""
         self._broken_before = False
         self._closed = False
@@ -146,7 +149,7 @@ class BrowserEnvironment:
         if view is None:
             raise EnvironmentBroken("nothing was seen yet; call observe first.")
         try:
-            detail = self._owner_call(lambda: self._do(action, view, interrupt), EXECUTE_SECONDS, "it", interrupt)
+            detail = self._owner_call(lambda: self._done(action, view, interrupt), EXECUTE_SECONDS, "it", interrupt)
         except BaseException:
             hands = self._hands
             if hands is not None:
@@ -167,6 +170,17 @@ class BrowserEnvironment:
         if session is not None:
             with contextlib.suppress(ShowonceError):
                 self._owner().call(lambda: self._end(session), 10.0, "closing")
+
+    def undo(self, interrupt: Interrupt) -> str:
+        """Dismiss an open dialog; else take back what came of the last action: close the tabs that it opened, delete
+        what it downloaded, go back from another site. Says what it was, "" when there is nothing to take back.
+
+        Raises:
+            Stopped: by the interrupt; nothing was done. EnvironmentBroken: the page hangs or is gone.
+        """
+        self._ready()
+        interrupt.check()
+        return self._owner_call(lambda: self._undo(interrupt), 4 * self.timeout, "taking it back", interrupt)
 
     # ------------------------------------------------------------------------------------------------ for checkers
 
@@ -260,7 +274,7 @@ class BrowserEnvironment:
         except (Error, TimeoutError):  # the browser is dead, which nobody has noticed yet, or it hangs
             self._owner().kill(launch)
             session = await self._opened(launch, take_over)
-        self._session, self._look, self._view = session, None, None
+        self._session, self._look, self._view, self._before = session, None, None, None
         self._hands, self._eyes = Hands(session), Eyes(session, self.quiet, (self.width, self.height))
         return session
 
@@ -308,13 +322,29 @@ class BrowserEnvironment:
             why = f"it did not load within {self.load:g} s" if slow else _first_line(error)
             raise EnvironmentBroken(f"{address} cannot be opened: {why}") from error
 
+    async def _undo(self, interrupt: Interrupt) -> str:
+        assert self._session is not None
+        return await take_back(self._session, self._before, interrupt)
+
+    async def _done(self, action: Action, view: View, interrupt: Interrupt) -> str:
+        """Do an action and keep in mind what was there before it, unless it touches nothing or is refused."""
+        assert self._session is not None
+        before = self._before
+        if action.verb not in IDLE:
+            self._before = Before.of(self._session)
+        try:
+            return await self._do(action, view, interrupt)
+        except BadInput:
+            self._before = before
+            raise
+
     async def _do(self, action: Action, view: View, interrupt: Interrupt) -> str:
         session, hands = self._session, self._hands
         assert session is not None and hands is not None
         modal = session.modal
         if modal is not None:
             how, detail = modal.answer(action, view.width, view.height)
-            if action.verb in ("wait", "done", "ask"):
+            if action.verb in IDLE:
                 return await hands.do(action, view, interrupt)
             if how is not None:
                 interrupt.check()

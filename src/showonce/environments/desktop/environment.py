@@ -19,6 +19,7 @@ from showonce.environments.desktop.hands import Hands, Point, checked, perform
 from showonce.environments.desktop.launch import Program, command_for
 from showonce.environments.desktop.settle import Patience, Settled, settle
 from showonce.environments.desktop.system import System, detect
+from showonce.environments.desktop.undo import Before, close_windows, delete_files
 from showonce.environments.desktop.watcher import CHORD, Latch, Watcher
 from showonce.environments.desktop.windows_x11 import Place, Windows
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken
@@ -82,6 +83,7 @@ class Desktop:
         self._latch: Interrupt | None = None
         self._seen: tuple[int, int, float] = (0, 0, 1.0)  # width, height, scale of the frame that was handed out
         self._seed: int | None = None
+        self._before: Before | None = None  # the last action
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._closed = False
 
@@ -103,9 +105,9 @@ class Desktop:
             return self.observe()
         self._end_programs()
         self._close_camera()
-        self._seed = seed
+        self._seed, self._before = seed, None
         self._folder = self._folder or tempfile.TemporaryDirectory(prefix="showonce-")
-        for left in Path(self._folder.name).iterdir():
+        for left in self._own_folder.iterdir():
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         if task.start.strip():
             self._start(task.start)
@@ -151,15 +153,35 @@ class Desktop:
         def look() -> Pixels:
             return camera.shoot(covered, place).pixels
 
-        before = look()
+        before, made = look(), Before.of(self._windows, self._own_folder)
         pixels: tuple[Point, ...] = ()
         detail = ""
         if isinstance(action, Open):
             detail = f"{self._launch(command_for(action.target, self._environ()), interrupt)}; "
         else:
             pixels = self._touch(action, place, covered, interrupt)
+        self._before = made
         settled = settle(look, before, self._patience, self._pause(interrupt))
         return Executed(action, detail + _say(settled), pixels)
+
+    def undo(self, interrupt: Interrupt) -> str:
+        """Close the windows that the last action opened; else delete the files that it made in the episode's folder.
+
+        What appeared since the action began counts as its doing, but for windows of our own. Says what it was, "" when
+        there is nothing to take back. Raises as `execute` does.
+        """
+        camera = self._opened()
+        self._check(interrupt)
+        if self._before is None:
+            return ""
+        place, covered = camera.place(), self._covered()
+        screen, told = camera.shoot(covered, place).pixels, ""
+        if self._windows is not None:
+            told = close_windows(self._before, self._windows, self._own_windows(), self._pause(interrupt))
+        told = told or delete_files(self._before, self._own_folder)
+        if told:
+            settle(lambda: camera.shoot(covered, place).pixels, screen, self._patience, self._pause(interrupt))
+        return told
 
     def verify(self) -> Outcome:
         """Ask the verifier. Raises EnvironmentBroken when it cannot be run."""
@@ -214,13 +236,15 @@ class Desktop:
 
     def _covered(self) -> list[Place]:
         covered = [place for place in self._excluded if not isinstance(place, int)]
-        if self._windows is not None:
-            mine = self._windows.of_process(os.getpid())
-            for window in {*mine, *(each for each in self._excluded if isinstance(each, int))}:
-                place = self._windows.place(window)
-                if place is not None:
-                    covered.append(place)
+        for window in self._own_windows():
+            place = self._windows.place(window) if self._windows is not None else None
+            if place is not None:
+                covered.append(place)
         return covered
+
+    def _own_windows(self) -> set[int]:
+        mine = [] if self._windows is None else self._windows.of_process(os.getpid())
+        return {*mine, *(each for each in self._excluded if isinstance(each, int))}
 
     # ---- parts
 
@@ -260,6 +284,11 @@ class Desktop:
         if self._camera is None:
             raise EnvironmentBroken("the desktop environment has no task yet; call reset(task, seed) first.")
         return self._camera
+
+    @property
+    def _own_folder(self) -> Path:
+        assert self._folder is not None, "a reset makes it"
+        return Path(self._folder.name)
 
     def _shoot(self) -> Shot:
         return self._opened().shoot(self._covered())

@@ -115,21 +115,47 @@ class Windows:
     def activate(self, window: int) -> None:
         """Bring it to the front and give it the keyboard."""
         from Xlib import X, error
-        from Xlib.protocol import event
 
         each = self._window(window)
         with self._speaking():
             try:
                 if self._property(self._root, "_NET_CLIENT_LIST") is not None:
-                    kind = self._display.intern_atom("_NET_ACTIVE_WINDOW")
-                    message = event.ClientMessage(window=each, client_type=kind, data=(32, [2, 0, 0, 0, 0]))
-                    self._root.send_event(message, X.SubstructureRedirectMask | X.SubstructureNotifyMask)
+                    self._tell_manager(each, "_NET_ACTIVE_WINDOW", [2, 0, 0, 0, 0])
                 else:
                     each.raise_window()
                     each.set_input_focus(X.RevertToPointerRoot, X.CurrentTime)
                 self._display.sync()
             except (error.BadWindow, error.BadMatch):
                 return
+
+    def ask_to_close(self, window: int) -> None:
+        """Ask a window to close, through the window manager where there is one; it may ask back or stay.
+
+        Without one, only a window that can be asked is (ICCCM 4.2.8.1, WM_DELETE_WINDOW).
+        """
+        from Xlib import X, error
+        from Xlib.protocol import event
+
+        each = self._window(window)
+        with self._speaking():
+            try:
+                protocols, delete = (self._display.intern_atom(n) for n in ("WM_PROTOCOLS", "WM_DELETE_WINDOW"))
+                if self._property(self._root, "_NET_CLIENT_LIST") is not None:
+                    self._tell_manager(each, "_NET_CLOSE_WINDOW", [X.CurrentTime, 2, 0, 0, 0])
+                elif delete in (self._property(each, "WM_PROTOCOLS") or ()):
+                    data = (32, [delete, X.CurrentTime, 0, 0, 0])
+                    each.send_event(event.ClientMessage(window=each, client_type=protocols, data=data))
+                self._display.sync()
+            except error.BadWindow:
+                return
+
+    def _tell_manager(self, window: Any, kind: str, data: list[int]) -> None:
+        """Send a request of a pager (EWMH, source indication 2)."""
+        from Xlib import X
+        from Xlib.protocol import event
+
+        message = event.ClientMessage(window=window, client_type=self._display.intern_atom(kind), data=(32, data))
+        self._root.send_event(message, X.SubstructureRedirectMask | X.SubstructureNotifyMask)
 
     def manager(self) -> str:
         """Return the name of the window manager, "" when there is none."""

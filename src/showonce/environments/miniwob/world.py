@@ -61,6 +61,7 @@ class MiniWoB(BrowserEnvironment):
         area: page (160 x 210, instruction above) | task (160 x 160, without it).
         frame: size to which the picture is scaled (112 for the embedded model); 0 = as it is.
         show_instruction: leave the instruction in the picture. The policy is told it as text in any case.
+        success: any (a raw reward above 0, as BrowserGym counts) | full (1: without the tasks' partial credit).
         browser, headless, quiet, settle, timeout, text: as in the browser environment.
     """
 
@@ -69,10 +70,11 @@ class MiniWoB(BrowserEnvironment):
     def __init__(
         self, scale: float = 1.0, area: str = "page", frame: Any = 0, show_instruction: bool = False,
         browser: str = "", headless: bool = True, quiet: float = FRAME_SECONDS, settle: float = 1.0,
-        timeout: float = 5.0, text: bool = False,
+        timeout: float = 5.0, text: bool = False, success: str = "any",
     ) -> None:  # fmt: skip
-        if area not in AREAS:
-            raise ConfigError(f"environment.settings.area={area!r} is not a valid choice.{nearest(area, AREAS)}")
+        for key, value, valid in (("area", area, [*AREAS]), ("success", success, ["any", "full"])):
+            if value not in valid:
+                raise ConfigError(f"environment.settings.{key}={value!r} is not a valid choice.{nearest(value, valid)}")
         if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 1 <= scale <= 3:
             raise ConfigError(f"environment.settings.scale={scale!r} must lie in [1, 3].")
         super().__init__(
@@ -86,6 +88,7 @@ class MiniWoB(BrowserEnvironment):
         self._goal = ""
         self._page = ""
         self._ended: Outcome | None = None
+        self._success = success
 
     def verify(self) -> Outcome:
         """Return what the page says: its raw reward, once it has ended the episode."""
@@ -144,7 +147,8 @@ class MiniWoB(BrowserEnvironment):
         if not done:
             return Outcome(None, "world", "the episode goes on")
         evidence = f"raw reward {raw:.3g}" + (f", {why}" if why else "")
-        return Outcome(raw > 0, "world", evidence, hopeless=raw <= 0)
+        won = raw >= 1 if self._success == "full" else raw > 0
+        return Outcome(won, "world", evidence, hopeless=not won)
 
     async def _next(self) -> dict[str, Any]:
         assert self._session is not None
