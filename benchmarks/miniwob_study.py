@@ -18,7 +18,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -35,7 +35,7 @@ from showonce.evaluation.controls import CONTROLS, Control, Exam, teacher
 from showonce.evaluation.jobs import Job, Work, records, run_jobs
 from showonce.evaluation.parts import learning_of
 from showonce.evaluation.results import paired
-from showonce.evaluation.runner import evaluate_set, progress_bar
+from showonce.evaluation.runner import Advance, evaluate_set, progress_bar
 from showonce.evaluation.table import check_settings
 from showonce.evaluation.tasks import demonstration_seed, evaluation_seeds, task_set
 from showonce.fsio import make_folder
@@ -291,22 +291,21 @@ def change(pairs: list[tuple[list[bool], list[bool]]]) -> dict[str, Any]:
 
 
 @contextmanager
-def told(total: int) -> Any:
-    """Show a bar where there is a terminal; else a line for every tenth of the jobs, with an estimate."""
+def told(jobs: Sequence[Job], folder: Path) -> Iterator[Advance]:
+    """Show a bar where there is a terminal; else a line for every twentieth of the jobs, with an estimate."""
+    total, done = len(jobs), {key for key, record in records(folder).items() if not record.error}
+    kept = sum(job.key in done for job in jobs)  # by an earlier call
     with progress_bar("study", total) as advance:
-        begun, state = time.monotonic(), {"done": 0, "kept": 0, "said": 0}
+        begun, at, said = time.monotonic(), 0, kept
 
         def step(n: int) -> None:
+            nonlocal at, said
             advance(n)
-            state["done"] += n
-            if time.monotonic() - begun < 2.0 and n != 1:
-                state["kept"] += n  # measured by an earlier call
-            new, spent = state["done"] - state["kept"], time.monotonic() - begun
-            if not sys.stderr.isatty() and new > 0 and state["done"] - state["said"] >= max(1, total // 20):
-                state["said"] = state["done"]
-                left = spent / new * (total - state["done"])
-                said = f"{state['done']} of {total} jobs after {spent / 60:.1f} min; about {left / 60:.0f} min left"
-                print(said, flush=True)
+            at += n
+            if not sys.stderr.isatty() and at - said >= max(1, total // 20):
+                spent, said = time.monotonic() - begun, at
+                left = spent / (at - kept) * (total - at)
+                print(f"{at} of {total} jobs after {spent / 60:.1f} min; about {left / 60:.0f} min left", flush=True)
 
         yield step
 
@@ -320,7 +319,7 @@ def study(config: Config, folder: Path, workers: int, taught: bool) -> list[Row]
     make_folder(folder)
     check_settings(config, folder)
     phases = jobs_of(config, taught)
-    with told(sum(map(len, phases))) as advance:
+    with told([job for jobs in phases for job in jobs], folder) as advance:
         for jobs in phases:
             try:
                 run_jobs(jobs, run_job, make_bench, config, folder, workers=workers, advance=advance)
