@@ -55,7 +55,8 @@ TAUGHT: Final = ("no_demonstration", "practice_alone", "sft_teacher", "sft_demon
 ZERO_SHOT, LIFT, TASKS = 0.8, 0.3, 5  # the goals: that success, or that rise, on so many tasks
 # What a lesson is here: LoRA, since a MiniWoB++ goal is a sentence of shared words and has no tokens of its own.
 SETTINGS: Final = (
-    "policy.adapter.kind=lora", "environment.settings.reload=false", "inference.feature_cache=2048",
+    "policy.adapter.kind=lora", "environment.settings.reload=false", "environment.settings.timeout=30",
+    "inference.feature_cache=2048",
 )  # fmt: skip
 
 
