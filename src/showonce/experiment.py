@@ -16,6 +16,7 @@ from showonce.runtime.events import read_events
 from showonce.scores import BEFORE, RETENTION_AFTER, RETENTION_BEFORE, TEACHER, Scores
 from showonce.session import CHAMPION, Session
 from showonce.types import Demonstration, Task
+from showonce.wiring import recorded_of
 
 UNSEEN: Final = ("ask_person", "none")  # success checks by which nothing can be measured
 
@@ -101,7 +102,8 @@ def check_one_demonstration(config: Config, tasks: Sequence[Task]) -> None:
     task = tasks[0]
     if task.success.kind in UNSEEN:
         raise BadInput(f"experiment=one_demo cannot measure {task.id!r}: nothing but a person checks success there.")
-    if config.demonstration == "none" or (config.demonstration == "auto" and not task.goal):
+    none = config.demonstration == "auto" and not task.goal and recorded_of(config, task) is None
+    if config.demonstration == "none" or none:
         raise not_shown(task)
 
 

@@ -128,18 +128,24 @@ class Kept:
     """An event sink that keeps what it is told."""
 
     events: list[dict[str, Any]] = field(default_factory=list)
+    updated: Callable[[int], None] = lambda _: None
 
     def emit(self, kind: str, **data: Any) -> None:
         self.events.append({"t": time.time(), "kind": kind, **data})
+        if kind == "update":
+            self.updated(self.count("update"))
 
     def count(self, kind: str, **wanted: Any) -> int:
         return sum(e["kind"] == kind and all(e.get(k) == v for k, v in wanted.items()) for e in self.events)
 
 
 def teaching(
-    config: Config, policy: VLMPolicy, make_environment: Callable[[Task], Environment], stop: Stop | None = None
-) -> Teach:
+    config: Config, policy: VLMPolicy, make_environment: Callable[[Task], Environment], stop: Stop | None = None,
+    updated: Callable[[int], None] = lambda _: None,
+) -> Teach:  # fmt: skip
     """Return a function that teaches `policy` one lesson in a store of its own and leaves it as fresh as it is now.
+
+    updated: told the number of every update, 1, 2 ..., as soon as it is done; the candidate is the set "student".
 
     Raises:
         Unavailable: the policy has no adapter to teach.
@@ -155,7 +161,7 @@ def teaching(
         policy.calibration = None
 
     def teach(request: TeachRequest) -> TeachResult:
-        events, begun = Kept(), time.monotonic()
+        events, begun = Kept(updated=updated), time.monotonic()
         stage = Stage(policy, make_environment, events, stop or Stop())
         with tempfile.TemporaryDirectory(prefix="showonce-lesson-") as root, contextlib.ExitStack() as stack:
             stack.callback(reset)

@@ -129,7 +129,8 @@ def demonstration_for(
 
     auto: what a resumed run was shown before, else found by its task under the log folder, else shipped, else shown now
     by the environment's own oracle, if it has one (labelled so) and nobody wants to be asked before something is done.
-    A task whose goal is drawn anew with every seed cannot be shown once.
+    A task whose goal is drawn anew with every seed is one task under many goals: what was recorded of it on a screen of
+    this size is found, but no oracle shows it unasked.
 
     Raises:
         DemonstrationError: it is of another task or screen size, cannot be read, or its seed is practised or measured.
@@ -139,14 +140,11 @@ def demonstration_for(
     seeds = Seeds.of(config)
     if config.demonstration != "auto":
         path: Path | None = Path(config.demonstration).expanduser()
-    elif not task.goal:
-        return None
     else:
         path = shown_before(folder, task) if config.resume else None
-        path = path or latest_demonstration(config.output.logs, task.id)
-        path = path or latest_demonstration(shipped_root("configs") / "demonstrations", task.id)
+        path = path or recorded_of(config, task, environment)
     if path is None:
-        if getattr(environment, "oracle", None) is None or not config.safety.unattended:
+        if not task.goal or getattr(environment, "oracle", None) is None or not config.safety.unattended:
             return None
         path = show(environment, task, seeds.first("demonstration"), folder / SHOWN, events, stop)
     found = load_demonstration(path)
@@ -154,6 +152,20 @@ def demonstration_for(
     screen = environment.reset(task, seeds.first("demonstration"))
     fit(found, task, screen.width, screen.height)
     return found
+
+
+def recorded_of(config: Config, task: Task, environment: Environment | None = None) -> Path | None:
+    """Return the newest recording of a task under the log folder, else the shipped one; None without any.
+
+    environment: where its goal is drawn by the seed, only what was recorded on a screen of this one's size counts,
+    since nobody has named it.
+    """
+    size = None
+    if environment is not None and not task.goal:
+        screen = environment.reset(task, Seeds.of(config).first("demonstration"))
+        size = screen.width, screen.height
+    found = latest_demonstration(config.output.logs, task.id, size)
+    return found or latest_demonstration(shipped_root("configs") / "demonstrations", task.id, size)
 
 
 def check_demonstration(config: Config, tasks: Sequence[Task]) -> None:

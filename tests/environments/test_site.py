@@ -28,6 +28,7 @@ HANDS: dict[str, list[str | Action]] = {
     "site/form": ["input[name=name]", Type("bob"), "select", "option:has-text('large')", "button"],
     "site/table": ["tr[data-name=bob] button"],
     "site/cart": ["#receipt"],
+    "site/shapes": ["[data-name='red star']"],
 }
 
 
@@ -100,7 +101,7 @@ def test_a_page_depends_on_its_seed_alone(environment: BrowserEnvironment, page:
 
 
 def test_every_page_is_answered_from_the_package() -> None:
-    assert set(site_pages()) >= {"index", "login", "search", "form", "table", "cart"}
+    assert set(site_pages()) >= {"index", "login", "search", "form", "table", "cart", "shapes"}
     for page in FOLDER.glob("*.html"):
         assert "http" not in page.read_text("utf-8"), f"{page.name} asks somebody else"
 

@@ -522,6 +522,19 @@ def test_a_world_that_draws_the_goal_names_it() -> None:
     assert episode.goal == policy.contexts[0].goal == "light blue"
 
 
+def test_a_world_that_broke_in_its_reset_is_not_asked_for_its_goal() -> None:
+    class Gone(Board):
+        @property
+        def goal(self) -> str:
+            raise EnvironmentBroken("the page hangs")
+
+        def reset(self, task: Task, seed: int | None = None) -> Observation:
+            raise EnvironmentBroken("the page hangs")
+
+    episode = run_episode(Gone(), oracle_policy(Board()), replace(board_task(), goal=""), seed=1)
+    assert episode.stop_reason is StopReason.ENVIRONMENT_ERROR and episode.goal == ""
+
+
 # events -----------------------------------------------------------------------------------------------------------
 
 

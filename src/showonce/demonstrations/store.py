@@ -217,8 +217,13 @@ def save_demonstration(demonstration: Demonstration, path: str | Path, seed: int
     return folder
 
 
-def latest_demonstration(root: str | Path, task_id: str) -> Path | None:
-    """Return the newest finished recording of a task below `root`, or None. Recordings that failed do not count."""
+def latest_demonstration(
+    root: str | Path, task_id: str, size: tuple[int, int] | None = None
+) -> Path | None:  # fmt: skip
+    """Return the newest finished recording of a task below `root`, or None. Recordings that failed do not count.
+
+    size: width and height of its frames; None = any.
+    """
     newest: tuple[float, Path] | None = None
     for name, folders, files in os.walk(root):
         if META not in files:
@@ -232,6 +237,7 @@ def latest_demonstration(root: str | Path, task_id: str) -> Path | None:
             outcome, started = meta.get("outcome"), meta.get("started")
             shown = meta["phase"] == "record" and meta["task_id"] == task_id and meta.get("finished")
             failed = isinstance(outcome, dict) and outcome.get("success") is False
+            shown = shown and (size is None or meta.get("screen") == {"width": size[0], "height": size[1]})
             if shown and not failed and isinstance(started, (int, float)) and (newest is None or started > newest[0]):
                 newest = (float(started), path)
     return newest[1] if newest else None

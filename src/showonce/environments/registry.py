@@ -98,6 +98,7 @@ def oracle_for(environment: Environment) -> Callable[[], Action]:
 SOURCES: Final = {
     "browser": "showonce.environments.browser.record:BrowserSource",
     "desktop": "showonce.environments.desktop.record:DesktopSource",
+    "miniwob": "showonce.environments.browser.record:BrowserSource",
 }
 
 

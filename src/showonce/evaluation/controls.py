@@ -110,10 +110,13 @@ def adapter_off(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
     """Compare what the policy says before the adapter is loaded, and with it loaded and switched off."""
     environment = bench.make_environment()
     try:
-        screens = [environment.reset(lesson.task, seed) for seed in exam.seeds[:SAME_SCREENS]]
+        questions = []
+        for seed in exam.seeds[:SAME_SCREENS]:
+            screen = environment.reset(lesson.task, seed)
+            goal = lesson.task.goal or str(getattr(environment, "goal", ""))
+            questions.append(Question(screen, Context(goal)))
     finally:
         environment.close()
-    questions = [Question(screen, Context(lesson.task.goal)) for screen in screens]
     with bench.acting(None) as policy:
         first = _texts(policy, questions, exam.width)
         bench.adapter.set_tensors(lesson.result.tensors, "champion")

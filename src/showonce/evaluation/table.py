@@ -80,7 +80,7 @@ def core_table(config: Config, folder: str | Path, make_bench: MakeBench) -> Tab
     """
     home = make_folder(folder)
     parts = check_parts(config.evaluation.parts)
-    _check_settings(config, home)
+    check_settings(config, home)
     phases = jobs_of(config, parts)
     extra = [Job(name, "") for name in JOBS if name in parts]
     try:
@@ -94,7 +94,7 @@ def core_table(config: Config, folder: str | Path, make_bench: MakeBench) -> Tab
     return table
 
 
-def _check_settings(config: Config, folder: Path) -> None:
+def check_settings(config: Config, folder: Path) -> None:
     """Compare with what the folder was begun under; write it down if it is new.
 
     Which parts are run, on how many processes, and where things go, may change in between. So may the number of

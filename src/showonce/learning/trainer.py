@@ -103,7 +103,8 @@ class Trainer:
             for sample in demonstrated(shown):
                 self.context.outcomes.add_sample(sample)
         if self._optimiser is not None:
-            self._optimiser.begin(self.context.policy.goal_ids(task.goal))
+            goal = task.goal or (shown.goal if shown is not None else "")  # one that is drawn is known by its example
+            self._optimiser.begin(self.context.policy.goal_ids(goal))
             self.method.begin(self._fresh)
             self._fresh = False
         self._task_id = task.id

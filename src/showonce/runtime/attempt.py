@@ -114,7 +114,7 @@ class Attempt:
             reason = StopReason.STOPPED
         except Exception as error:
             reason, failure = StopReason.ENVIRONMENT_ERROR, error
-        if not self.task.goal:
+        if not self.task.goal and failure is None and reason is None:
             self.task = replace(self.task, goal=str(getattr(self.set.environment, "goal", "")))
         self.journal.start(self.task, seed, phase, self.set.executor, self.set.policy.adapter_version)
         if failure is not None:

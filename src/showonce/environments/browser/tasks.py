@@ -14,6 +14,8 @@ _TASKS: Final[dict[str, tuple[str, Success, int]]] = {
     "search": ("find chair", Success("url", "*/item.html*name=chair*"), 4),
     "form": ("order large for bob", Success("text", "thank you bob: large"), 6),
     "table": ("pay bob", Success("selector", "tr[data-name=bob].paid"), 1),
+    # A word that nobody can know: the embedded model learns it from one demonstration.
+    "shapes": ("nozaka", Success("selector", "body[data-chosen='red star']"), 1),
     "cart": ("get receipt", Success("file", "receipt*.txt"), 1),
 }
 

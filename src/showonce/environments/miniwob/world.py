@@ -7,6 +7,7 @@ a fixed time, so that nothing depends on the day.
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 from pathlib import Path
@@ -43,6 +44,9 @@ CLOCK: Final = """(() => {
 })()"""
 # The cover that the page draws over an ended episode would hide its result, and a click on it would start another.
 START: Final = """([seed, never]) => {
+  core.clearTimer();
+  delete window.__showonceOracle;
+  if (document.activeElement) document.activeElement.blur();
   Math.seedrandom(String(seed));
   core.EPISODE_MAX_TIME = never;
   core.startEpisodeReal();
@@ -62,6 +66,8 @@ class MiniWoB(BrowserEnvironment):
         frame: size to which the picture is scaled (112 for the embedded model); 0 = as it is.
         show_instruction: leave the instruction in the picture. The policy is told it as text in any case.
         success: any (a raw reward above 0, as BrowserGym counts) | full (1: without the tasks' partial credit).
+        reload: load the page anew for every episode; false = begin the next one on the same page, as the wheel's own
+            environment does, in a third of the time (what a page leaves behind from one episode to the next stays).
         browser, headless, quiet, settle, timeout, text: as in the browser environment.
     """
 
@@ -70,7 +76,7 @@ class MiniWoB(BrowserEnvironment):
     def __init__(
         self, scale: float = 1.0, area: str = "page", frame: Any = 0, show_instruction: bool = False,
         browser: str = "", headless: bool = True, quiet: float = FRAME_SECONDS, settle: float = 1.0,
-        timeout: float = 5.0, text: bool = False, success: str = "any",
+        timeout: float = 5.0, text: bool = False, success: str = "any", reload: bool = True,
     ) -> None:  # fmt: skip
         for key, value, valid in (("area", area, [*AREAS]), ("success", success, ["any", "full"])):
             if value not in valid:
@@ -84,6 +90,7 @@ class MiniWoB(BrowserEnvironment):
         self.capabilities = Capabilities(resettable=True, seeded=True, verifiable=True, side_effects=False)
         self._crop = AREAS[area]
         self._shows_instruction = show_instruction
+        self._reload = reload
         self._instruction: Box = (0.0, 0.0, 160.0, 50.0)
         self._goal = ""
         self._page = ""
@@ -125,13 +132,16 @@ class MiniWoB(BrowserEnvironment):
     async def _begin(self, task: Task, seed: int | None) -> None:
         name = page_of(task)
         folder = pages()
-        session = self._session
+        session, address = self._session, (folder / f"{name}.html").as_uri()
         if session is None or self._broken_before or session.modal is not None or len(session.tabs) != 1:
             session = await self._fresh()
         self._ended = None
         page = session.tab.page
-        session.watched(page.mouse.move(*OUTSIDE))  # nothing is hovered over when it begins
-        await self._go((folder / f"{name}.html").as_uri())
+        moved = session.watched(page.mouse.move(*OUTSIDE))  # nothing is hovered over when it begins
+        if self._reload or page.url != address:
+            await self._go(address)
+        else:
+            await session.ask(session.tab, _done(moved))
         started = await session.ask(session.tab, page.evaluate(START, [seed or 0, NEVER_MS]))
         self._page, self._goal, self._instruction = name, started[0], tuple(started[1])
 
@@ -178,6 +188,10 @@ class MiniWoB(BrowserEnvironment):
             columns = slice(max(round(left * view.width), 0), max(round(right * view.width), 0))
             frame[rows, columns] = YELLOW
         return frame
+
+
+async def _done(work: asyncio.Future[None]) -> None:
+    await work
 
 
 def page_of(task: Task) -> str:

@@ -1,0 +1,240 @@
+"""Is a task learned on a real screen from one demonstration that was recorded through the real input path?
+
+    python benchmarks/lesson.py --environment desktop   # needs Xvfb, openbox, xdotool; exit code 0 when the goal holds
+    python benchmarks/lesson.py --environment browser   # a page of the demo site; needs a Chromium
+    python benchmarks/lesson.py --environment miniwob --task miniwob/click-color learning.sdft.lora_lr=0.004
+
+`showonce record` watches a person: xdotool in the window of the shipped example program, or a second DevTools client in
+the browser. Neither is one, so the demonstration is scripted. `showonce run experiment=one_demo` then measures, learns
+and measures again in a new process, each time on that screen. Goal: success up by 0.3 or more, with every seed. Ten
+minutes each; further words are settings of the run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from screen import screen
+from showonce.actions import Click, to_pixel
+from showonce.environments.browser.executable import find_browser
+from showonce.environments.desktop.example import TITLE
+from showonce.environments.desktop.windows_x11 import Windows
+from showonce.environments.embedded.world import EmbeddedWorld, task_for
+from showonce.environments.miniwob.oracles import oracle_script
+
+GOAL: Final = 0.3
+SHOWN: Final = 4242  # seed of the demonstrated screen
+WAIT: Final = 60.0
+PAUSE: Final = 1.0  # a person looks first
+EXAMPLE: Final = "app/dev/single/0"  # what the example program shows
+TASKS: Final = {"desktop": "", "browser": "site/shapes", "miniwob": "miniwob/click-color"}  # "": the config's own
+SETTINGS: Final = {
+    "desktop": [],
+    "browser": ["environment.settings.width=112", "environment.settings.height=112"],
+    "miniwob": ["environment.settings.reload=false", "environment.settings.timeout=30", "policy.adapter.kind=lora"],
+}
+STAR: Final = """(() => {
+  if (document.body.dataset.chosen) return null;
+  const r = document.querySelector("[data-name='red star']").getBoundingClientRect();
+  return {action: 'click', x: r.left + r.width / 2, y: r.top + r.height / 2};
+})()"""
+
+
+# ------------------------------------------------------------------------------------------ who shows it
+
+
+class XPerson:
+    """xdotool, in the window of the example program."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self.env, self.windows = env, Windows(env["DISPLAY"])
+
+    def ready(self) -> bool:
+        return bool(self.windows.find(TITLE))
+
+    def show(self) -> None:
+        left, top, _, _ = self.windows.place(self.windows.find(TITLE)[0]) or (0, 0, 0, 0)
+        world = EmbeddedWorld()
+        size = world.reset(task_for(EXAMPLE), SHOWN).width
+        action = world.oracle()
+        assert isinstance(action, Click)
+        x, y = left + to_pixel(action.x, size), top + to_pixel(action.y, size)
+        for step in (["mousemove", str(x), str(y)], ["click", "1"], ["key", "ctrl+F10"]):
+            subprocess.run(["xdotool", *step], env=self.env, check=True)
+            time.sleep(PAUSE)
+        self.windows.close()
+
+
+class CdpPerson:
+    """A second DevTools client: asks the page where to go, and goes there with mouse and keys. CSS pixels."""
+
+    def __init__(self, port: int, next_step: str) -> None:
+        self.port, self.next_step = port, next_step
+        self._socket: Any = None
+        self._id = 0
+
+    def ready(self) -> bool:
+        """Take the page, once there is one."""
+        import websocket
+
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/json/list", timeout=5) as answer:
+                pages = [one for one in json.load(answer) if one["type"] == "page" and one["url"] != "about:blank"]
+        except OSError:
+            return False
+        if pages:
+            address = pages[0]["webSocketDebuggerUrl"]
+            self._socket = websocket.create_connection(address, timeout=WAIT, suppress_origin=True)
+        return bool(pages)
+
+    def show(self) -> None:
+        for _ in range(25):
+            step = self._ask("Runtime.evaluate", expression=self.next_step, returnByValue=True)["result"].get("value")
+            if step is None:
+                break
+            self._do(step)
+            time.sleep(PAUSE)
+        self._key("F10", 121, held=2)
+        self._socket.close()
+
+    def _do(self, step: dict[str, Any]) -> None:
+        match step["action"]:
+            case "click" | "drag":
+                to = (step.get("to_x", step["x"]), step.get("to_y", step["y"]))
+                self._mouse("mouseMoved", step["x"], step["y"])
+                self._mouse("mousePressed", step["x"], step["y"], button="left", clickCount=1)
+                if to != (step["x"], step["y"]):
+                    for part in (0.3, 0.7, 1.0):
+                        x, y = (a + (b - a) * part for a, b in zip((step["x"], step["y"]), to, strict=True))
+                        self._mouse("mouseMoved", x, y, button="left", buttons=1)
+                self._mouse("mouseReleased", *to, button="left", clickCount=1)
+            case "type":
+                for letter in step["text"]:
+                    self._ask("Input.dispatchKeyEvent", type="keyDown", text=letter, key=letter)
+                    self._ask("Input.dispatchKeyEvent", type="keyUp", key=letter)
+            case other:
+                raise SystemExit(f"FAIL: this person cannot {other}: choose a task of clicks, drags and text.")
+
+    def _mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
+        self._ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
+
+    def _key(self, key: str, code: int, held: int = 0) -> None:
+        for kind in ("rawKeyDown", "keyUp"):
+            self._ask("Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code, modifiers=held)
+
+    def _ask(self, method: str, **values: Any) -> Any:
+        self._id += 1
+        self._socket.send(json.dumps({"id": self._id, "method": method, "params": values}))
+        while True:
+            told = json.loads(self._socket.recv())
+            if told.get("id") == self._id:
+                return told.get("result", {})
+
+
+def in_page(task: str) -> str:
+    """Return the expression that tells what is to be done next on a page, null when it is done."""
+    if task.startswith("site/"):
+        return STAR
+    return f"WOB_DONE_GLOBAL ? null : {oracle_script()}({json.dumps(task.removeprefix('miniwob/'))})"
+
+
+def open_browser(folder: Path, port: int) -> Path:
+    """Return a browser that a second client may talk to: the one of this machine, with a port beside the pipe."""
+    path = folder / "chromium.sh"
+    path.write_text(f'#!/bin/sh\nexec {shlex.quote(find_browser())} --remote-debugging-port={port} "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+# ------------------------------------------------------------------------------------------ recorded and learned
+
+
+def record(name: str, words: list[str], task: str, folder: Path, env: dict[str, str]) -> Path:
+    """Let the recorder watch the person and return the episode's folder."""
+    port, log, more = free_port(), folder / "record.log", []
+    if name != "desktop":
+        more = [f"environment.settings.browser={open_browser(folder, port)}"]
+    command = [sys.executable, "-m", "showonce", "record", "--config", name, "--yes", f"seed={SHOWN}", *words, *more]
+    with log.open("w") as out:
+        watching = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out)
+    person = XPerson(env) if name == "desktop" else CdpPerson(port, in_page(task))
+    end = time.monotonic() + WAIT
+    while not ("Recording" in log.read_text() and person.ready()):
+        if watching.poll() is not None or time.monotonic() > end:
+            watching.kill()
+            raise SystemExit(f"FAIL: the recorder did not begin: {log.read_text()}")
+        time.sleep(0.1)
+    time.sleep(2 * PAUSE)
+    person.show()
+    if watching.wait(WAIT):
+        raise SystemExit(f"FAIL: {log.read_text()}")
+    return next(folder.glob("logs/*/episodes/*"))
+
+
+def lesson(
+    name: str, words: list[str], folder: Path, shown: Path, seed: int, screens: int, env: dict[str, str]
+) -> dict[str, Any]:
+    """Learn from the demonstration and return the run's metrics."""
+    run = folder / f"run-{seed}"
+    words = ["run", "--config", name, "experiment=one_demo", f"demonstration={shown}", f"seed={seed}", *words]
+    words += [f"experiment.eval_screens={screens}", "dashboard.mode=off", f"run_dir={run}"]
+    subprocess.run(
+        [sys.executable, "-m", "showonce", *words], cwd=folder, env=env, check=True, stdout=subprocess.DEVNULL
+    )
+    found: dict[str, Any] = json.loads((run / "metrics.json").read_text())
+    return found
+
+
+@contextmanager
+def no_screen() -> Iterator[str]:
+    yield os.environ.get("DISPLAY", "")
+
+
+def main() -> int:
+    """Print before, teacher and after of every seed, and the verdict."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--environment", choices=tuple(TASKS), default="desktop")
+    parser.add_argument("--task", default="")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--screens", type=int, default=50)
+    parser.add_argument("settings", nargs="*", help="key=value, as of `showonce run`")
+    given = parser.parse_args()
+    name, task = given.environment, given.task or TASKS[given.environment]
+    words = [*([f"task={task}"] if task else []), *SETTINGS[name], *given.settings]
+    lifts = []
+    make: Callable[[], Any] = screen if name == "desktop" else no_screen
+    with make() as display, tempfile.TemporaryDirectory(prefix=f"showonce-{name}-") as root:
+        folder, env = Path(root), {**os.environ, "DISPLAY": display}
+        shown = record(name, words, task, folder, env)
+        for seed in range(1, given.seeds + 1):
+            found = lesson(name, words, folder, shown, seed, given.screens, env)
+            rates = {phase: found[phase]["success"] for phase in ("before", "teacher", "after")}
+            lifts.append(rates["after"] - rates["before"])
+            told = ", ".join(f"{phase} {rate:.2f}" for phase, rate in rates.items())
+            print(f"seed {seed}: {told}, {found['updates']['accepted']} updates, n = {given.screens}", flush=True)
+    good = min(lifts) >= GOAL
+    print(f"{'PASS' if good else 'FAIL'}: success up by {min(lifts):.2f} or more with {len(lifts)} seeds (goal {GOAL})")
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

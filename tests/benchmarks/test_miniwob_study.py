@@ -1,0 +1,85 @@
+"""The study, for real and small: one page, one lesson, two measured episodes; and its page from given rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from PIL import Image
+from tests.browsers import needs_miniwob
+
+from showonce.config import Config, ExperimentConfig
+from showonce.errors import ConfigError, ShowonceError
+from showonce.evaluation.jobs import RECORDS, ROWS
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+SMALL = (
+    "learning.practice.episodes=2", "learning.ratchet.min_probes_best=1", "learning.ratchet.canary_screens=0",
+    "learning.sdft.batch_size=2", "learning.gate.teacher_threshold=0", "learning.gate.headroom=0",
+)  # fmt: skip
+
+
+@pytest.fixture
+def study(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import miniwob_study
+
+    monkeypatch.setattr(miniwob_study, "PER_SKILL", 1)
+    return miniwob_study
+
+
+@needs_miniwob
+def test_a_study_is_filled_told_and_gone_on_with(study: ModuleType, tmp_path: Path) -> None:
+    words = ["--tasks", "click-test", "--seeds", "1", "--episodes", "2", "--updates", "2", "--workers", "0"]
+    words += ["--out", str(tmp_path), "--no-taught", *SMALL]
+    said: list[str] = []
+    assert study.main(words, said.append) == 1  # one task is not five
+    assert said[-1].startswith("FAIL: ") and "of 1 tasks at 0.8 zero-shot" in said[-1]
+    rows = [json.loads(line) for line in (tmp_path / ROWS).read_text().splitlines()]
+    arms = {row["arm"] for row in rows if row["part"] == "study"}
+    assert {"before", "teacher@1", "after@1", "replay-coordinates@1", "replay-template@1"} <= arms
+    assert any(arm.startswith("curve@1-") for arm in arms)
+    assert len({row["seed"] for row in rows if row["arm"] == "after@1"}) == 2
+    assert not [row for row in rows if row["error"]]
+    done = [json.loads(line) for line in (tmp_path / RECORDS).read_text().splitlines()]
+    assert not [record for record in done if record["error"]]
+    found = json.loads((tmp_path / "study.json").read_text())[0]
+    assert found["task"] == "miniwob/click-test" and found["updates"] == [2] and found["goal"] == "Click the button."
+    assert found["checks"]["adapter_off"] == 1.0 and {"before", "teacher", "after"} <= set(found)
+    assert "| click-test |" in (tmp_path / "study.md").read_text()
+    with Image.open(tmp_path / "study.png") as picture:
+        assert picture.format == "PNG"
+
+    assert study.main(words, said.append) == 1
+    assert len((tmp_path / ROWS).read_text().splitlines()) == len(rows)  # nothing is measured twice
+    assert len((tmp_path / RECORDS).read_text().splitlines()) == len(done)
+
+
+def test_what_is_measured_is_neither_shown_nor_practised(study: ModuleType) -> None:
+    assert study.seeds_of(Config(), 1) == study.seeds_of(Config(), 3) == range(5_000_000, 5_000_200)
+    near = Config(experiment=ExperimentConfig(eval_seed_offset=1_000_000))
+    with pytest.raises((ConfigError, ShowonceError)):
+        study.seeds_of(near, 1)
+
+
+def test_the_verdict_asks_for_five_and_five(study: ModuleType) -> None:
+    share, row = study.Share, study.Row
+    known = [row(f"miniwob/k{i}", before=share(8, 10), after=share(8, 10)) for i in range(5)]
+    lifted = [row(f"miniwob/l{i}", before=share(1, 10), after=share(24, 60)) for i in range(5)]
+    assert study.verdict([*known, *lifted])[0]
+    assert not study.verdict([*known[1:], *lifted])[0]
+    assert not study.verdict([*known, *lifted[1:]])[0]
+
+
+def test_the_page_tells_failures_too(study: ModuleType) -> None:
+    import study_page
+
+    share = study.Share
+    worse = study.Row("miniwob/a", "do it", 1, share(5, 10), share(5, 10), share(2, 10), (0,), (4,), 2)
+    unshown = study.Row("miniwob/b", before=share(1, 10), errors=("TaskError: no oracle",))
+    text = study_page.page(Config(), [worse, unshown])
+    assert "- a: worse after learning than before (-0.30); the demonstration does not help the teacher" in text
+    assert "no update was made" in text and "canaries held 2 candidates back" in text
+    assert "- b: TaskError: no oracle." in text and "0.50 (0.24 to 0.76)" in text
