@@ -43,8 +43,17 @@ EXAMPLE: Final = "app/dev/single/0"  # what the example program shows
 TASKS: Final = {"desktop": "", "browser": "site/shapes", "miniwob": "miniwob/click-color"}  # "": the config's own
 SETTINGS: Final = {
     "desktop": [],
-    "browser": ["environment.settings.width=112", "environment.settings.height=112"],
-    "miniwob": ["environment.settings.reload=false", "environment.settings.timeout=30", "policy.adapter.kind=lora"],
+    "browser": [
+        "environment.settings.width=112",
+        "environment.settings.height=112",
+        "environment.settings.timeout=30",
+    ],
+    "miniwob": [
+        "environment.settings.reload=false",
+        "environment.settings.timeout=30",
+        "policy.adapter.kind=lora",
+        "learning.gate.teacher_threshold=0.05",
+    ],
 }
 STAR: Final = """(() => {
   if (document.body.dataset.chosen) return null;

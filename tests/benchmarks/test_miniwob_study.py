@@ -65,7 +65,9 @@ def test_what_is_measured_is_neither_shown_nor_practised(study: ModuleType) -> N
 
 
 def test_the_verdict_asks_for_five_and_five(study: ModuleType) -> None:
-    share, row = study.Share, study.Row
+    from study_page import Row as row
+    from study_page import Share as share
+
     known = [row(f"miniwob/k{i}", before=share(8, 10), after=share(8, 10)) for i in range(5)]
     lifted = [row(f"miniwob/l{i}", before=share(1, 10), after=share(24, 60)) for i in range(5)]
     assert study.verdict([*known, *lifted])[0]
@@ -75,8 +77,8 @@ def test_the_verdict_asks_for_five_and_five(study: ModuleType) -> None:
 
 def test_the_page_tells_failures_too(study: ModuleType) -> None:
     import study_page
+    from study_page import Share as share
 
-    share = study.Share
     worse = study.Row("miniwob/a", "do it", 1, share(5, 10), share(5, 10), share(2, 10), (0,), (4,), 2)
     unshown = study.Row("miniwob/b", before=share(1, 10), errors=("TaskError: no oracle",))
     text = study_page.page(Config(), [worse, unshown])

@@ -204,3 +204,18 @@ def test_ids_are_listed() -> None:
 def test_bad_settings_are_named(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         make_environment("miniwob", **settings)
+
+
+@needs_miniwob
+@pytest.mark.parametrize("name", ["click-button", "focus-text-2", "click-tab"])
+def test_the_next_episode_may_begin_on_the_same_page(world: MiniWoB, name: str) -> None:
+    quick = make_environment("miniwob", reload=False)
+    assert isinstance(quick, MiniWoB)
+    solve(quick, name, 4)
+    quick.execute(Click(0.5, 0.6), GO)
+    for seed in (5, 6):
+        fresh, same = world.reset(find_task(name), seed), quick.reset(find_task(name), seed)
+        assert np.array_equal(fresh.image, same.image) and world.goal == quick.goal
+        assert quick.verify().success is None
+    assert solve(quick, name, 7)[1].success is True
+    quick.close()
