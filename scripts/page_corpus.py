@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,7 @@ from tiny_model import BINS
 
 SCREENS = 4
 HELD_BACK = 400  # screens at the end, for `evaluate`
+SHIFT = 8  # pixels, either way
 ORDINALS = (("first", "1st"), ("second", "2nd"), ("third", "3rd"))
 _ORDERED = ("link", "check", "radio", "row", "button", "field")
 _FILLER = (*GRAMMAR, *WORDS)
@@ -92,6 +93,15 @@ class Shown:
         return self.label or (f"{self.colour} {self.shape}" if self.kind == "shape" else self.colour)
 
 
+@dataclass
+class View:
+    """A screen as it is used once: what was drawn, how it looks, and what stands on it where."""
+
+    screen: dict[str, Any]
+    frame: np.ndarray
+    things: list[Shown]
+
+
 class Pages:
     """Frames and what stands on them. folders: one or several, with commas between; split: train | eval.
 
@@ -113,11 +123,24 @@ class Pages:
         cut = (len(self.screens) - HELD_BACK) // SCREENS
         self.groups = range(cut) if split == "train" else range(cut, len(self.screens) // SCREENS)
 
-    def frame(self, i: int) -> np.ndarray:
-        return np.asarray(self.frames[i])
-
     def things(self, i: int) -> list[Shown]:
         return [Shown(*row) for row in self.screens[i]["things"]]
+
+    def look(self, i: int, rng: random.Random) -> View:
+        """Return a screen moved a few pixels, so that its letters fall on the patches otherwise every time."""
+        dx, dy = rng.randint(-SHIFT, SHIFT), rng.randint(-SHIFT, SHIFT)
+        frame = self.frames[i]
+        size = len(frame)
+        wide = np.pad(frame, ((SHIFT, SHIFT), (SHIFT, SHIFT), (0, 0)), mode="edge")
+        moved = wide[SHIFT - dy : SHIFT - dy + size, SHIFT - dx : SHIFT - dx + size]
+        things = []
+        for thing in self.things(i):
+            x, y, w, h = thing.rect
+            left, top = max(x + dx / size, 0.0), max(y + dy / size, 0.0)
+            right, bottom = min(x + dx / size + w, 1.0), min(y + dy / size + h, 1.0)
+            if (right - left) * (bottom - top) > 0.6 * w * h and right > left and bottom > top:
+                things.append(replace(thing, rect=[left, top, right - left, bottom - top]))
+        return View(self.screens[i], moved, things)
 
     def draw(self, rng: random.Random) -> int:
         """Draw a screen on which something stands."""
@@ -277,15 +300,17 @@ def page_sequence(pages: Pages, rng: random.Random, length: int, form: str) -> S
     prefix: list[int] = []
     questions: list[Question] = []
     if form == "plain":
-        query = pages.draw(rng)
+        query = pages.look(pages.draw(rng), rng)
     else:
-        shown, query = pages.pair(rng)
-        prefix, question = _demonstrated(pages, rng, shown, query, form)
-        frames.append(pages.frame(shown))
+        question: Question | None = None
+        while question is None:
+            shown, query = (pages.look(i, rng) for i in pages.pair(rng))
+            prefix, question = _demonstrated(rng, shown, query, form)
+        frames.append(shown.frame)
         questions.append(question)
-    frames.append(pages.frame(query))
+    frames.append(query.frame)
     prefix = [*prefix, *frame_ids()]
-    things = pages.things(query)
+    things = query.things
     used = len(prefix) + sum(len(q.prompt) + len(q.answer) for q in questions)
     misses = 0
     while misses < 4 and things:
@@ -298,12 +323,15 @@ def page_sequence(pages: Pages, rng: random.Random, length: int, form: str) -> S
     return Sequence(frames, prefix, questions, rng.randrange(1 << 30), dense_targets(things))
 
 
-def _demonstrated(pages: Pages, rng: random.Random, shown: int, query: int, form: str) -> tuple[list[int], Question]:
-    """Return the ids of a demonstration of one step, and the question on another page of the group."""
-    screen = pages.screens[shown]
-    there, here = pages.things(shown), pages.things(query)
-    example, right = step_action(screen, there), step_action(pages.screens[query], here)
-    assert example is not None and right is not None
+def _demonstrated(rng: random.Random, shown: View, query: View, form: str) -> tuple[list[int], Question | None]:
+    """Return the ids of a demonstration of one step, and the question on another page of the group.
+
+    There is no question when the step's thing was moved out of sight.
+    """
+    screen, here = shown.screen, query.things
+    example, right = step_action(screen, shown.things), step_action(query.screen, here)
+    if example is None or right is None:
+        return [], None
     roll, step = rng.random(), min(screen["at"], 9)
     goal = word(FRESH) if roll < 0.35 else junk(rng) if roll < 0.75 else _instruction(rng, screen)
     out = [VOCAB["<demo>"], VOCAB["<goal>"], *goal, VOCAB["<step>"], VOCAB[NUMBERS[step]]]

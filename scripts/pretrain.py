@@ -295,9 +295,9 @@ class Run:
         frames, targets = [], []
         for _ in range(self.config.dense_batch // DENSE_PARTS):
             if self.pages is not None and self.rng.random() < self.config.page_share:
-                i = self.pages.draw(self.rng)
-                frames.append(self.pages.frame(i))
-                targets.append(page_targets(self.pages.things(i)))
+                view = self.pages.look(self.pages.draw(self.rng), self.rng)
+                frames.append(view.frame)
+                targets.append(page_targets(view.things))
                 continue
             scene = corpus.random_scene(self.rng)
             frames.append(draw(scene))

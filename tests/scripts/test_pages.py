@@ -109,11 +109,13 @@ def test_no_goal_reads_like_a_held_out_instruction(rendered: page_corpus.Pages) 
 @needs_browser
 def test_what_is_said_to_stand_somewhere_is_painted_there(rendered: page_corpus.Pages) -> None:
     checked = 0
+    rng = random.Random(4)
     for i in range(400):
-        for thing in rendered.things(i):
+        view = rendered.look(i, rng)
+        for thing in view.things:
             if thing.kind in ("dot", "box") and thing.colour in RGB and min(thing.rect[2:]) > 0.1:
                 x, y = (int(v * pages.SIZE) for v in thing.middle)
-                distance = np.abs(rendered.frame(i)[y, x].astype(int) - RGB[thing.colour]).max()
+                distance = np.abs(view.frame[y, x].astype(int) - RGB[thing.colour]).max()
                 checked += 1
                 assert distance < 100, (i, thing)
     assert checked > 20
