@@ -49,7 +49,7 @@ from study_page import ARM_BEFORE, CURVE, PAGE, PART, Row, rows_of, write_page
 WIDTH: Final = 4  # pages that are open at a time in each process
 POINTS: Final = 4  # of a learning curve, beside its beginning
 FEW: Final = 5  # episodes of each other task on which a lesson may not do harm
-PER_SKILL: Final = 10  # screens of each built-in skill of the embedded world, likewise
+PER_SKILL: Final = 5  # screens of each built-in skill of the embedded world, likewise
 UNTAUGHT: Final = ("adapter_off", "copied_coordinates", "template_replay")  # of every lesson
 TAUGHT: Final = ("no_demonstration", "practice_alone", "sft_teacher", "sft_demonstration")  # of the first seed's
 ZERO_SHOT, LIFT, TASKS = 0.8, 0.3, 5  # the goals: that success, or that rise, on so many tasks

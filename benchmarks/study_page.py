@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -254,22 +255,23 @@ def picture(rows: list[Row]) -> bytes:
         else:
             axes.axis("off")
     figure.supxlabel("updates", fontsize=9, color=INK)
-    figure.suptitle(
-        "success of the greedy student on held-out episodes: blue its lessons and their mean, orange the teacher, "
-        "grey before", fontsize=8, color=INK,
-    )  # fmt: skip
+    text = "greedy success on held-out episodes. Blue: the lessons, their mean; orange: teacher; grey: before"
+    figure.suptitle("\n".join(textwrap.wrap(text, 28 * columns)), fontsize=8, color=INK)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": "showonce"})
     return out.getvalue()
 
 
 def _panel(axes: Any, row: Row) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     axes.set_title(_short(row), fontsize=9, color=INK)
     axes.set_ylim(-0.04, 1.04)
     axes.grid(axis="y", color="#e6e6e6", linewidth=0.8)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(labelsize=7, colors=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     for share, colour in ((row.before, FAINT), (row.teacher, ORANGE)):
         if share.n:
             axes.axhline(share.success, color=colour, linewidth=1.2, linestyle="--")
