@@ -44,6 +44,7 @@ TASKS: Final = {"desktop": "", "browser": "site/shapes", "miniwob": "miniwob/cli
 SETTINGS: Final = {
     "desktop": [],
     "browser": [
+        "policy=tiny",  # the page's shapes and its goal word are the embedded world's
         "environment.settings.width=112",
         "environment.settings.height=112",
         "environment.settings.timeout=30",

@@ -67,7 +67,7 @@ def call(installed: Path, elsewhere: Path) -> Callable[..., subprocess.Completed
 def test_the_wheel_carries_configs_checkpoint_licence_and_nothing_else(wheel: Path) -> None:
     assert wheel.name.startswith(f"showonce-{__version__}-")
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("configs", "checkpoints/tiny"):
+    for folder in ("configs", "checkpoints"):
         expected = {path.relative_to(ROOT) for path in (ROOT / folder).rglob("*") if path.is_file()}
         assert expected, folder
         assert {f"showonce/_shipped/{path.as_posix()}" for path in expected} <= names
