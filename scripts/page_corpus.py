@@ -31,8 +31,8 @@ from corpus import (
     frame_ids,
     ids,
     word,
-)  # fmt: skip
-from page_html import LOOK
+)
+from page_html import LOOK, SCREENS
 from page_words import (
     COLOUR,
     GRAMMAR,
@@ -41,9 +41,6 @@ from page_words import (
     LABEL,
     ORDINAL,
     PAGE_COLOURS,
-    PRESSED,
-    SHAPED,
-    TYPED,
     WORDS,
     Signature,
     allowed,
@@ -51,13 +48,12 @@ from page_words import (
     joined,
     narration,
     resembles_held_out,
-)  # fmt: skip
+)
 from showonce import actions as act
 from showonce.actions import Action
-from showonce.environments.embedded.language import NUMBERS
+from showonce.environments.embedded.language import KEYS, NUMBERS, SHAPES, TEXTS
 from tiny_model import BINS
 
-SCREENS = 4
 HELD_BACK = 400  # screens at the end, for `evaluate`
 SHIFT = 8  # pixels, either way
 ORDINALS = (("first", "1st"), ("second", "2nd"), ("third", "3rd"))
@@ -216,7 +212,7 @@ def _clauses(rng: random.Random, things: list[Shown], count: int) -> list[tuple[
             kind = rng.choice(("button", "button", "link", "check", "radio", "tab", "field", "close", "key", "header"))
             naming = KIND if kind == "close" or rng.random() < 0.15 else LABEL
             naming = LABEL if kind == "key" else naming
-            out.append((kind, naming, rng.choice(WORDS), rng.choice(PRESSED)))
+            out.append((kind, naming, rng.choice(WORDS), rng.choice(KEYS)))
     return out
 
 
@@ -235,7 +231,7 @@ def goal_question(rng: random.Random, things: list[Shown]) -> Question | None:
     elif roll < 0.2 and target.kind in _ORDERED and place is not None:
         named = (target.kind, ORDINAL, rng.choice(ORDINALS[place]), "")
     elif target.kind in ("field", "area") and roll < 0.35:
-        text = rng.choice(TYPED)
+        text = rng.choice(TEXTS)
         named, action = ("type", LABEL, "", text), act.Type(text)
     elif target.kind == "area" and roll < 0.5:
         named, action = ("scroll", KIND, "", ""), act.Scroll(*target.middle, 3)
@@ -262,8 +258,8 @@ def goal_question(rng: random.Random, things: list[Shown]) -> Question | None:
     return ask(ids(goal), at, action, tag=f"page_{named[0]}" if named[0] in ("drag", "type") else "page_goal")
 
 
-def describe(rng: random.Random, things: list[Shown]) -> Question | None:
-    """Return the question what a click does, where that can be told."""
+def describe(rng: random.Random, things: list[Shown]) -> Question:
+    """Return the question what a click does."""
     thing = rng.choice(things)
     answer = [*ids(narration(thing.kind, thing.told())), VOCAB["<eos>"]]
     prompt = [VOCAB["<what>"], *bare_ids(click(thing)), VOCAB["<is>"]]
@@ -379,7 +375,7 @@ def dense_targets(things: list[Shown]) -> np.ndarray:
         bins = [min(int(v * BINS), BINS - 1) for v in t.middle]
         row = [
             KINDS.index(kind) + 1, PAGE_COLOURS.index(t.colour) + 1 if t.colour else 0,
-            SHAPED.index(t.shape) + 1 if t.shape else 0, _LABELS.get(t.label, 0), *bins, 0,
+            SHAPES.index(t.shape) + 1 if t.shape else 0, _LABELS.get(t.label, 0), *bins, 0,
         ]  # fmt: skip
         for r in range(int(y * 7), min(int((y + h) * 7 - 1e-6), 6) + 1):
             for c in range(int(x * 7), min(int((x + w) * 7 - 1e-6), 6) + 1):

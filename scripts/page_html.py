@@ -14,14 +14,11 @@ from page_words import (
     KIND,
     LABEL,
     PAGE_COLOURS,
-    PRESSED,
-    SHAPED,
-    TYPED,
     WORDS,
     Signature,
     allowed,
 )
-from showonce.environments.embedded.language import NUMBERS
+from showonce.environments.embedded.language import KEYS, NUMBERS, SHAPES, TEXTS
 
 
 @dataclass
@@ -75,6 +72,7 @@ _KINDS = {
     "button": 8, "link": 4, "check": 4, "radio": 3, "field": 5, "area": 2, "tab": 2, "box": 3, "dot": 3, "shape": 3,
     "header": 2, "select": 2, "row": 2, "close": 3,
 }  # fmt: skip
+SCREENS = 4  # of one group
 LOOK = "look"  # of something that only a demonstration can name
 _NUMBERED = frozenset((*DIGITS, *NUMBERS))
 _SINGLE = ("button", "field", "box", "dot", "shape", "check", "radio", "link", "header", "area", "row", "tab")
@@ -105,7 +103,7 @@ def random_thing(rng: random.Random, kind: str, taken: set[tuple[str, str]]) -> 
         thing = Thing(kind, on=rng.random() < 0.2)
         if kind in ("dot", "shape") or (kind == "box" and rng.random() < 0.75):
             thing.colour = rng.choice(PAGE_COLOURS)
-            thing.shape = {"dot": "circle", "box": "square"}.get(kind) or rng.choice(SHAPED)
+            thing.shape = {"dot": "circle", "box": "square"}.get(kind) or rng.choice(SHAPES)
         elif kind in ("field", "area", "close") and rng.random() < (0.5 if kind == "field" else 0.8):
             pass
         elif rng.random() < 0.75:
@@ -118,7 +116,7 @@ def random_thing(rng: random.Random, kind: str, taken: set[tuple[str, str]]) -> 
             thing.label = ""
             thing.text = sentence(rng, 2) if rng.random() < 0.6 else ""
         if thing.kind in ("field", "area") and rng.random() < 0.2:
-            thing.value = rng.choice((*TYPED, pseudo(rng)))
+            thing.value = rng.choice((*TEXTS, pseudo(rng)))
         if not any(thing.key) or thing.key not in taken or not thing.key[1]:
             taken.add(thing.key)
             return thing
@@ -157,11 +155,11 @@ def random_program(rng: random.Random, things: list[Thing]) -> list[Step]:
             thing = things[i]
             program.append(Step(thing.kind, rng.choice(shown_by(things, i)), i))
             if thing.kind in ("field", "area") and rng.random() < 0.6:
-                program.append(Step("type", LABEL, i, rng.choice(TYPED)))
+                program.append(Step("type", LABEL, i, rng.choice(TEXTS)))
             elif thing.kind == "area" and rng.random() < 0.5:
                 program.append(Step("scroll", KIND, i))
             if rng.random() < 0.08:
-                program.append(Step("key", LABEL, -1, rng.choice(PRESSED)))
+                program.append(Step("key", LABEL, -1, rng.choice(KEYS)))
         movable = [i for i in able if things[i].kind in ("dot", "box", "shape") and things[i].colour]
         if len(movable) > 1 and rng.random() < 0.5:
             a, b = rng.sample(movable, 2)

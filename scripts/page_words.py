@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from showonce.environments.embedded.language import COLOURS, FIELDS, KEYS, LABELS, NUMBERS, SHAPES, TEXTS
+from showonce.environments.embedded.language import COLOURS, FIELDS, LABELS, NUMBERS, TEXTS
 
 LABEL: Final = "label"
 KIND: Final = "kind"
@@ -214,6 +214,3 @@ def narration(kind: str, label: str, other: str = "") -> str:
 
 KINDS: Final = ("icon", "button", "field", "check", "slider", "title", "popup", "link", "radio", "tab", "area", "close",
                 "header", "select", "row", "box")  # fmt: skip
-TYPED: Final = TEXTS
-PRESSED: Final = KEYS
-SHAPED: Final = SHAPES

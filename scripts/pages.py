@@ -26,12 +26,11 @@ from omegaconf import OmegaConf
 from PIL import Image
 from rich.progress import track
 
-from page_html import Group, namings, random_group, screen_html
+from page_html import SCREENS, Group, namings, random_group, screen_html
 from showonce.environments.browser.executable import find_browser
 
 CELL, SIZE = 160, 112
 COLUMNS, ROWS = 10, 6
-SCREENS = 4  # of one group
 
 
 _PAGE = (
