@@ -2,7 +2,7 @@
 
     python benchmarks/lesson.py --environment desktop   # needs Xvfb, openbox, xdotool; exit code 0 when the goal holds
     python benchmarks/lesson.py --environment browser   # a page of the demo site; needs a Chromium
-    python benchmarks/lesson.py --environment miniwob --task miniwob/click-color learning.sdft.lora_lr=0.004
+    python benchmarks/lesson.py --environment miniwob --task miniwob/drag-circle learning.gate.budget_run=30
 
 `showonce record` watches a person: xdotool in the window of the shipped example program, or a second DevTools client in
 the browser. Neither is one, so the demonstration is scripted. `showonce run experiment=one_demo` then measures, learns
@@ -40,7 +40,7 @@ SHOWN: Final = 4242  # seed of the demonstrated screen
 WAIT: Final = 60.0
 PAUSE: Final = 1.0  # a person looks first
 EXAMPLE: Final = "app/dev/single/0"  # what the example program shows
-TASKS: Final = {"desktop": "", "browser": "site/shapes", "miniwob": "miniwob/click-color"}  # "": the config's own
+TASKS: Final = {"desktop": "", "browser": "site/shapes", "miniwob": "miniwob/circle-center"}  # "": the config's own
 SETTINGS: Final = {
     "desktop": [],
     "browser": [
@@ -52,8 +52,6 @@ SETTINGS: Final = {
     "miniwob": [
         "environment.settings.reload=false",
         "environment.settings.timeout=30",
-        "policy.adapter.kind=lora",
-        "learning.gate.teacher_threshold=0.05",
     ],
 }
 STAR: Final = """(() => {

@@ -53,12 +53,9 @@ PER_SKILL: Final = 5  # screens of each built-in skill of the embedded world, li
 UNTAUGHT: Final = ("adapter_off", "copied_coordinates", "template_replay")  # of every lesson
 TAUGHT: Final = ("no_demonstration", "practice_alone", "sft_teacher", "sft_demonstration")  # of the first seed's
 ZERO_SHOT, LIFT, TASKS = 0.8, 0.3, 5  # the goals: that success, or that rise, on so many tasks
-# What a lesson is here: LoRA, since a MiniWoB++ goal is a sentence of shared words and has no tokens of its own. The
-# token confidence is the product over two coordinates, of which a real page leaves several right: at the usual
-# threshold of 0.5 the gate let nothing through.
 SETTINGS: Final = (
-    "policy.adapter.kind=lora", "environment.settings.reload=false", "environment.settings.timeout=30",
-    "inference.feature_cache=2048", "learning.gate.teacher_threshold=0.05",
+    "environment.settings.reload=false", "environment.settings.timeout=30", "inference.feature_cache=2048",
+    "policy.adapter.kind=lora",  # a goal here is a sentence of shared words and has no tokens of its own
 )  # fmt: skip
 
 
