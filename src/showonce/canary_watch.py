@@ -97,7 +97,8 @@ def lesson_canaries(task: Task, samples: Sequence[Sample], seed: int) -> list[Ca
 
     Where that action points at something, another goal is asked for on the same screen, which must not go there.
     """
-    goals = itertools.cycle(other_goals(task, random.Random(seed)) or [""])
+    watched, _ = other_goals(task, random.Random(seed))
+    goals = itertools.cycle(watched or [""])
     found = []
     for i, (sample, goal) in enumerate(zip(samples, goals, strict=False)):
         name = f"{task.id}-{i}-{sample.observation.hash[:12]}"
@@ -115,12 +116,15 @@ def thinned(canaries: Sequence[Canary]) -> list[Canary]:
     return [canary for group in kept.values() for canary in group[:EARLIER]]
 
 
-def other_goals(task: Task, rng: random.Random) -> list[str]:
-    """Return goals of the registered training tasks that are not this one's, shuffled."""
+def other_goals(task: Task, rng: random.Random) -> tuple[list[str], list[str]]:
+    """Return goals of the registered training tasks that are not this one's, shuffled: to be watched, to be trained on.
+
+    No goal is in both, so that what is watched is not what was trained on.
+    """
     tasks = [find_task(i) for i in task_ids() if i.startswith("app/train/")]
     goals = sorted({t.goal for t in tasks} - {task.goal})
     rng.shuffle(goals)
-    return goals
+    return goals[::2], goals[1::2]
 
 
 def _canary(sample: Sample, group: Group, name: str, goal: str | None = None) -> Canary:
@@ -244,7 +248,7 @@ class CanaryWatch:
         right = [self._right[canary.id] for canary in canaries]
         needed = [
             i for i, canary in enumerate(canaries)
-            if canary.group != "untaught" and _chosen(right[i]) != _chosen(said[i])
+            if _chosen(right[i]) != _chosen(said[i])
         ]  # fmt: skip
         prompts = self._prompts(canaries)
         rows = self._logits([*prompts, *(prompts[i] for i in needed)], [*said, *(right[i] for i in needed)], name)
@@ -296,9 +300,9 @@ def _nats(answer: Decoded, logits_TV: Tensor) -> float:
 
 def _nats_lost(group: Group, then: float, now: float) -> float:
     """Return what an answer has lost; in the present lesson only as far as it was or is known at all."""
-    if group == "untaught":
-        return 0.0
-    return then - now if group != "present" or not math.isfinite(now) else max(then, LEAST) - max(now, LEAST)
+    if group in ("present", "untaught") and math.isfinite(now):
+        then, now = max(then, LEAST), max(now, LEAST)
+    return now - then if group == "untaught" else then - now
 
 
 def _kl(candidate_TV: Tensor, champion_TV: Tensor, at: list[int]) -> float:

@@ -7,6 +7,7 @@ from there, so that what acts is what can be brought back.
 from __future__ import annotations
 
 import contextlib
+import random
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -19,6 +20,7 @@ from showonce.canary_watch import (
     CanaryWatch,
     LessonCanaries,
     largest_move,
+    other_goals,
     skill_canaries,
     skill_samples,
     skill_world,
@@ -181,6 +183,7 @@ class Session:
             self.stage.events.emit("canaries", skills=len(skills), reason="" if skills else NO_SKILLS)
         self._lesson = LessonCanaries(task, [*skills, *lessons], views, n // 4, self._seed)
         self.canaries.watch(self._lesson.canaries([]))
+        self.context.others = other_goals(task, random.Random(self._seed))[1]
         if not self.context.anchors and world is not None:
             samples = skill_samples(world, self.seeds.take("anchor", ANCHORS))
             self.context.anchors = [(sample.observation, sample.context()) for sample in samples]

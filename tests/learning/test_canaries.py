@@ -60,7 +60,7 @@ def report(champion: Policy, candidate: Policy) -> CanaryReport:
         passes = [not r for r in right] if group == "untaught" else right
         lost = before_NC[i, champion.answer_N[i]] - after_NC[i, champion.answer_N[i]]
         results.append(
-            CanaryResult(group, *passes, kl=float(kl_N[i]), nats_lost=0.0 if group == "untaught" else float(lost))
+            CanaryResult(group, *passes, kl=float(kl_N[i]), nats_lost=float(-lost if group == "untaught" else lost))
         )
     return CanaryReport.of(results)
 
@@ -171,6 +171,18 @@ def test_leaking_to_untaught_goals_is_refused() -> None:
     untaught = np.flatnonzero([g == "untaught" for g in champion.groups])
     candidate.logits_NC[untaught[:2], champion.answer_N[untaught[:2]]] += 20
     assert judge(report(champion, candidate), CONFIG, {}) == (CanaryReason.ANSWERS_LOST, "untaught")
+
+
+def test_a_guess_that_turns_over_is_no_leak_unless_small_rises_add_up() -> None:
+    few = [CanaryResult("untaught", True, False, nats_lost=0.2)] * 6
+    rest = [CanaryResult("untaught", True, True, nats_lost=0.2)] * 10
+    found = CanaryReport.of([*few, *rest])
+    assert found.groups["untaught"].lost == 0
+    assert judge(found, CONFIG, {})[0] is CanaryReason.PASSED
+    drift = {"untaught": Drift(0.0, 0.4)}
+    assert judge(found, CONFIG, drift) == (CanaryReason.DRIFT, "untaught")
+    leaked = [dataclasses.replace(r, nats_lost=1.0) for r in few[:2]]
+    assert judge(CanaryReport.of([*leaked, *rest]), CONFIG, {}) == (CanaryReason.ANSWERS_LOST, "untaught")
 
 
 def test_one_flipped_screen_alone_decides_nothing() -> None:

@@ -240,7 +240,18 @@ def test_an_anchor_keeps_old_prompts_near_the_base(make_context: MakeContext) ->
         context.anchors = anchors
         train(context, 10)
         context.rng = np.random.default_rng(0)
-        drift[weight] = float(anchor_loss(context, 8).detach())
+        drift[weight] = float(anchor_loss(context, list(context.buffer)[:8]).detach())
+    assert drift[4.0] < 0.5 * drift[0.0]
+
+
+def test_an_anchor_keeps_other_goals_on_the_same_screens_near_the_base(make_context: MakeContext) -> None:
+    drift = {}
+    for weight in (0.0, 4.0):
+        context = make_context(anchor_kl=weight, confidence_weight=0.0)
+        context.others = ["click nopa", "click zemi", "drag solu"]
+        train(context, 10)
+        context.rng, context.others = np.random.default_rng(0), ["click tiku"]  # one that no training has seen
+        drift[weight] = float(anchor_loss(context, list(context.buffer)[:8]).detach())
     assert drift[4.0] < 0.5 * drift[0.0]
 
 

@@ -3,7 +3,8 @@
 Four groups. `skill`: what the base could do. `lesson`: what was taught before. `present`: what is being taught; judged
 as a whole, since while several steps are learned one may give way to another for a moment, and only from the moment at
 which the champion can do it (before, there is nothing to guard). `untaught`: other goals on screens that hold a taught
-target, which must *not* go there (specific, not merely successful).
+target, which must *not* go there (specific, not merely successful). What the policy does there is a guess between
+equals, which turns over at a breath; it counts as lost where the target's log-probability has risen as well.
 
 The greedy answer is a late signal: it stays right for many poisoned updates and then collapses. Two earlier ones are
 read beside it: the log-probability that the known answers have lost, and the KL to the champion on old skills. Losses
@@ -30,6 +31,7 @@ GROUPS: Final[tuple[Group, ...]] = ("skill", "lesson", "present", "untaught")
 GUARDED: Final = 0.9  # share of the present lesson that the champion passes, from which on it is guarded
 FEWEST_LOST: Final = 2  # one screen alone decides nothing
 FEWEST_PASSED: Final = 3  # known answers before their log-probability says anything
+GUESSED: Final = 0.25  # nats: a target to be avoided that gained no more was one of several equals before as after
 MOST_MOVED: Final = 1.1  # of what the updates can do; above 1 because the bound holds for a constant gradient
 SUM_LIMIT: Final = 2.0  # what may be lost over all promotions, in units of what one may lose
 
@@ -63,7 +65,7 @@ class CanaryResult:
     """Champion and candidate on one canary. kl: KL(champion || candidate), nats per decision token.
 
     nats_lost: log-probability of the known answer under the champion less that under the candidate, nats per answer;
-    leave it 0 for `untaught`.
+    for `untaught` what the answer to be avoided has gained.
     """
 
     group: Group
@@ -73,6 +75,12 @@ class CanaryResult:
     candidate_parsed: bool = True
     kl: float = 0.0
     nats_lost: float = 0.0
+
+    @property
+    def kept(self) -> bool:
+        """Whether what was passed still counts as passed."""
+        turned = self.group == "untaught" and self.champion_passes and self.nats_lost <= GUESSED
+        return self.candidate_passes or turned
 
 
 @dataclass(frozen=True)
@@ -147,7 +155,7 @@ class CanaryReport:
 
 def _group(results: list[CanaryResult]) -> GroupReport:
     champion = sum(r.champion_passes for r in results)
-    candidate = sum(r.candidate_passes for r in results)
+    candidate = sum(r.kept for r in results)
     kl = np.array([r.kl for r in results])
     known = [r.nats_lost for r in results if r.champion_passes or r.group == "present"]
     return GroupReport(
@@ -219,7 +227,7 @@ def judge(report: CanaryReport, config: RatchetConfig, drift: Mapping[str, Drift
         total = drift.get(group, Drift()).plus(r)
         if r.lost > 0 and total.loss * r.n >= FEWEST_LOST and total.loss > SUM_LIMIT * config.canary_max_drop:
             return CanaryReason.DRIFT, group
-        sums = group != "untaught" and r.known >= FEWEST_PASSED and r.nats_lost > 0
+        sums = r.known >= FEWEST_PASSED and r.nats_lost > 0
         if sums and total.nats > SUM_LIMIT * config.canary_max_nats:
             return CanaryReason.DRIFT, group
     return CanaryReason.PASSED, None

@@ -47,7 +47,8 @@ class LearnerContext:
     """What every learner is given.
 
     adapter: the set of tensors that is trained (the candidate). champion: the set that acts; None = the base acts.
-    demonstrations: by task id. anchors: old prompts on which the student shall stay as the base is.
+    demonstrations: by task id. anchors: old prompts on which the student shall stay as the base is. others: goals that
+    were never taught, for which it shall do so, too, on the very screens that it learns from.
     """
 
     policy: VLMPolicy
@@ -57,6 +58,7 @@ class LearnerContext:
     champion: str | None = "champion"
     demonstrations: dict[str, Demonstration] = field(default_factory=dict)
     anchors: Sequence[Anchor] = ()
+    others: Sequence[str] = ()
     buffer: ScreenBuffer = field(default_factory=ScreenBuffer)
     outcomes: Outcomes = field(default_factory=Outcomes)
     fault: Fault = field(default_factory=lambda: Fault(FaultConfig()))
