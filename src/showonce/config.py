@@ -107,7 +107,7 @@ class SDFTConfig:
     betas: tuple[float, float] = (0.9, 0.98)
     grad_clip: float = 1.0
     batch_size: int = 16
-    anchor_kl: float = 0.0  # weight of KL(base || student) on the replay set of old prompts
+    anchor_kl: float = 0.0  # weight of KL(base || student) on old prompts, and under other goals on the screens at hand
     replay: float = 0.0  # share of the batch taken from earlier lessons
     confidence_weight: float = 1.0  # weight of the confidence target; 0 = leave the confidence field alone
     confidence_smoothing: float = 2.0  # pseudo-counts pulling the target to the prior
