@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from tests.toys import lesson_config
 
 from showonce import app
 from showonce.config import AdapterConfig, Config, DashboardConfig, ExperimentConfig, PolicyConfig
-from showonce.errors import BadInput, DemonstrationError
-from showonce.evaluation.results import Results, Row, StepScore
+from showonce.environments.registry import find_task
+from showonce.errors import BadInput, DemonstrationError, ShowonceError
+from showonce.evaluation.results import EvalResult, Results, Row, StepScore
 from showonce.learning.store import AdapterStore
 from showonce.policy.adapter_files import content_hash
+from showonce.protocols import Capabilities
 from showonce.runtime.events import read_events
-from showonce.scores import RESULTS, same_row
+from showonce.scores import ADAPTER_OFF, BEFORE, OFF, RESULTS, Scores, same_row
 from showonce.seeds import Seeds
 
 MakeConfig = Callable[..., Config]
@@ -142,3 +146,20 @@ def test_a_skill_draws_its_goal_and_cannot_be_shown_once(make: MakeConfig) -> No
 def test_rows_are_the_same_up_to_the_rounding_of_batches(changes: dict[str, Any], same: bool) -> None:
     row = Row("p", "t", 0, "a", True, "completed", 1, steps_scored=(StepScore(None, 0.5, None, True),))
     assert same_row(row, replace(row, **changes)) is same
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_only_on_exact_screens_does_another_answer_mean_that_the_model_was_changed(exact: bool) -> None:
+    scores = object.__new__(Scores)
+    kinds = Capabilities(resettable=True, seeded=True, verifiable=True, side_effects=False, exact=exact)
+    found: dict[str, Any] = {ADAPTER_OFF: {}}
+    scores.task = find_task("skill/click_icon")
+    scores.run = cast(Any, SimpleNamespace(
+        log=SimpleNamespace(found=found), stage=SimpleNamespace(environment=lambda task: SimpleNamespace(capabilities=kinds))
+    ))  # fmt: skip
+    rows = {part: (Row(part, "t", 1, part, part == BEFORE, "", 1, 0, "base"),) for part in (BEFORE, OFF)}
+    scores.measure = lambda *_: None  # type: ignore[method-assign]
+    scores._result = lambda part: EvalResult("t", part, rows[part])  # type: ignore[method-assign]
+    with pytest.raises(ShowonceError, match="frozen model") if exact else nullcontext():
+        scores.measure_off()
+    assert found[ADAPTER_OFF] == {"same_as_before": False}

@@ -15,13 +15,18 @@ Features = Any  # an engine's own vision features of one frame: adapter-independ
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What an environment can promise. parallel: several of its kind may be used at once, each with its own screen."""
+    """What an environment can promise.
+
+    seeded: the same seed begins the same episode. exact: and the same actions then show the same pixels, which no real
+    screen promises. parallel: several of its kind may be used at once, each with its own screen.
+    """
 
     resettable: bool
     seeded: bool
     verifiable: bool
     side_effects: bool
     parallel: bool = True
+    exact: bool = False
 
 
 class Interrupt(Protocol):

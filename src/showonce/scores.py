@@ -102,7 +102,7 @@ class Scores:
     def measure_off(self) -> None:
         """Measure with the adapter off again: everything must be as it was before.
 
-        Where the same seed does not promise the same screen, that is only told.
+        Where the same seed and actions do not promise the same pixels, that is only told.
 
         Raises:
             ShowonceError: it is not.
@@ -111,7 +111,7 @@ class Scores:
         before, off = self._result(BEFORE), self._result(OFF)
         same = len(before.rows) == len(off.rows) and all(map(same_row, before.rows, off.rows))
         self.run.log.found[ADAPTER_OFF]["same_as_before"] = same
-        if not same and self.run.stage.environment(self.task).capabilities.seeded:
+        if not same and self.run.stage.environment(self.task).capabilities.exact:
             raise ShowonceError(
                 "with the adapter off the policy does not do what it did before it learned: the frozen model was "
                 "changed. Please report this."

@@ -379,3 +379,61 @@ def test_a_real_wheel_scrolls_as_far_when_it_is_replayed(tall: Task, tmp_path: P
                 assert action.dy == 5 and there > 300 and scrolled(environment) == pytest.approx(there, abs=1)
         finally:
             environment.close()
+
+
+@pytest.fixture
+def dots(tmp_path: Path) -> Task:
+    """A red dot in the page and a blue one in an iframe; what is hit is written down."""
+    hit = "addEventListener('pointerdown', e => (top.hits = top.hits || []).push(e.target.id))"
+    dot = "<i id={} style='position:absolute;left:{}px;top:{}px;width:9px;height:9px;background:{}'></i>"
+    inside = f"<script>{hit}</script>{dot.format('blue', 60, 40, 'blue')}".replace('"', "&quot;")
+    frame = f'<iframe style="margin:90px 0 0 130px;border:7px solid" srcdoc="{inside}"></iframe>'
+    page = tmp_path / "dots.html"
+    page.write_text(f"<!doctype html><body><script>{hit}</script>{dot.format('red', 171, 53, 'red')}{frame}")
+    return Task("user/dots", "click", "browser", start=str(page))
+
+
+def hit_and_recorded(environment: BrowserEnvironment) -> list[str]:
+    """Click on both dots where the frame shows them; return what was hit. The recorder must see the same places."""
+    seen, places = environment.observe(), []
+    for channel in (0, 2):
+        rows, columns = np.nonzero((seen.image[..., channel] > 200) & (seen.image.min(-1) < 60))
+        places.append((from_pixel(int(np.median(columns)), seen.width), from_pixel(int(np.median(rows)), seen.height)))
+    watching = Watching(environment)
+    for x, y in places:
+        environment.execute(Click(x, y), Presses())
+    until(lambda: sum(e["kind"] == "release" for e in watching.events) == 2, what="two clicks")
+    watching.source.close()
+    watching.thread.join(10)
+    downs = [event for event in watching.events if event["kind"] == "press"]
+    for event, (x, y) in zip(downs, places, strict=True):
+        assert abs(event["x"] - x * event["width"]) <= 1.5 and abs(event["y"] - y * event["height"]) <= 1.5
+    page = environment._session.tab.page  # type: ignore[union-attr]
+    found: list[str] = environment._owner_call(lambda: page.evaluate("hits.splice(0)"), 5.0, "the page")
+    return found
+
+
+def test_a_persons_own_zoom_moves_neither_clicks_nor_what_is_recorded(dots: Task, tmp_path: Path) -> None:
+    with x_screen("800x600") as screen, running_browser(tmp_path / "profile", 700, 560, screen.name) as url:
+        environment = BrowserEnvironment(cdp_url=url, settle=0.3)
+        try:
+            environment.reset(dots, 1)
+            screen.xdotool("mousemove", "650", "20", "click", "1")
+            for zoom in ("ctrl+0", "ctrl+plus", "ctrl+plus", "ctrl+plus", "ctrl+0", "ctrl+minus", "ctrl+minus"):
+                screen.xdotool("key", zoom)
+                time.sleep(0.5)
+                assert hit_and_recorded(environment) == ["red", "blue"], zoom
+        finally:
+            environment.close()
+
+
+def test_nor_does_a_pinch(dots: Task) -> None:
+    environment = BrowserEnvironment(width=WIDTH, height=HEIGHT)
+    try:
+        environment.reset(dots, 1)
+        tab = environment._session.tab  # type: ignore[union-attr]
+        asked = tab.cdp.send
+        environment._owner_call(lambda: asked("Emulation.setPageScaleFactor", {"pageScaleFactor": 1.4}), 5.0, "pinch")
+        assert hit_and_recorded(environment) == ["red", "blue"]
+    finally:
+        environment.close()

@@ -7,7 +7,7 @@ import base64
 import contextlib
 import io
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -44,7 +44,7 @@ class Eyes:
         self.session, self.quiet, self.patience, self.size = session, quiet, session.options.patience, size
         self._pinch = 1.0
         self._blind = 0.0  # since when no screenshot could be taken
-        self._window: tuple[float, float] | None = None
+        self._ratio = 1.0  # device pixels of a CSS pixel in a person's window: of their screen, times their zoom
 
     async def look(self, with_text: bool) -> Look:
         """Return what is to be seen once the page is at rest, or when it had its time for that.
@@ -58,19 +58,22 @@ class Eyes:
         if with_text:
             with contextlib.suppress(ModalOpened):
                 text = await self._page_text(self.session.tab)
+        png = tab.shot or self._blank()
         window = (self.size[0] / self._pinch, self.size[1] / self._pinch)
         if self.session.attached:
             with contextlib.suppress(ModalOpened):
-                self._window = await self.window(tab)
-            window = self._window or window
-        return Look(tab.shot or self._blank(), window, settled, tab.page.url, text)
+                self._ratio = float(await self._asked(tab, "devicePixelRatio"))
+            width, height = png_size(png)
+            window = (width / self._ratio / self._pinch, height / self._ratio / self._pinch)
+        return Look(png, window, settled, tab.page.url, text)
 
     async def window(self, tab: Tab) -> tuple[float, float]:
-        """Return width and height of a person's window in input units, which the browser's own zoom does not change."""
-        work = asyncio.gather(tab.page.evaluate("[innerWidth, innerHeight]"), tab.cdp.send("Page.getLayoutMetrics"))
-        (width, height), metrics = await self.session.ask(tab, _of(work))
-        zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
-        return width * zoom / self._pinch, height * zoom / self._pinch
+        """Return width and height of a person's window in input units, rounded by the browser to whole CSS pixels."""
+        width, height = await self._asked(tab, "[innerWidth, innerHeight]")
+        return width / self._pinch, height / self._pinch
+
+    async def _asked(self, tab: Tab, expression: str) -> Any:
+        return await self.session.ask(tab, tab.page.evaluate(expression))
 
     async def _rest(self) -> tuple[bool, Tab]:
         """Take screenshots until one shows a page that was at rest all the while; the last one when time is up.
@@ -159,6 +162,11 @@ class Eyes:
 
 async def _of(work: asyncio.Future[T]) -> T:
     return await work
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Return width and height, which stand in a PNG's header."""
+    return int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
 
 
 def decoded(png: bytes) -> Pixels:

@@ -2,8 +2,8 @@
 
     frame       what the policy saw, W x H pixels; actions are fractions of it
     captured    the screenshot before it was cropped and scaled to the frame, in device pixels
-    input       the browser's own unit for mouse events, from the window's corner: CSS pixels before the browser's own
-                zoom (Ctrl and +) and after a pinch, which scales the input as it scales the picture
+    input       the browser's own unit for mouse events, from the window's corner: CSS pixels of the top document, which
+                the browser's own zoom (Ctrl and +) and a pinch enlarge as they enlarge the picture
     page        CSS pixels of a document (clientX, getBoundingClientRect), which zoom and iframes scale and shift
 
 Mouse input needs neither zoom nor scroll nor iframes: it goes to the window. Those matter the other way round, when a
@@ -102,11 +102,8 @@ class Offset:
         return self.x + x * self.factor_x, self.y + y * self.factor_y
 
 
-async def offset_of(frame: Frame, zoom: float = 1.0) -> Offset:
-    """Return where a frame's document lies in the window, through all iframes around it, also of other origins.
-
-    zoom: the browser's own zoom (Ctrl and +), which scales the top document; 1 unless a person's browser is attached.
-    """
+async def offset_of(frame: Frame) -> Offset:
+    """Return where a frame's document lies in the window, through all iframes around it, also of other origins."""
     x = y = 0.0
     factor_x = factor_y = 1.0
     while frame.parent_frame is not None:
@@ -116,7 +113,7 @@ async def offset_of(frame: Frame, zoom: float = 1.0) -> Offset:
         factor_x, factor_y = factor_x * scale_x, factor_y * scale_y
         frame = frame.parent_frame
     left, top = await frame.evaluate(_WINDOW)
-    return Offset((x - left) * zoom, (y - top) * zoom, factor_x * zoom, factor_y * zoom)
+    return Offset(x - left, y - top, factor_x, factor_y)
 
 
 def image_size(value: Any) -> tuple[int, int] | None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from showonce.actions import NOTCH_PIXELS
-from showonce.environments.browser.eyes import decoded, shown
+from showonce.environments.browser.eyes import decoded, png_size, shown
 from showonce.environments.browser.geometry import Offset, View, offset_of, view_of
 from showonce.environments.browser.hooks import script
 from showonce.environments.browser.world import BrowserEnvironment
@@ -145,9 +145,7 @@ class BrowserSource:
             self._zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
         look = self._browser._look
         if look is not None:
-            self._by_shots = int.from_bytes(look.png[16:20], "big") != round(
-                look.window[0]
-            )  # width in the PNG's header
+            self._by_shots = png_size(look.png)[0] != round(look.window[0])
         context = session.context
         hooks = script(_NAME, self._own)
         line = _lines.get(context)
@@ -272,9 +270,9 @@ class BrowserSource:
     async def _offset(self, frame: Frame, way: Sequence[float] | None) -> Offset:
         """Return where a document lies in the window; as the document says, else by asking those around it."""
         if way is not None:
-            return Offset(*(value * self._zoom for value in way))
+            return Offset(*way)
         with contextlib.suppress(Exception):  # what was clicked may have taken its frame away: then as it was before
-            self._offsets[frame] = await offset_of(frame, self._zoom)
+            self._offsets[frame] = await offset_of(frame)
         return self._offsets.get(frame, Offset())
 
     # ------------------------------------------------------------------------------------------------------- frames

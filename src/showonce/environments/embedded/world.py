@@ -49,7 +49,7 @@ class EmbeddedWorld:
     """
 
     name = "embedded"
-    capabilities = Capabilities(resettable=True, seeded=True, verifiable=True, side_effects=False)
+    capabilities = Capabilities(resettable=True, seeded=True, verifiable=True, side_effects=False, exact=True)
 
     def __init__(
         self, mistakes: int = 0, theme: str = "any", moved: bool = False, dialog: float = 0.0,
