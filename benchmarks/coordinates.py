@@ -1,7 +1,8 @@
 """Does a click land on what the policy saw? Every device pixel ratio x zoom x scroll x iframe, random points each.
 
-    python benchmarks/coordinates.py                 # some minutes on two cores; exit code 0 when the goal holds
-    python benchmarks/coordinates.py --points 50
+    python benchmarks/coordinates.py                 # an hour on two cores; exit code 0 when the goal holds
+    python benchmarks/coordinates.py --points 25     # some minutes
+    python benchmarks/coordinates.py --attached      # a browser with a window, zoomed with Ctrl and + (Xvfb)
 
 The page is a picture in which every pixel's colour is its own address, drawn without smoothing. A random pixel of the
 frame is clicked through the environment; what the page says about the place of the event is compared with the address
@@ -19,15 +20,22 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import random
+import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from screen import screen
 from showonce.actions import Click, from_pixel
+from showonce.environments.browser.executable import find_browser
 from showonce.environments.browser.geometry import Offset, offset_of
 from showonce.environments.browser.owner import owner
 from showonce.environments.browser.world import BrowserEnvironment
@@ -38,6 +46,7 @@ SCALES = (1.0, 1.25, 1.5, 2.0, 3.0)
 ZOOMS = ("1", "css 0.8", "css 1.5", "pinch 1.6")
 SCROLLS = ((0, 0), (37, 61))
 FRAMES = ("none", "same", "cross")
+OWN_ZOOMS = ("ctrl+0", *["ctrl+plus"] * 5, "ctrl+0", *["ctrl+minus"] * 4)  # 100 to 200 %, and down to 67 %
 WIDTH, HEIGHT, SIDE = 400, 300, 900
 PICTURE = """<!doctype html><body style="margin:0"><canvas id=c width=SIDE height=SIDE
 style="display:block;image-rendering:pixelated"></canvas><script>
@@ -130,23 +139,74 @@ def case(world: BrowserEnvironment, target: Any, points: int, rng: random.Random
     return max(forward, 0.0), max(back, 0.0), len(log)
 
 
+@contextmanager
+def theirs(folder: Path, display: str, scale: float) -> Iterator[str]:
+    """Start a browser as a person would, with a window; give its debugging address."""
+    profile = folder / f"profile-{scale:g}"
+    command = [find_browser(headless=False), "--no-sandbox", "--no-first-run", "--test-type", "--disable-gpu",
+               "--remote-debugging-port=0", f"--user-data-dir={profile}", f"--force-device-scale-factor={scale:g}",
+               "--window-size=900,700", "--window-position=0,0", "about:blank"]  # fmt: skip
+    process = subprocess.Popen(
+        command, env={**os.environ, "DISPLAY": display}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    port, end = profile / "DevToolsActivePort", time.monotonic() + 30
+    try:
+        while not (port.exists() and "\n" in port.read_text()):
+            if time.monotonic() > end:
+                raise SystemExit("FAIL: the browser did not open its port within 30 s.")
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port.read_text().splitlines()[0]}"
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def own_zoom(display: str, keys: str) -> None:
+    """Press keys in the browser's window."""
+    window = ["xdotool", "search", "--onlyvisible", "--class", "chromium", "windowactivate", "--sync", "key", keys]
+    subprocess.run(window, env={**os.environ, "DISPLAY": display}, check=True, timeout=30)
+    time.sleep(1)
+
+
+def emulated(folder: Path, points: int, rng: random.Random) -> Iterator[tuple[float, str, float, float, int]]:
+    """Click in browsers of ours; yield ratio, case, errors and clicks."""
+    for scale in SCALES:
+        world = BrowserEnvironment(width=WIDTH, height=HEIGHT, scale=scale)
+        for zoom, scroll, frame in itertools.product(ZOOMS, SCROLLS, FRAMES):
+            target = prepare(world, folder, zoom, scroll, frame)
+            yield scale, f"zoom {zoom}, scroll {scroll}, iframe {frame}", *case(world, target, points, rng)
+        world.close()
+
+
+def attached(folder: Path, points: int, rng: random.Random) -> Iterator[tuple[float, str, float, float, int]]:
+    """Click in a person's browser; yield ratio, case, errors and clicks."""
+    for scale in SCALES:
+        with screen("1280x1000") as display, theirs(folder, display, scale) as url:
+            world = BrowserEnvironment(cdp_url=url)
+            prepare(world, folder, "1", (0, 0), "none")
+            for keys in OWN_ZOOMS:
+                own_zoom(display, keys)
+                for scroll, frame in itertools.product(SCROLLS, FRAMES):
+                    target = prepare(world, folder, "1", scroll, frame)
+                    yield scale, f"{keys}, scroll {scroll}, iframe {frame}", *case(world, target, points, rng)
+            world.close()
+
+
 def main() -> int:
     """Print a line a ratio and the verdict; return 0 when no click went astray."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--points", type=int, default=500)
+    parser.add_argument("--attached", action="store_true", help="in a browser with a window, zoomed as a person does")
     given = parser.parse_args()
     rng, worst, cases, clicks = random.Random(0), 0.0, 0, 0
     with tempfile.TemporaryDirectory() as name:
-        for scale in SCALES:
-            world = BrowserEnvironment(width=WIDTH, height=HEIGHT, scale=scale)
+        found = (attached if given.attached else emulated)(Path(name), given.points, rng)
+        for scale, group in itertools.groupby(found, key=lambda one: one[0]):
             ahead = home = 0.0
-            for zoom, scroll, frame in itertools.product(ZOOMS, SCROLLS, FRAMES):
-                target = prepare(world, Path(name), zoom, scroll, frame)
-                forward, back, n = case(world, target, given.points, rng)
+            for _, told, forward, back, n in group:
                 if max(forward, back) > 0:
-                    print(f"  ratio {scale:g}, zoom {zoom}, scroll {scroll}, iframe {frame}: {forward:.2f} {back:.2f}")
+                    print(f"  ratio {scale:g}, {told}: {forward:.2f} {back:.2f}")
                 ahead, home, cases, clicks = max(ahead, forward), max(home, back), cases + 1, clicks + n
-            world.close()
             print(f"ratio {scale:g}: forward {ahead:.2f} px, back {home:.2f} px beyond rounding", flush=True)
             worst = max(worst, ahead, home)
     good = worst == 0

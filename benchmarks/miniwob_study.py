@@ -2,6 +2,7 @@
 
     python benchmarks/miniwob_study.py --policy checkpoints/tiny --tasks click-test,click-test-2 --out logs/study
     python benchmarks/miniwob_study.py --tasks focus-text --updates 40 learning.sdft.lora_lr=0.004   # any setting
+    python benchmarks/miniwob_study.py --tasks click-checkboxes --full     # also without the page's partial rewards
 
 For every task and seed the page's oracle shows the task once, on a screen of its own (so it is labelled scripted), the
 policy practises and learns as in `showonce run experiment=one_demo`, and a process that was never shown anything
@@ -44,7 +45,7 @@ from showonce.seeds import STRIDE, Seeds
 from showonce.settings import load_config
 from showonce.stats import paired_interval
 from showonce.types import Demonstration, Task
-from study_page import ARM_BEFORE, CURVE, PAGE, PART, Row, rows_of, write_page
+from study_page import ARM_BEFORE, CURVE, FULL, PAGE, PART, Row, rows_of, write_page
 
 WIDTH: Final = 4  # pages that are open at a time in each process
 POINTS: Final = 4  # of a learning curve, beside its beginning
@@ -70,13 +71,14 @@ def config_of(given: argparse.Namespace) -> Config:
     return replace(config, name="miniwob_study", tasks=tasks, evaluation=replace(config.evaluation, seeds=seeds))
 
 
-def jobs_of(config: Config, taught: bool) -> tuple[list[Job], ...]:
+def jobs_of(config: Config, taught: bool, full: bool = False) -> tuple[list[Job], ...]:
     """Return the jobs in phases of processes of their own: what was learned is measured where nothing was shown."""
     repetitions = range(len(config.evaluation.seeds))
     each = [Job("", task, repetition) for repetition in repetitions for task in config.tasks]
     return (
         [Job("skills", ""), *(Job("before", task) for task in config.tasks), *(replace(j, part="learn") for j in each)],
         [replace(job, part="after") for job in each],
+        [replace(job, part="full") for job in each if full],
         [replace(job, part="controls") for job in each],
         [Job("taught", task) for task in config.tasks if taught],
     )
@@ -85,8 +87,8 @@ def jobs_of(config: Config, taught: bool) -> tuple[list[Job], ...]:
 def run_job(job: Job, work: Work) -> dict[str, Any]:
     """Do one job and return its numbers."""
     return {
-        "skills": _skills, "before": _before, "learn": _learn, "after": _after, "controls": _controls,
-        "taught": _taught,
+        "skills": _skills, "before": _before, "learn": _learn, "after": _after, "full": _full,
+        "controls": _controls, "taught": _taught,
     }[job.part](job, work)  # fmt: skip
 
 
@@ -221,6 +223,24 @@ def _after(job: Job, work: Work) -> dict[str, Any]:
     return {}
 
 
+def _full(job: Job, work: Work) -> dict[str, Any]:
+    """Zero-shot and what was learned once more, where only the whole raw reward is a success."""
+    seed = work.config.evaluation.seeds[job.repetition]
+    task, exam = find_task(job.task), exam_of(work, seed)
+    result = lesson_of(job, work, seed).result
+    settings = {**work.config.environment.settings, "success": "full"}
+    arms = {f"{FULL}after@{seed}": result.tensors}
+    if job.repetition == 0:
+        arms[FULL + ARM_BEFORE] = None
+    for arm, tensors in arms.items():
+        with work.bench.acting(tensors, None if tensors is None else result.calibration) as policy:
+            measure(
+                policy, lambda: make_environment("miniwob", **settings), task, exam.seeds, results=work.results,
+                part=PART, arm=arm, width=WIDTH, stop=work.stop,
+            )  # fmt: skip
+    return {}
+
+
 def _controls(job: Job, work: Work) -> dict[str, Any]:
     """The controls that need no teaching; and whether other tasks and old skills have suffered."""
     seed = work.config.evaluation.seeds[job.repetition]
@@ -305,7 +325,7 @@ def told(jobs: Sequence[Job], folder: Path) -> Iterator[Advance]:
         yield step
 
 
-def study(config: Config, folder: Path, workers: int, taught: bool) -> list[Row]:
+def study(config: Config, folder: Path, workers: int, taught: bool, full: bool = False) -> list[Row]:
     """Do what is missing, write the page after every phase and return its rows.
 
     Raises:
@@ -313,7 +333,7 @@ def study(config: Config, folder: Path, workers: int, taught: bool) -> list[Row]
     """
     make_folder(folder)
     check_settings(config, folder)
-    phases = jobs_of(config, taught)
+    phases = jobs_of(config, taught, full)
     with told([job for jobs in phases for job in jobs], folder) as advance:
         for jobs in phases:
             try:
@@ -346,11 +366,12 @@ def main(words: list[str] | None = None, say: Callable[[str], None] = print) -> 
     parser.add_argument("--out", default="logs/miniwob_study", help="folder that is filled")
     parser.add_argument("--workers", type=int, default=2, help="processes; 0 = all in this one")
     parser.add_argument("--no-taught", action="store_true", help="leave the controls out that learn themselves")
+    parser.add_argument("--full", action="store_true", help="measure without partial rewards, too")
     parser.add_argument("settings", nargs="*", help="key=value, as of `showonce run`")
     given = parser.parse_args(words)
     try:
         config, folder = config_of(given), Path(given.out)
-        rows = study(config, folder, given.workers, not given.no_taught)
+        rows = study(config, folder, given.workers, not given.no_taught, given.full)
     except ShowonceError as error:
         say(f"FAIL: {error}")
         return error.exit_code

@@ -17,6 +17,7 @@ from showonce.stats import wilson
 
 PART: Final = "study"
 ARM_BEFORE: Final = "before"
+FULL: Final = "full:"  # before an arm: only the whole raw reward is a success
 CURVE: Final = "curve@{seed}-{n}"
 PAGE, PICTURE, JSON = "study.md", "study.png", "study.json"
 CONTROLS: Final = (
@@ -52,6 +53,7 @@ class Share:
 class Row:
     """One task. controls: shares by name; checks: the figures of adapter_off, other_tasks, old_skills by name.
 
+    full: before and after where only the whole raw reward is a success.
     curves: by seed, the points (updates, success) of the greedy student. errors: why something was not done.
     """
 
@@ -61,6 +63,7 @@ class Row:
     before: Share = Share()
     teacher: Share = Share()
     after: Share = Share()
+    full: tuple[Share, Share] = (Share(), Share())
     updates: tuple[int, ...] = ()
     practice: tuple[int, ...] = ()
     held_back: int = 0
@@ -112,7 +115,8 @@ def _row(config: Config, results: Results, done: Mapping[str, Record], task: str
     checks |= {"adapter_off": min(one["adapter_off"]["value"] for one in checked)} if checked else {}
     return Row(
         task, next((n["goal"] for n in learned), ""), max((n["steps"] for n in learned), default=0),
-        share(ARM_BEFORE), each("teacher"), each("after"), tuple(n["updates"] for n in learned),
+        share(ARM_BEFORE), each("teacher"), each("after"), (share(FULL + ARM_BEFORE), each(f"{FULL}after")),
+        tuple(n["updates"] for n in learned),
         tuple(n["practice"] for n in learned), sum(n["held_back"] for n in learned), controls, checks,
         {seed: _curve(results, task, seed, n["updates"]) for seed, n in zip(seeds, learned, strict=False)},
         tuple(sorted({r.error for key, r in done.items() if r.error and key.split("|")[1] == task})),
@@ -148,6 +152,7 @@ def write_page(config: Config, rows: list[Row], folder: Path) -> None:
 
 def _plain(row: Row) -> dict[str, Any]:
     shares = {"before": row.before, "teacher": row.teacher, "after": row.after, **row.controls}
+    shares |= dict(zip(("full_before", "full_after"), row.full, strict=True))
     told = {
         name: {"success": s.success, "n": s.n, "interval": list(wilson(s.successes, s.n)), "by_seed": s.by_seed}
         for name, s in shares.items() if s.n
@@ -180,12 +185,30 @@ def page(config: Config, rows: list[Row]) -> str:
             f"| {_short(row)} | {row.before.text} | {row.teacher.text} | {row.after.text} | {each} | {lift} "
             f"| {updates} | {row.steps or '-'} |"
         )
-    lines += ["", f"![learning curves]({PICTURE})", "", *_controls(rows), *_failures(rows)]
+    lines += ["", *_full(rows), f"![learning curves]({PICTURE})", "", *_controls(rows), *_failures(rows)]
     return "\n".join(lines) + "\n"
 
 
 def _short(row: Row) -> str:
     return row.task.removeprefix("miniwob/")
+
+
+def _full(rows: list[Row]) -> list[str]:
+    """Success where only the whole reward counts, of the tasks where it makes a difference."""
+    found = [row for row in rows if any(s.n for s in row.full)]
+    if not found:
+        return []
+    lines = [
+        "Only the whole raw reward counted as success:",
+        "",
+        "| task | before | after | lessons |",
+        "|---|---|---|---|",
+    ]
+    for row in found:
+        before, after = row.full
+        each = " ".join(f"{rate:.2f}" for rate in after.by_seed) or "-"
+        lines.append(f"| {_short(row)} | {before.text} | {after.text} | {each} |")
+    return [*lines, ""]
 
 
 def _controls(rows: list[Row]) -> list[str]:

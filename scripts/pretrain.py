@@ -40,6 +40,7 @@ from page_corpus import dense_targets as page_targets
 from page_words import held_out_pages_hash
 from showonce.environments.embedded.draw import draw
 from showonce.environments.embedded.language import held_out_hash
+from showonce.evaluation.jobs import end_with_parent
 from tiny_model import Shape, save
 from trainee import Trainee, answer_loss, collate, evaluate
 
@@ -154,6 +155,7 @@ class Optimiser:
 def worker(rank: int, config: PretrainConfig, counter: Any) -> None:
     """One process of the training."""
     torch.set_num_threads(1)
+    end_with_parent()
     os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(29_500 + os.getppid() % 1000))
     if config.workers > 1:
         dist.init_process_group("gloo", rank=rank, world_size=config.workers)

@@ -33,13 +33,21 @@ def study(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 @needs_miniwob
 def test_a_study_is_filled_told_and_gone_on_with(study: ModuleType, tmp_path: Path) -> None:
     words = ["--tasks", "click-test", "--seeds", "1", "--episodes", "2", "--updates", "2", "--workers", "0"]
-    words += ["--out", str(tmp_path), "--no-taught", *SMALL]
+    words += ["--out", str(tmp_path), "--no-taught", "--full", *SMALL]
     said: list[str] = []
     assert study.main(words, said.append) == 1  # one task is not five
     assert said[-1].startswith("FAIL: ") and "of 1 tasks at 0.8 zero-shot" in said[-1]
     rows = [json.loads(line) for line in (tmp_path / ROWS).read_text().splitlines()]
     arms = {row["arm"] for row in rows if row["part"] == "study"}
-    assert {"before", "teacher@1", "after@1", "replay-coordinates@1", "replay-template@1"} <= arms
+    assert {
+        "before",
+        "teacher@1",
+        "after@1",
+        "full:before",
+        "full:after@1",
+        "replay-coordinates@1",
+        "replay-template@1",
+    } <= arms
     assert any(arm.startswith("curve@1-") for arm in arms)
     assert len({row["seed"] for row in rows if row["arm"] == "after@1"}) == 2
     assert not [row for row in rows if row["error"]]
@@ -48,7 +56,8 @@ def test_a_study_is_filled_told_and_gone_on_with(study: ModuleType, tmp_path: Pa
     found = json.loads((tmp_path / "study.json").read_text())[0]
     assert found["task"] == "miniwob/click-test" and found["updates"] == [2] and found["goal"] == "Click the button."
     assert found["checks"]["adapter_off"] == 1.0 and {"before", "teacher", "after"} <= set(found)
-    assert "| click-test |" in (tmp_path / "study.md").read_text()
+    page = (tmp_path / "study.md").read_text()
+    assert "| click-test |" in page and "Only the whole raw reward" in page and found["full_after"]["n"] == 2
     with Image.open(tmp_path / "study.png") as picture:
         assert picture.format == "PNG"
 
@@ -79,7 +88,9 @@ def test_the_page_tells_failures_too(study: ModuleType) -> None:
     import study_page
     from study_page import Share as share
 
-    worse = study.Row("miniwob/a", "do it", 1, share(5, 10), share(5, 10), share(2, 10), (0,), (4,), 2)
+    worse = study.Row(
+        "miniwob/a", "do it", 1, share(5, 10), share(5, 10), share(2, 10), updates=(0,), practice=(4,), held_back=2
+    )
     unshown = study.Row("miniwob/b", before=share(1, 10), errors=("TaskError: no oracle",))
     text = study_page.page(Config(), [worse, unshown])
     assert "- a: worse after learning than before (-0.30); the demonstration does not help the teacher" in text

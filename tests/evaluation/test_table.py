@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from rich.console import Console
 from tests.evaluation.conftest import embedded
@@ -343,6 +346,25 @@ def test_new_processes_do_the_jobs_and_one_that_dies_is_told(
     assert len(done) == 3
     with pytest.raises(ShowonceError, match="ended by itself"):
         run_jobs([Job("part", "dies")], worker.run, worker.bench, config, tmp_path / "work", workers=1)
+
+
+def test_a_worker_does_not_outlive_who_started_it(tmp_path: Path) -> None:
+    script = tmp_path / "starts_a_worker.py"
+    script.write_text(
+        "import multiprocessing, os, time\n"
+        "from showonce.evaluation.jobs import end_with_parent\n"
+        "def work():\n    end_with_parent()\n    print(os.getpid(), flush=True)\n    time.sleep(300)\n"
+        "if __name__ == '__main__':\n"
+        "    worker = multiprocessing.get_context('spawn').Process(target=work)\n"
+        "    worker.start()\n    worker.join()\n"
+    )
+    starter = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    with starter.stdout as told:
+        worker = psutil.Process(int(told.readline()))
+        starter.kill()
+        starter.wait(10)
+        worker.wait(20)  # raises when it is still there
 
 
 def test_the_overhead_is_a_job_too(make_bench: Callable[..., Bench], tmp_path: Path) -> None:

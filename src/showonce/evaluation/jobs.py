@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any, Final
 
@@ -166,6 +168,19 @@ def _pressed(folder: Path) -> Iterator[None]:
         file.unlink(missing_ok=True)
 
 
+def end_with_parent() -> None:
+    """End this spawned process at once when the one that started it is gone: killed, it cannot tell its workers."""
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
 _here: Work | None = None  # of a worker process
 
 
@@ -173,6 +188,7 @@ def _begin(make_bench: MakeBench, config: Config, folder: str) -> None:
     """Begin a worker process: one thread, deaf to Ctrl-C (the parent tells it), with a bench of its own."""
     global _here
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent()
     import torch
 
     torch.set_num_threads(1)
