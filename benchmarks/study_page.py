@@ -26,6 +26,8 @@ CONTROLS: Final = (
 CHECKS: Final = ("adapter_off", "other_tasks", "old_skills")
 BLUE, ORANGE, INK, FAINT = "#0072B2", "#E69F00", "#333333", "#999999"  # Okabe and Ito's
 COLUMNS: Final = 4
+ZERO_SHOT: Final = 0.8  # success from which on a task is known without any demonstration
+NOISE: Final = 0.05  # a smaller loss is not told as one
 
 
 @dataclass(frozen=True)
@@ -246,9 +248,9 @@ def _failures(rows: list[Row]) -> list[str]:
     lines = []
     for row in rows:
         said = [*row.errors]
-        if row.after.n and row.lift < 0:
+        if row.after.n and row.lift <= -NOISE:
             said.append(f"worse after learning than before ({row.lift:+.2f})")
-        if row.after.n and row.teacher.n and row.teacher.success <= row.before.success:
+        if row.after.n and row.teacher.n and row.teacher.success <= row.before.success < ZERO_SHOT:
             said.append("the demonstration does not help the teacher, so there is little to learn from it")
         if row.learned_nothing:
             said.append("no update was made")
