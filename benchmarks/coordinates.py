@@ -168,6 +168,13 @@ def own_zoom(display: str, keys: str) -> None:
     time.sleep(1)
 
 
+def view_scale(world: BrowserEnvironment) -> float:
+    """Return how many device pixels a CSS pixel has now."""
+    world.observe()
+    assert world._view is not None
+    return world._view.scale
+
+
 def emulated(folder: Path, points: int, rng: random.Random) -> Iterator[tuple[float, str, float, float, int]]:
     """Click in browsers of ours; yield ratio, case, errors and clicks."""
     for scale in SCALES:
@@ -182,14 +189,17 @@ def attached(folder: Path, points: int, rng: random.Random) -> Iterator[tuple[fl
     """Click in a person's browser; yield ratio, case, errors and clicks."""
     for scale in SCALES:
         with screen("1280x1000") as display, theirs(folder, display, scale) as url:
-            world = BrowserEnvironment(cdp_url=url)
+            world, zooms = BrowserEnvironment(cdp_url=url), set[float]()
             prepare(world, folder, "1", (0, 0), "none")
             for keys in OWN_ZOOMS:
                 own_zoom(display, keys)
+                zooms.add(round(view_scale(world) / scale, 2))
                 for scroll, frame in itertools.product(SCROLLS, FRAMES):
                     target = prepare(world, folder, "1", scroll, frame)
                     yield scale, f"{keys}, scroll {scroll}, iframe {frame}", *case(world, target, points, rng)
             world.close()
+        if min(zooms) > 0.7 or max(zooms) < 1.9:
+            raise SystemExit(f"FAIL: the browser did not zoom by its keys, only to {sorted(zooms)}.")
 
 
 def main() -> int:

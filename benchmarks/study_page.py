@@ -196,7 +196,7 @@ def _short(row: Row) -> str:
 
 
 def _full(rows: list[Row]) -> list[str]:
-    """Success where only the whole reward counts, of the tasks where it makes a difference."""
+    """Success where only the whole reward counts."""
     found = [row for row in rows if any(s.n for s in row.full)]
     if not found:
         return []
@@ -248,11 +248,11 @@ def _failures(rows: list[Row]) -> list[str]:
     lines = []
     for row in rows:
         said = [*row.errors]
-        if row.after.n and row.lift <= -NOISE:
+        if row.after.n and round(row.lift, 2) <= -NOISE:
             said.append(f"worse after learning than before ({row.lift:+.2f})")
         if row.after.n and row.teacher.n and row.teacher.success <= row.before.success < ZERO_SHOT:
             said.append("the demonstration does not help the teacher, so there is little to learn from it")
-        if row.learned_nothing:
+        if row.learned_nothing and row.before.success < ZERO_SHOT:
             said.append("no update was made")
         if row.held_back:
             said.append(f"canaries held {row.held_back} candidates back")

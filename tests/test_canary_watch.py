@@ -16,7 +16,16 @@ from tests.tinyfactory import frame
 from tests.toys import a_demonstration, a_task, toy_policy
 
 from showonce.actions import Click, Type
-from showonce.canary_watch import CanaryWatch, LessonCanaries, lesson_canaries, other_goals, skill_canaries, skill_world
+from showonce.canary_watch import (
+    LEAST,
+    CanaryWatch,
+    LessonCanaries,
+    _nats_lost,
+    lesson_canaries,
+    other_goals,
+    skill_canaries,
+    skill_world,
+)
 from showonce.environments.registry import find_task, make_environment
 from showonce.learning.buffer import Sample
 from showonce.learning.canaries import Canary
@@ -143,11 +152,19 @@ def test_skills_are_shown_in_the_lessons_own_world_or_in_a_fresh_embedded_one(po
     assert skill_world(board, policy) is None and skill_world(own, policy) is own
 
 
-def test_other_goals_are_training_apps_and_never_the_taught_one() -> None:
-    task = find_task("app/train/single/0")
-    watched, trained = other_goals(task, random.Random(0))
-    assert len(watched) > 10 and len(trained) > 10 and not set(watched) & set(trained)
-    assert not {task.goal, *(find_task(f"app/test/single/{i}").goal for i in range(20))} & {*watched, *trained}
+def test_other_goals_are_training_apps_and_never_a_taught_one() -> None:
+    taught = {find_task(f"app/train/single/{i}").goal for i in range(2)}
+    watched, trained = other_goals(taught, random.Random(0))
+    tested = {find_task(f"app/test/single/{i}").goal for i in range(20)}
+    assert len(watched) > 5 and len(trained) > 5 and not {*taught, *tested} & {*watched, *trained}
+    again = other_goals({"another"}, random.Random(1))
+    assert not set(watched) & set(again[1]) and not set(trained) & set(again[0]), "for no lesson they change sides"
+
+
+def test_what_is_to_be_avoided_gains_what_a_known_answer_would_lose() -> None:
+    assert _nats_lost("skill", -1.0, -1.5) == pytest.approx(0.5)
+    assert _nats_lost("untaught", -1.5, -1.0) == pytest.approx(0.5)
+    assert _nats_lost("untaught", -9.0, LEAST - 0.1) == 0.0 == _nats_lost("present", LEAST - 1, -9.0)
 
 
 def test_views_give_way_to_verified_screens() -> None:

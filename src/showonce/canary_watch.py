@@ -10,7 +10,8 @@ import contextlib
 import itertools
 import math
 import random
-from collections.abc import Sequence
+import zlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -28,6 +29,7 @@ from showonce.inference.features import Parts
 from showonce.learning.buffer import Sample
 from showonce.learning.canaries import Canary, CanaryReport, CanaryResult, Group
 from showonce.learning.divergence import divergence
+from showonce.learning.method import Anchor
 from showonce.learning.practice import demonstrated
 from showonce.policy.adapter import Adapter
 from showonce.policy.vlm_policy import VLMPolicy
@@ -65,6 +67,11 @@ def skill_samples(world: Environment, seeds: Sequence[int]) -> list[Sample]:
     return found
 
 
+def skill_prompts(world: Environment, seeds: Sequence[int]) -> list[Anchor]:
+    """Return prompts of what the base can do already."""
+    return [(sample.observation, sample.context()) for sample in skill_samples(world, seeds)]
+
+
 def skill_canaries(world: Environment, seeds: Sequence[int]) -> list[Canary]:
     """Return canaries of what the base can do already."""
     samples = skill_samples(world, seeds)
@@ -97,7 +104,7 @@ def lesson_canaries(task: Task, samples: Sequence[Sample], seed: int) -> list[Ca
 
     Where that action points at something, another goal is asked for on the same screen, which must not go there.
     """
-    watched, _ = other_goals(task, random.Random(seed))
+    watched, _ = other_goals({task.goal}, random.Random(seed))
     goals = itertools.cycle(watched or [""])
     found = []
     for i, (sample, goal) in enumerate(zip(samples, goals, strict=False)):
@@ -116,15 +123,18 @@ def thinned(canaries: Sequence[Canary]) -> list[Canary]:
     return [canary for group in kept.values() for canary in group[:EARLIER]]
 
 
-def other_goals(task: Task, rng: random.Random) -> tuple[list[str], list[str]]:
-    """Return goals of the registered training tasks that are not this one's, shuffled: to be watched, to be trained on.
+def other_goals(taught: Collection[str], rng: random.Random) -> tuple[list[str], list[str]]:
+    """Return goals of the registered training tasks that were not taught, shuffled: to be watched, to be trained on.
 
-    No goal is in both, so that what is watched is not what was trained on.
+    No goal is ever in both, for whatever lesson: what is watched was not trained on.
     """
     tasks = [find_task(i) for i in task_ids() if i.startswith("app/train/")]
-    goals = sorted({t.goal for t in tasks} - {task.goal})
+    goals = sorted({t.goal for t in tasks} - set(taught))
     rng.shuffle(goals)
-    return goals[::2], goals[1::2]
+    sides: tuple[list[str], list[str]] = [], []
+    for goal in goals:
+        sides[zlib.crc32(goal.encode()) % 2].append(goal)
+    return sides
 
 
 def _canary(sample: Sample, group: Group, name: str, goal: str | None = None) -> Canary:
@@ -198,6 +208,7 @@ class CanaryWatch:
                     now.action is not None,
                     _kl(logits_TV, then.logits_TV, _choices(then.answer)),
                     _nats_lost(canary.group, then.known, now.known),
+                    now.known - then.known,
                 )
             )
         return CanaryReport.of(results)
@@ -243,13 +254,10 @@ class CanaryWatch:
     ) -> tuple[list[Tensor], list[float]]:
         """Return the logits at the tokens of `said`, and the log-probabilities of the known answers, in one pass.
 
-        A known answer with the same choices as `said` needs no row of its own; those to be avoided need none at all.
+        A known answer with the same choices as `said` needs no row of its own.
         """
         right = [self._right[canary.id] for canary in canaries]
-        needed = [
-            i for i, canary in enumerate(canaries)
-            if _chosen(right[i]) != _chosen(said[i])
-        ]  # fmt: skip
+        needed = [i for i in range(len(canaries)) if _chosen(right[i]) != _chosen(said[i])]
         prompts = self._prompts(canaries)
         rows = self._logits([*prompts, *(prompts[i] for i in needed)], [*said, *(right[i] for i in needed)], name)
         known = [_nats(answer, row_TV) for answer, row_TV in zip(said, rows, strict=False)]
@@ -299,7 +307,10 @@ def _nats(answer: Decoded, logits_TV: Tensor) -> float:
 
 
 def _nats_lost(group: Group, then: float, now: float) -> float:
-    """Return what an answer has lost; in the present lesson only as far as it was or is known at all."""
+    """Return what an answer has lost, or one to be avoided has gained.
+
+    In the present lesson, and of what is to be avoided, only as far as it was or is known at all.
+    """
     if group in ("present", "untaught") and math.isfinite(now):
         then, now = max(then, LEAST), max(now, LEAST)
     return now - then if group == "untaught" else then - now

@@ -22,7 +22,7 @@ from showonce.canary_watch import (
     largest_move,
     other_goals,
     skill_canaries,
-    skill_samples,
+    skill_prompts,
     skill_world,
     thinned,
 )
@@ -123,14 +123,13 @@ class Session:
         if demonstration is not None:
             lessons = self.store.ledger.read_section(LESSONS)
             self.store.ledger.write_section(LESSONS, {**lessons, task.id: demonstration.ref})
-        if self.config.ratchet.canary_screens:
-            self._gather_canaries(task, demonstration)
+        self._gather_canaries(task, demonstration)
+        self._gather_anchors(task)
 
     def remember(self, task: Task, demonstration: Demonstration) -> None:
         """Take an earlier lesson in: its demonstration teaches where old screens are replayed, its canaries watch."""
         self.context.demonstrations[task.id] = demonstration
-        if self.config.ratchet.canary_screens:
-            self._gather_canaries(task, demonstration)
+        self._gather_canaries(task, demonstration)
 
     def _remember_earlier(self) -> None:
         """Take in what this store was taught in earlier runs, as far as it is still there."""
@@ -168,7 +167,8 @@ class Session:
 
     def _gather_canaries(self, task: Task, demonstration: Demonstration | None) -> None:
         """Watch old skills, a few screens of every earlier lesson, and this one: imagined screens to begin with."""
-        n = self.config.ratchet.canary_screens
+        if not (n := self.config.ratchet.canary_screens):
+            return
         world = skill_world(self.stage.environment(task), self.stage.policy)
         known = self.canaries.canaries or load_canaries(self.store.path / CANARIES)
         skills = [c for c in known if c.group == "skill"]
@@ -183,10 +183,13 @@ class Session:
             self.stage.events.emit("canaries", skills=len(skills), reason="" if skills else NO_SKILLS)
         self._lesson = LessonCanaries(task, [*skills, *lessons], views, n // 4, self._seed)
         self.canaries.watch(self._lesson.canaries([]))
-        self.context.others = other_goals(task, random.Random(self._seed))[1]
-        if not self.context.anchors and world is not None:
-            samples = skill_samples(world, self.seeds.take("anchor", ANCHORS))
-            self.context.anchors = [(sample.observation, sample.context()) for sample in samples]
+
+    def _gather_anchors(self, task: Task) -> None:
+        """Collect what the student shall go on doing as the base does: old skills, and goals that nobody taught."""
+        if not self.context.anchors and (world := skill_world(self.stage.environment(task), self.stage.policy)):
+            self.context.anchors = skill_prompts(world, self.seeds.take("anchor", ANCHORS))
+        taught = {task.goal, *(shown.goal for shown in self.context.demonstrations.values())}
+        self.context.others = other_goals(taught, random.Random(self._seed))[1]
 
     def _refresh_canaries(self) -> None:
         """Put practised screens on which the right action was verified in the place of imagined ones."""
@@ -243,8 +246,7 @@ class Session:
         moved = largest_move(self.adapter, CHAMPION, CANDIDATE, self.config.sdft, self.ratchet.candidate_updates)
         report = replace(self.canaries.report(CHAMPION, CANDIDATE), moved=moved)
         decision = self.ratchet.decide_promotion(report)
-        accepted, reason, new = decision.accepted, _reason(decision), self.adapter.version(CANDIDATE)
-        broken = False
+        accepted, broken, reason, new = decision.accepted, False, _reason(decision), self.adapter.version(CANDIDATE)
         if accepted:
             try:
                 new = self._promote()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -393,13 +393,19 @@ def dots(tmp_path: Path) -> Task:
     return Task("user/dots", "click", "browser", start=str(page))
 
 
-def hit_and_recorded(environment: BrowserEnvironment) -> list[str]:
-    """Click on both dots where the frame shows them; return what was hit. The recorder must see the same places."""
-    seen, places = environment.observe(), []
+def hit_and_recorded(environment: BrowserEnvironment, change: Callable[[], None] | None = None) -> list[str]:
+    """Click on both dots where the frame shows them; return what was hit. The recorder must see the same places.
+
+    change: what happens to the page once the recorder watches.
+    """
+    environment.observe()
+    watching, places = Watching(environment), []
+    if change is not None:
+        change()
+    seen = environment.observe()
     for channel in (0, 2):
         rows, columns = np.nonzero((seen.image[..., channel] > 200) & (seen.image.min(-1) < 60))
         places.append((from_pixel(int(np.median(columns)), seen.width), from_pixel(int(np.median(rows)), seen.height)))
-    watching = Watching(environment)
     for x, y in places:
         environment.execute(Click(x, y), Presses())
     until(lambda: sum(e["kind"] == "release" for e in watching.events) == 2, what="two clicks")
@@ -418,22 +424,39 @@ def test_a_persons_own_zoom_moves_neither_clicks_nor_what_is_recorded(dots: Task
         environment = BrowserEnvironment(cdp_url=url, settle=0.3)
         try:
             environment.reset(dots, 1)
+            page, wanted = environment._session.tab.page, list[float]()  # type: ignore[union-attr]
+
+            def asked(what: str) -> Any:
+                return environment._owner_call(lambda: page.evaluate(what), 5.0, "the page")
+
             screen.xdotool("mousemove", "650", "20", "click", "1")
-            for zoom in ("ctrl+0", "ctrl+plus", "ctrl+plus", "ctrl+plus", "ctrl+0", "ctrl+minus", "ctrl+minus"):
-                screen.xdotool("key", zoom)
-                time.sleep(0.5)
-                assert hit_and_recorded(environment) == ["red", "blue"], zoom
+            for keys, ratio in (
+                ("ctrl+0", 1),
+                ("ctrl+plus", 1.1),
+                ("ctrl+plus", 1.25),
+                ("ctrl+0", 1),
+                ("ctrl+minus", 0.9),
+            ):
+                screen.xdotool("key", keys)
+                wanted.append(ratio)
+                until(lambda: asked("devicePixelRatio") == pytest.approx(wanted[-1]), what=keys)
+                assert hit_and_recorded(environment) == ["red", "blue"], keys
         finally:
             environment.close()
 
 
-def test_nor_does_a_pinch(dots: Task) -> None:
+@pytest.mark.parametrize("when", ["before", "while"])
+def test_nor_does_a_pinch(dots: Task, when: str) -> None:
     environment = BrowserEnvironment(width=WIDTH, height=HEIGHT)
+
+    def pinch() -> None:
+        asked = environment._session.tab.cdp.send  # type: ignore[union-attr]
+        environment._owner_call(lambda: asked("Emulation.setPageScaleFactor", {"pageScaleFactor": 1.4}), 5.0, "pinch")
+
     try:
         environment.reset(dots, 1)
-        tab = environment._session.tab  # type: ignore[union-attr]
-        asked = tab.cdp.send
-        environment._owner_call(lambda: asked("Emulation.setPageScaleFactor", {"pageScaleFactor": 1.4}), 5.0, "pinch")
-        assert hit_and_recorded(environment) == ["red", "blue"]
+        if when == "before":
+            pinch()
+        assert hit_and_recorded(environment, pinch if when == "while" else None) == ["red", "blue"]
     finally:
         environment.close()

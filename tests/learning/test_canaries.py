@@ -58,10 +58,9 @@ def report(champion: Policy, candidate: Policy) -> CanaryReport:
     for i, group in enumerate(champion.groups):
         right = [int(logp[i].argmax()) == champion.answer_N[i] for logp in (before_NC, after_NC)]
         passes = [not r for r in right] if group == "untaught" else right
-        lost = before_NC[i, champion.answer_N[i]] - after_NC[i, champion.answer_N[i]]
-        results.append(
-            CanaryResult(group, *passes, kl=float(kl_N[i]), nats_lost=float(-lost if group == "untaught" else lost))
-        )
+        lost = float(before_NC[i, champion.answer_N[i]] - after_NC[i, champion.answer_N[i]])
+        gained = -lost if group == "untaught" else 0.0
+        results.append(CanaryResult(group, *passes, kl=float(kl_N[i]), nats_lost=gained or lost, rose=gained))
     return CanaryReport.of(results)
 
 
@@ -173,16 +172,41 @@ def test_leaking_to_untaught_goals_is_refused() -> None:
     assert judge(report(champion, candidate), CONFIG, {}) == (CanaryReason.ANSWERS_LOST, "untaught")
 
 
+def turned(n: int, rose: float, to_target: bool = True) -> list[CanaryResult]:
+    return [CanaryResult("untaught", to_target, not to_target, nats_lost=max(rose, 0.0), rose=rose)] * n
+
+
+STILL = [CanaryResult("untaught", True, True)] * 10
+
+
 def test_a_guess_that_turns_over_is_no_leak_unless_small_rises_add_up() -> None:
-    few = [CanaryResult("untaught", True, False, nats_lost=0.2)] * 6
-    rest = [CanaryResult("untaught", True, True, nats_lost=0.2)] * 10
-    found = CanaryReport.of([*few, *rest])
-    assert found.groups["untaught"].lost == 0
+    found = CanaryReport.of([*turned(6, 0.2), *STILL])
+    assert found.groups["untaught"].lost == 0 and found.groups["untaught"].candidate == 10 / 16
     assert judge(found, CONFIG, {})[0] is CanaryReason.PASSED
-    drift = {"untaught": Drift(0.0, 0.4)}
-    assert judge(found, CONFIG, drift) == (CanaryReason.DRIFT, "untaught")
-    leaked = [dataclasses.replace(r, nats_lost=1.0) for r in few[:2]]
-    assert judge(CanaryReport.of([*leaked, *rest]), CONFIG, {}) == (CanaryReason.ANSWERS_LOST, "untaught")
+    leaked = CanaryReport.of([*turned(2, 1.0), *turned(3, -0.1, to_target=False), *STILL])
+    assert judge(leaked, CONFIG, {}) == (CanaryReason.ANSWERS_LOST, "untaught"), (
+        "guesses that turn back make up for nothing"
+    )
+    far = CanaryResult(
+        "untaught", True, False, nats_lost=0.0, rose=5.0
+    )  # from very unlikely to unlikely, but it is done
+    assert judge(CanaryReport.of([far, far, *STILL]), CONFIG, {}) == (CanaryReason.ANSWERS_LOST, "untaught")
+    silent = CanaryResult("untaught", True, False, candidate_parsed=False)
+    skills = [CanaryResult("skill", True, True)] * 60
+    assert judge(CanaryReport.of([silent] * 3 + skills), CONFIG, {}) == (CanaryReason.ANSWERS_LOST, "untaught")
+
+
+def test_a_leak_in_small_doses_is_refused_though_every_answer_went_over_at_the_first() -> None:
+    drift: dict[Group, Drift] = {}
+    reasons = []
+    for dose in range(4):
+        results = (
+            turned(16, 0.2) if not dose else [CanaryResult("untaught", False, False, nats_lost=0.2, rose=0.2)] * 16
+        )
+        found = CanaryReport.of(results)
+        reasons.append(judge(found, CONFIG, drift)[0])
+        drift["untaught"] = drift.get("untaught", Drift()).plus(found.groups["untaught"])
+    assert reasons == [CanaryReason.PASSED, CanaryReason.PASSED, CanaryReason.DRIFT, CanaryReason.DRIFT]
 
 
 def test_one_flipped_screen_alone_decides_nothing() -> None:

@@ -24,7 +24,7 @@ from showonce.learning.method import (
     token_marks,
 )
 from showonce.learning.optimiser import AdapterOptimiser
-from showonce.learning.regularise import anchor_loss, confidence_target
+from showonce.learning.regularise import _anchors, anchor_loss, confidence_target
 from showonce.learning.sdft import SDFT
 from showonce.protocols import Context
 
@@ -253,6 +253,18 @@ def test_an_anchor_keeps_other_goals_on_the_same_screens_near_the_base(make_cont
         context.rng, context.others = np.random.default_rng(0), ["click tiku"]  # one that no training has seen
         drift[weight] = float(anchor_loss(context, list(context.buffer)[:8]).detach())
     assert drift[4.0] < 0.5 * drift[0.0]
+
+
+def test_an_anchor_asks_for_old_prompts_and_for_other_goals_in_equal_parts(make_context: MakeContext) -> None:
+    context = make_context(anchor_kl=1.0)
+    batch = list(context.buffer)[:8]
+    context.anchors = [(frame(500 + i), Context("click red circle")) for i in range(8)]
+    context.others = ["click nopa"]
+    goals = [told.goal for _, told in _anchors(context, batch)]
+    assert goals == ["click red circle"] * 4 + ["click nopa"] * 4
+    context.anchors = ()
+    found = _anchors(context, batch[:1])
+    assert [told.goal for _, told in found] == ["click nopa"] and found[0][0] is batch[0].observation
 
 
 def test_an_anchor_may_hold_a_demonstration(make_context: MakeContext) -> None:

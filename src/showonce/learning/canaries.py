@@ -3,8 +3,8 @@
 Four groups. `skill`: what the base could do. `lesson`: what was taught before. `present`: what is being taught; judged
 as a whole, since while several steps are learned one may give way to another for a moment, and only from the moment at
 which the champion can do it (before, there is nothing to guard). `untaught`: other goals on screens that hold a taught
-target, which must *not* go there (specific, not merely successful). What the policy does there is a guess between
-equals, which turns over at a breath; it counts as lost where the target's log-probability has risen as well.
+target, which must *not* go there (specific, not merely successful). What the policy does there is often a guess between
+equals, which turns over at a breath; it counts as lost only where the target's log-probability has risen as well.
 
 The greedy answer is a late signal: it stays right for many poisoned updates and then collapses. Two earlier ones are
 read beside it: the log-probability that the known answers have lost, and the KL to the champion on old skills. Losses
@@ -31,7 +31,7 @@ GROUPS: Final[tuple[Group, ...]] = ("skill", "lesson", "present", "untaught")
 GUARDED: Final = 0.9  # share of the present lesson that the champion passes, from which on it is guarded
 FEWEST_LOST: Final = 2  # one screen alone decides nothing
 FEWEST_PASSED: Final = 3  # known answers before their log-probability says anything
-GUESSED: Final = 0.25  # nats: a target to be avoided that gained no more was one of several equals before as after
+GUESSED: Final = 0.25  # nats: an answer that turned over with no more than that was one of several equals
 MOST_MOVED: Final = 1.1  # of what the updates can do; above 1 because the bound holds for a constant gradient
 SUM_LIMIT: Final = 2.0  # what may be lost over all promotions, in units of what one may lose
 
@@ -65,7 +65,8 @@ class CanaryResult:
     """Champion and candidate on one canary. kl: KL(champion || candidate), nats per decision token.
 
     nats_lost: log-probability of the known answer under the champion less that under the candidate, nats per answer;
-    for `untaught` what the answer to be avoided has gained.
+    for `untaught` what the answer to be avoided has gained, counted from where it is likely enough to matter. rose: for
+    `untaught` the same from wherever it was.
     """
 
     group: Group
@@ -75,19 +76,22 @@ class CanaryResult:
     candidate_parsed: bool = True
     kl: float = 0.0
     nats_lost: float = 0.0
+    rose: float = 0.0
 
     @property
-    def kept(self) -> bool:
-        """Whether what was passed still counts as passed."""
-        turned = self.group == "untaught" and self.champion_passes and self.nats_lost <= GUESSED
-        return self.candidate_passes or turned
+    def lost(self) -> int:
+        """1: the screen was lost; -1: it was gained. A guess between equals that turned over is neither."""
+        parsed = self.champion_parsed and self.candidate_parsed
+        if self.group == "untaught" and parsed and abs(self.rose) <= GUESSED:
+            return 0
+        return int(self.champion_passes) - int(self.candidate_passes)
 
 
 @dataclass(frozen=True)
 class GroupReport:
     """One group. champion, candidate: share passed. lost: screens lost less screens gained. kl_*: nats per token.
 
-    nats_lost: mean over the `known` screens: those that the champion passes; for `present` all.
+    nats_lost: mean over the `known` screens: those that the champion passes; for `present` and `untaught` all.
     """
 
     n: int
@@ -155,14 +159,14 @@ class CanaryReport:
 
 def _group(results: list[CanaryResult]) -> GroupReport:
     champion = sum(r.champion_passes for r in results)
-    candidate = sum(r.kept for r in results)
+    candidate = sum(r.candidate_passes for r in results)
     kl = np.array([r.kl for r in results])
-    known = [r.nats_lost for r in results if r.champion_passes or r.group == "present"]
+    known = [r.nats_lost for r in results if r.champion_passes or r.group in ("present", "untaught")]
     return GroupReport(
         n=len(results),
         champion=champion / len(results),
         candidate=candidate / len(results),
-        lost=champion - candidate,
+        lost=sum(r.lost for r in results),
         known=len(known),
         kl_mean=float(kl.mean()),
         kl_max=float(kl.max()),

@@ -171,6 +171,8 @@ class Ratchet:
 
     def begin_lesson(self, new: bool) -> None:
         """Begin to add up what the lesson at hand loses. new: it is another one; else its canaries were drawn anew."""
+        if new:
+            self._drift.pop("untaught", None)
         known = self._drift.pop("present", None) is not None
         if known and not new:
             self._drift["present"] = Drift()

@@ -28,13 +28,17 @@ _STATE: Final = {"expression": STATE, "returnByValue": True}
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen: a screenshot (PNG), the window's size in input units, and whether the page was at rest."""
+    """What was seen: a screenshot (PNG), the window's size in input units, and whether the page was at rest.
+
+    pinch: how far a person has enlarged the page with two fingers, which is in the input units already.
+    """
 
     png: bytes
     window: tuple[float, float]
     settled: bool
     url: str
     text: str | None
+    pinch: float = 1.0
 
 
 class Eyes:
@@ -65,7 +69,7 @@ class Eyes:
                 self._ratio = float(await self._asked(tab, "devicePixelRatio"))
             width, height = png_size(png)
             window = (width / self._ratio / self._pinch, height / self._ratio / self._pinch)
-        return Look(png, window, settled, tab.page.url, text)
+        return Look(png, window, settled, tab.page.url, text, self._pinch)
 
     async def window(self, tab: Tab) -> tuple[float, float]:
         """Return width and height of a person's window in input units, rounded by the browser to whole CSS pixels."""

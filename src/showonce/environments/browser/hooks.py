@@ -58,8 +58,8 @@ _SCRIPT: Final = """((name, keys, own) => {
       y = r.top + (f.clientTop + parseFloat(s.paddingTop)) * sy + y * sy;
       fx *= sx * zoom; fy *= sy * zoom;
     }
-    const v = window.top.visualViewport || {offsetLeft: 0, offsetTop: 0};
-    return [x - v.offsetLeft, y - v.offsetTop, fx, fy];
+    const v = window.top.visualViewport || {offsetLeft: 0, offsetTop: 0, scale: 1};
+    return [(x - v.offsetLeft) * v.scale, (y - v.offsetTop) * v.scale, fx * v.scale, fy * v.scale];
   };
   const masks = () => {
     for (const e of document.querySelectorAll('input[type=password]')) secret(e);

@@ -15,7 +15,7 @@ import queue
 import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from showonce.actions import NOTCH_PIXELS
@@ -90,7 +90,8 @@ class BrowserSource:
         self._tasks: set[asyncio.Future[Any]] = set()
         self._order: asyncio.Lock | None = None
         self._closed = False
-        self._zoom = 1.0
+        self._screen = 1.0  # device pixels of a pixel of the system, by which wheels count
+        self._width, self._ratio = float(browser.width), browser.scale  # of the page without a pinch, when it began
         self._by_shots = False  # the screencast has other pixels than screenshots: then it only tells of changes
         self._view: View | None = None
 
@@ -142,10 +143,13 @@ class BrowserSource:
         self._order = asyncio.Lock()
         if self._browser._cdp_url:
             metrics = await session.tab.cdp.send("Page.getLayoutMetrics")
-            self._zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
+            zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
+            self._screen = float(await session.tab.page.evaluate("devicePixelRatio")) / zoom
         look = self._browser._look
         if look is not None:
-            self._by_shots = png_size(look.png)[0] != round(look.window[0])
+            self._width = look.window[0] * look.pinch
+            self._ratio = png_size(look.png)[0] / self._width
+            self._by_shots = png_size(look.png)[0] != round(self._width)
         context = session.context
         hooks = script(_NAME, self._own)
         line = _lines.get(context)
@@ -239,7 +243,8 @@ class BrowserSource:
             return
         async with self._order:
             frame: Frame = source["frame"]
-            offset = await self._offset(frame, message["way"])
+            zoomed = float(message.get("dpr") or self._ratio) / self._ratio
+            offset = await self._offset(frame, message["way"], zoomed)
             view = self._view_now(cast)
             boxes = [_region(box, offset, view) for box in message["masks"]]
             self._masks[frame] = [box for box in boxes if box is not None]
@@ -262,17 +267,24 @@ class BrowserSource:
         """Return how far the wheel was turned. The page is told in pixels of its own, made smaller by what enlarges it:
         the zoom of a person's browser, or the scale of ours.
         """
-        enlarged = self._zoom if self._browser._cdp_url else self._browser.scale
+        enlarged = float(message["dpr"]) / self._screen
         turned = float(message["turned"][axis])
         notches = turned / _TICK if turned else float(message["dx" if axis == 0 else "dy"]) / NOTCH_PIXELS
         return notches * enlarged
 
-    async def _offset(self, frame: Frame, way: Sequence[float] | None) -> Offset:
-        """Return where a document lies in the window; as the document says, else by asking those around it."""
+    async def _offset(self, frame: Frame, way: Sequence[float] | None, zoomed: float) -> Offset:
+        """Return where a document lies in the window; as the document says, else by asking those around it.
+
+        zoomed: by how much the person has zoomed in since the recording began. What they pinch counts on top of it.
+        """
+        if abs(zoomed - 1) < 0.01:  # a ratio of whole pixels is not exact
+            zoomed = 1.0
         if way is not None:
-            return Offset(*way)
+            return Offset(*(value * zoomed for value in way))
         with contextlib.suppress(Exception):  # what was clicked may have taken its frame away: then as it was before
-            self._offsets[frame] = await offset_of(frame)
+            found = await offset_of(frame)
+            factor = zoomed * float(await frame.page.main_frame.evaluate("visualViewport ? visualViewport.scale : 1"))
+            self._offsets[frame] = Offset(*(value * factor for value in astuple(found)))
         return self._offsets.get(frame, Offset())
 
     # ------------------------------------------------------------------------------------------------------- frames
@@ -287,7 +299,7 @@ class BrowserSource:
         """Return a frame as the environment would show it to a policy."""
         browser = self._browser
         image = decoded(png)
-        scale = image.shape[1] / browser._look.window[0] if browser._look is not None else browser.scale
+        scale = image.shape[1] / self._width
         view = self._view = view_of((image.shape[1], image.shape[0]), scale, browser._crop, browser._size)
         frame = browser._finish(shown(image, view), view)
         return Observation(frame, scale=view.width / (view.crop[2] - view.crop[0]) * scale)
