@@ -121,9 +121,10 @@ def case(world: BrowserEnvironment, target: Any, points: int, rng: random.Random
         world.execute(Click(from_pixel(int(xs[i]), seen.width), from_pixel(int(ys[i]), seen.height)), stop)
 
     async def told() -> tuple[list[list[float]], Offset]:
+        await target.wait_for_function("n => log.length >= n", arg=points, timeout=5_000)
         return await target.evaluate("() => log.splice(0)"), await offset_of(target)
 
-    log, offset = owner().call(told, 10, "reading the log")
+    log, offset = owner().call(told, 20, "reading the log")
     assert len(log) == points, f"{len(log)} events for {points} clicks"
     forward = back = 0.0
     for i, (client_x, client_y, at_x, at_y, drawn) in zip(chosen, log, strict=True):

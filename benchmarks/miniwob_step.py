@@ -31,7 +31,7 @@ from showonce.environments.miniwob.oracles import SOLVED
 from showonce.environments.miniwob.tasks import NAMES
 from showonce.environments.miniwob.world import MiniWoB
 from showonce.environments.registry import find_task
-from showonce.errors import ShowonceError
+from showonce.errors import EnvironmentBroken, ShowonceError
 from showonce.runtime.stop import Stop
 
 TASK = "click-button"
@@ -216,13 +216,19 @@ def memory() -> float:
 
 
 def soak(minutes: float) -> bool:
-    """Solve episodes in four contexts; tell the memory every tenth of the time, and whether it stayed flat."""
-    end, stop, counts, sizes = time.monotonic() + 60 * minutes, Stop(), [0] * 4, []
+    """Solve episodes in four contexts; tell the memory every tenth of the time, and whether it stayed flat.
+
+    A page that breaks (a time-out, say) ends its episode and is counted; the next one begins with a fresh page.
+    """
+    end, stop, counts, broken, sizes = time.monotonic() + 60 * minutes, Stop(), [0] * 4, [0] * 4, []
 
     def work(index: int) -> None:
         world = MiniWoB()
         while time.monotonic() < end:
-            solved(world, SOLVED[counts[index] % len(SOLVED)], counts[index], stop)
+            try:
+                solved(world, SOLVED[counts[index] % len(SOLVED)], counts[index], stop)
+            except EnvironmentBroken:
+                broken[index] += 1
             counts[index] += 1
         world.close()
 
@@ -232,7 +238,7 @@ def soak(minutes: float) -> bool:
     while any(thread.is_alive() for thread in threads):
         time.sleep(6 * minutes)
         sizes.append(memory())
-        print(f"  {sum(counts)} episodes, {sizes[-1]:.0f} MB", flush=True)
+        print(f"  {sum(counts)} episodes, {sum(broken)} of them broken, {sizes[-1]:.0f} MB", flush=True)
     half = sizes[len(sizes) // 2 - 1 : -1] or sizes
     return max(half) <= 1.25 * sizes[1 if len(sizes) > 2 else 0]
 
