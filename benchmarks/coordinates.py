@@ -49,6 +49,7 @@ SCROLLS = ((0, 0), (37, 61))
 FRAMES = ("none", "same", "cross")
 OWN_ZOOMS = ("ctrl+0", *["ctrl+plus"] * 5, "ctrl+0", *["ctrl+minus"] * 4)  # 100 to 200 %, and down to 67 %
 WIDTH, HEIGHT, SIDE = 400, 300, 900
+ARITHMETIC = 1e-6  # px: what floating point leaves
 PICTURE = """<!doctype html><body style="margin:0"><canvas id=c width=SIDE height=SIDE
 style="display:block;image-rendering:pixelated"></canvas><script>
 const g = c.getContext('2d'), d = g.createImageData(SIDE, SIDE);
@@ -219,12 +220,12 @@ def main() -> int:
         for scale, group in itertools.groupby(found, key=lambda one: one[0]):
             ahead = home = 0.0
             for _, told, forward, back, n in group:
-                if max(forward, back) > 0:
+                if max(forward, back) >= ARITHMETIC:
                     print(f"  ratio {scale:g}, {told}: {forward:.2f} {back:.2f}")
                 ahead, home, cases, clicks = max(ahead, forward), max(home, back), cases + 1, clicks + n
             print(f"ratio {scale:g}: forward {ahead:.2f} px, back {home:.2f} px beyond rounding", flush=True)
             worst = max(worst, ahead, home)
-    good = worst == 0
+    good = worst < ARITHMETIC
     print(f"{'PASS' if good else 'FAIL'}: {worst:.2f} px beyond rounding in {cases} cases, {clicks} clicks (goal 0)")
     return 0 if good else 1
 

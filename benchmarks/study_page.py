@@ -112,7 +112,7 @@ def _row(config: Config, results: Results, done: Mapping[str, Record], task: str
     first = checked[0] if checked else {}
     taught = next(iter(lessons("taught")), {})
     controls = {"copied_coordinates": each("replay-coordinates"), "template_replay": each("replay-template")}
-    controls |= {name: _pooled([taught[name]]) for name in CONTROLS if name in taught}
+    controls |= {name: _pooled(taught[name]) for name in CONTROLS if name in taught}
     checks = {name: first[name] for name in CHECKS[1:] if first.get(name)}
     checks |= {"adapter_off": min(one["adapter_off"]["value"] for one in checked)} if checked else {}
     return Row(

@@ -96,3 +96,15 @@ def test_the_page_tells_failures_too(study: ModuleType) -> None:
     assert "- a: worse after learning than before (-0.30); the demonstration does not help the teacher" in text
     assert "no update was made" in text and "canaries held 2 candidates back" in text
     assert "- b: TaskError: no oracle." in text and "0.50 (0.24 to 0.76)" in text
+
+
+def test_controls_that_learned_stand_in_the_rows(study: ModuleType, tmp_path: Path) -> None:
+    import study_page
+
+    found = {name: {"value": 0.25, "n": 8} for name in study.TAUGHT}
+    record = {"key": "taught|miniwob/click-test|0", "seconds": 1.0, "numbers": found, "error": ""}
+    (tmp_path / RECORDS).write_text(json.dumps(record) + "\n")
+    (row,) = study_page.rows_of(Config(tasks=("miniwob/click-test",)), tmp_path)
+    assert {name: (share.successes, share.n) for name, share in row.controls.items() if share.n} == dict.fromkeys(
+        study.TAUGHT, (2, 8)
+    )
