@@ -6,9 +6,9 @@
 
 Peers, in this very run: the selenium environment of the `miniwob` wheel (chromedriver is needed; both are found by name
 or by MINIWOB_CHROME_BINARY and MINIWOB_CHROMEDRIVER), and BrowserGym without its extra delay. BrowserGym pins an old
-Playwright and cannot live in this environment: set BROWSERGYM_PYTHON to the interpreter of one that has it, else its
-row is left out and said so. All click at the same places of click-button, with one screenshot a step; an episode that
-is over is begun anew, which is in the time of all of them.
+Playwright and cannot live in this environment: set BROWSERGYM_PYTHON to the interpreter of one that has it (and
+PLAYWRIGHT_BROWSERS_PATH to where its Chromium is), else its row is left out and said so. All click at the same places
+of click-button, with one screenshot a step; an episode that is over is begun anew, which is in the time of all of them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
 
@@ -130,7 +131,13 @@ def rate_of_browsergym(n: int) -> float:
     python = os.environ.get("BROWSERGYM_PYTHON", "")
     if not python:
         raise OSError("BROWSERGYM_PYTHON is not set")
-    done = subprocess.run([python, "-c", GYM, str(n)], capture_output=True, text=True, timeout=900, check=False)
+    import miniwob
+
+    pages = Path(miniwob.__file__).parent / "html" / "miniwob"
+    environ = {"MINIWOB_URL": f"{pages.as_uri()}/", **os.environ}
+    done = subprocess.run(
+        [python, "-c", GYM, str(n)], capture_output=True, text=True, timeout=900, check=False, env=environ
+    )
     if done.returncode != 0:
         raise OSError((done.stderr.strip().splitlines() or ["it failed"])[-1])
     return float(json.loads(done.stdout.strip().splitlines()[-1]))
