@@ -341,6 +341,17 @@ def test_a_lesson_that_was_known_once_stays_guarded(world: World) -> None:
     assert not world.ratchet.guards_lesson and world.learn(0.9, report=present(13, 9))
 
 
+def test_what_other_goals_take_over_is_added_up_for_each_lesson(world: World) -> None:
+    taught(world)
+    dose = CanaryReport.of([CanaryResult("untaught", True, True, nats_lost=0.2, rose=0.2)] * 16)
+    assert [world.learn(0.9, report=dose) for _ in range(3)] == [True, True, False]
+    world.ratchet.begin_lesson(new=False)
+    world.restart()
+    assert not world.learn(0.9, report=dose), "the same lesson on other screens"
+    world.ratchet.begin_lesson(new=True)
+    assert world.learn(0.9, report=dose)
+
+
 def test_what_was_not_promoted_adds_nothing_up(world: World) -> None:
     taught(world)
     dose = CanaryReport.of([CanaryResult("lesson", True, True, nats_lost=0.2)] * 20)

@@ -170,7 +170,10 @@ class Ratchet:
     # ---- the candidate
 
     def begin_lesson(self, new: bool) -> None:
-        """Begin to add up what the lesson at hand loses. new: it is another one; else its canaries were drawn anew."""
+        """Begin to add up what the lesson at hand loses, and what other goals take over from it.
+
+        new: it is another one; else its canaries were drawn anew.
+        """
         if new:
             self._drift.pop("untaught", None)
         known = self._drift.pop("present", None) is not None
