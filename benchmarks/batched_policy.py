@@ -18,10 +18,10 @@ import torch
 
 from showonce.config import Config, PolicyConfig
 from showonce.environments.registry import find_task, make_environment
-from showonce.evaluation.bench import shown_by_oracle
 from showonce.policy.batched import WIDTH, Question, propose_many
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import Context
+from showonce.runtime.recorder import shown_by_oracle
 from showonce.types import Observation, Proposal
 
 GOAL = 2.5  # times

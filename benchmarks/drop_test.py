@@ -23,8 +23,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from showonce.learning.droptest import RULES
-from showonce.learning.thresholds import Reference
+from showonce.learning.ratchet.drop_test import RULES
+from showonce.learning.ratchet.thresholds import Reference
 from showonce.stats import upper_bound
 
 WINDOW, HORIZON, RATE, DROP = 20, 200, 0.05, 0.3

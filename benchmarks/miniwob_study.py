@@ -25,14 +25,14 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
 
-from showonce.app import make_bench
+from showonce.app.verbs import make_bench
 from showonce.config import Config
 from showonce.demonstrations import load_demonstration, save_demonstration
 from showonce.environments.registry import find_task, make_environment
 from showonce.errors import ShowonceError
-from showonce.evaluation.after import measure
-from showonce.evaluation.bench import Lesson, TeachRequest, TeachResult
+from showonce.evaluation.bench import Lesson
 from showonce.evaluation.controls import CONTROLS, Control, Exam, teacher
+from showonce.evaluation.fresh import measure
 from showonce.evaluation.jobs import Job, Work, records, run_jobs
 from showonce.evaluation.parts import learning_of
 from showonce.evaluation.results import paired
@@ -40,7 +40,8 @@ from showonce.evaluation.runner import Advance, evaluate_set, progress_bar
 from showonce.evaluation.table import check_settings
 from showonce.evaluation.tasks import demonstration_seed, evaluation_seeds, task_set
 from showonce.fsio import make_folder
-from showonce.lesson import teaching
+from showonce.learning.lesson import teaching
+from showonce.runtime.teaching import TeachRequest, TeachResult
 from showonce.seeds import STRIDE, Seeds
 from showonce.settings import load_config
 from showonce.stats import paired_interval

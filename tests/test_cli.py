@@ -141,12 +141,12 @@ def test_python_dash_m_works_too(elsewhere: Path) -> None:
 def test_a_success_flag_takes_the_place_of_the_tasks_own_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import showonce.app
+    import showonce.app.verbs
+    from showonce.app.plan import tasks_of
     from showonce.types import Success
-    from showonce.wiring import tasks_of
 
     got: list[Success] = []
-    monkeypatch.setattr(showonce.app, "run", lambda config, show: got.append(tasks_of(config)[0].success) or 0)
+    monkeypatch.setattr(showonce.app.verbs, "run", lambda config, show: got.append(tasks_of(config)[0].success) or 0)
     assert main(["run", "task=site/table", "--success-url", "*/a=b?*"]) == 0
     assert main(["run", "task=site/table", "success.file=x.txt"]) == 0
     assert main(["run", "task=site/table"]) == 0

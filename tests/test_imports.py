@@ -76,7 +76,7 @@ def test_import_showonce_is_light(python: Run) -> None:
 
 @pytest.mark.parametrize("verb", ["runs", "rollback"])
 def test_runs_and_rollback_need_no_torch(python: Run, verb: str) -> None:
-    module = {"runs": "showonce.runs", "rollback": "showonce.runs"}[verb]
+    module = {"runs": "showonce.runs.index", "rollback": "showonce.runs.index"}[verb]
     assert not imported(python, f"import {module}, showonce.settings") & {"torch", "transformers", "peft", "matplotlib"}
 
 

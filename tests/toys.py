@@ -10,16 +10,15 @@ from typing import Any
 from tests.fakes import Board, Recorder, board_task
 
 from showonce.config import AdapterConfig, Config, GateConfig, LearningConfig, PolicyConfig, RatchetConfig
-from showonce.evaluation.bench import shown_by_oracle
-from showonce.learning.store import AdapterStore
+from showonce.learning.session import Session, identity_of
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import Context, Sampling
+from showonce.runtime.player import Stage
+from showonce.runtime.recorder import shown_by_oracle
 from showonce.runtime.stop import Stop
 from showonce.seeds import Seeds
-from showonce.session import Session
-from showonce.stage import Stage
 from showonce.types import Demonstration, Observation, Proposal, Task
-from showonce.wiring import identity_of
+from showonce.versions.store import AdapterStore
 
 GOAL = "light red"
 ANYTHING_GOES = {"canary_max_drop": 2.0, "canary_max_kl": 1e9, "canary_max_nats": 1e9}

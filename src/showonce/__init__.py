@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from showonce.versions import __version__
+from showonce.about import __version__
 
 if TYPE_CHECKING:
     from showonce.environments.registry import make_environment

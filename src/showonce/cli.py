@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from showonce.about import __version__
 from showonce.errors import BadInput, ShowonceError
-from showonce.versions import __version__
 
 if TYPE_CHECKING:
     from showonce.config import Config
@@ -71,7 +71,7 @@ def _load(config_name: str | None, default: str, overrides: Sequence[str]) -> Co
 def _resumed(config: Config, config_name: str | None, overrides: Sequence[str]) -> Config:
     """Return the config of the run that is to go on; `config` is only asked which one that is."""
     from showonce.errors import ConfigError
-    from showonce.runs import resumed_config
+    from showonce.runs.index import resumed_config
 
     if config_name is not None:
         raise ConfigError(
@@ -140,7 +140,7 @@ def run(
 
         given = {name.removeprefix("success_"): value for name, value in success.items() if value}
         config = replace(config, success=SuccessConfig(**given))
-    import showonce.app as app
+    import showonce.app.verbs as app
     from showonce.dashboard import LiveDashboard
 
     look = config.dashboard
@@ -181,7 +181,7 @@ def record(
         raise click.UsageError("give --import FILE or --export FOLDER, with --format NAME.")
     names, overrides = _split(words, most=0 if export_folder is None else None)
     config = _load(config_name, "record", overrides)
-    import showonce.app as app
+    import showonce.app.verbs as app
 
     if import_file is not None:
         return app.import_demonstrations(config, Path(import_file), form or "")
@@ -213,7 +213,7 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str, check: bo
     """
     episode, overrides = _one(words, "EPISODE")
     config = _load(config_name, "replay", overrides)
-    import showonce.app as app
+    import showonce.app.verbs as app
 
     return app.replay(Path(episode), mode, config, check)
 
@@ -232,7 +232,7 @@ def evaluate(config_name: str | None, words: tuple[str, ...]) -> int:
     same command goes on where it was stopped.
     """
     config = _load(config_name, "eval", _split(words)[1])
-    import showonce.app as app
+    import showonce.app.verbs as app
 
     return app.evaluate(config)
 
@@ -255,10 +255,10 @@ def prove(config_name: str | None, words: tuple[str, ...]) -> int:
     """
     name, overrides = _one(words, "RUN")
     config = _load(config_name, "prove", overrides)
-    from showonce import runs
+    from showonce.runs import index as runs
 
     folder = runs.resolve_run(name, config.output.logs)
-    import showonce.app as app
+    import showonce.app.verbs as app
 
     return app.prove(folder, config)
 
@@ -277,7 +277,8 @@ def watch(config_name: str | None, words: tuple[str, ...]) -> int:
     """
     names, overrides = _split(words, most=1)
     config = _load(config_name, "run", overrides)
-    from showonce import dashboard, runs
+    from showonce import dashboard
+    from showonce.runs import index as runs
 
     folder = runs.resolve_run(names[0] if names else "latest", config.output.logs)
     dashboard.watch(folder, config.dashboard.mode, config.dashboard.refresh_per_second)
@@ -298,7 +299,7 @@ def list_runs(config_name: str | None, words: tuple[str, ...]) -> int:
     """
     names, overrides = _split(words, most=None)
     config = _load(config_name, "run", overrides)
-    from showonce import runs
+    from showonce.runs import index as runs
 
     return runs.list_runs(names, config.output.logs)
 
@@ -334,7 +335,7 @@ def rollback(
         told = "not several of them" if any(chosen) else "one of them is needed"
         raise click.UsageError(f"give either --list, --to CHECKPOINT or --readmit NAME, {told}.")
     config = _load(config_name, "run", overrides)
-    from showonce import rollback as back
+    from showonce.app import rollback as back
 
     folder = back.run_or_adapter(name, config)
     if readmit:
@@ -362,7 +363,7 @@ def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None) 
     Outputs: a table on the terminal. Exit code 3 when something that the config needs is missing.
     """
     config = _load(config_name, "run", _split(words)[1])
-    from showonce import doctor as machine
+    from showonce.app import doctor as machine
 
     return machine.report(config) if prefix is None else machine.list_tasks(prefix)
 

@@ -11,10 +11,10 @@ from tests.tinyfactory import frame, save_checkpoint
 
 from showonce.config import AdapterConfig
 from showonce.inference.contract import check_adapters, check_all_logits, check_chunks, check_engine, check_forks
-from showonce.inference.features import Features
-from showonce.inference.torch_engine import TorchEngine, TorchState
-from showonce.policy.adapter import Adapter
-from showonce.policy.backbone import Backbone
+from showonce.inference.torch.adapter import Adapter
+from showonce.inference.torch.backbone import Backbone
+from showonce.inference.torch.engine import TorchEngine, TorchState
+from showonce.inference.torch.features import Features
 from showonce.protocols import Engine, State
 
 IDS = [5, 7, 9, 11, 12, 14]

@@ -13,13 +13,13 @@ from tests.tinyfactory import frame, save_checkpoint, word_tokenizer
 
 from showonce.actions import Click
 from showonce.config import AdapterConfig, Config, InferenceConfig, LearningConfig, PolicyConfig
-from showonce.learning.buffer import Sample
 from showonce.learning.contract import LearnerContract
-from showonce.learning.gate import Gate
-from showonce.learning.imitation import imitation
-from showonce.learning.learners import METHODS, make_learner
-from showonce.learning.method import LearnerContext, Loss, Method, student_prompts
-from showonce.learning.sdft import SDFT
+from showonce.learning.gate.gate import Gate
+from showonce.learning.methods.base import LearnerContext, Loss, Method, student_prompts
+from showonce.learning.methods.imitation import imitation
+from showonce.learning.methods.registry import METHODS, make_learner
+from showonce.learning.methods.sdft import SDFT
+from showonce.learning.practice.buffer import Sample
 from showonce.learning.trainer import Trainer
 from showonce.policy.vlm_policy import load_policy
 from showonce.types import Demonstration, Frame, Task

@@ -18,7 +18,7 @@ from showonce.dashboard import LiveDashboard, watch
 from showonce.dashboard.app import JOIN_S
 from showonce.dashboard.output import choose_mode
 from showonce.errors import BadInput, ConfigError
-from showonce.runtime.events import EventWriter
+from showonce.runs.event_file import EventWriter
 
 MakeRun = Callable[..., Path]
 ENTER_SCREEN, LEAVE_SCREEN = "\x1b[?1049h", "\x1b[?1049l"

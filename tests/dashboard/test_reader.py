@@ -14,7 +14,7 @@ from showonce.dashboard.picture import load_frame
 from showonce.dashboard.reader import EventTail, ReplayReader, RunReader, fold
 from showonce.dashboard.state import RunView
 from showonce.demonstrations import EpisodeStore
-from showonce.runtime.events import EventWriter
+from showonce.runs.event_file import EventWriter
 from showonce.runtime.loop import run_episode
 
 MakeRun = Callable[..., Path]

@@ -15,21 +15,21 @@ from tests.fakes import Board, ScriptedPolicy, board_task
 from tests.xscreen import until
 
 from showonce.actions import Action, Click, Wait
+from showonce.app.rollback import readmit
+from showonce.app.run_log import RunLog
 from showonce.config import Config, RecoveryConfig
 from showonce.dashboard.card import summary
 from showonce.dashboard.reader import RunReader
 from showonce.dashboard.views import health_panel, screen
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
-from showonce.learning.store import AdapterStore, Identity
 from showonce.protocols import Context
-from showonce.rollback import readmit
-from showonce.runlog import RunLog
-from showonce.runs import adapter_store, start_run
+from showonce.runs.index import adapter_store, start_run
 from showonce.runtime.guards import SameAction
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recovery import Recovery
 from showonce.types import Observation
+from showonce.versions.store import AdapterStore, Identity
 
 NOWHERE = Click(0.001, 0.001)
 DIALOG = 11

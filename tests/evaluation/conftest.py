@@ -14,9 +14,10 @@ import pytest
 
 from showonce.config import AdapterConfig, Config, InferenceConfig, PolicyConfig
 from showonce.environments.registry import make_environment
-from showonce.evaluation.bench import Bench, Teach
+from showonce.evaluation.bench import Bench
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import Environment
+from showonce.runtime.teaching import Teach
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 
-from showonce.evaluation.bench import TeachResult
 from showonce.evaluation.fates import Fate, fate_of, judged
-from showonce.policy.adapter_files import content_hash
+from showonce.inference.torch.adapter_files import content_hash
+from showonce.runtime.teaching import TeachResult
 
 GOOD = {"tokens.7": torch.ones(4)}
 Events = list[dict[str, Any]]

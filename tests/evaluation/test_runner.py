@@ -14,12 +14,11 @@ from tests.fakes import Board, ScriptedPolicy, board_task, oracle_policy
 from showonce.actions import Click
 from showonce.environments.registry import find_task
 from showonce.errors import EnvironmentBroken, Stopped, TaskError
-from showonce.evaluation.bench import shown_by_oracle
 from showonce.evaluation.results import Results, Row
 from showonce.evaluation.runner import evaluate_set, evaluate_task, progress_bar
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import Environment
-from showonce.runtime.recorder import HandPolicy
+from showonce.runtime.recorder import HandPolicy, shown_by_oracle
 from showonce.runtime.stop import Stop
 
 TASK = board_task("light red green")

@@ -22,7 +22,7 @@ from showonce.config import Config, EvaluationConfig, InferenceConfig
 from showonce.errors import BadInput, ConfigError, ShowonceError, Stopped
 from showonce.evaluation import parts as parts_module
 from showonce.evaluation import rows, rows_machine
-from showonce.evaluation.bench import Bench, TeachRequest, TeachResult
+from showonce.evaluation.bench import Bench
 from showonce.evaluation.jobs import Job, Record, Work, records, run_jobs
 from showonce.evaluation.machine import run_machine_job
 from showonce.evaluation.parts import STEPS, TABLE_CONTROLS, fault_learning, jobs_of, lines_of
@@ -32,6 +32,7 @@ from showonce.evaluation.table import BUILDERS, Table, core_table, markdown, ric
 from showonce.evaluation.tasks import task_set
 from showonce.policy.vlm_policy import load_policy
 from showonce.runtime.stop import Stop
+from showonce.runtime.teaching import TeachRequest, TeachResult
 
 MACHINE = ("drop_test", "overhead", "demo_time")
 SMALL = EvaluationConfig(set="core_table", split="dev", apps=2, seeds=(0,), screens=2, per_family=2, workers=0)

@@ -11,10 +11,10 @@ from tests.tinyfactory import frame, save_checkpoint, word_tokenizer
 
 from showonce.errors import BadInput
 from showonce.inference.decode import Answer, Decoded, Rules, decode, decode_batch, mark
-from showonce.inference.features import Parts
 from showonce.inference.grammar import Grammar
-from showonce.inference.torch_engine import TorchEngine
-from showonce.policy.backbone import Backbone
+from showonce.inference.torch.backbone import Backbone
+from showonce.inference.torch.engine import TorchEngine
+from showonce.inference.torch.features import Parts
 from showonce.policy.dialects import get_dialect
 
 

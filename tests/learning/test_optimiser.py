@@ -9,8 +9,8 @@ import torch
 
 from showonce.config import SDFTConfig
 from showonce.errors import StoreError
+from showonce.inference.torch.adapter import Adapter
 from showonce.learning.optimiser import AdapterOptimiser
-from showonce.policy.adapter import Adapter
 from showonce.policy.vlm_policy import VLMPolicy
 
 MakePolicy = Callable[..., VLMPolicy]

@@ -14,12 +14,12 @@ from tests.tinyfactory import frame
 from showonce.actions import Action, Click
 from showonce.config import FaultConfig, GateConfig
 from showonce.errors import BadInput, ConfigError
-from showonce.learning.buffer import Sample, ScreenBuffer
-from showonce.learning.faults import Fault
-from showonce.learning.gate import GateReason
-from showonce.learning.learners import METHODS, find_method, make_learner
-from showonce.learning.method import LearnerContext
-from showonce.learning.sdft import SDFT
+from showonce.learning.gate.gate import GateReason
+from showonce.learning.methods.base import LearnerContext
+from showonce.learning.methods.faults import Fault
+from showonce.learning.methods.registry import METHODS, find_method, make_learner
+from showonce.learning.methods.sdft import SDFT
+from showonce.learning.practice.buffer import Sample, ScreenBuffer
 from showonce.learning.trainer import Trainer
 from showonce.learning.updates import Purse, Refusal, UpdateReport
 from showonce.protocols import Context
@@ -356,7 +356,7 @@ def test_learners_without_weights(make_context: MakeContext) -> None:
 
 def test_learners_by_name(make_context: MakeContext) -> None:
     assert set(METHODS) == {"sdft", "sft_demo", "sft_teacher", "rft", "in_context", "frozen"}
-    assert find_method("showonce.learning.sdft:SDFT") is SDFT
+    assert find_method("showonce.learning.methods.sdft:SDFT") is SDFT
     with pytest.raises(ConfigError, match="Did you mean 'sdft'"):
         find_method("sdf")
     with pytest.raises(ConfigError, match=r"package\.module:Class"):

@@ -8,7 +8,7 @@ import torch
 from tests.tinyfactory import frame, word_tokenizer
 
 from showonce.actions import Click, Drag, Type
-from showonce.inference.features import Features, Parts
+from showonce.inference.torch.features import Features, Parts
 from showonce.policy.prompt import Tokens, draw_action, highlight, split_prefix
 from showonce.types import Observation
 

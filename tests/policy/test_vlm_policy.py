@@ -13,8 +13,8 @@ from tests.tinyfactory import frame, save_checkpoint, word_tokenizer
 from showonce.actions import Click, Type
 from showonce.config import AdapterConfig, Config, InferenceConfig, PolicyConfig
 from showonce.errors import BadInput, ConfigError, Unavailable
-from showonce.inference.features import Features, Parts
 from showonce.inference.scripted import ScriptedEngine
+from showonce.inference.torch.features import Features, Parts
 from showonce.policy.families import make_family
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import Context, Policy

@@ -22,8 +22,8 @@ from showonce.demonstrations import EpisodeStore, load_episode, load_observation
 from showonce.environments.registry import find_task, make_environment, oracle_for
 from showonce.errors import EnvironmentBroken, Stopped, TaskError
 from showonce.protocols import Context, Interrupt
+from showonce.runs.event_file import EventWriter, read_events
 from showonce.runtime.approvals import AlwaysAllow, AlwaysDeny
-from showonce.runtime.events import EventWriter, read_events
 from showonce.runtime.guards import SameAction
 from showonce.runtime.loop import run_episode
 from showonce.runtime.safety import Known, Verdict, ask_always

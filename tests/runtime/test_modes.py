@@ -15,10 +15,10 @@ from showonce.actions import Action, Ask, Click, Done, Type
 from showonce.config import RecoveryConfig, SafetyConfig
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
+from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import BadInput, Stopped
 from showonce.protocols import Context, Interrupt
 from showonce.runtime.approvals import AlwaysAllow, Question
-from showonce.runtime.fence import Fenced
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recovery import Recovery
 from showonce.runtime.safety import Pace, safety_of

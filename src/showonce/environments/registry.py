@@ -42,7 +42,7 @@ def make_environment(name: str, **settings: Any) -> Environment:
     environment: Environment = cls(**settings)
     if not any(seeing.values()):
         return environment
-    from showonce.environments.perceive import Perceiving
+    from showonce.environments.wrappers.perceive import Perceiving
 
     return Perceiving(environment, **seeing)
 

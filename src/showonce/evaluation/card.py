@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from showonce.evaluation.learning_curve import FAINT, GREEN, INK, ORANGE, RED, SKY
+from showonce.runs.learning_curve import FAINT, GREEN, INK, ORANGE, RED, SKY
 
 if TYPE_CHECKING:
     from showonce.evaluation.controls import Control

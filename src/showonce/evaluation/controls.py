@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from showonce.config import LearningConfig
-from showonce.evaluation.bench import Bench, Lesson, Teach, TeachRequest, TeachResult, Tensors
+from showonce.evaluation.bench import Bench, Lesson
 from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.results import EvalResult, Results, paired
 from showonce.evaluation.runner import Advance, evaluate_set, evaluate_task
@@ -23,6 +23,7 @@ from showonce.policy.batched import WIDTH, Question, propose_many
 from showonce.protocols import Context, Policy
 from showonce.runtime.replay import Mode, ReplayPolicy
 from showonce.runtime.stop import Stop
+from showonce.runtime.teaching import Teach, TeachRequest, TeachResult, Tensors
 from showonce.stats import paired_interval, wilson
 from showonce.types import Demonstration, Proposal, Task
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
-from showonce.evaluation.bench import TeachResult
-from showonce.policy.adapter_files import content_hash
+from showonce.inference.torch.adapter_files import content_hash
+from showonce.runtime.teaching import TeachResult
 
 End = Literal["refused", "contained", "rolled_back", "acted", "not_injected"]
 TOLERANCE: Final = 0.05  # of success: a run that ends with less of a loss was not harmed

@@ -18,8 +18,8 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from showonce.errors import CheckpointCorrupt
-from showonce.evaluation.bench import TeachResult
 from showonce.fsio import atomic_write_bytes, atomic_write_json, explained, make_folder
+from showonce.runtime.teaching import TeachResult
 
 KEPT_EVENTS: Final = frozenset({"fault", "probe", "promotion", "checkpoint", "rollback", "quarantine", "error"})
 

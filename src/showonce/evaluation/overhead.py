@@ -12,7 +12,7 @@ from showonce.demonstrations import EpisodeStore
 from showonce.environments.registry import oracle_for
 from showonce.policy.dialects import get_dialect
 from showonce.protocols import Context, Environment, Sampling
-from showonce.runtime.events import EventWriter
+from showonce.runs.event_file import EventWriter
 from showonce.runtime.loop import run_episode
 from showonce.types import Confidence, Observation, Parsed, Proposal, Task
 

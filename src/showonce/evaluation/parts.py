@@ -15,10 +15,10 @@ from typing import Any, Final
 from showonce.config import Config, FaultConfig, LearningConfig
 from showonce.environments.registry import find_task
 from showonce.errors import ConfigError, ShowonceError, nearest
-from showonce.evaluation.after import measure
-from showonce.evaluation.bench import Lesson, TeachRequest, TeachResult
+from showonce.evaluation.bench import Lesson
 from showonce.evaluation.controls import CONTROLS, Control, Exam, before, teacher
 from showonce.evaluation.fates import fate_of, judged
+from showonce.evaluation.fresh import measure
 from showonce.evaluation.jobs import Job, Work
 from showonce.evaluation.lessons import counted
 from showonce.evaluation.runner import evaluate_set
@@ -29,6 +29,7 @@ from showonce.evaluation.tasks import (
     siblings,
     task_set,
 )
+from showonce.runtime.teaching import TeachRequest, TeachResult
 from showonce.types import Demonstration, Task
 
 TEACH: Final = ("skills", "single", "multi", "head_only", "sequence")

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from showonce.errors import BadInput, TaskError
-from showonce.evaluation.after import adapter_tensors, run_after
-from showonce.evaluation.bench import Bench, Lesson, TeachResult
+from showonce.evaluation.bench import Bench, Lesson
 from showonce.evaluation.card import measured, picture, text
 from showonce.evaluation.controls import CONTROLS, Control, Exam, before, teacher
+from showonce.evaluation.fresh import adapter_tensors, run_after
 from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.results import Results
 from showonce.evaluation.tasks import evaluation_seeds, practice_offset
 from showonce.fsio import atomic_write_bytes, atomic_write_json, atomic_write_text, explained, make_folder
-from showonce.policy.adapter_files import content_hash
+from showonce.inference.torch.adapter_files import content_hash
 from showonce.runtime.stop import Stop
+from showonce.runtime.teaching import TeachResult
 from showonce.types import Demonstration, Task
 
 FOLDER: Final = "proof"  # of the run: measured rows and taught controls by adapter, so that a second call goes on

@@ -8,8 +8,8 @@ from showonce.config import InferenceConfig
 from showonce.errors import ConfigError, Unavailable, nearest
 
 if TYPE_CHECKING:
-    from showonce.inference.batching import Tower
-    from showonce.inference.torch_engine import Adapters, TorchEngine
+    from showonce.inference.torch.batching import Tower
+    from showonce.inference.torch.engine import Adapters, TorchEngine
 
 HERE: Final = ("torch", "scripted")
 LATER: Final = ("mlx", "onnx", "tensorrt", "server")
@@ -38,6 +38,6 @@ def make_engine(config: InferenceConfig, tower: Tower, adapters: Adapters | None
     check_backend(config.backend)
     if config.backend != "torch":
         raise Unavailable(f"inference.backend={config.backend!r} runs no model; set inference.backend=torch.")
-    from showonce.inference.torch_engine import TorchEngine
+    from showonce.inference.torch.engine import TorchEngine
 
     return TorchEngine(tower, adapters, config.feature_cache)

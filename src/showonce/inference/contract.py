@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from showonce.errors import ShowonceError
-from showonce.inference.features import Features
+from showonce.inference.torch.features import Features
 from showonce.protocols import Engine
 from showonce.types import Observation
 

@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from showonce.errors import BadInput
-from showonce.inference.features import Features
 from showonce.inference.grammar import Grammar, Matcher
+from showonce.inference.torch.features import Features
 from showonce.protocols import Engine, State
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from showonce.inference.features import Features
+from showonce.inference.torch.features import Features
 from showonce.protocols import Engine
 from showonce.types import Observation
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from showonce.errors import BadInput, ShowonceError
-from showonce.inference.features import Features
+from showonce.inference.torch.features import Features
 from showonce.protocols import State
 from showonce.types import Observation
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from showonce.config import GateConfig, LearningConfig
-from showonce.learning.buffer import Sample
+from showonce.learning.practice.buffer import Sample
 from showonce.learning.trainer import Trainer
 from showonce.learning.updates import Refusal, UpdateReport
 from showonce.protocols import Learner

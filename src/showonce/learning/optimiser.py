@@ -12,7 +12,7 @@ from torch.nn import Parameter
 
 from showonce.config import SDFTConfig
 from showonce.errors import StoreError
-from showonce.policy.adapter import Adapter
+from showonce.inference.torch.adapter import Adapter
 
 _MOMENTS: Final = ("exp_avg", "exp_avg_sq")
 

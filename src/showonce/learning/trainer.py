@@ -22,14 +22,14 @@ from typing import Any, Final
 from torch import Tensor
 
 from showonce.errors import BadInput
-from showonce.learning.buffer import Sample, sample_of_step
-from showonce.learning.corrections import shown_on
-from showonce.learning.distance import ChampionDistance
-from showonce.learning.evidence import EvidenceBook, ScreenEvidence, difference, weakest
-from showonce.learning.gate import Gate, GateDecision, GateEvidence, GateReason
-from showonce.learning.method import EMA, Loss, Method
+from showonce.learning.gate.evidence import EvidenceBook, ScreenEvidence, difference, weakest
+from showonce.learning.gate.gate import Gate, GateDecision, GateEvidence, GateReason
+from showonce.learning.methods.base import EMA, Loss, Method
 from showonce.learning.optimiser import AdapterOptimiser
-from showonce.learning.practice import demonstrated
+from showonce.learning.practice.buffer import Sample, sample_of_step
+from showonce.learning.practice.corrections import shown_on
+from showonce.learning.practice.episodes import demonstrated
+from showonce.learning.ratchet.distance import ChampionDistance
 from showonce.learning.updates import Budget, Purse, Refusal, UpdateReport
 from showonce.protocols import Context, EventSink
 from showonce.types import Demonstration, Episode, Observation, Step, Task

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from showonce.learning.gate import GateDecision
+from showonce.learning.gate.gate import GateDecision
 
 
 class Budget(Protocol):

@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from showonce.inference.features import Parts
+from showonce.inference.torch.features import Parts
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import Context, Sampling
 from showonce.types import Observation, Proposal

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from showonce.actions import Action, Drag, points, to_pixel
-from showonce.inference.features import Features, Parts
+from showonce.inference.torch.features import Features, Parts
 from showonce.types import Observation
 
 _MARK: Final = (255, 0, 128)

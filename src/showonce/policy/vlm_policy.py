@@ -20,18 +20,18 @@ from showonce.errors import ConfigError, Unavailable, nearest
 from showonce.inference import check_backend, make_engine
 from showonce.inference.decode import Answer, Decoded, Rules, decode, decode_batch
 from showonce.inference.engine import LocalEngine
-from showonce.inference.features import Features, Parts
 from showonce.inference.grammar import Grammar
-from showonce.inference.torch_engine import TorchEngine
-from showonce.policy.adapter import Adapter
-from showonce.policy.answers import Spelling, number_tokens
-from showonce.policy.backbone import Backbone
+from showonce.inference.torch.adapter import Adapter
+from showonce.inference.torch.backbone import Backbone
+from showonce.inference.torch.engine import TorchEngine
+from showonce.inference.torch.features import Features, Parts
 from showonce.policy.confidence import Calibration, pieces_of, read_confidence
 from showonce.policy.dialects.base import Dialect
 from showonce.policy.families import make_family
 from showonce.policy.families.base import Family
 from showonce.policy.prompt import Tokens, split_prefix
 from showonce.policy.prompt import highlight as highlighted
+from showonce.policy.spelling import Spelling, number_tokens
 from showonce.protocols import Context, Sampling, State
 from showonce.shipped import shipped, shipped_names
 from showonce.types import Frame, Observation, Parsed, ParseFailure, Proposal

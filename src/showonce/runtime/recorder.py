@@ -6,16 +6,18 @@ A hand is asked for the next action and may take its time: an oracle computes it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from showonce.actions import Action, Done
 from showonce.demonstrations import EpisodeStore
+from showonce.environments.registry import oracle_for
 from showonce.errors import DemonstrationError, DiskError, Stopped
 from showonce.protocols import Approver, Context, Environment, EventSink, Interrupt, Sampling
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
-from showonce.types import Episode, Executor, Observation, Proposal, StopReason, Task
+from showonce.types import Demonstration, Episode, Executor, Frame, Observation, Proposal, Step, StopReason, Task
 
 
 class Hand(Protocol):
@@ -110,3 +112,35 @@ def judged(episode: Episode, task: Task, store: EpisodeStore) -> Path:
             f"It is kept in {episode.path}; record it again."
         )
     return Path(episode.path)
+
+
+class _Frames:
+    """An observer that keeps every executed step as a frame of a demonstration."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+
+    def on_step(self, task: Task, observation: Observation, step: Step, context: Context) -> None:
+        if step.executed is not None:
+            self.frames.append(Frame(observation, step.executed))
+
+
+def shown_by_oracle(environment: Environment, task: Task, seed: int) -> Demonstration:
+    """Return a demonstration in memory, made by the environment's own oracle in the one loop.
+
+    Raises:
+        TaskError: the environment has no oracle.
+        DemonstrationError: the oracle did not reach the goal.
+    """
+    oracle, seen = oracle_for(environment), _Frames()
+    limits = replace(task.limits, max_seconds=max(task.limits.max_seconds, 600.0))
+    episode = run_episode(
+        environment, HandPolicy(lambda _: oracle()), task, seed=seed, phase="record", executor="oracle", limits=limits,
+        observers=(seen,),
+    )  # fmt: skip
+    if episode.stop_reason is not StopReason.COMPLETED:
+        raise DemonstrationError(
+            f"the oracle did not reach the goal of {task.id!r} from seed {seed}: {episode.stop_reason}, "
+            f"{episode.outcome.evidence}."
+        )
+    return Demonstration(task.id, episode.goal, tuple(seen.frames), "oracle", f"oracle:{task.id}:{seed}")

@@ -19,29 +19,24 @@ import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from typing import Final, Literal
 
 from showonce.actions import (
     Action,
-    Ask,
     Click,
-    Done,
     DoubleClick,
     Drag,
     Key,
     Open,
     RightClick,
     Type,
-    Wait,
     chord_parts,
     points,
 )
 from showonce.config import SafetyConfig
-from showonce.runtime.addresses import allowed
-from showonce.types import Confidence, Observation, Region, ScreenFacts
+from showonce.environments.wrappers.fence import TOUCHES_NOTHING, forbidden, inside
+from showonce.types import Confidence, Observation, ScreenFacts
 
-TOUCHES_NOTHING: Final = (Wait, Done, Ask)
 PRESSES: Final = (Click, DoubleClick, RightClick, Drag)
 PRESS_KEYS: Final = ("enter", "space")  # press what has the focus
 WATCH_SECONDS: Final = 1.0  # between two looks in mode watch where no rate is set
@@ -138,53 +133,6 @@ def _over_budget(action: Action, known: Known, rules: SafetyConfig) -> str:
     return f"safety.max_actions: the run has done its {rules.max_actions} actions"
 
 
-def forbidden(action: Action, facts: ScreenFacts | None, rules: SafetyConfig) -> str:
-    """Return why an action may not be done for where it goes: region, page, window, application; else ""."""
-    if isinstance(action, TOUCHES_NOTHING):
-        return ""
-    for place in points(action):
-        if not _inside(place, rules.region):
-            return f"safety.region: {place} lies outside of {rules.region}"
-    if isinstance(action, Open):
-        return _forbidden_target(action.target, rules)
-    known = facts or ScreenFacts()
-    if rules.urls and (known.url is None or not allowed(known.url, rules.urls)):
-        return _not_allowed("urls", "the address of the page", known.url)
-    for key, what, value in (
-        ("titles", "the title of the window", known.title),
-        ("applications", "the application", known.application),
-    ):
-        patterns: tuple[str, ...] = getattr(rules, key)
-        if patterns and (value is None or not _any_glob(value, patterns)):
-            return _not_allowed(key, what, value)
-    return ""
-
-
-def _forbidden_target(target: str, rules: SafetyConfig) -> str:
-    """Say why something may not be opened: it has to be an allowed page or an allowed application."""
-    if not (rules.urls or rules.applications):
-        return ""
-    page = any(allowed(url, rules.urls) for url in (target, f"https://{target}", f"http://{target}"))
-    if page or _any_glob(target, rules.applications):
-        return ""
-    return f"{target!r} is neither in safety.urls nor in safety.applications"
-
-
-def _not_allowed(key: str, what: str, value: str | None) -> str:
-    if value is None:
-        return f"safety.{key}: {what} is not known here; leave safety.{key} empty, or use an environment that tells it"
-    return f"safety.{key}: {what}, {value!r}, is not an allowed one"
-
-
-def _inside(place: tuple[float, float], region: Region) -> bool:
-    left, top, right, bottom = region
-    return left <= place[0] <= right and top <= place[1] <= bottom
-
-
-def _any_glob(text: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(text.casefold(), pattern.casefold()) for pattern in patterns)
-
-
 def _too_soon(known: Known, rate: float) -> float:
     """Return the seconds until 1 / rate have passed since the last action."""
     if not rate or not known.times:
@@ -213,7 +161,7 @@ def _risky(action: Action, known: Known, rules: SafetyConfig) -> str:
         return ""
     for place in points(action):
         for region in rules.ask_regions:
-            if _inside(place, region):
+            if inside(place, region):
                 return f"safety.ask_regions: {place} lies in {region}"
     if not rules.ask_words:
         return ""

@@ -11,9 +11,9 @@ from tests.xscreen import Screen
 from showonce.actions import Click, Type, from_pixel
 from showonce.config import SafetyConfig
 from showonce.environments.desktop.environment import Desktop
+from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import BadInput
 from showonce.protocols import Knowing
-from showonce.runtime.fence import Fenced
 from showonce.runtime.stop import Stop
 from showonce.types import Task
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from showonce.errors import BadInput, nearest
-from showonce.policy.dialects.arguments import Repair
 from showonce.policy.dialects.base import Dialect, FrameSize
 from showonce.policy.dialects.native import NativeDialect
+from showonce.policy.dialects.reading.arguments import Repair
 from showonce.types import ParseResult
 
 __all__ = ["DIALECTS", "Dialect", "FrameSize", "NativeDialect", "Repair", "get_dialect", "parse_action"]

@@ -28,7 +28,7 @@ from showonce.actions import (
 )
 from showonce.errors import BadInput
 from showonce.policy.dialects.base import MAX_GENERATED_TEXT, FrameSize
-from showonce.policy.dialects.parser import parse_text
+from showonce.policy.dialects.reading.parser import parse_text
 from showonce.types import ParseResult
 
 SECONDS_DECIMALS = 2

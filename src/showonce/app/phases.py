@@ -1,0 +1,237 @@
+"""The measured phases of a run on one demonstration: before, teacher, after, retention, calibration, baselines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from showonce.app.baselines import baseline
+from showonce.app.compose import Run
+from showonce.errors import ShowonceError
+from showonce.evaluation.fresh import run_after
+from showonce.evaluation.results import EvalResult, Results, Row, paired, readings
+from showonce.evaluation.runner import evaluate_set
+from showonce.evaluation.tasks import task_set
+from showonce.fsio import atomic_write_json
+from showonce.learning.session import CHAMPION, Session
+from showonce.protocols import EventSink
+from showonce.stats import auroc, brier, brier_base_rate, ece, wilson
+from showonce.types import Demonstration, Task
+
+BEFORE, TEACHER, AFTER, OFF = "before", "teacher", "after", "after:off"
+RETENTION_BEFORE, RETENTION_AFTER = "retention:before", "retention:after"
+ADAPTER_OFF: Final = "adapter_off"  # the key of `OFF` in metrics.json
+RESULTS: Final = "results.jsonl"
+AFTER_REPORT: Final = "after.json"  # what the new process said that measured `after`
+NOTHING: Final = "nothing"  # what was learned before the lesson, as far as this run is concerned
+WHERE: Final = ("model", "parser", "executor", "environment", "store")
+FACTS: Final = ("process", "adapter", "adapter_hash", "demonstrations", "cached_prefixes")
+OFF_TOLERANCE: Final = 1e-3  # of the confidence by which two answers of the base may differ through batching
+
+
+class Told(Results):
+    """Results whose every new row is an event too, so that a dashboard can follow."""
+
+    def __init__(self, path: Path, events: EventSink) -> None:
+        super().__init__(path)
+        self._events = events
+
+    def add(self, row: Row) -> None:
+        super().add(row)
+        self._events.emit(
+            "episode_finished", episode=f"{row.part}-{row.seed}", task=row.task, phase=row.part, stop_reason=row.reason,
+            success=row.success, steps=row.steps, seconds=None, adapter_version=row.adapter,
+        )  # fmt: skip
+
+
+class Scores:
+    """The measured phases of one run; rows are kept in its folder, so that a resumed run measures nothing twice.
+
+    version: the checkpoint that `after` is about, once there is one.
+    """
+
+    def __init__(self, run: Run, task: Task) -> None:
+        self.run, self.task = run, task
+        self.results = Told(run.log.folder / RESULTS, run.log.events)
+        self.version = NOTHING
+        self._skills = list(task_set("skills").tasks) if task.environment == "embedded" else []
+        settings = run.config.experiment
+        self._screens = run.seeds.take("evaluation", settings.eval_screens)
+        self._old = run.seeds.take("retention", settings.retention_per_family)
+
+    def measure(self, part: str, adapter: str | None, shown: Demonstration | None = None) -> None:
+        """Attempt the task on the evaluation seeds, in the part's name."""
+        result = self._attempt(part, [self.task], self._screens, adapter, shown)[self.task.id]
+        self._tell(part, result)
+
+    def measure_skills(self, part: str, adapter: str | None) -> None:
+        """Attempt the old skills, where there are any to be measured."""
+        if self._skills and self._old:
+            self._attempt(part, self._skills, self._old, adapter)
+
+    def measure_after(self, session: Session) -> None:
+        """Measure the champion in a new process that knows the checkpoint's files and no demonstration.
+
+        Raises:
+            ShowonceError: that process failed, or measured something else.
+        """
+        log, config = self.run.log, self.run.config
+        self.version = session.store.champion or NOTHING
+        self._announce(AFTER, len(self._screens))
+        kept, made = log.folder / AFTER_REPORT, session.adapter.hash(CHAMPION)
+        report = _kept_report(kept, made, self._screens)
+        if report is None:
+            self.run.stage.release()
+            folder = session.store.folder(self.version)
+            try:
+                report = run_after(config, folder, config.task or config.tasks[0], self._screens)
+            except ShowonceError:
+                log.stop.check()
+                raise
+            if report["adapter_hash"] != made:
+                raise ShowonceError(f"the new process measured another adapter than {self.version}: {report}.")
+            for line in report["rows"]:
+                self.results.add(replace(Row.from_json(line), part=AFTER, arm=self.version, adapter=self.version))
+            atomic_write_json(kept, report)
+        facts = {name: report[name] for name in FACTS}
+        self._tell(AFTER, self._result(AFTER), {"new_process": facts})
+
+    def measure_off(self) -> None:
+        """Measure with the adapter off again: everything must be as it was before.
+
+        Where the same seed and actions do not promise the same pixels, that is only told.
+
+        Raises:
+            ShowonceError: it is not.
+        """
+        self.measure(OFF, None)
+        before, off = self._result(BEFORE), self._result(OFF)
+        same = len(before.rows) == len(off.rows) and all(map(same_row, before.rows, off.rows))
+        self.run.log.found[ADAPTER_OFF]["same_as_before"] = same
+        if not same and self.run.stage.environment(self.task).capabilities.exact:
+            raise ShowonceError(
+                "with the adapter off the policy does not do what it did before it learned: the frozen model was "
+                "changed. Please report this."
+            )
+
+    def note_retention(self) -> None:
+        """Work out what the old skills lost: a paired comparison, a drop >= 0 is a loss."""
+        before, after, drops = [], [], {}
+        for task in self._skills if self._old else []:
+            then = self.results.result(RETENTION_BEFORE, task.id, self._arm(RETENTION_BEFORE), self._old)
+            now = self.results.result(RETENTION_AFTER, task.id, self._arm(RETENTION_AFTER), self._old)
+            pairs = paired(then, now)
+            before += pairs[0]
+            after += pairs[1]
+            drops[task.id.removeprefix("skill/")] = (sum(pairs[0]) - sum(pairs[1])) / max(len(pairs[0]), 1)
+        if not before:
+            self.run.log.reasons["retention"] = "no old skills were measured"
+            return
+        worst = max(drops, key=lambda name: drops[name])
+        self.run.log.found["retention"] = {
+            "before": sum(before) / len(before),
+            "after": sum(after) / len(after),
+            "worst_family": worst,
+            "worst_drop": drops[worst],
+            "n_per_family": len(self._old),
+        }
+        low, high = wilson(sum(after), len(after))
+        told = {"success": sum(after) / len(after), "n": len(after), "low": low, "high": high}
+        self.run.log.events.emit("phase_result", name="retention", before=sum(before) / len(before), **told)
+
+    def note_calibration(self) -> None:
+        """Work out what the confidence that the gate reads is worth, on all that was measured."""
+        which = self.run.config.learning.gate.confidence
+        parts = {"before": (BEFORE, RETENTION_BEFORE), "after": (AFTER, RETENTION_AFTER)}
+        rows = {
+            when: [row for part in names for row in self.results.rows(part, self._arm(part))]
+            for when, names in parts.items()
+        }
+        self.run.log.found["calibration"] = {
+            w: _calibration(found, which) if found else None for w, found in rows.items()
+        }
+
+    def note_baseline(self, name: str, shown: Demonstration) -> None:
+        """Measure a baseline on the evaluation seeds."""
+        part = f"baseline:{name}"
+        self._announce(part, len(self._screens))
+        result = baseline(name, self.run.config, self.run.stage, self.task, shown, self.run.seeds, self.results)
+        self.run.log.found.setdefault("baselines", {})[name] = result.phase
+        self.run.log.events.emit("phase_result", name=part, **result.phase)
+
+    def close(self) -> None:
+        self.results.close()
+
+    def _attempt(
+        self, part: str, tasks: list[Task], seeds: range, adapter: str | None, shown: Demonstration | None = None
+    ) -> dict[str, EvalResult]:
+        stage = self.run.stage
+        self._announce(part, len(tasks) * len(seeds))
+        stage.policy.use(adapter)
+        try:
+            return evaluate_set(
+                stage.policy,
+                lambda: stage.fresh(self.task),
+                tasks,
+                seeds,
+                demonstrations={} if shown is None else {self.task.id: shown},
+                results=self.results,
+                part=part,
+                arm=self._arm(part),
+                phase=part,
+                stop=stage.stop,
+            )
+        finally:
+            stage.policy.use(self.run.acting)
+
+    def _arm(self, part: str) -> str:
+        """Return whose rows a part has: what is measured after learning is measured anew for every checkpoint."""
+        return self.version if part in (AFTER, OFF, RETENTION_AFTER) else NOTHING
+
+    def _result(self, part: str) -> EvalResult:
+        return self.results.result(part, self.task.id, self._arm(part), self._screens)
+
+    def _announce(self, part: str, total: int) -> None:
+        self.run.log.events.emit("phase", name=part, total=total)
+
+    def _tell(self, part: str, result: EvalResult, more: Mapping[str, Any] | None = None) -> None:
+        self.run.log.found[ADAPTER_OFF if part == OFF else part] = {**result.phase, **(more or {})}
+        self.run.log.events.emit("phase_result", name=part, **result.phase)
+        if result.errors:
+            last = next(row.error for row in reversed(result.rows) if row.error)
+            where = last.split(":")[0] if last.split(":")[0] in WHERE else "model"
+            self.run.log.events.emit(
+                "error", where=where, message=f"{part}: {result.errors} attempts broke, the last: {last}"
+            )
+
+
+def _kept_report(path: Path, adapter_hash: str, seeds: range) -> dict[str, Any] | None:
+    """Return what the new process said before the run was resumed, if it was about this adapter on these screens."""
+    try:
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        same = report["adapter_hash"] == adapter_hash and report["seeds"] == [seeds.start, seeds.stop]
+        same = same and not report["errors"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return report if same else None
+
+
+def same_row(before: Row, off: Row) -> bool:
+    left, right = ([s.token or 0.0 for s in row.steps_scored] for row in (before, off))
+    alike = all(abs(a - b) <= OFF_TOLERANCE for a, b in zip(left, right, strict=False))
+    return (before.success, before.steps, before.reason) == (off.success, off.steps, off.reason) and alike
+
+
+def _calibration(rows: Sequence[Row], which: str) -> dict[str, Any]:
+    """Return how good a confidence is on the steps of some rows."""
+    values, outcomes = readings(rows, which)
+    return {
+        "ece": ece(values, outcomes),
+        "auroc": auroc(values, outcomes),
+        "brier": brier(values, outcomes),
+        "brier_base_rate": brier_base_rate(outcomes),
+        "n": len(values),
+    }

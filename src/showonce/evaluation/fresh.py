@@ -1,0 +1,244 @@
+"""Success without any demonstration, measured in a process of its own that never saw one.
+
+    python -m showonce.evaluation.fresh --checkpoint tiny --adapter FOLDER|none --task ID --seeds A:B --out FILE
+
+The process loads the frozen model and the adapter from their files. It refuses to give a number when a prompt held a
+demonstration, or when keys and values of one were kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_safetensors
+from torch import Tensor
+
+from showonce.config import AdapterConfig, Config
+from showonce.environments.registry import find_task, make_environment
+from showonce.errors import BadInput, CheckpointCorrupt, ShowonceError
+from showonce.evaluation.results import EvalResult, Results
+from showonce.evaluation.runner import MakeEnvironment, evaluate_task
+from showonce.fsio import atomic_write_json, explained
+from showonce.inference.torch.adapter_files import read_adapter
+from showonce.policy.families.base import Family
+from showonce.policy.vlm_policy import VLMPolicy, load_policy
+from showonce.protocols import Context
+from showonce.runtime.tasks import load_task
+from showonce.settings import load_config, to_yaml
+from showonce.types import Frame, Observation, Task
+
+PEFT_CONFIG: Final = "adapter_config.json"
+STORED: Final = "adapter.safetensors"  # the tensors of a checkpoint in an adapter store
+
+
+class NoDemonstration:
+    """A prompt family that counts prompts and refuses every one that shows more than the screen itself."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        self.prompts = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._family, name)
+
+    def prompt(
+        self, observation: Observation, context: Context, narrations: Sequence[str], form: str
+    ) -> list[str | Observation]:
+        """Return the student's prompt.
+
+        Raises:
+            ShowonceError: a demonstration was about to be shown.
+        """
+        parts = self._family.prompt(observation, context, narrations, form)
+        frames = [part for part in parts if isinstance(part, Observation)]
+        if context.demonstration is not None or narrations or len(frames) != 1 or frames[0] is not observation:
+            raise ShowonceError("success without a demonstration was to be measured, and a prompt held one.")
+        self.prompts += 1
+        return parts
+
+    def describe(self, frame: Frame) -> list[str | Observation] | None:
+        """Refuse: there is nothing demonstrated to be described.
+
+        Raises:
+            ShowonceError: always.
+        """
+        raise ShowonceError("success without a demonstration was to be measured, and a step of one was described.")
+
+
+def measure(
+    policy: VLMPolicy,
+    make_env: MakeEnvironment,
+    task: Task,
+    seeds: Sequence[int],
+    *,
+    results: Results | None = None,
+    **plan: Any,
+) -> EvalResult:
+    """Return what the acting adapter achieves with nothing but task and screen. Keywords as for `evaluate_task`.
+
+    Raises:
+        ShowonceError: a demonstration was in a prompt, or one is kept by this policy.
+    """
+    watch = NoDemonstration(policy.family)
+    family, policy.family = policy.family, cast(Family, watch)
+    try:
+        result = evaluate_task(policy, make_env, task, seeds, results=results, **plan)
+    finally:
+        policy.family = family
+    if policy.cached_prefixes:
+        raise ShowonceError(
+            f"this process keeps {policy.cached_prefixes} demonstrations: measure `after` in a new process."
+        )
+    shown = [row for row in result.rows if "ShowonceError" in row.error]
+    if shown:
+        raise ShowonceError(shown[0].error)
+    return result
+
+
+def adapter_tensors(policy: VLMPolicy, folder: Path) -> dict[str, Tensor]:
+    """Return the tensors of a PEFT folder, or of a checkpoint folder of an adapter store.
+
+    Raises:
+        BadInput: neither. CheckpointCorrupt: they cannot be read. StoreError: made for another base.
+    """
+    if (folder / PEFT_CONFIG).is_file():
+        return read_adapter(folder, policy.backbone)[0]
+    if not (folder / STORED).is_file():
+        raise BadInput(f"{folder} holds neither {PEFT_CONFIG} nor {STORED}: give the folder of an adapter, or none.")
+    with explained(folder / STORED, "read"):
+        data = (folder / STORED).read_bytes()
+    try:
+        tensors: dict[str, Tensor] = load_safetensors(data)
+    except SafetensorError as error:
+        raise CheckpointCorrupt(f"{folder / STORED} is damaged ({error}): go back to another version.") from error
+    return tensors
+
+
+def run_after(
+    config: Config, adapter: Path | None, task: str, seeds: range, *, timeout_s: float | None = None
+) -> dict[str, Any]:
+    """Measure in a new process and return its report (see `report_of`).
+
+    config: model, inference and environment; the rest does not matter. task: a registered id or a task file.
+
+    Raises:
+        ShowonceError: it could not be measured; the text is what that process said.
+    """
+    with tempfile.TemporaryDirectory(prefix="showonce-after-") as root:
+        folder, out = Path(root), Path(root) / "after.json"
+        (folder / "config.yaml").write_text(to_yaml(replace(config, resume="", run_dir="")), encoding="utf-8")
+        command = [
+            sys.executable, "-m", "showonce.evaluation.fresh", "--config", str(folder / "config.yaml"),
+            "--checkpoint", config.policy.checkpoint, "--adapter", "none" if adapter is None else str(adapter),
+            "--task", task, "--seeds", f"{seeds.start}:{seeds.stop}", "--out", str(out),
+        ]  # fmt: skip
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s)
+        if done.returncode != 0 or not out.is_file():
+            said = (done.stderr or done.stdout).strip().splitlines()
+            raise ShowonceError(f"measuring `after` in a new process failed: {said[-1] if said else 'it said nothing'}")
+        found: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
+        return found
+
+
+def report_of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure as the arguments say and return what is written: success, n, interval, outcomes, and what was loaded."""
+    begun = time.monotonic()
+    config = load_config(arguments.config) if arguments.config else Config()
+    folder = None if arguments.adapter == "none" else Path(arguments.adapter)
+    adapter = adapter_config(config.policy.adapter, folder)
+    chosen = replace(config.policy, checkpoint=arguments.checkpoint or config.policy.checkpoint, adapter=adapter)
+    policy = load_policy(replace(config, policy=chosen, adapter="none" if folder is None else "auto"))
+    made = "base"
+    if folder is not None and policy.adapter is not None:
+        policy.adapter.set_tensors(adapter_tensors(policy, folder), "champion")
+        made = policy.adapter.hash("champion")
+    path = Path(arguments.task)
+    task = load_task(path) if path.suffix in (".yaml", ".yml") else find_task(arguments.task)
+    ours = config.environment.settings if task.environment == config.environment.name else {}
+    settings = {**ours, **task.settings}
+    seeds = seeds_of(arguments.seeds)
+    result = measure(
+        policy, lambda: make_environment(task.environment, **settings), task, seeds, width=arguments.width, arm="after"
+    )
+    return {
+        "task": task.id,
+        "seeds": [seeds.start, seeds.stop],
+        **result.phase,
+        "outcomes": [int(outcome) for outcome in result.outcomes],
+        "steps": [row.steps for row in result.rows],
+        "rows": [row.to_json() for row in result.rows],
+        "errors": result.errors,
+        "checkpoint": str(policy.backbone.path),
+        "fingerprint": policy.backbone.fingerprint,
+        "adapter": arguments.adapter,
+        "adapter_hash": made,
+        "demonstrations": 0,
+        "cached_prefixes": policy.cached_prefixes,
+        "process": os.getpid(),
+        "seconds": time.monotonic() - begun,
+    }
+
+
+def adapter_config(config: AdapterConfig, folder: Path | None) -> AdapterConfig:
+    """Return the kind and rank of adapter that a PEFT folder holds; the config's where it does not say."""
+    if folder is None or not (folder / PEFT_CONFIG).is_file():
+        return config
+    try:
+        held = json.loads((folder / PEFT_CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointCorrupt(f"{folder / PEFT_CONFIG} cannot be read ({error}).") from error
+    if held.get("peft_type") != "LORA":
+        return replace(config, kind="tokens")
+    kind = "lora_tokens" if held.get("trainable_token_indices") else "lora"
+    kind = config.kind if config.kind != "tokens" and kind == "lora" else kind
+    return replace(config, kind=kind, rank=int(held.get("r", config.rank)), alpha=int(held["lora_alpha"]))
+
+
+def seeds_of(text: str) -> range:
+    """Return the seeds of ``A:B`` (A to B - 1).
+
+    Raises:
+        BadInput: not of that form, or empty.
+    """
+    first, _, last = text.partition(":")
+    try:
+        seeds = range(int(first), int(last))
+    except ValueError:
+        seeds = range(0)
+    if not len(seeds) or seeds.start < 0:
+        raise BadInput(f"--seeds {text!r}: give A:B with 0 <= A < B, e.g. 5000000:5000100.")
+    return seeds
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, write the report and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m showonce.evaluation.fresh", description=__doc__.split("\n")[0])
+    parser.add_argument("--config", default="", help="a resolved config: inference, environment, kind of adapter")
+    parser.add_argument("--checkpoint", default="", help="shipped name or folder; default: the config's")
+    parser.add_argument("--adapter", required=True, help="PEFT folder, checkpoint folder of a store, or none")
+    parser.add_argument("--task", required=True, help="registered id or task file")
+    parser.add_argument("--seeds", required=True, help="A:B")
+    parser.add_argument("--out", required=True, help="JSON file to write")
+    parser.add_argument("--width", type=int, default=32, help="episodes at a time")
+    given = parser.parse_args(arguments)
+    try:
+        atomic_write_json(given.out, report_of(given))
+    except ShowonceError as error:
+        print(f"showonce: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The torch engine: frozen model, image towers, adapter and its files, batches, features."""

@@ -1,0 +1,1 @@
+"""Whether an update may happen: the gate, the evidence it weighs, verified outcomes, calibrated confidence."""

@@ -1,0 +1,1 @@
+"""The learners: one file a method, its loss terms, and deliberate faults."""

@@ -1,0 +1,83 @@
+"""The learners by name: a method, with the gate, the optimiser, the events and the state that all of them share.
+
+sdft          self-distillation on the student's own answers
+sft_demo      cross-entropy on the demonstrated actions, on the demonstrated frames
+sft_teacher   cross-entropy on the teacher's answers to the same screens that sdft uses
+rft           cross-entropy on the student's own actions that were verified as right
+in_context    no weights: the policy is shown the demonstration whenever it acts
+frozen        nothing
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import ClassVar, Final
+
+from showonce.errors import ConfigError, nearest
+from showonce.learning.gate.gate import Gate
+from showonce.learning.methods.base import LearnerContext, Method
+from showonce.learning.methods.imitation import RFT, SFTDemonstration, SFTTeacher
+from showonce.learning.methods.sdft import SDFT
+from showonce.learning.trainer import Trainer
+from showonce.learning.updates import Budget
+from showonce.protocols import EventSink
+
+
+class InContext(Method):
+    """No weights change; the demonstration stays in the prompt for good."""
+
+    name: ClassVar[str] = "in_context"
+    trains: ClassVar[bool] = False
+    acts_with_demonstration: ClassVar[bool] = True
+
+
+class Frozen(Method):
+    """The base as it is."""
+
+    name: ClassVar[str] = "frozen"
+    trains: ClassVar[bool] = False
+
+
+METHODS: Final[dict[str, type[Method]]] = {
+    method.name: method for method in (SDFT, SFTDemonstration, SFTTeacher, RFT, InContext, Frozen)
+}
+
+
+def find_method(name: str) -> type[Method]:
+    """Return the class of a method: one of `METHODS`, or ``package.module:Class``.
+
+    Raises:
+        ConfigError: no such name, module or class, or the class is not a `Method`.
+    """
+    if ":" not in name:
+        if name not in METHODS:
+            raise ConfigError(f"learning.learner={name!r} is not a learner.{nearest(name, METHODS)}")
+        return METHODS[name]
+    module_name, _, class_name = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"learning.learner={name!r} cannot be imported ({error}): give package.module:Class."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Method)):
+        raise ConfigError(f"learning.learner={name!r} is not a subclass of showonce.learning.methods.base.Method.")
+    return found
+
+
+def make_learner(
+    name: str,
+    context: LearnerContext,
+    events: EventSink | None = None,
+    budget: Budget | None = None,
+    run: str = "run",
+) -> Trainer:
+    """Return a learner: the named method with the shared gate, optimiser, events and state around it.
+
+    budget: who keeps account of updates (an adapter store, over restarts); run: the name they are booked under.
+
+    Raises:
+        ConfigError: no such method.
+        BadInput: the method trains an adapter and the policy has none.
+    """
+    return Trainer(find_method(name)(context), Gate(context.config.gate), events, budget, run)

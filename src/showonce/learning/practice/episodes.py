@@ -1,0 +1,121 @@
+"""Where the screens of a lesson come from.
+
+practice    episodes in a world that can be reset. The teacher executes with a probability that falls linearly, so
+            that later steps of a task are reached before the student can get there; an episode in which the
+            teacher acted is never the student's success.
+episodes    the user's ordinary episodes: nothing to do here, the learner watches them.
+head        views of the demonstrated and of recorded frames, answered but never executed: the only source that
+            is safe on a live application which must not be clicked thirty times.
+mixed       practice and head.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from showonce.actions import Action
+from showonce.config import PracticeConfig
+from showonce.errors import BadInput
+from showonce.learning.gate.outcomes import progress_of
+from showonce.learning.methods.base import LearnerContext, teacher_adapter
+from showonce.learning.practice.buffer import Sample
+from showonce.learning.practice.views import Jitter, Map, map_action, view
+from showonce.protocols import Context
+from showonce.types import Demonstration, Episode, Observation
+
+
+def teacher_share(index: int, episodes: int, start: float, end: float) -> float:
+    """Return the probability with which the teacher executes in practice episode `index` (0-based) of `episodes`."""
+    if episodes <= 1:
+        return start
+    return start + (end - start) * min(max(index / (episodes - 1), 0.0), 1.0)
+
+
+def practise(config: PracticeConfig, run: Callable[[int, float], Episode], first: int = 0) -> Iterator[Episode]:
+    """Yield the practice episodes of one lesson, each run when it is asked for.
+
+    run(seed, teacher_beta) does one episode with phase "practice". Seeds count up from `config.seed_offset`, disjoint
+    from the seeds of demonstrations and evaluations. first: episodes that were done before (a resumed run).
+    """
+    for index in range(first, config.episodes):
+        share = teacher_share(index, config.episodes, config.teacher_beta, config.teacher_beta_end)
+        yield run(config.seed_offset + index, share)
+
+
+def teacher_of(context: LearnerContext, task_id: str) -> Callable[[Observation, Context], Action | None]:
+    """Return who executes in the student's place: the teacher's greedy answer, with the demonstration before it.
+
+    Raises:
+        BadInput: there is no demonstration of the task.
+    """
+    shown = context.demonstration(task_id)
+    if shown is None:
+        raise BadInput(f"nobody can teach {task_id!r}: give a demonstration of it, or practise with teacher_beta=0.")
+
+    def act(observation: Observation, told: Context) -> Action | None:
+        view = replace(told, demonstration=shown)
+        return context.policy.propose(observation, view, adapter=teacher_adapter(context)).action
+
+    return act
+
+
+def demonstrated(demonstration: Demonstration) -> list[Sample]:
+    """Return the samples of a demonstration's own frames; what was shown on each counts as right there."""
+    frames = demonstration.frames
+    hashes = [frame.observation.hash for frame in frames]
+    progress = progress_of([*(a != b for a, b in itertools.pairwise(hashes)), None])
+    return [
+        Sample(
+            observation=frame.observation,
+            task_id=demonstration.task_id,
+            goal=demonstration.goal,
+            progress=progress[index],
+            history=tuple(earlier.action for earlier in frames[:index]),
+            origin="head",
+            episode=demonstration.ref,
+            action=frame.action,
+            executor="oracle" if demonstration.source == "oracle" else "person",
+            correct=True,
+        )
+        for index, frame in enumerate(frames)
+    ]
+
+
+def in_the_head(
+    demonstration: Demonstration,
+    recorded: Sequence[Sample],
+    n: int,
+    rng: np.random.Generator,
+    jitter: Jitter | None = None,
+) -> list[Sample]:
+    """Return `n` views of the demonstrated frames and of recorded screens of the same task, taken in turn.
+
+    A known action moves along with what it pointed at; a view that pushes it out of the frame is drawn anew.
+
+    Raises:
+        BadInput: the demonstration has no frames.
+    """
+    sources = [*demonstrated(demonstration), *(s for s in recorded if s.task_id == demonstration.task_id)]
+    if not demonstration.frames:
+        raise BadInput(f"the demonstration of {demonstration.task_id!r} has no frames: record it again.")
+    return [view_of(sources[index % len(sources)], rng, jitter) for index in range(n)]
+
+
+def view_of(sample: Sample, rng: np.random.Generator, jitter: Jitter | None = None, tries: int = 8) -> Sample:
+    """Return one view of a sample; after `tries` draws that lose the known action the sample's own frame is taken."""
+    for _ in range(tries):
+        image, where = view(sample.observation.image, rng, jitter)
+        action = map_action(sample.action, where) if sample.action else None
+        if (action is None) == (sample.action is None):
+            observation = Observation(image, sample.observation.scale, sample.observation.text)
+            history = _follow(sample.history, where)
+            return replace(sample, observation=observation, action=action, history=history, origin="head", answer=())
+    return replace(sample, origin="head", answer=())
+
+
+def _follow(history: tuple[Action, ...], where: Map) -> tuple[Action, ...]:
+    return tuple(map_action(action, where) or action for action in history)

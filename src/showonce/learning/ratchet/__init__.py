@@ -1,0 +1,1 @@
+"""What becomes champion and what comes back: canaries, promotion, drop test, rollback."""

@@ -1,0 +1,237 @@
+"""Canaries: stored screens with known answers that decide on a promotion without touching the world. Pure.
+
+Four groups. `skill`: what the base could do. `lesson`: what was taught before. `present`: what is being taught; judged
+as a whole, since while several steps are learned one may give way to another for a moment, and only from the moment at
+which the champion can do it (before, there is nothing to guard). `untaught`: other goals on screens that hold a taught
+target, which must *not* go there (specific, not merely successful). What the policy does there is often a guess between
+equals, which turns over at a breath; it counts as lost only where the target's log-probability has risen as well.
+
+The greedy answer is a late signal: it stays right for many poisoned updates and then collapses. Two earlier ones are
+read beside it: the log-probability that the known answers have lost, and the KL to the champion on old skills. Losses
+are also added up over promotions (`Drift`), so that a poison in small doses is refused too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+import numpy as np
+
+from showonce.actions import Action
+from showonce.config import RatchetConfig
+from showonce.runtime.shadow import same_action
+from showonce.types import Observation
+
+Group = Literal["skill", "lesson", "present", "untaught"]
+GROUPS: Final[tuple[Group, ...]] = ("skill", "lesson", "present", "untaught")
+GUARDED: Final = 0.9  # share of the present lesson that the champion passes, from which on it is guarded
+FEWEST_LOST: Final = 2  # one screen alone decides nothing
+FEWEST_PASSED: Final = 3  # known answers before their log-probability says anything
+GUESSED: Final = 0.25  # nats: an answer that turned over with no more than that was one of several equals
+MOST_MOVED: Final = 1.1  # of what the updates can do; above 1 because the bound holds for a constant gradient
+SUM_LIMIT: Final = 2.0  # what may be lost over all promotions, in units of what one may lose
+
+
+@dataclass(frozen=True, eq=False)
+class Canary:
+    """One stored screen. answer: the known right action; for `untaught` the taught target's action, to be avoided.
+
+    tolerance: distance (fractions of the frame's sides) up to which a place counts as the answer's.
+    """
+
+    id: str
+    group: Group
+    observation: Observation
+    goal: str
+    answer: Action
+    task_id: str = ""
+    progress: int = 0
+    history: tuple[Action, ...] = ()
+    tolerance: float = 0.07
+
+    def passes(self, action: Action | None) -> bool:
+        """Whether an answer is as it should be; an answer that is not an action never is."""
+        if action is None:
+            return False
+        return same_action(action, self.answer, self.tolerance) != (self.group == "untaught")
+
+
+@dataclass(frozen=True)
+class CanaryResult:
+    """Champion and candidate on one canary. kl: KL(champion || candidate), nats per decision token.
+
+    nats_lost: log-probability of the known answer under the champion less that under the candidate, nats per answer;
+    for `untaught` what the answer to be avoided has gained, counted from where it is likely enough to matter. rose: for
+    `untaught` the same from wherever it was.
+    """
+
+    group: Group
+    champion_passes: bool
+    candidate_passes: bool
+    champion_parsed: bool = True
+    candidate_parsed: bool = True
+    kl: float = 0.0
+    nats_lost: float = 0.0
+    rose: float = 0.0
+
+    @property
+    def lost(self) -> int:
+        """1: the screen was lost; -1: it was gained. A guess between equals that turned over is neither."""
+        parsed = self.champion_parsed and self.candidate_parsed
+        if self.group == "untaught" and parsed and abs(self.rose) <= GUESSED:
+            return 0
+        return int(self.champion_passes) - int(self.candidate_passes)
+
+
+@dataclass(frozen=True)
+class GroupReport:
+    """One group. champion, candidate: share passed. lost: screens lost less screens gained. kl_*: nats per token.
+
+    nats_lost: mean over the `known` screens: those that the champion passes; for `present` and `untaught` all.
+    """
+
+    n: int
+    champion: float
+    candidate: float
+    lost: int
+    known: int
+    kl_mean: float
+    kl_max: float
+    nats_lost: float
+
+    @property
+    def loss(self) -> float:
+        """The share of screens lost; negative when more are passed than before."""
+        return self.lost / self.n
+
+
+@dataclass(frozen=True)
+class CanaryReport:
+    """All groups that had screens, and the share of parsed answers of champion and candidate."""
+
+    groups: dict[Group, GroupReport] = field(default_factory=dict)
+    parsed_champion: float = 1.0
+    parsed_candidate: float = 1.0
+    n: int = 0
+    moved: float = 0.0  # largest step of a weight, as a share of what its updates could do (see `judge`)
+
+    @classmethod
+    def of(cls, results: Iterable[CanaryResult]) -> CanaryReport:
+        """Sum results up."""
+        results = list(results)
+        groups = {
+            group: _group([r for r in results if r.group == group])
+            for group in GROUPS
+            if any(r.group == group for r in results)
+        }
+        if not results:
+            return cls()
+        parsed = [
+            sum(flags) / len(results)
+            for flags in zip(*((r.champion_parsed, r.candidate_parsed) for r in results), strict=True)
+        ]
+        return cls(groups, parsed[0], parsed[1], len(results))
+
+    @property
+    def worst(self) -> Group | None:
+        """The group that lost most."""
+        return max(self.groups, key=lambda g: self.groups[g].loss, default=None)
+
+    @property
+    def numbers(self) -> dict[str, Any]:
+        """Return the form for an event."""
+        of_groups = {
+            group: {
+                "n": r.n, "champion": r.champion, "candidate": r.candidate, "lost": r.lost,
+                "kl_mean": r.kl_mean, "kl_max": r.kl_max, "nats_lost": r.nats_lost,
+            }
+            for group, r in self.groups.items()
+        }  # fmt: skip
+        return {
+            "n": self.n, "moved": self.moved, "worst": self.worst, "parsed_champion": self.parsed_champion,
+            "parsed_candidate": self.parsed_candidate, "groups": of_groups,
+        }  # fmt: skip
+
+
+def _group(results: list[CanaryResult]) -> GroupReport:
+    champion = sum(r.champion_passes for r in results)
+    candidate = sum(r.candidate_passes for r in results)
+    kl = np.array([r.kl for r in results])
+    known = [r.nats_lost for r in results if r.champion_passes or r.group in ("present", "untaught")]
+    return GroupReport(
+        n=len(results),
+        champion=champion / len(results),
+        candidate=candidate / len(results),
+        lost=sum(r.lost for r in results),
+        known=len(known),
+        kl_mean=float(kl.mean()),
+        kl_max=float(kl.max()),
+        nats_lost=float(np.mean(known)) if known else 0.0,
+    )
+
+
+class CanaryReason(StrEnum):
+    """What the canaries say about a candidate."""
+
+    PASSED = "passed"  # nothing got worse than may be
+    NO_CANARIES = "no_canaries"  # there is nothing to judge by
+    NOT_FINITE = "not_finite"  # a distance is not a number: the weights are broken
+    MOVED = "moved"  # weights are further away than the updates at the stated rate can have taken them
+    PARSE = "parse"  # fewer answers parse
+    ANSWERS_LOST = "answers_lost"  # a group passes fewer screens than may be lost
+    SURENESS_LOST = "sureness_lost"  # known answers became less likely than may be
+    KL = "kl"  # old skills moved further than may be
+    DRIFT = "drift"  # small losses of several promotions add up to more than may be
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What promotions have lost in one group, added up and never below 0: share of screens, nats per answer."""
+
+    loss: float = 0.0
+    nats: float = 0.0
+
+    def plus(self, report: GroupReport) -> Drift:
+        return Drift(max(self.loss + report.loss, 0.0), max(self.nats + report.nats_lost, 0.0))
+
+
+def is_guarded(group: Group, report: GroupReport, drift: Mapping[str, Drift]) -> bool:
+    """Whether losses of a group count: always, but for a lesson that no champion so far could do."""
+    return group != "present" or report.champion >= GUARDED or group in drift
+
+
+def judge(report: CanaryReport, config: RatchetConfig, drift: Mapping[str, Drift]) -> tuple[CanaryReason, Group | None]:
+    """Return what the canaries say, and the group that says it. drift: of the promotions so far, by group.
+
+    An Adam step moves no weight by more than about the learning rate (Kingma and Ba 2015, section 2.1), so that a
+    candidate which is further away was not made by the optimiser that was asked for, whatever it answers.
+    """
+    if not report.n:
+        return CanaryReason.NO_CANARIES, None
+    for group, r in report.groups.items():
+        if not all(math.isfinite(x) for x in (r.kl_mean, r.kl_max, r.nats_lost)):
+            return CanaryReason.NOT_FINITE, group
+    if report.moved > MOST_MOVED:
+        return CanaryReason.MOVED, None
+    if report.parsed_champion - report.parsed_candidate > config.canary_max_drop:
+        return CanaryReason.PARSE, None
+    guarded = {group: r for group, r in report.groups.items() if is_guarded(group, r, drift)}
+    for group, r in guarded.items():
+        if r.lost >= FEWEST_LOST and r.loss > config.canary_max_drop:
+            return CanaryReason.ANSWERS_LOST, group
+        if group != "untaught" and r.known >= FEWEST_PASSED and r.nats_lost > config.canary_max_nats:
+            return CanaryReason.SURENESS_LOST, group
+        if group == "skill" and r.kl_mean > config.canary_max_kl:
+            return CanaryReason.KL, group
+    for group, r in guarded.items():
+        total = drift.get(group, Drift()).plus(r)
+        if r.lost > 0 and total.loss * r.n >= FEWEST_LOST and total.loss > SUM_LIMIT * config.canary_max_drop:
+            return CanaryReason.DRIFT, group
+        sums = r.known >= FEWEST_PASSED and r.nats_lost > 0
+        if sums and total.nats > SUM_LIMIT * config.canary_max_nats:
+            return CanaryReason.DRIFT, group
+    return CanaryReason.PASSED, None

@@ -1,0 +1,341 @@
+"""Collects the canaries of an environment and of a lesson, and compares candidate and champion on all of them.
+
+A check of a candidate costs one teacher-forced pass over what the champion says and, where that is something else, what
+is known to be right; only where the candidate would choose another token is it let decode.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import random
+import zlib
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from showonce.actions import Action, points
+from showonce.config import SDFTConfig
+from showonce.environments.registry import find_task, make_environment, task_ids
+from showonce.errors import BadInput
+from showonce.inference.decode import Decoded
+from showonce.inference.torch.adapter import Adapter
+from showonce.inference.torch.features import Parts
+from showonce.learning.methods.base import Anchor
+from showonce.learning.methods.divergence import divergence
+from showonce.learning.practice.buffer import Sample
+from showonce.learning.practice.episodes import demonstrated
+from showonce.learning.ratchet.canaries import Canary, CanaryReport, CanaryResult, Group
+from showonce.policy.vlm_policy import VLMPolicy
+from showonce.protocols import Context, Environment
+from showonce.runtime.recorder import shown_by_oracle
+from showonce.types import Parsed, Task
+
+SKILLED: Final = "embedded"  # the environment whose oracle knows the skills
+NO_SKILLS: Final = "what this model can do is not known: only the embedded model has skills with known answers"
+EARLIER: Final = 4  # canaries kept of an earlier lesson, of each kind
+LEAST: Final = -3.0  # nats: a known answer of the present lesson that is less likely counts as not known at all
+
+
+# ------------------------------------------------------------------------------------------ collecting
+
+
+def skill_world(environment: Environment, policy: VLMPolicy) -> Environment | None:
+    """Return where the skills are shown that the base should have, None where nobody knows what it can do.
+
+    That is the lesson's own world, where it is the embedded one. On any other screen the embedded model has the skills
+    that it was trained on all the same, so it is shown in a fresh embedded world whether it keeps them.
+    """
+    if environment.name == SKILLED and getattr(environment, "oracle", None) is not None:
+        return environment
+    return make_environment(SKILLED) if policy.family.name == "tiny" else None
+
+
+def skill_samples(world: Environment, seeds: Sequence[int]) -> list[Sample]:
+    """Return one screen a seed on which the base should know what to do, over all its skills in turn."""
+    families = [task_id for task_id in task_ids() if task_id.startswith("skill/")]
+    found = []
+    for at, seed in enumerate(seeds):
+        task = find_task(families[at % len(families)])
+        steps = demonstrated(shown_by_oracle(world, task, seed))
+        found.append(random.Random(seed).choice(steps))
+    return found
+
+
+def skill_prompts(world: Environment, seeds: Sequence[int]) -> list[Anchor]:
+    """Return prompts of what the base can do already."""
+    return [(sample.observation, sample.context()) for sample in skill_samples(world, seeds)]
+
+
+def skill_canaries(world: Environment, seeds: Sequence[int]) -> list[Canary]:
+    """Return canaries of what the base can do already."""
+    samples = skill_samples(world, seeds)
+    return [_canary(sample, "skill", f"skill-{seed}") for seed, sample in zip(seeds, samples, strict=False)]
+
+
+@dataclass
+class LessonCanaries:
+    """The canaries of the lesson at hand, `n` screens of it, beside others that stay.
+
+    views: imagined screens, watched until as many practised ones are there on which the right action was verified.
+    """
+
+    task: Task
+    others: Sequence[Canary]
+    views: Sequence[Sample]
+    n: int
+    seed: int = 0
+    full: bool = False
+
+    def canaries(self, verified: Sequence[Sample]) -> list[Canary]:
+        """Return all canaries; `verified`: practised screens whose action was right, the oldest first."""
+        self.full = len(verified) >= self.n
+        screens = [*verified[: self.n], *self.views[len(verified) : self.n]]
+        return [*self.others, *lesson_canaries(self.task, screens, self.seed)]
+
+
+def lesson_canaries(task: Task, samples: Sequence[Sample], seed: int) -> list[Canary]:
+    """Return canaries on screens on which the right action is known: the lesson must hold there.
+
+    Where that action points at something, another goal is asked for on the same screen, which must not go there.
+    """
+    watched, _ = other_goals({task.goal}, random.Random(seed))
+    goals = itertools.cycle(watched or [""])
+    found = []
+    for i, (sample, goal) in enumerate(zip(samples, goals, strict=False)):
+        name = f"{task.id}-{i}-{sample.observation.hash[:12]}"
+        found.append(_canary(sample, "present", name))
+        if goal and sample.action is not None and points(sample.action):
+            found.append(_canary(sample, "untaught", f"{name}-untaught", goal))
+    return found
+
+
+def thinned(canaries: Sequence[Canary]) -> list[Canary]:
+    """Return the first `EARLIER` canaries of each earlier lesson and group."""
+    kept: dict[tuple[str, str], list[Canary]] = {}
+    for canary in canaries:
+        kept.setdefault((canary.task_id, canary.group), []).append(canary)
+    return [canary for group in kept.values() for canary in group[:EARLIER]]
+
+
+def other_goals(taught: Collection[str], rng: random.Random) -> tuple[list[str], list[str]]:
+    """Return goals of the registered training tasks that were not taught, shuffled: to be watched, to be trained on.
+
+    No goal is ever in both, for whatever lesson: what is watched was not trained on.
+    """
+    tasks = [find_task(i) for i in task_ids() if i.startswith("app/train/")]
+    goals = sorted({t.goal for t in tasks} - set(taught))
+    rng.shuffle(goals)
+    sides: tuple[list[str], list[str]] = [], []
+    for goal in goals:
+        sides[zlib.crc32(goal.encode()) % 2].append(goal)
+    return sides
+
+
+def _canary(sample: Sample, group: Group, name: str, goal: str | None = None) -> Canary:
+    assert sample.action is not None
+    return Canary(
+        name, group, sample.observation, sample.goal if goal is None else goal, sample.action, sample.task_id,
+        sample.progress, sample.history,
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------ comparing
+
+
+@dataclass(frozen=True, eq=False)
+class _Entry:
+    """What one adapter does on one canary.
+
+    answer: its greedy choices (the confidence stated in it may be another's). logits_TV: at each of its tokens. known:
+    log-probability of the known answer, nats.
+    """
+
+    answer: Decoded
+    action: Action | None
+    logits_TV: Tensor
+    known: float
+
+
+Side = dict[str, _Entry]  # by the id of the canary
+
+
+class CanaryWatch:
+    """The canaries of a run, ready to be asked.
+
+    What was measured of a candidate serves again when it becomes champion.
+    """
+
+    def __init__(self, policy: VLMPolicy, canaries: Sequence[Canary] = ()) -> None:
+        self._policy = policy
+        self._sides: dict[str, Side] = {}  # by content of the adapter: of the last champion and the last candidate
+        self._right: dict[str, Decoded] = {}
+        self.canaries: list[Canary] = []
+        self.watch(canaries)
+
+    def watch(self, canaries: Sequence[Canary]) -> None:
+        """Watch these from now on; one whose known answer this model cannot spell is left out."""
+        right: dict[str, Decoded] = {}
+        for canary in canaries:
+            with contextlib.suppress(BadInput):
+                known = self._right.get(canary.id)
+                right[canary.id] = known or self._policy.label(self._policy.answer(canary.answer))
+        self.canaries = [canary for canary in canaries if canary.id in right]
+        self._right = right
+        self._sides = {who: {k: v for k, v in side.items() if k in right} for who, side in self._sides.items()}
+
+    def report(self, champion: str | None, candidate: str) -> CanaryReport:
+        """Compare two sets of tensors (None = the base)."""
+        if not self.canaries:
+            return CanaryReport()
+        old = self._side(champion)
+        said_TV, new = self._against(old, candidate)
+        self._sides = {self._identity(champion): old, self._identity(candidate): new}
+        results = []
+        for canary, logits_TV in zip(self.canaries, said_TV, strict=True):
+            then, now = old[canary.id], new[canary.id]
+            results.append(
+                CanaryResult(
+                    canary.group,
+                    canary.passes(then.action),
+                    canary.passes(now.action),
+                    then.action is not None,
+                    now.action is not None,
+                    _kl(logits_TV, then.logits_TV, _choices(then.answer)),
+                    _nats_lost(canary.group, then.known, now.known),
+                    now.known - then.known,
+                )
+            )
+        return CanaryReport.of(results)
+
+    def _side(self, name: str | None) -> Side:
+        """Return what an adapter does, decoded where it is not known yet."""
+        side = dict(self._sides.get(self._identity(name), {}))
+        new = [canary for canary in self.canaries if canary.id not in side]
+        if new:
+            answers = self._policy.sample(self._prompts(new), 0.0, np.random.default_rng(0), name)
+            logits_TV, known = self._score(new, answers, name)
+            for canary, answer, at_TV, nats in zip(new, answers, logits_TV, known, strict=True):
+                side[canary.id] = _Entry(answer, self._read(canary, answer), at_TV, nats)
+        return side
+
+    def _against(self, old: Side, name: str) -> tuple[list[Tensor], Side]:
+        """Return an adapter's logits on the answers of another, and its own side.
+
+        Where each of its free choices would be the same, its answer is the same; only elsewhere is it let decode.
+        """
+        said = [old[canary.id].answer for canary in self.canaries]
+        said_TV, known = self._score(self.canaries, said, name)
+        new = {
+            c.id: replace(old[c.id], logits_TV=at_TV, known=nats)
+            for c, at_TV, nats in zip(self.canaries, said_TV, known, strict=True)
+        }
+        other = []
+        for canary, answer, at_TV in zip(self.canaries, said, said_TV, strict=True):
+            if not bool(torch.isfinite(at_TV).all()):
+                new[canary.id] = replace(new[canary.id], action=None)  # broken weights say nothing
+            elif _differs(answer, at_TV):
+                other.append(canary)
+        if other:
+            prompts = self._prompts(other)
+            answers = self._policy.sample(prompts, 0.0, np.random.default_rng(0), name)
+            own_TV = self._logits(prompts, answers, name)
+            for canary, answer, at_TV in zip(other, answers, own_TV, strict=True):
+                new[canary.id] = _Entry(answer, self._read(canary, answer), at_TV, new[canary.id].known)
+        return said_TV, new
+
+    def _score(
+        self, canaries: Sequence[Canary], said: Sequence[Decoded], name: str | None
+    ) -> tuple[list[Tensor], list[float]]:
+        """Return the logits at the tokens of `said`, and the log-probabilities of the known answers, in one pass.
+
+        A known answer with the same choices as `said` needs no row of its own.
+        """
+        right = [self._right[canary.id] for canary in canaries]
+        needed = [i for i in range(len(canaries)) if _chosen(right[i]) != _chosen(said[i])]
+        prompts = self._prompts(canaries)
+        rows = self._logits([*prompts, *(prompts[i] for i in needed)], [*said, *(right[i] for i in needed)], name)
+        known = [_nats(answer, row_TV) for answer, row_TV in zip(said, rows, strict=False)]
+        for at, i in enumerate(needed):
+            known[i] = _nats(right[i], rows[len(said) + at])
+        return rows[: len(said)], known
+
+    def _logits(self, prompts: Sequence[Parts], answers: Sequence[Decoded], name: str | None) -> list[Tensor]:
+        said = [list(answer.token_ids) for answer in answers]
+        logits_BTV, _ = self._policy.answer_logits(prompts, said, name)
+        return [logits_BTV[row, : len(token_ids)] for row, token_ids in enumerate(said)]
+
+    def _prompts(self, canaries: Sequence[Canary]) -> list[Parts]:
+        return [self._policy.parts(c.observation, Context(c.goal, c.progress, c.history)) for c in canaries]
+
+    def _read(self, canary: Canary, answer: Decoded) -> Action | None:
+        screen = canary.observation
+        parsed = self._policy.spelling.read(answer, (screen.width, screen.height))
+        return parsed.action if isinstance(parsed, Parsed) else None
+
+    def _identity(self, name: str | None) -> str:
+        adapter = self._policy.adapter
+        return "base" if adapter is None else adapter.identity(name)
+
+
+def _choices(answer: Decoded) -> list[int]:
+    """Return where an answer was free, the stated confidence left out."""
+    stated = answer.confidence_T or (False,) * len(answer.token_ids)
+    return [t for t, (free, s) in enumerate(zip(answer.decision_T, stated, strict=True)) if free and not s]
+
+
+def _chosen(answer: Decoded) -> list[int]:
+    return [answer.token_ids[t] for t in _choices(answer)]
+
+
+def _differs(answer: Decoded, logits_TV: Tensor) -> bool:
+    """Whether some free choice would be another."""
+    at = _choices(answer)
+    return logits_TV[at].argmax(-1).tolist() != _chosen(answer)
+
+
+def _nats(answer: Decoded, logits_TV: Tensor) -> float:
+    """Return the log-probability of an answer's free choices."""
+    at = _choices(answer)
+    chosen = torch.tensor([_chosen(answer)], dtype=torch.long, device=logits_TV.device).T
+    return float(logits_TV[at].log_softmax(-1).gather(-1, chosen).sum())
+
+
+def _nats_lost(group: Group, then: float, now: float) -> float:
+    """Return what an answer has lost, or one to be avoided has gained.
+
+    In the present lesson, and of what is to be avoided, only as far as it was or is known at all.
+    """
+    if group in ("present", "untaught") and math.isfinite(now):
+        then, now = max(then, LEAST), max(now, LEAST)
+    return now - then if group == "untaught" else then - now
+
+
+def _kl(candidate_TV: Tensor, champion_TV: Tensor, at: list[int]) -> float:
+    """Return KL(champion || candidate) in nats, the mean over the free choices."""
+    if not at:
+        return 0.0
+    mask_1T = torch.ones(1, len(at), dtype=torch.bool, device=candidate_TV.device)
+    return float(divergence(candidate_TV[at].unsqueeze(0), champion_TV[at].unsqueeze(0), mask_1T).mean())
+
+
+def largest_move(adapter: Adapter, old: str, new: str, config: SDFTConfig, updates: int) -> float:
+    """Return the largest step of a weight between two sets of tensors, as a share of what `updates` can do.
+
+    An Adam step moves a weight by at most about the learning rate (Kingma and Ba 2015, section 2.1).
+    """
+    beta1, beta2 = config.betas
+    most = max(1.0, (1 - beta1) / math.sqrt(1 - beta2)) * max(updates, 1)
+    before = adapter.tensors(old)
+    shares = [
+        float((tensor.float() - before[key].float()).abs().max())
+        / (most * (config.lora_lr if key.startswith("lora.") else config.lr))
+        for key, tensor in adapter.tensors(new).items()
+        if key in before
+    ]
+    return max(shares, default=0.0)

@@ -1,0 +1,69 @@
+"""How far the candidate has moved from the champion: the alarm that rings before success falls.
+
+Greedy success stays flat for some poisoned updates and then collapses; the distributions move from the first one on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+
+from showonce.inference.decode import Decoded
+from showonce.learning.methods.base import LearnerContext, Prompt, token_marks
+from showonce.learning.methods.divergence import divergence, masked_mean
+from showonce.learning.practice.buffer import Sample
+
+PROMPTS: Final = 8
+
+
+class ChampionDistance:
+    """Measures KL(champion || candidate) per decision token on the champion's greedy answers to a few fixed prompts.
+
+    The prompts are old ones where there are anchors, else the first screens that were learnt from. What the champion
+    says is computed once per champion.
+    """
+
+    def __init__(self, context: LearnerContext) -> None:
+        self._context = context
+        self._champion = ""
+        self._prompts: list[Prompt] = []
+        self._answers: list[Decoded] = []
+        self._logits_BTV = torch.empty(0)
+        self._measured: tuple[tuple[str, str], float] | None = None
+
+    def measure(self, screens: Sequence[Sample]) -> float:
+        """Return the distance in nats; `screens` are used when there are no old prompts."""
+        self._prepare(screens)
+        said = [answer.token_ids for answer in self._answers]
+        candidate_BTV, mask_BT = self._context.policy.answer_logits(self._prompts, said, self._context.adapter)
+        action_BT, _ = token_marks(self._answers, mask_BT)
+        value = float(masked_mean(divergence(candidate_BTV, self._logits_BTV, action_BT), action_BT))
+        self._measured = self._pair(), value
+        return value
+
+    @property
+    def known(self) -> float | None:
+        """The last measured distance, None once champion or candidate are not the ones that it was measured for."""
+        return self._measured[1] if self._measured and self._measured[0] == self._pair() else None
+
+    def _prepare(self, screens: Sequence[Sample]) -> None:
+        policy, champion = self._context.policy, self._context.champion
+        version = self._pair()[0]
+        if self._prompts and version == self._champion:
+            return
+        if not self._prompts:
+            old = [policy.parts(*anchor) for anchor in self._context.anchors[:PROMPTS]]
+            self._prompts = old or [policy.parts(s.observation, s.context()) for s in screens[:PROMPTS]]
+        self._answers = policy.sample(self._prompts, 0.0, np.random.default_rng(0), champion)
+        said = [answer.token_ids for answer in self._answers]
+        self._logits_BTV, _ = policy.answer_logits(self._prompts, said, champion)
+        self._champion = version
+
+    def _pair(self) -> tuple[str, str]:
+        adapter, context = self._context.policy.adapter, self._context
+        if adapter is None:
+            return "base", "base"
+        return adapter.hash(context.champion) if context.champion else "base", adapter.hash(context.adapter)

@@ -1,0 +1,336 @@
+"""Champion, candidate, canaries, probes and the drop test as one state machine: it only turns one way by evidence.
+
+    updates train the candidate -> `decide_promotion` (canaries) -> the app saves it -> `promote`
+    probes of the champion      -> `note_probe` (drop test)      -> `rollback` to the best version
+
+It knows neither torch nor what a version holds; versions, hashes and quarantine are the store's. Its own state lives in
+the store's ledger and survives restarts.
+
+Where p0 comes from. After every promotion a window of `p0_window` probes of the new champion is collected and frozen.
+It becomes the reference when there is none that a drop could be seen against, when the old reference's horizon is
+over, or when success has risen beyond doubt (Fisher's exact test); never because it is the best so far. Otherwise the
+test against the older champion's reference goes on, so that a promotion cannot hide a drop. When the next promotion
+comes before a window is full, ten probes of it serve where there is no reference yet. No reference is changed and
+nothing promoted while the running test is more than half-way to its alarm. After a rollback the restored version's
+window is collected anew, and until it has five probes nothing is promoted.
+
+The stated false-alarm rate is meant for the run: it is split evenly over the tasks that are watched, and a part of a
+task's share is kept back for references that are renewed within a horizon.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from scipy.stats import fisher_exact
+
+from showonce.config import RatchetConfig
+from showonce.errors import CheckpointCorrupt, StoreError
+from showonce.learning.ratchet.canaries import CanaryReason, CanaryReport, Drift, is_guarded, judge
+from showonce.learning.ratchet.drop_test import DropTest, DropVerdict
+from showonce.learning.ratchet.thresholds import Reference
+from showonce.versions.checkpoints import version_number
+from showonce.versions.ledger import SOME
+from showonce.versions.store import AdapterStore, Move
+
+SECTION: Final = "ratchet"
+SUSPECT: Final = 0.5  # of the way to the alarm: no promotion and no new reference from here on
+PART: Final = 10  # probes of a window that serve when the next promotion comes before it is full
+RISEN: Final = 0.02  # largest one-sided p-value of "success has risen" for an early new reference
+SHARE: Final = 0.8  # of the rate for one reference; the rest is for those that are renewed within its horizon
+
+
+class PromotionReason(StrEnum):
+    """Why a candidate becomes champion or not."""
+
+    PASSED = "passed"  # accepted: the canaries found nothing worse than may be
+    CANARIES_OFF = "canaries_off"  # accepted: canary_screens is 0
+    NO_UPDATES = "no_updates"  # the candidate is the champion
+    DROP_SUSPECTED = "drop_suspected"  # the champion's own probes look like a drop: first see how that ends
+    PROBATION = "probation"  # after a rollback: the restored version has too few probes yet
+    CANARIES = "canaries"  # the canaries refuse it; `numbers` says which of their reasons and which group
+
+
+@dataclass(frozen=True)
+class PromotionDecision:
+    """accepted and why; canary: the canaries' own reason, if they were asked; numbers: the report, for the event."""
+
+    accepted: bool
+    reason: PromotionReason
+    canary: CanaryReason | None
+    numbers: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ProbeVerdict:
+    """What one probe said. successes, n: of this version on this task. drop: None while there is no reference.
+
+    fired: the success rate has dropped; call `Ratchet.rollback`.
+    """
+
+    task: str
+    version: str
+    success: bool
+    successes: int
+    n: int
+    drop: DropVerdict | None
+
+    @property
+    def fired(self) -> bool:
+        return self.drop is not None and self.drop.fired
+
+
+@dataclass(frozen=True)
+class RollbackDecision:
+    """From `old` back to `new` (None: there is no other whole version) because `task` dropped.
+
+    skipped: versions that would have come first and were not whole.
+    """
+
+    old: str
+    new: str | None
+    task: str
+    statistic: float
+    reason: str
+    quarantined: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+@dataclass
+class Watch:
+    """One task: the champion's window, whether it already is the reference, and the test that runs."""
+
+    successes: int = 0
+    n: int = 0
+    adopted: bool = False
+    test: DropTest | None = None
+
+    @property
+    def suspected(self) -> bool:
+        """Whether the running test is on its way to an alarm."""
+        if self.test is None:
+            return False
+        verdict = self.test.verdict
+        return verdict.threshold is not None and verdict.statistic > SUSPECT * verdict.threshold
+
+    @property
+    def vacant(self) -> bool:
+        """Whether there is no reference that counts: none, one without room for a drop, or an old one."""
+        test = self.test
+        return test is None or test.verdict.threshold is None or test.n >= test.horizon
+
+    @property
+    def risen(self) -> bool:
+        """Whether the window's success is above the reference's beyond doubt."""
+        if self.test is None:
+            return False
+        old = self.test.reference
+        table = [[self.successes, self.n - self.successes], [old.successes, old.n - old.successes]]
+        return float(fisher_exact(table, alternative="greater").pvalue) <= RISEN
+
+    @property
+    def state(self) -> dict[str, Any]:
+        test = None if self.test is None else self.test.state
+        return {"successes": self.successes, "n": self.n, "adopted": self.adopted, "test": test}
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Watch:
+        """Build it back from `state`.
+
+        Raises:
+            StoreError: the state is not one of a watch.
+        """
+        try:
+            test = None if state["test"] is None else DropTest.from_state(state["test"])
+            return cls(int(state["successes"]), int(state["n"]), bool(state["adopted"]), test)
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"the ratchet's state cannot be read ({error!r}): choose another adapter name.") from error
+
+
+class Ratchet:
+    """Decides about one store. tasks: how many tasks this run watches; the stated rate is split over them.
+
+    Raises:
+        StoreError: the state in the store is damaged.
+    """
+
+    def __init__(self, config: RatchetConfig, store: AdapterStore, tasks: int = 1) -> None:
+        self.config, self.store = config, store
+        self._rate = SHARE * config.false_alarm_rate / max(tasks, 1)
+        state = store.ledger.read_section(SECTION)
+        self.candidate_updates = int(state.get("candidate_updates", 0))
+        self._probation = bool(state.get("probation", False))
+        self._drift = {group: Drift(**d) for group, d in state.get("drift", {}).items()}
+        self._watches = {task: Watch.from_state(w) for task, w in state.get("tasks", {}).items()}
+        self._report: CanaryReport | None = None  # of the candidate that was accepted last
+
+    # ---- the candidate
+
+    def begin_lesson(self, new: bool) -> None:
+        """Begin to add up what the lesson at hand loses, and what other goals take over from it.
+
+        new: it is another one; else its canaries were drawn anew.
+        """
+        if new:
+            self._drift.pop("untaught", None)
+        known = self._drift.pop("present", None) is not None
+        if known and not new:
+            self._drift["present"] = Drift()
+        self._write()
+
+    @property
+    def guards_lesson(self) -> bool:
+        """Whether some champion could do the lesson at hand, so that losing it counts."""
+        return "present" in self._drift
+
+    def note_update(self, n: int = 1) -> None:
+        """Count optimiser steps that the candidate took since it was last equal to the champion."""
+        self.candidate_updates += n
+        self._write()
+
+    @property
+    def due(self) -> bool:
+        """Whether the candidate has had enough updates for a decision."""
+        return self.candidate_updates >= self.config.promote_every
+
+    def decide_promotion(self, report: CanaryReport) -> PromotionDecision:
+        """Say whether the candidate may become champion; changes nothing but the count of its updates.
+
+        Accepted: save the candidate, then call `promote`. Refused: make the candidate equal to the champion again.
+        """
+        decision = self._decide(report)
+        if decision.reason not in (PromotionReason.DROP_SUSPECTED, PromotionReason.PROBATION):
+            self.candidate_updates = 0  # else the candidate waits
+        self._report = report if decision.accepted else None
+        self._write()
+        return decision
+
+    def _decide(self, report: CanaryReport) -> PromotionDecision:
+        def say(accepted: bool, reason: PromotionReason, canary: CanaryReason | None = None) -> PromotionDecision:
+            return PromotionDecision(accepted, reason, canary, numbers)
+
+        numbers = {"updates": self.candidate_updates, **report.numbers}
+        if not self.candidate_updates:
+            return say(False, PromotionReason.NO_UPDATES)
+        if self.config.canary_screens:
+            found, group = judge(report, self.config, self._drift)
+            numbers |= {"canary_reason": found.value, "group": group}
+            if found is not CanaryReason.PASSED:
+                return say(False, PromotionReason.CANARIES, found)
+        if self._probation:
+            return say(False, PromotionReason.PROBATION)
+        if any(watch.suspected for watch in self._watches.values()):
+            return say(False, PromotionReason.DROP_SUSPECTED)
+        if not self.config.canary_screens:
+            return say(True, PromotionReason.CANARIES_OFF)
+        return say(True, PromotionReason.PASSED, CanaryReason.PASSED)
+
+    def promote(self, version: str) -> Move:
+        """Let a saved candidate act from now on, and start collecting its window.
+
+        Raises:
+            StoreError, CheckpointCorrupt: see `AdapterStore.promote`; nothing changed.
+        """
+        move = self.store.promote(version)
+        for group, found in self._report.groups.items() if self._report is not None else ():
+            if is_guarded(group, found, self._drift):
+                self._drift[group] = self._drift.get(group, Drift()).plus(found)
+        self._report = None
+        for watch in self._watches.values():
+            if watch.n >= PART and watch.vacant and not watch.adopted and not watch.suspected:
+                self._adopt(watch)
+            watch.successes, watch.n, watch.adopted = 0, 0, False
+        self._write()
+        return move
+
+    # ---- the champion
+
+    def note_probe(self, task: str, success: bool, version: str) -> ProbeVerdict:
+        """Take one verified probe in: student only, greedy, no demonstration. Only the champion's feed the test."""
+        successes, n = self.store.ledger.record_probe(version, task, success, write=False)
+        if version != self.store.champion:
+            self._write()
+            return ProbeVerdict(task, version, success, successes, n, None)
+        watch = self._watches.setdefault(task, Watch())
+        drop = None if watch.test is None else watch.test.update(success)
+        verdict = ProbeVerdict(task, version, success, successes, n, drop)
+        if watch.n < self.config.p0_window:
+            watch.successes += success
+            watch.n += 1
+            self._probation = self._probation and watch.n < SOME
+        full = watch.n >= self.config.p0_window and not watch.adopted
+        if full and not watch.suspected and (watch.vacant or watch.risen):
+            self._adopt(watch)
+        self._write()
+        return verdict
+
+    def standing(self, task: str) -> DropVerdict | None:
+        """Return where the drop test of a task stands, or None while it has no reference."""
+        watch = self._watches.get(task)
+        return None if watch is None or watch.test is None else watch.test.verdict
+
+    def rollback(
+        self, task: str, sources: Iterable[str] = (), reason: str = "", to: str | None = None
+    ) -> RollbackDecision:
+        """Move the champion back to the most trusted older version that is whole; no model is loaded.
+
+        Afterwards load `new` with its optimiser, EMA, calibration map and counters into candidate and champion.
+
+        sources: refs of what the candidate was trained on since the last save; quarantined with the rest.
+        reason: for a rollback that the drop test did not ask for. to: only this version will do.
+        """
+        old, standing = self.store.champion or "", self.standing(task)
+        statistic = standing.statistic if standing is not None else 0.0
+        if not reason:
+            reason = f"success on {task} dropped" + (
+                "" if standing is None or standing.threshold is None else
+                f": statistic {standing.statistic:.2f} of {standing.threshold:.2f}, p0 {standing.p0:.2f}, "
+                f"{standing.n} probes"
+            )  # fmt: skip
+        skipped: list[str] = []
+        found: Move | None = None
+        sources = list(sources)
+        known = [to] if to is not None else self.store.candidates(task, (old,), self.config.min_probes_best)
+        for version in known:
+            if version_number(version) > version_number(old):
+                continue
+            try:
+                found = self.store.rollback_to(version, reason, sources)
+                break
+            except CheckpointCorrupt:
+                skipped.append(version)
+        self.candidate_updates = 0
+        self._watches = {name: Watch() for name in self._watches}
+        self._probation = found is not None
+        self._drift = {"present": Drift()} if self.guards_lesson else {}
+        self._write()
+        if found is None:
+            return RollbackDecision(old, None, task, statistic, f"{reason}; no other whole version", (), tuple(skipped))
+        return RollbackDecision(old, found.new, task, statistic, reason, found.quarantined, tuple(skipped))
+
+    # ---- inside
+
+    def _adopt(self, watch: Watch) -> None:
+        """Make the window collected so far the reference of a new test."""
+        watch.adopted = True
+        watch.test = DropTest(
+            self.config.drop_test,
+            Reference(watch.successes, watch.n),
+            rate=self._rate,
+            horizon=self.config.horizon,
+            drop=self.config.drop,
+        )
+
+    def _write(self) -> None:
+        self.store.ledger.write_section(
+            SECTION,
+            {
+                "candidate_updates": self.candidate_updates,
+                "probation": self._probation,
+                "drift": {group: asdict(d) for group, d in self._drift.items()},
+                "tasks": {task: watch.state for task, watch in self._watches.items()},
+            },
+        )

@@ -1,0 +1,1 @@
+"""Reading an action from free text: objects, arguments, aliases, repairs."""

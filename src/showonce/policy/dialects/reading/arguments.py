@@ -1,0 +1,312 @@
+"""The arguments of one verb: from the names, shapes and units that models use to the values that the verb takes."""
+
+from __future__ import annotations
+
+import math
+import re
+from enum import StrEnum
+from typing import Any, Final
+
+from showonce.actions import COORDINATE_DECIMALS, MODIFIERS, NAMED_KEYS, FieldSpec, fields_of, from_pixel, normal_keys
+from showonce.errors import BadInput
+from showonce.policy.dialects.base import FrameSize
+from showonce.policy.dialects.reading.aliases import (
+    AMOUNT_KEYS,
+    ARGUMENT_ALIASES,
+    CONFIDENCE_KEYS,
+    DIRECTION_KEYS,
+    DIRECTIONS,
+    END_KEYS,
+    KEY_ALIASES,
+    POINT_KEYS,
+    START_KEYS,
+)
+from showonce.policy.dialects.reading.reader import Cut, Number
+from showonce.types import ParseReason
+
+CLIP: Final = 0.02  # a coordinate this far outside the frame is moved onto its edge
+DEFAULT_NOTCHES: Final = 3  # of a scroll that names a direction and no amount
+
+
+class Repair(StrEnum):
+    """What was mended in a text before it was an action."""
+
+    FENCE = "fence"  # it stood in a code fence
+    PROSE = "prose"  # other text stood around it
+    LENIENT = "lenient"  # not proper JSON: quotes, commas, bare words, Python's constants
+    COMPLETED = "completed"  # its end was missing
+    SEVERAL = "several"  # more than one object; the first action counts
+    NESTED = "nested"  # the arguments or the whole action stood in an inner object
+    VERB_ALIAS = "verb_alias"  # another name of the verb
+    ARGUMENT_ALIAS = "argument_alias"  # another name or shape of an argument
+    IGNORED = "ignored"  # it had members that the verb does not take
+    NUMBER_AS_TEXT = "number_as_text"  # a number in quotes
+    TEXT_AS_NUMBER = "text_as_number"  # a text without quotes that looks like a number
+    PERCENT = "percent"  # a coordinate with a per cent sign
+    PIXELS = "pixels"  # coordinates were pixels of the frame
+    CLIPPED = "clipped"  # a coordinate was slightly outside the frame
+    DEFAULT_AMOUNT = "default_amount"  # a scroll with a direction and no amount
+    CONFIDENCE_PERCENT = "confidence_percent"  # the confidence was a percentage
+    CONFIDENCE_DROPPED = "confidence_dropped"  # the confidence was no number in [0, 1]
+
+
+class Trouble(Exception):
+    """Internal to parsing: why an object is not an action. `parse_text` turns it into a ParseFailure."""
+
+    def __init__(self, reason: ParseReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason, self.detail = reason, detail
+
+
+def read_arguments(
+    cls: type[Any], given: dict[str, Any], frame_size: FrameSize | None, notes: list[Repair]
+) -> dict[str, Any]:
+    """Return the values of a verb's arguments by field name; absent optional ones are left out.
+
+    Args:
+        given: what the model wrote, keys in snake_case, values as `reader` returns them.
+        frame_size: (width, height) in pixels, or None when pixels cannot be understood.
+        notes: mended things are appended here.
+
+    Raises:
+        Trouble: MISSING_ARGUMENT, BAD_ARGUMENT, OUT_OF_RANGE or TRUNCATED.
+    """
+    specs = fields_of(cls)
+    raw = _collect(specs, given, notes)
+    for name, (_, required) in specs.items():
+        if required and name not in raw:
+            raise Trouble(ParseReason.MISSING_ARGUMENT, f"{cls.verb} lacks its argument {name!r}.")
+    values: dict[str, Any] = {}
+    for name, value in raw.items():
+        spec = specs[name][0]
+        if spec.kind == "text":
+            values[name] = _text(name, value, notes)
+        elif spec.kind == "keys":
+            values[name] = _keys(name, value, notes)
+        elif spec.kind != "coordinate":
+            values[name] = _bounded(name, value, spec, notes)
+    places = {name: value for name, value in raw.items() if specs[name][0].kind == "coordinate"}
+    return values | _coordinates(places, frame_size, notes)
+
+
+def read_confidence(given: dict[str, Any], notes: list[Repair]) -> float | None:
+    """Take the stated confidence out of `given` and return it in [0, 1]; None where none is stated or usable.
+
+    A number above 10 and up to 100, or one with a per cent sign, is a percentage. A number that the end of the text
+    may have cut short counts from one decimal on: it can only be too low.
+    """
+    stated = [given.pop(key) for key in CONFIDENCE_KEYS if given.get(key) is not None]
+    if not stated:
+        return None
+    try:
+        value, unit = _quantity("confidence", stated[0], notes)
+    except Trouble:
+        notes.append(Repair.CONFIDENCE_DROPPED)
+        return None
+    if unit == "%" or (not unit and 10 < value <= 100):
+        notes.append(Repair.CONFIDENCE_PERCENT)
+        value, unit = value / 100, ""
+    cut_short = isinstance(stated[0], Cut) and _decimals(stated[0]) == 0
+    if unit or cut_short or not -CLIP <= value <= 1 + CLIP:
+        notes.append(Repair.CONFIDENCE_DROPPED)
+        return None
+    return min(max(value, 0.0), 1.0)
+
+
+# -- names and shapes -> one raw value for each field ------------------------------------------------------------
+
+
+def _collect(specs: dict[str, tuple[FieldSpec, bool]], given: dict[str, Any], notes: list[Repair]) -> dict[str, Any]:
+    rest = {key: value for key, value in given.items() if value is not None}
+    raw = {name: rest.pop(name) for name in specs if name in rest}
+    if "to_x" in specs:
+        _spread_path(rest)
+        _spread(START_KEYS, ("x", "y"), raw, rest)
+        _spread(END_KEYS, ("to_x", "to_y"), raw, rest)
+    elif "x" in specs:
+        if isinstance(raw.get("x"), (list, dict)) and "y" not in raw:
+            rest["point"] = raw.pop("x")
+        _spread(POINT_KEYS, ("x", "y"), raw, rest)
+    for name in specs:
+        for alias in ARGUMENT_ALIASES[name]:
+            if name not in raw and alias in rest:
+                raw[name] = rest.pop(alias)
+    if "dy" in specs and "dy" not in raw:
+        _turn(raw, rest, notes)
+    if any(name not in given for name in raw):
+        notes.append(Repair.ARGUMENT_ALIAS)
+    if rest:
+        notes.append(Repair.IGNORED)
+    return raw
+
+
+def _spread(keys: tuple[str, ...], names: tuple[str, str], raw: dict[str, Any], rest: dict[str, Any]) -> None:
+    """Move the first point found under one of `keys` to the two coordinates `names`."""
+    if any(name in raw for name in names):
+        return
+    for key in keys:
+        if key in rest:
+            raw.update(zip(names, _point(key, rest.pop(key)), strict=True))
+            return
+
+
+def _spread_path(rest: dict[str, Any]) -> None:
+    path = rest.get("path")
+    if isinstance(path, list) and len(path) >= 2:
+        del rest["path"]
+        rest["start"], rest["end"] = path[0], path[-1]
+
+
+def _point(key: str, value: Any) -> tuple[Any, Any]:
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, dict):
+        members = {str(k).lower(): v for k, v in value.items()}
+        value = [members.get("x"), members.get("y")]
+    elif isinstance(value, str) and not isinstance(value, Cut) and len(value) <= 80:
+        value = _QUANTITY_INSIDE.findall(value)
+    if not isinstance(value, list) or len(value) != 2 or None in value:
+        raise Trouble(ParseReason.BAD_ARGUMENT, f"{key} must hold two numbers, x and y.")
+    return value[0], value[1]
+
+
+def _turn(raw: dict[str, Any], rest: dict[str, Any], notes: list[Repair]) -> None:
+    """Make notches of a direction and an amount."""
+    ways = [rest.pop(key) for key in DIRECTION_KEYS if key in rest]
+    if not ways:
+        if "dx" in raw:
+            raw["dy"] = 0
+        return
+    way = ways[0].strip().lower() if isinstance(ways[0], str) else ""
+    if isinstance(ways[0], Cut) or way not in DIRECTIONS:
+        raise Trouble(ParseReason.BAD_ARGUMENT, f"direction must be one of {', '.join(DIRECTIONS)}.")
+    amounts = [rest.pop(key) for key in AMOUNT_KEYS if key in rest]
+    if not amounts:
+        notes.append(Repair.DEFAULT_AMOUNT)
+    elif isinstance(amounts[0], Cut):
+        raise Trouble(ParseReason.TRUNCATED, "the text ends inside the amount of the scroll.")
+    amount, unit = _quantity("amount", amounts[0], notes) if amounts else (DEFAULT_NOTCHES, "")
+    if unit or amount < 0:
+        raise Trouble(ParseReason.BAD_ARGUMENT, "the amount of a scroll with a direction must be a number of notches.")
+    axis, sign = DIRECTIONS[way]
+    raw |= {"dy": 0, axis: sign * amount}
+
+
+# -- raw value -> value ------------------------------------------------------------------------------------------
+
+_DIGITS = r"[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)"
+_QUANTITY = re.compile(rf"({_DIGITS}(?:[eE][+-]?[0-9]++)?+)\s*+(%|px|pixels?|s|secs?|seconds?)?")
+_QUANTITY_INSIDE = re.compile(rf"{_DIGITS}(?:%|px)?")
+_UNITS: Final = {"%": "%", "p": "px", "s": "s"}
+
+
+def _quantity(where: str, value: Any, notes: list[Repair]) -> tuple[float, str]:
+    """Return a finite number and its unit: "", "%", "px" or "s"."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value), ""
+    match = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
+    number = float(match[1]) if match else math.nan
+    if not match or not math.isfinite(number):
+        raise Trouble(ParseReason.BAD_ARGUMENT, f"{where} must be a finite number, not {show(value)}.")
+    if not isinstance(value, (Number, Cut)):
+        notes.append(Repair.NUMBER_AS_TEXT)
+    return number, _UNITS[match[2][0]] if match[2] else ""
+
+
+def _decimals(written: str) -> int:
+    return len(written.partition(".")[2])
+
+
+def _bounded(name: str, value: Any, spec: FieldSpec, notes: list[Repair]) -> float | int:
+    if isinstance(value, Cut):
+        raise Trouble(ParseReason.TRUNCATED, f"the text ends inside {name}.")
+    number, unit = _quantity(name, value, notes)
+    if unit not in ("", "s" if spec.kind == "seconds" else ""):
+        raise Trouble(ParseReason.BAD_ARGUMENT, f"{name} does not take the unit {unit!r}.")
+    if not spec.low <= number <= spec.high:
+        detail = f"{name} must lie in [{spec.low:g}, {spec.high:g}], not {number:g}."
+        raise Trouble(ParseReason.OUT_OF_RANGE, detail)
+    if spec.kind == "integer":
+        if not number.is_integer():
+            raise Trouble(ParseReason.BAD_ARGUMENT, f"{name} must be a whole number, not {number:g}.")
+        return int(number)
+    return number
+
+
+def _coordinates(raw: dict[str, Any], frame_size: FrameSize | None, notes: list[Repair]) -> dict[str, float]:
+    """Return fractions of the frame. All coordinates of an action have one unit: fractions or pixels."""
+    whole = [_decimals(value) for value in raw.values() if isinstance(value, Number)]
+    for name, value in raw.items():
+        if isinstance(value, Cut) and _decimals(value) < max([1, *(whole or [COORDINATE_DECIMALS])]):
+            raise Trouble(ParseReason.TRUNCATED, f"the text ends inside {name}.")
+    found = {name: _quantity(name, value, notes) for name, value in raw.items()}
+    if any(unit == "s" for _, unit in found.values()):
+        raise Trouble(ParseReason.BAD_ARGUMENT, "a coordinate is not a time.")
+    if any(unit == "px" or (not unit and number > 1 + CLIP) for number, unit in found.values()):
+        notes.append(Repair.PIXELS)
+        return {name: _from_pixels(name, *quantity, frame_size) for name, quantity in found.items()}
+    return {name: _fraction(name, *quantity, notes) for name, quantity in found.items()}
+
+
+def _from_pixels(name: str, number: float, unit: str, frame_size: FrameSize | None) -> float:
+    if frame_size is None:
+        detail = f"{name} = {number:g} is no fraction of the frame, or not all coordinates are."
+        raise Trouble(ParseReason.OUT_OF_RANGE, detail)
+    size = frame_size[0] if name.endswith("x") else frame_size[1]
+    fraction = not unit and number <= 1 + CLIP and not number.is_integer()
+    if unit == "%" or fraction or not 0 <= number < size:
+        detail = f"{name} = {number:g}{unit} is neither a fraction nor a pixel of {frame_size[0]}x{frame_size[1]}."
+        raise Trouble(ParseReason.OUT_OF_RANGE, detail)
+    return from_pixel(int(number), size)
+
+
+def _fraction(name: str, number: float, unit: str, notes: list[Repair]) -> float:
+    if unit == "%":
+        notes.append(Repair.PERCENT)
+        number /= 100
+    if not -CLIP <= number <= 1 + CLIP:
+        raise Trouble(ParseReason.OUT_OF_RANGE, f"{name} must lie in [0, 1], not {number:g}.")
+    if not 0 <= number <= 1:
+        notes.append(Repair.CLIPPED)
+    return min(max(number, 0.0), 1.0)
+
+
+def _text(name: str, value: Any, notes: list[Repair]) -> str:
+    if isinstance(value, Cut):
+        raise Trouble(ParseReason.TRUNCATED, f"the text ends inside {name}.")
+    if not isinstance(value, str):
+        raise Trouble(ParseReason.BAD_ARGUMENT, f"{name} must be text, not {show(value)}.")
+    if isinstance(value, Number):
+        notes.append(Repair.TEXT_AS_NUMBER)
+    return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _keys(name: str, value: Any, notes: list[Repair]) -> str:
+    if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
+        parts = [_text(name, part, []) for part in value]
+    else:
+        text = _text(name, value, notes)
+        parts = [text] if _key_name(text) in NAMED_KEYS or len(text) == 1 else re.split(r"\s*\+\s*|\s+", text.strip())
+    chord = "+".join(_key_name(part) for part in parts)
+    try:
+        normal = normal_keys(chord)
+    except BadInput as error:
+        raise Trouble(ParseReason.BAD_ARGUMENT, f"{name}: {error}") from None
+    if normal != value:
+        notes.append(Repair.ARGUMENT_ALIAS)
+    return normal
+
+
+def _key_name(part: str) -> str:
+    if part == " ":
+        return "space"
+    plain = re.sub(r"[\s_-]+", "", part[:40]).lower()
+    plain = KEY_ALIASES.get(plain, plain)
+    return plain if plain in (*NAMED_KEYS, *MODIFIERS) else part[:40]
+
+
+def show(value: Any) -> str:
+    """Return a short picture of any value that a model wrote, for a failure's detail."""
+    if isinstance(value, str):
+        return repr(str(value[:40])) + ("..." if len(value) > 40 else "")
+    return "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)

@@ -1,0 +1,235 @@
+"""Whatever a model wrote -> an action or a ParseFailure with a reason. Never raises on a text.
+
+Which object counts: the first that is a valid action. One exception: an action with a number out of range is the
+model's answer, and what comes after it is not taken in its place. What had to be mended is named in
+`Parsed.repairs` (see `Repair`). Units are never guessed: a coordinate beyond 1 is a pixel only where the frame's
+size is given and the pixel lies in it. A text that ends too early counts when every argument is surely complete.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+
+from showonce.actions import VERBS, fields_of
+from showonce.errors import BadInput, nearest
+from showonce.policy.dialects.base import FrameSize
+from showonce.policy.dialects.reading.aliases import ARGUMENT_BOXES, DIRECTIONS, POINT_KEYS, VERB_ALIASES, VERB_KEYS
+from showonce.policy.dialects.reading.arguments import Repair, Trouble, read_arguments, read_confidence, show
+from showonce.policy.dialects.reading.reader import Broken, Cut, Found, Number, read_objects
+from showonce.types import Parsed, ParseFailure, ParseReason, ParseResult
+
+MAX_INNER: Final = 256  # inner objects of one object that are looked at
+MAX_UNWRAP: Final = 3  # objects around an action that are taken off
+_HOW_FAR: Final = (  # the failure that came furthest is the one reported
+    ParseReason.NO_OBJECT,
+    ParseReason.MALFORMED,
+    ParseReason.NO_VERB,
+    ParseReason.UNKNOWN_VERB,
+    ParseReason.TRUNCATED,
+    ParseReason.MISSING_ARGUMENT,
+    ParseReason.BAD_ARGUMENT,
+    ParseReason.OUT_OF_RANGE,
+)
+_NAMED_AN_ACTION: Final = _HOW_FAR[3:]
+_OPEN: Final = (ParseReason.NO_VERB, ParseReason.MISSING_ARGUMENT, ParseReason.BAD_ARGUMENT)  # more text could mend
+
+
+def parse_text(text: str, frame_size: FrameSize | None = None) -> ParseResult:
+    """Read an action that is spelled as a JSON-like object.
+
+    Args:
+        frame_size: (width, height) of the frame in pixels; without it, coordinates beyond 1 are out of range.
+    """
+    if not text.strip():
+        return ParseFailure(ParseReason.EMPTY, "the answer is empty.", text)
+    worst = Trouble(ParseReason.NO_OBJECT, "the answer holds no object in braces.")
+    candidates = _candidates(text)
+    for item, data in candidates:
+        try:
+            if isinstance(item, Broken):
+                raise Trouble(ParseReason.MALFORMED, f"{item.detail} of the answer.")
+            parsed = _interpret(data, item.whole, frame_size)
+        except Trouble as trouble:
+            worst = max(worst, trouble, key=lambda t: _HOW_FAR.index(t.reason))
+            if trouble.reason is ParseReason.OUT_OF_RANGE:
+                break
+            continue
+        several = worst.reason in _NAMED_AN_ACTION or any(_find_verb(other).verb for _, other in candidates)
+        repairs = [*_surroundings(text, item), *([Repair.SEVERAL] if several else []), *parsed.repairs]
+        return Parsed(parsed.action, parsed.confidence, tuple(dict.fromkeys(repairs)))
+    return ParseFailure(worst.reason, worst.detail, text)
+
+
+def _candidates(text: str) -> Iterator[tuple[Found | Broken, dict[str, Any]]]:
+    """Yield every object of the text, the outer before those within it; an action's own inner objects are its own."""
+    for item in read_objects(text):
+        if isinstance(item, Broken):
+            yield item, {}
+        elif _find_verb(item.value).verb:
+            yield item, item.value
+        else:
+            for data in islice(_objects_in(item.value), MAX_INNER):
+                yield item, data
+
+
+def _objects_in(value: Any) -> Iterator[dict[str, Any]]:
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            yield value
+            waiting.extend(reversed(value.values()))
+        elif isinstance(value, list):
+            waiting.extend(reversed(value))
+
+
+def _surroundings(text: str, item: Found | Broken) -> Iterator[Repair]:
+    if isinstance(item, Found):
+        outside = text[: item.start] + text[item.end :]
+        if "```" in outside:
+            yield Repair.FENCE
+        if re.sub(r"```\w*", "", outside).strip():
+            yield Repair.PROSE
+        if item.whole and not item.strict:
+            yield Repair.LENIENT
+        if not item.whole:
+            yield Repair.COMPLETED
+
+
+@dataclass
+class _Named:
+    """An object with its wrapping taken off: the verb (None: `word` is no verb of the set) and what it was given."""
+
+    word: str | None
+    verb: str | None
+    given: dict[str, Any]
+    nested: bool = False
+
+
+def _interpret(data: dict[str, Any], whole: bool, frame_size: FrameSize | None) -> Parsed:
+    """Make an action of one object.
+
+    Raises:
+        Trouble: it is none.
+    """
+    named = _find_verb(data)
+    notes = [Repair.NESTED] if named.nested else []
+    try:
+        if isinstance(named.word, Cut):
+            raise Trouble(ParseReason.TRUNCATED, "the text ends inside the action's name.")
+        if named.verb is None:
+            raise _no_verb(named.word)
+        verb = _settle_verb(named)
+        if verb != named.word:
+            notes.append(Repair.VERB_ALIAS)
+        confidence = read_confidence(named.given, notes)
+        values = read_arguments(VERBS[verb], named.given, frame_size, notes)
+        action = VERBS[verb](**values)
+    except BadInput as error:
+        raise Trouble(ParseReason.BAD_ARGUMENT, str(error)) from None
+    except Trouble as trouble:
+        if not whole and trouble.reason in _OPEN:
+            raise Trouble(ParseReason.TRUNCATED, f"the answer ends too early: {trouble.detail}") from None
+        raise
+    if not whole and not _confidence_begun(data) and (len(values) < len(fields_of(VERBS[verb])) or _half_a_key(data)):
+        raise Trouble(ParseReason.TRUNCATED, "the answer ends before all arguments are written.")
+    return Parsed(action, confidence, tuple(notes))
+
+
+def _confidence_begun(data: dict[str, Any]) -> bool:
+    """Say whether the text ends in the confidence, which comes after all arguments."""
+    return _snake(next(reversed(data))).startswith("conf")
+
+
+def _half_a_key(data: dict[str, Any]) -> bool:
+    """Say whether the text ends inside a key that may change the action, as "button" does a click."""
+    return any(isinstance(key, Cut) and key != "" for inner in _objects_in(data) for key in inner)
+
+
+def _no_verb(word: str | None) -> Trouble:
+    if not word:
+        return Trouble(ParseReason.NO_VERB, "the object names no action.")
+    detail = f"unknown action {show(word)}.{nearest(word[:40], VERBS)}"
+    return Trouble(ParseReason.UNKNOWN_VERB, detail)
+
+
+def _find_verb(data: dict[str, Any], depth: int = MAX_UNWRAP) -> _Named:
+    """Take off what is wrapped around an action: {"name":..., "arguments":{...}}, {"action":{"type":...}}, ..."""
+    given = {_snake(key): value for key, value in data.items()}
+    words = [key for key in VERB_KEYS if _is_word(given.get(key))]
+    boxes = [key for key in (*VERB_KEYS, *ARGUMENT_BOXES) if _unboxed(key, given.get(key)) is not None]
+    for key in words:
+        if verb := resolve_verb(given[key]):
+            word = given.pop(key)
+            for box in dict.fromkeys(boxes):
+                given |= {_snake(k): v for k, v in (_unboxed(box, given.pop(box)) or {}).items()}
+            return _Named(word, verb, given, nested=bool(boxes))
+    for key in boxes if depth else []:
+        inner = _find_verb(_unboxed(key, given[key]) or {}, depth - 1)
+        if inner.verb:
+            around = {k: v for k, v in given.items() if k != key and k not in words}
+            return _Named(inner.word, inner.verb, around | inner.given, nested=True)
+    for key, value in given.items():
+        if not isinstance(value, dict) or (depth and _find_verb(value, depth - 1).verb):
+            continue
+        if verb := resolve_verb(key):
+            around = {k: v for k, v in given.items() if k != key}
+            return _Named(key, verb, around | {_snake(k): v for k, v in value.items()}, nested=True)
+    return _Named(given[words[0]] if words else None, None, given)
+
+
+def _is_word(value: Any) -> bool:
+    return isinstance(value, str) and not isinstance(value, Number) and (bool(value.strip()) or isinstance(value, Cut))
+
+
+def _unboxed(key: str, value: Any) -> dict[str, Any] | None:
+    """Return the object that a member holds, also when it is written as a text (arguments of a function call)."""
+    if isinstance(value, str) and key in ("arguments", "parameters") and value.lstrip().startswith("{"):
+        value = next((item.value for item in read_objects(value) if isinstance(item, Found)), None)
+    return value if isinstance(value, dict) else None
+
+
+def _snake(word: str) -> str:
+    spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word.strip()[:80])
+    return re.sub(r"[\s-]+", "_", spaced).lower()
+
+
+def resolve_verb(word: str) -> str | None:
+    """Return the verb that a word means (any case, camelCase, a module before it), "press" for that word, or None."""
+    if isinstance(word, Cut):
+        return None
+    name = _snake(word).rpartition(".")[2]
+    return name if name in VERBS or name == "press" else VERB_ALIASES.get(name)
+
+
+def _settle_verb(named: _Named) -> str:
+    """Choose the verb where the arguments decide; what they said about it is taken out of them."""
+    verb, given = str(named.verb), named.given
+    if verb == "press":
+        verb = "click" if any(key in given for key in ("x", *POINT_KEYS)) else "key"
+    if verb == "click":
+        verb = _by_button(given)
+    if verb == "scroll" and (way := _snake(named.word or "").rpartition("scroll_")[2]) in DIRECTIONS:
+        given.setdefault("direction", way)
+    if verb == "done":
+        status = _plain(given.pop("status", ""))
+        if status in ("failure", "failed", "fail", "error", "infeasible") or given.pop("success", True) is False:
+            raise Trouble(ParseReason.BAD_ARGUMENT, "done claims success; the answer says that the task failed.")
+    return verb
+
+
+def _by_button(given: dict[str, Any]) -> str:
+    button, clicks = given.pop("button", "left"), given.pop("clicks", "1")
+    kinds = {("left", "1"): "click", ("left", "2"): "double_click", ("right", "1"): "right_click"}
+    wanted = (_plain(button), _plain(clicks))
+    if wanted not in kinds:
+        raise Trouble(ParseReason.BAD_ARGUMENT, f"no action presses button {show(button)} {show(clicks)} times.")
+    return kinds[wanted]
+
+
+def _plain(value: Any) -> str:
+    return value.strip().lower() if isinstance(value, str) else ""

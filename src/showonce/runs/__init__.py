@@ -1,0 +1,1 @@
+"""The folder of a run: its index, event file, metrics, history, report and trackers."""

@@ -1,0 +1,1 @@
+"""Versioned candidates on disk: lock, checkpoints, ledger, packing, store."""

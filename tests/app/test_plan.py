@@ -1,0 +1,36 @@
+"""A recording of a task whose goal is drawn anew with every seed is found by its task, on a screen of its size."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from tests.browsers import needs_miniwob
+from tests.fakes import Recorder
+
+from showonce.app import verbs as app
+from showonce.app.experiment import check_one_demonstration
+from showonce.app.plan import demonstration_for, environment_maker, recorded_of
+from showonce.environments.registry import find_task
+from showonce.runtime.stop import Stop
+from showonce.settings import load_config
+
+
+@needs_miniwob
+def test_a_recording_under_a_drawn_goal_is_found(elsewhere: Path) -> None:
+    config = load_config("miniwob", ["task=miniwob/click-test-2", "dashboard.mode=off", "adapter=none"])
+    task = find_task("miniwob/click-test-2")
+    assert not task.goal and recorded_of(config, task) is None
+    assert app.record(config, oracle=True) == 0
+    check_one_demonstration(config, [task])
+    environment = environment_maker(config)(task)
+    events = Recorder()
+    shown = demonstration_for(config, task, environment, elsewhere / "run", events, Stop())
+    assert shown is not None and shown.task_id == task.id and shown.goal.startswith("Click button")
+    other = find_task("miniwob/click-test")
+    assert demonstration_for(config, other, environment, elsewhere / "run", events, Stop()) is None
+    environment.close()
+    larger = replace(config, environment=replace(config.environment, settings={"area": "task"}))
+    environment = environment_maker(larger)(task)
+    assert demonstration_for(larger, task, environment, elsewhere / "run", events, Stop()) is None
+    environment.close()

@@ -1,0 +1,179 @@
+"""Moving a run's adapter back by hand, on a real store."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from showonce.app.rollback import list_checkpoints, readmit, roll_back
+from showonce.cli import main
+from showonce.config import Config
+from showonce.errors import BadInput, CheckpointCorrupt, StoreError, StoreLocked
+from showonce.runs.event_file import read_events
+from showonce.runs.index import CONFIG, adapter_store, find_store, start_run
+from showonce.runs.index import STORE as STORE_OF_RUNS
+from showonce.settings import load_config
+from showonce.versions.store import STORE, AdapterStore, Identity
+
+IDENTITY = Identity("adapter/tokens", "abc")
+
+
+def console() -> Console:
+    return Console(width=160, record=True, file=io.StringIO())
+
+
+def learned(run: Path, versions: int = 3) -> tuple[Path, str]:
+    place = adapter_store(Config(), run)
+    assert place is not None
+    with AdapterStore(*place, IDENTITY) as store:
+        for number in range(versions):
+            store.promote(store.save({"rows": np.full((2, 2), number, np.float32)}))
+        store.ledger.record_probe("v0000", "app/dev/single/0", True)
+    return place
+
+
+@pytest.fixture
+def run(elsewhere: Path) -> Path:
+    return start_run(Config(name="demo"))
+
+
+def test_a_run_without_checkpoints_says_so(run: Path, elsewhere: Path) -> None:
+    out = console()
+    assert list_checkpoints(run, out) == 0
+    assert "has no checkpoints" in out.export_text()
+    with pytest.raises(BadInput, match="no checkpoints to go back to"):
+        roll_back(run, "v0000")
+    bare = start_run(Config(name="bare", adapter="none"))
+    assert list_checkpoints(bare, console()) == 0
+
+
+def test_the_list_shows_champion_and_probes(run: Path) -> None:
+    learned(run)
+    out = console()
+    assert list_checkpoints(run, out) == 0
+    lines = {line.split()[1]: line for line in out.export_text().splitlines() if "v000" in line}
+    assert set(lines) == {"v0000", "v0001", "v0002"}
+    assert "champion" in lines["v0002"] and "champion" not in lines["v0000"]
+    assert "app/dev/single/0 1/1" in lines["v0000"]
+
+
+@pytest.mark.parametrize("to", ["v0001", "1"])
+def test_moving_back_changes_the_champion_and_leaves_an_event(run: Path, to: str) -> None:
+    place = learned(run)
+    out = console()
+    assert roll_back(run, to, out) == 0
+    assert "v0002 -> v0001. Put aside until re-admitted: v0002." in out.export_text()
+    with AdapterStore(*place, readonly=True) as store:
+        assert store.champion == "v0001"
+    events, _ = read_events(run / "events.jsonl")
+    assert [(event["kind"], event.get("new")) for event in events] == [("rollback", "v0001"), ("quarantine", None)]
+    assert list_checkpoints(run, out) == 0
+    assert "quarantined" in out.export_text()
+
+
+def test_going_to_where_one_is_changes_nothing(run: Path) -> None:
+    learned(run)
+    out = console()
+    assert roll_back(run, "v0002", out) == 0
+    assert "nothing was changed" in out.export_text()
+
+
+def test_an_unknown_checkpoint_is_refused(run: Path) -> None:
+    place = learned(run)
+    for wrong in ("v0009", "nine"):
+        with pytest.raises(StoreError):
+            roll_back(run, wrong)
+    with AdapterStore(*place, readonly=True) as store:
+        assert store.champion == "v0002"
+
+
+def test_a_store_in_use_is_refused(run: Path, python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    root, name = learned(run)
+    with AdapterStore(root, name):
+        done = python("-m", "showonce", "rollback", "latest", "--to", "1")
+    assert done.returncode == StoreLocked.exit_code
+    assert str(os.getpid()) in done.stderr
+
+
+def test_the_store_is_found_from_another_folder(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, name = learned(run)
+    absolute = run.resolve()
+    monkeypatch.chdir(tmp_path)
+    found = find_store(load_config(absolute / CONFIG), absolute)
+    assert found is not None and (found[0] / name / STORE).is_file() and STORE == STORE_OF_RUNS
+
+
+def test_which_store_a_run_uses(run: Path) -> None:
+    place = learned(run)
+    assert adapter_store(Config(adapter="none"), run) is None
+    assert adapter_store(Config(adapter="auto"), run) == (Path("adapters"), run.name)
+    assert adapter_store(Config(adapter="kept"), run) == (Path("adapters"), "kept")
+    assert adapter_store(Config(adapter=str(place[0] / place[1])), run) == place
+
+
+def test_the_command_needs_no_torch(run: Path, python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    learned(run)
+    code = (
+        "import sys; from showonce.cli import main\n"
+        "assert main(['rollback', 'latest', '--list']) == 0 and main(['rollback', 'latest', '--to', '1']) == 0\n"
+        "assert main(['runs']) == 0\n"
+        "assert not {'torch', 'transformers', 'peft'} & set(sys.modules)"
+    )
+    done = python("-c", code)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "v0002 -> v0001" in done.stdout
+
+
+def test_moving_to_what_was_put_aside_says_that_it_is_re_admitted(run: Path) -> None:
+    place = learned(run)
+    roll_back(run, "v0000", console())
+    out = console()
+    assert roll_back(run, "v0002", out) == 0
+    assert "v0000 -> v0002. v0002 had been put aside and is re-admitted, with its sources." in out.export_text()
+    with AdapterStore(*place, readonly=True) as store:
+        assert set(store.ledger.quarantine) == {"v0001"}
+
+
+def test_versions_and_sources_are_re_admitted_by_name(run: Path) -> None:
+    place = learned(run)
+    with AdapterStore(*place) as store:
+        store.promote(store.save({"rows": np.zeros((2, 2), np.float32)}, sources=["00007-practice-x"]))
+        store.rollback_to("v0000", "test", ["00008-practice-x"])
+    out = console()
+    assert list_checkpoints(run, out) == 0
+    assert "source put aside: 00008-practice-x" in out.export_text()
+    with pytest.raises(StoreError, match="Did you mean 'v0003'"):
+        readmit(run, ["v0001", "v0033"])
+    assert main(["rollback", str(run), "--readmit", "v0003", "--readmit", "00008-practice-x"]) == 0
+    with AdapterStore(*place, readonly=True) as store:
+        assert set(store.ledger.quarantine) == {"v0001", "v0002"} and not store.ledger.quarantined_sources
+        assert store.champion == "v0000"
+    (event,) = [e for e in read_events(run / "events.jsonl")[0] if e["kind"] == "readmit"]
+    assert event["names"] == ["00007-practice-x", "00008-practice-x", "v0003"]
+
+
+def test_one_of_the_three_is_asked_for(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rollback", "latest", "--list", "--to", "v0001"]) == 2
+    assert "not several of them" in capsys.readouterr().err
+    assert main(["rollback", "latest"]) == 2
+    assert "one of them is needed" in capsys.readouterr().err
+
+
+def test_what_is_not_whole_names_the_command_that_mends_it(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with AdapterStore("adapters", "mine", IDENTITY) as store:
+        for number in range(2):
+            store.promote(store.save({"rows": np.full((2, 2), number, np.float32)}))
+        (store.folder("v0001") / "adapter.safetensors").write_bytes(b"x")
+        with pytest.raises(CheckpointCorrupt, match="showonce rollback mine --to v0000") as caught:
+            store.load()
+    command = str(caught.value).split("`")[1].split()[1:]
+    assert main(command) == 0
+    assert "v0001 -> v0000" in capsys.readouterr().out
+    assert AdapterStore("adapters", "mine", readonly=True).champion == "v0000"

@@ -1,0 +1,147 @@
+"""The safety settings of a run: who is asked, what is refused at once, and what a paused or used up run does."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.toys import lesson_config
+
+from showonce.app import verbs as app
+from showonce.app.plan import approver_for, fenced, learns
+from showonce.app.run_log import PAUSE_FILE
+from showonce.config import (
+    AdapterConfig,
+    Config,
+    DashboardConfig,
+    ExperimentConfig,
+    LearningConfig,
+    PolicyConfig,
+    RecoveryConfig,
+    SafetyConfig,
+)
+from showonce.environments.registry import make_environment
+from showonce.environments.wrappers.fence import Fenced
+from showonce.errors import ConfigError
+from showonce.protocols import Approver, Environment
+from showonce.runs.event_file import read_events
+from showonce.runtime.approvals import AlwaysAllow
+from showonce.runtime.stop import Stop
+from showonce.settings import load_config
+
+MakeConfig = Callable[..., Config]
+
+
+@pytest.fixture
+def make(toy_checkpoint: Path, elsewhere: Path) -> MakeConfig:
+    def build(**changes: object) -> Config:
+        base = Config(
+            name="t",
+            task="app/dev/single/0",
+            policy=PolicyConfig(checkpoint=str(toy_checkpoint), adapter=AdapterConfig("lora", rank=4)),
+            learning=lesson_config(sdft={"batch_size": 2}),
+            experiment=ExperimentConfig(episodes=2, eval_screens=2),
+            dashboard=DashboardConfig("off"),
+        )
+        return replace(base, **changes)  # type: ignore[arg-type]
+
+    return build
+
+
+def events() -> list[dict[str, object]]:
+    (folder,) = Path("logs").glob("*-t")
+    return read_events(folder / "events.jsonl")[0]
+
+
+def test_a_watching_run_does_nothing_and_learns_nothing(make: MakeConfig) -> None:
+    config = make(safety=SafetyConfig(mode="watch", actions_per_second=100.0))
+    assert not learns(config) and learns(make())
+    assert app.run(config) == 0
+    told = events()
+    assert [e for e in told if e["kind"] == "step"] and not any(e["executed"] for e in told if e["kind"] == "step")
+    assert not any(e["kind"] in ("update", "gate", "probe") for e in told)
+    assert {e["phase"] for e in told if e["kind"] == "episode_started"} == {"run"}, "and no oracle acts"
+
+
+def test_a_paused_run_goes_on_when_the_file_is_gone(make: MakeConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    def paused(folder: Path) -> AbstractContextManager[None]:
+        (folder / PAUSE_FILE).touch()
+        threading.Thread(target=resume, args=(folder,), daemon=True).start()
+        return nullcontext()
+
+    def resume(folder: Path) -> None:
+        while not any(event["kind"] == "pause" for event in read_events(folder / "events.jsonl")[0]):
+            time.sleep(0.02)
+        (folder / PAUSE_FILE).unlink()
+
+    config = make(learning=LearningConfig(enabled=False), adapter="none", demonstration="none")
+    assert app.run(config, show=paused) == 0
+    told = events()
+    assert [e["paused"] for e in told if e["kind"] == "pause"] == [True, False]
+    kinds = [e["kind"] for e in told]
+    assert kinds.index("episode_started") > kinds.index("pause") + 1, "nothing was begun meanwhile"
+    assert sum(kind == "episode_finished" for kind in kinds) == 2
+    err = capsys.readouterr().err
+    assert "PAUSE was found" in err and "resumed" in err
+
+
+def test_a_run_that_used_up_its_actions_ends(make: MakeConfig) -> None:
+    config = make(safety=SafetyConfig(max_actions=1), experiment=ExperimentConfig(episodes=9), demonstration="none")
+    assert app.run(config) == 130
+    told = events()
+    assert sum(bool(e["executed"]) for e in told if e["kind"] == "step") <= 1
+    assert sum(e["kind"] == "episode_finished" for e in told) < 9
+
+
+@pytest.mark.parametrize("safety", [SafetyConfig(mode="step"), SafetyConfig(ask_words=("pay",))])
+def test_nothing_is_measured_where_a_person_wants_to_be_asked(make: MakeConfig, safety: SafetyConfig) -> None:
+    with pytest.raises(ConfigError, match=r"experiment=one_demo.*safety=free"):
+        app.run(make(safety=safety, experiment=ExperimentConfig("one_demo")))
+    with pytest.raises(ConfigError, match=r"eval.*safety=free"):
+        app.evaluate(make(safety=safety))
+    with pytest.raises(ConfigError, match=r"replay.*safety=free"):
+        app.replay(Path("nowhere"), "coordinates", make(safety=safety))
+    with pytest.raises(ConfigError, match=r"record --oracle.*safety=free"):
+        app.record(make(safety=safety), oracle=True)
+    assert not list(Path("logs").glob("*-t/episodes/*"))
+
+
+@pytest.mark.parametrize(
+    ("safety", "needed", "asked"),
+    [
+        (SafetyConfig(), False, False),
+        (SafetyConfig(), True, True),
+        (SafetyConfig(mode="step"), False, True),
+        (SafetyConfig(mode="confident"), False, True),
+        (SafetyConfig(mode="watch"), False, False),
+        (SafetyConfig(ask_words=("pay",)), False, True),
+        (SafetyConfig(recovery=RecoveryConfig(("ask",))), False, True),
+        (SafetyConfig(mode="step", ask="nobody"), True, False),
+    ],
+)
+def test_who_is_asked(safety: SafetyConfig, needed: bool, asked: bool) -> None:
+    console: Approver = AlwaysAllow()
+    assert (approver_for(safety, console, Stop(), needed) is console) is asked
+
+
+def test_a_fence_is_put_up_where_there_are_rules_for_places() -> None:
+    world: Environment = make_environment("embedded")
+    assert fenced(world, SafetyConfig(mode="step")) is world
+    assert isinstance(fenced(world, SafetyConfig(urls=("shop.example",))), Fenced)
+
+
+@pytest.mark.parametrize("mode", ["watch", "step", "confident", "free"])
+def test_every_mode_has_its_file(mode: str) -> None:
+    safety = load_config(None, [f"safety={mode}"]).safety
+    assert safety.mode == mode
+    assert safety.unattended == (mode == "free")
+    assert mode != "confident" or {"pay", "delete", "send", "submit", "install"} <= set(safety.ask_words)
+
+
+def test_the_default_is_that_nobody_is_in_the_way() -> None:
+    assert load_config().safety == SafetyConfig() and SafetyConfig().unattended and not SafetyConfig().fenced

@@ -1,0 +1,201 @@
+"""Canaries are collected from what is known, and compared as the two adapters really answer."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from tests.fakes import Board
+from tests.tinyfactory import frame
+from tests.toys import a_demonstration, a_task, toy_policy
+
+from showonce.actions import Click, Type
+from showonce.environments.registry import find_task, make_environment
+from showonce.learning.practice.buffer import Sample
+from showonce.learning.practice.episodes import in_the_head
+from showonce.learning.ratchet.canaries import Canary
+from showonce.learning.ratchet.canary_watch import (
+    LEAST,
+    CanaryWatch,
+    LessonCanaries,
+    _nats_lost,
+    lesson_canaries,
+    other_goals,
+    skill_canaries,
+    skill_world,
+)
+from showonce.policy.vlm_policy import VLMPolicy
+from showonce.protocols import Context
+from showonce.types import Parsed
+
+GOALS = ("click red", "zoka", "type sun")
+
+
+def canaries(n: int = 9) -> list[Canary]:
+    group = ("skill", "present", "untaught")
+    return [Canary(f"c{i}", group[i % 3], frame(i), GOALS[i // 3], Click(0.438, 0.562)) for i in range(n)]  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def policy(toy_checkpoint: Path) -> VLMPolicy:
+    return toy_policy(toy_checkpoint)
+
+
+def shake(policy: VLMPolicy, name: str, amount: float, seed: int = 0) -> None:
+    """Change an adapter at random."""
+    assert policy.adapter is not None
+    noise = torch.Generator().manual_seed(seed)
+    tensors = policy.adapter.tensors("ema")
+    moved = {key: value + amount * torch.randn(value.shape, generator=noise) for key, value in tensors.items()}
+    policy.adapter.set_tensors(moved, name)
+
+
+def test_nothing_is_lost_against_oneself(policy: VLMPolicy) -> None:
+    shake(policy, "champion", 0.3)
+    shake(policy, "student", 0.3)
+    report = CanaryWatch(policy, canaries()).report("champion", "student")
+    assert report.n == 9 and set(report.groups) == {"skill", "present", "untaught"}
+    for group in report.groups.values():
+        assert (
+            group.lost == 0
+            and group.kl_max == pytest.approx(0, abs=1e-6)
+            and group.nats_lost == pytest.approx(0, abs=1e-4)
+        )
+
+
+@pytest.mark.parametrize("amount", [0.05, 0.3, 1.0])
+def test_what_is_said_about_a_candidate_is_what_it_answers(policy: VLMPolicy, amount: float) -> None:
+    shake(policy, "student", amount)
+    watch = CanaryWatch(policy, canaries())
+    report = watch.report("champion", "student")
+    for name, share in (("champion", "champion"), ("student", "candidate")):
+        passed: dict[str, list[bool]] = {}
+        for canary in watch.canaries:
+            answer = policy.propose(canary.observation, Context(canary.goal), adapter=name)
+            passed.setdefault(canary.group, []).append(canary.passes(answer.action))
+        for group, found in report.groups.items():
+            assert getattr(found, share) == pytest.approx(np.mean(passed[group]))
+
+
+def test_kl_and_lost_nats_are_those_of_the_known_answer(policy: VLMPolicy) -> None:
+    shake(policy, "student", 0.5)
+    (canary,) = [c for c in canaries() if c.id == "c3"]
+    report = CanaryWatch(policy, [canary]).report("champion", "student").groups["skill"]
+    right = policy.label(policy.answer(canary.answer))
+    free = [t for t, (f, c) in enumerate(zip(right.decision_T, right.confidence_T, strict=True)) if f and not c]
+    nats = {}
+    for name in ("champion", "student"):
+        prompt = policy.parts(canary.observation, Context(canary.goal))
+        logits_BTV, _ = policy.answer_logits([prompt], [right.token_ids], name)
+        nats[name] = sum(float(logits_BTV[0, t].log_softmax(-1)[right.token_ids[t]]) for t in free)
+    assert report.kl_mean > 0
+    if report.champion:  # nats are told of what the champion passes
+        assert report.nats_lost == pytest.approx(nats["champion"] - nats["student"], abs=1e-4)
+
+
+def test_a_candidate_that_becomes_champion_is_not_decoded_again(policy: VLMPolicy) -> None:
+    assert policy.adapter is not None
+    shake(policy, "student", 0.3)
+    watch = CanaryWatch(policy, canaries())
+    watch.report("champion", "student")
+    policy.adapter.copy("student", "champion")
+    shake(policy, "student", 0.6, seed=1)
+    kept = watch.report("champion", "student")
+    afresh = CanaryWatch(policy, canaries()).report("champion", "student")
+    assert kept.parsed_candidate == afresh.parsed_candidate
+    for group, report in kept.groups.items():
+        other = afresh.groups[group]
+        assert (report.champion, report.candidate) == (other.champion, other.candidate)
+        assert report.kl_mean == pytest.approx(other.kl_mean, abs=1e-4)
+
+
+def test_broken_weights_are_not_finite(policy: VLMPolicy) -> None:
+    shake(policy, "student", float("nan"))
+    report = CanaryWatch(policy, canaries()).report("champion", "student")
+    assert not np.isfinite(report.groups["skill"].kl_mean) and report.parsed_candidate == 0
+
+
+def test_without_canaries_there_is_nothing_to_say(policy: VLMPolicy) -> None:
+    assert CanaryWatch(policy).report("champion", "student").n == 0
+
+
+def test_an_answer_that_the_model_cannot_spell_is_left_out(policy: VLMPolicy) -> None:
+    odd = replace(canaries()[0], id="odd", answer=Type("an unknown word"))
+    assert [c.id for c in CanaryWatch(policy, [*canaries(2), odd]).canaries] == ["c0", "c1"]
+
+
+# ------------------------------------------------------------------------------------------ collecting
+
+
+def test_skills_of_the_embedded_world_are_known_from_its_oracle() -> None:
+    world = make_environment("embedded")
+    found = skill_canaries(world, range(7_000_000, 7_000_012))
+    assert len(found) == 12 == len({canary.id for canary in found})
+    assert len({canary.task_id for canary in found}) == 12 and {canary.group for canary in found} == {"skill"}
+    again = skill_canaries(make_environment("embedded"), range(7_000_000, 7_000_012))
+    assert [c.observation.hash for c in found] == [c.observation.hash for c in again]
+
+
+def test_skills_are_shown_in_the_lessons_own_world_or_in_a_fresh_embedded_one(policy: VLMPolicy) -> None:
+    own, board = make_environment("embedded", theme="dark"), Board()
+    assert skill_world(own, policy) is own
+    fresh = skill_world(board, policy)
+    assert fresh is not None and fresh.name == "embedded"
+    assert skill_canaries(fresh, range(7_000_000, 7_000_001))[0].observation.width > 0
+    policy.family = cast(Any, SimpleNamespace(name="chat"))
+    assert skill_world(board, policy) is None and skill_world(own, policy) is own
+
+
+def test_other_goals_are_training_apps_and_never_a_taught_one() -> None:
+    taught = {find_task(f"app/train/single/{i}").goal for i in range(2)}
+    watched, trained = other_goals(taught, random.Random(0))
+    tested = {find_task(f"app/test/single/{i}").goal for i in range(20)}
+    assert len(watched) > 5 and len(trained) > 5 and not {*taught, *tested} & {*watched, *trained}
+    again = other_goals({"another"}, random.Random(1))
+    assert not set(watched) & set(again[1]) and not set(trained) & set(again[0]), "for no lesson they change sides"
+
+
+def test_what_is_to_be_avoided_gains_what_a_known_answer_would_lose() -> None:
+    assert _nats_lost("skill", -1.0, -1.5) == pytest.approx(0.5)
+    assert _nats_lost("untaught", -1.5, -1.0) == pytest.approx(0.5)
+    assert _nats_lost("untaught", -9.0, LEAST - 0.1) == 0.0 == _nats_lost("present", LEAST - 1, -9.0)
+
+
+def test_views_give_way_to_verified_screens() -> None:
+    task, shown = a_task(), a_demonstration()
+    views = in_the_head(shown, [], 4, np.random.default_rng(0))
+    lesson = LessonCanaries(task, canaries(3), views, 4)
+    imagined = lesson.canaries([])
+    assert [c.id for c in imagined[:3]] == ["c0", "c1", "c2"]
+    assert [c.group for c in imagined[3:]] == ["present", "untaught"] * 4 and not lesson.full
+    verified = [Sample(frame(50 + i), task.id, task.goal, action=Click(0.5, 0.5), correct=True) for i in range(6)]
+    mixed = lesson.canaries(verified[:1])
+    assert [c.observation.hash for c in mixed[3::2]][:1] == [verified[0].observation.hash] and not lesson.full
+    full = lesson.canaries(verified)
+    assert {c.observation.hash for c in full[3:]} == {s.observation.hash for s in verified[:4]} and lesson.full
+
+
+def test_a_screen_with_nothing_to_point_at_says_nothing_about_other_goals() -> None:
+    sample = Sample(frame(1), "t", "zoka", action=Type("sun"), correct=True)
+    assert [canary.group for canary in lesson_canaries(a_task(), [sample], 0)] == ["present"]
+
+
+def test_untaught_goals_are_asked_for_on_the_taught_screen() -> None:
+    task = a_task()
+    sample = Sample(frame(1), task.id, task.goal, action=Click(0.5, 0.5), correct=True)
+    taught, untaught = lesson_canaries(task, [sample], 0)
+    assert taught.goal == task.goal != untaught.goal
+    assert taught.passes(Click(0.5, 0.5)) and not untaught.passes(Click(0.5, 0.5))
+
+
+def test_the_toy_answers_with_actions(policy: VLMPolicy) -> None:
+    """The tests above would say little if the toy's answers were never actions."""
+    answers = [policy.propose(c.observation, Context(c.goal)) for c in canaries()]
+    assert any(a.action is not None for a in answers)
+    assert isinstance(policy.dialect.parse(answers[0].text, (56, 56)), Parsed) == (answers[0].action is not None)
