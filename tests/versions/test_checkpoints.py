@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from showonce.about import checkpoints as cp
 from showonce.errors import CheckpointCorrupt, DiskError, StoreError
+from showonce.versions import checkpoints as cp
 from showonce.versions import packing
 
 FILES = {"a.bin": b"x" * 1000, "b.json": b"{}"}
@@ -23,7 +23,7 @@ FILES = {"a.bin": b"x" * 1000, "b.json": b"{}"}
 WRITER = """
 import sys
 from pathlib import Path
-from showonce.about import checkpoints as cp
+from showonce.versions import checkpoints as cp
 root = Path(sys.argv[1])
 cp.remove_leftovers(root, root / "versions")
 number = max([cp.version_number(v) for v in cp.complete_versions(root / "versions")], default=-1)
