@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+from showonce.about import shipped_names, shipped_root
 from showonce.cli import cli
 from showonce.config import Config
 from showonce.environments.registry import make_environment
@@ -17,7 +18,6 @@ from showonce.runtime.completion import KINDS
 from showonce.runtime.tasks import RESETS, load_task
 from showonce.schema import build
 from showonce.settings import load_config
-from showonce.shipped import shipped_names, shipped_root
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))

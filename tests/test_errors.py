@@ -33,3 +33,12 @@ def test_every_error_is_one_of_ours_and_has_its_exit_code() -> None:
 
 def test_of_very_many_choices_only_the_nearest_is_named() -> None:
     assert nearest("xyz/bar", [f"app/dev/{n}" for n in range(170)]).startswith(" Did you mean 'app/dev/")
+
+
+def test_every_kind_of_error_has_a_key_of_its_own_and_an_error_may_have_a_finer_one() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    assert len({kind.key for kind in kinds}) == len(kinds)
+    assert errors.ConfigError("no").key == "config"
+    error = errors.ConfigError("no", key="config.unknown_key")
+    assert (error.key, str(error)) == ("config.unknown_key", "no")
+    assert errors.ConfigError.key == "config"

@@ -81,9 +81,7 @@ def test_the_wheel_carries_configs_checkpoint_licence_and_nothing_else(wheel: Pa
 
 
 def test_it_is_the_wheel_that_runs(call: Callable[..., subprocess.CompletedProcess[str]], installed: Path) -> None:
-    code = (
-        "import showonce; from showonce.shipped import shipped_root; print(showonce.__file__, shipped_root('configs'))"
-    )
+    code = "import showonce; from showonce.about import shipped_root; print(showonce.__file__, shipped_root('configs'))"
     done = call("python", "-c", code)
     assert done.returncode == 0, done.stderr
     assert all(path.startswith(str(installed.parent)) for path in done.stdout.split())
@@ -96,7 +94,7 @@ def test_help_and_version(call: Callable[..., subprocess.CompletedProcess[str]])
 
 def test_shipped_configs_load_in_another_folder(call: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     code = (
-        "from showonce import load_config; from showonce.shipped import shipped_names\n"
+        "from showonce import load_config; from showonce.about import shipped_names\n"
         "for name in shipped_names('configs'): print(load_config(name, ['learning/fault=lr_x100']).name)"
     )
     done = call("python", "-c", code)

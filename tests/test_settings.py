@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from showonce.about import shipped_names
 from showonce.config import Config
 from showonce.errors import ConfigError
 from showonce.settings import load_config, to_yaml
-from showonce.shipped import shipped_names
 
 
 def write(folder: Path, text: str, name: str = "mine.yaml") -> Path:

@@ -1,4 +1,4 @@
-"""What exactly is running: versions of showonce and its packages, the machine, the git revision of a checkout."""
+"""What this installation is: its version and revision, and the configs and the checkpoint that are shipped with it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import platform
 import subprocess
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
+
+from showonce.errors import BadInput, nearest
 
 __version__ = "0.1.0"
 
@@ -21,7 +23,9 @@ PACKAGES: Final = (
     "hydra-core",
     "rich",
 )
-CHECKOUT: Final = Path(__file__).resolve().parents[2]  # the root of the source tree, when running from one
+PACKAGE: Final = Path(__file__).resolve().parent
+CHECKOUT: Final = PACKAGE.parents[1]  # the root of the source tree, when running from one
+Shipped = Literal["configs", "checkpoints"]
 
 
 def package_versions() -> dict[str, str]:
@@ -60,7 +64,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def snapshot() -> dict[str, Any]:
-    """Return everything above in one JSON-ready object, for a run's folder and its first event."""
+    """Return versions, machine and revision in one JSON-ready object, for a run's folder and its first event."""
     return {
         "showonce": __version__,
         "git": git_revision(),
@@ -68,3 +72,29 @@ def snapshot() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": package_versions(),
     }
+
+
+def shipped_root(kind: Shipped) -> Path:
+    """Return the folder of everything shipped of one kind: inside the installed package, else in the source tree."""
+    packed = PACKAGE / "_shipped" / kind
+    return packed if packed.is_dir() else CHECKOUT / kind
+
+
+def shipped_names(kind: Shipped) -> tuple[str, ...]:
+    """Return the names that `shipped` accepts: top-level YAML files without their ending, or checkpoint folders."""
+    root = shipped_root(kind)
+    if kind == "configs":
+        return tuple(sorted(path.stem for path in root.glob("*.yaml")))
+    return tuple(sorted(path.parent.name for path in root.glob("*/config.json")))
+
+
+def shipped(kind: Shipped, name: str) -> Path:
+    """Return the path of a shipped config (a YAML file) or checkpoint (a folder) by its name.
+
+    Raises:
+        BadInput: nothing of that name is shipped (nearest named).
+    """
+    names = shipped_names(kind)
+    if name not in names:
+        raise BadInput(f"no {kind.removesuffix('s')} {name!r} is shipped.{nearest(name, names)}")
+    return shipped_root(kind) / (f"{name}.yaml" if kind == "configs" else name)

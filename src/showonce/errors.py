@@ -24,58 +24,87 @@ from collections.abc import Iterable
 
 
 class ShowonceError(Exception):
-    """Base of every error that showonce raises on purpose."""
+    """Base of every error that showonce raises on purpose.
+
+    The text is for people. `key` is for programs: short, dotted, and the same over releases; a subclass gives its
+    default, ``key="plugin.unknown"`` a finer one.
+    """
 
     exit_code = 2
+    key = "error"
+
+    def __init__(self, *args: object, key: str = "") -> None:
+        super().__init__(*args)
+        if key:
+            self.key = key
 
 
 class BadInput(ShowonceError):
     """Something that a person wrote cannot be used."""
 
+    key = "input"
+
 
 class ConfigError(BadInput):
     """A configuration file, key or value is wrong."""
+
+    key = "config"
 
 
 class DemonstrationError(BadInput):
     """A demonstration or an episode folder cannot be read or does not fit."""
 
+    key = "demonstration"
+
 
 class TaskError(BadInput):
     """A task file or a task id cannot be used."""
+
+    key = "task"
 
 
 class DiskError(BadInput):
     """A file or folder cannot be written or read: full disk, read-only folder, a file in the way."""
 
+    key = "disk"
+
 
 class Unavailable(ShowonceError):
     """A part that this machine or this release does not have."""
 
+    key = "unavailable"
     exit_code = 3
 
 
 class EnvironmentBroken(ShowonceError):
     """The environment itself failed; the episode ends, the run may go on."""
 
+    key = "environment"
     exit_code = 3
 
 
 class StoreError(ShowonceError):
     """An adapter store cannot be used."""
 
+    key = "store"
+
 
 class StoreLocked(StoreError):
     """Another live process owns the adapter store."""
+
+    key = "store.locked"
 
 
 class CheckpointCorrupt(StoreError):
     """A checkpoint does not match its manifest."""
 
+    key = "store.corrupt"
+
 
 class Stopped(ShowonceError):
     """A person asked for the end."""
 
+    key = "stopped"
     exit_code = 130
 
 

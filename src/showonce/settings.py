@@ -27,10 +27,10 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from showonce.about import shipped, shipped_names, shipped_root
 from showonce.config import Config
 from showonce.errors import ConfigError, nearest
 from showonce.schema import SchemaError, build, check_path, hints_of, kind_of
-from showonce.shipped import shipped, shipped_names, shipped_root
 
 DEFAULT: Final = "run"
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from rich.console import Console
 
+from showonce.about import shipped
 from showonce.app.doctor import Check, examine, report
 from showonce.cli import main
 from showonce.config import Config, EnvironmentConfig, InferenceConfig, OutputConfig, PolicyConfig
 from showonce.inference import HERE, LATER
 from showonce.inference.torch.backbone import Backbone
-from showonce.shipped import shipped
 
 
 def checks(config: Config) -> dict[str, Check]:

@@ -17,11 +17,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from showonce.about import package_versions, snapshot
+from showonce.about import package_versions, shipped_names, snapshot
 from showonce.config import Config
 from showonce.environments.registry import all_task_ids
 from showonce.errors import ShowonceError, TaskError, Unavailable, nearest
-from showonce.shipped import shipped_names
 
 Verdict = Literal["ok", "no", "later", "needed"]  # needed = the config asks for it and it is not here
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from showonce.about import shipped_root
 from showonce.config import Config, LimitsConfig, SafetyConfig
 from showonce.demonstrations import EpisodeStore, fit, latest_demonstration, load_demonstration, read_meta
 from showonce.environments.registry import find_task, make_environment, oracle_for
@@ -26,7 +27,6 @@ from showonce.runtime.recorder import HandPolicy
 from showonce.runtime.stop import Stop
 from showonce.runtime.tasks import load_task
 from showonce.seeds import Seeds
-from showonce.shipped import shipped_root
 from showonce.types import Demonstration, Limits, StopReason, Success, Task
 from showonce.versions.store import STORE, AdapterStore
 

@@ -16,11 +16,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from showonce.about import PACKAGE
 from showonce.errors import ShowonceError, Unavailable
 from showonce.evaluation.jobs import Job, Work
 from showonce.evaluation.overhead import step_overheads
 from showonce.evaluation.tasks import task_set
-from showonce.shipped import PACKAGE
 from showonce.stats import upper_bound
 
 ROOT: Final = PACKAGE.parents[1]  # of the source tree

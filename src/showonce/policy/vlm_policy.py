@@ -14,6 +14,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 
+from showonce.about import shipped, shipped_names
 from showonce.actions import COORDINATE_DECIMALS, Action
 from showonce.config import Config, InferenceConfig, PolicyConfig
 from showonce.errors import ConfigError, Unavailable, nearest
@@ -33,7 +34,6 @@ from showonce.policy.prompt import Tokens, split_prefix
 from showonce.policy.prompt import highlight as highlighted
 from showonce.policy.spelling import Spelling, number_tokens
 from showonce.protocols import Context, Sampling, State
-from showonce.shipped import shipped, shipped_names
 from showonce.types import Frame, Observation, Parsed, ParseFailure, Proposal
 
 ACTING: Final = "acting"  # stands for the adapter that acts

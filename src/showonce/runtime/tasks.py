@@ -20,12 +20,12 @@ from typing import Any, Final
 
 import yaml
 
+from showonce.about import shipped_root
 from showonce.demonstrations.redact import check_regions
 from showonce.errors import BadInput, EnvironmentBroken, TaskError, nearest
 from showonce.protocols import Environment
 from showonce.runtime.approvals import ConsoleApprover, Person
 from showonce.runtime.completion import KINDS
-from showonce.shipped import shipped_root
 from showonce.types import Limits, Observation, Success, Task
 
 RESETS: Final = ("environment", "command", "ask_person", "none")
