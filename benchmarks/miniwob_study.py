@@ -30,7 +30,7 @@ from showonce.config import Config
 from showonce.demonstrations import load_demonstration, save_demonstration
 from showonce.environments.registry import find_task, make_environment
 from showonce.errors import ShowonceError
-from showonce.evaluation.bench import Lesson
+from showonce.evaluation.bench import TaughtLesson
 from showonce.evaluation.controls import CONTROLS, Control, Exam, teacher
 from showonce.evaluation.fresh import measure
 from showonce.evaluation.jobs import Job, Work, records, run_jobs
@@ -138,7 +138,7 @@ def shown_of(job: Job, work: Work, seed: int) -> Demonstration:
     return load_demonstration(folder)
 
 
-def lesson_of(job: Job, work: Work, seed: int) -> Lesson:
+def lesson_of(job: Job, work: Work, seed: int) -> TaughtLesson:
     """Return a lesson that was taught before.
 
     Raises:
@@ -147,7 +147,7 @@ def lesson_of(job: Job, work: Work, seed: int) -> Lesson:
     result = work.lessons.get(_name(job.task, seed))
     if result is None:
         raise ShowonceError("it was not taught: see the job `learn`.")
-    return Lesson(find_task(job.task), shown_of(job, work, seed), learning_of(work.config, seed), result, seed)
+    return TaughtLesson(find_task(job.task), shown_of(job, work, seed), learning_of(work.config, seed), result, seed)
 
 
 def _name(task_id: str, seed: int, updates: int | None = None) -> str:
@@ -181,7 +181,7 @@ def _learn(job: Job, work: Work) -> dict[str, Any]:
     exam, task, shown = exam_of(work, seed), find_task(job.task), shown_of(job, work, seed)
     learning = learning_of(work.config, seed)
     nothing = TeachResult({}, 0, 0, 0, 0.0)
-    teacher(work.bench, Lesson(task, shown, learning, nothing, seed), exam)
+    teacher(work.bench, TaughtLesson(task, shown, learning, nothing, seed), exam)
     policy, adapter, keep = work.bench.policy, work.bench.adapter, marks(learning.gate.budget_run)
 
     def updated(n: int) -> None:
@@ -265,7 +265,7 @@ def plain_control(control: Control) -> dict[str, Any]:
     return {key: value for key, value in asdict(control).items() if key not in ("name", "question")}
 
 
-def _other_tasks(lesson: Lesson, work: Work, exam: Exam) -> dict[str, Any]:
+def _other_tasks(lesson: TaughtLesson, work: Work, exam: Exam) -> dict[str, Any]:
     """Attempt the other tasks of the study: what do they lose?"""
     tasks = [find_task(name) for name in work.config.tasks if name != lesson.task.id]
     seeds, sides = exam.seeds[:FEW], {}
@@ -286,7 +286,7 @@ def _skills_of(work: Work, policy: Any, arm: str) -> dict[str, Any]:
     )  # fmt: skip
 
 
-def _old_skills(lesson: Lesson, work: Work) -> dict[str, Any]:
+def _old_skills(lesson: TaughtLesson, work: Work) -> dict[str, Any]:
     with work.bench.acting(None) as policy:
         then = _skills_of(work, policy, ARM_BEFORE)
     with work.bench.acting(lesson.result.tensors) as policy:

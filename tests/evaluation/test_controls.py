@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.evaluation.conftest import embedded
+from tests.benchfactory import embedded
 
 from showonce.actions import Click, Move
 from showonce.config import Config, LearningConfig
@@ -20,7 +20,7 @@ from showonce.evaluation.controls import (
     RATES,
     Bench,
     Exam,
-    Lesson,
+    TaughtLesson,
     TeachRequest,
     TeachResult,
     adapter_off,
@@ -67,9 +67,9 @@ def bench(make_bench: Callable[..., Bench], told: Teacher) -> Bench:
 
 
 @pytest.fixture
-def lesson(bench: Bench, told: Teacher) -> Lesson:
+def lesson(bench: Bench, told: Teacher) -> TaughtLesson:
     result = TeachResult(told.tensors(TASK.goal), 7, 9, 12, 1.0)
-    return Lesson(TASK, bench.show(TASK, 0), LearningConfig(), result)
+    return TaughtLesson(TASK, bench.show(TASK, 0), LearningConfig(), result)
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def exam(tmp_path: Path) -> Exam:
     return Exam(range(50, 58), Results(), LessonStore(tmp_path / "lessons"), specificity_screens=12)
 
 
-def test_before_teacher_and_after_are_told_apart_and_kept(bench: Bench, lesson: Lesson, exam: Exam) -> None:
+def test_before_teacher_and_after_are_told_apart_and_kept(bench: Bench, lesson: TaughtLesson, exam: Exam) -> None:
     found = [measure(bench, lesson, exam) for measure in (before, teacher, after)]
     assert [result.arm for result in found] == ["before@0", "teacher@0", "after@0"]
     assert all(result.n == 8 and not result.errors for result in found)
@@ -89,7 +89,7 @@ def test_before_teacher_and_after_are_told_apart_and_kept(bench: Bench, lesson: 
     assert len(exam.results.rows()) == n
 
 
-def test_an_adapter_acts_within_its_block_alone(bench: Bench, lesson: Lesson) -> None:
+def test_an_adapter_acts_within_its_block_alone(bench: Bench, lesson: TaughtLesson) -> None:
     assert bench.policy.adapter_version == "base"
     with bench.acting(lesson.result.tensors) as policy:
         inside = policy.adapter_version
@@ -100,12 +100,12 @@ def test_an_adapter_acts_within_its_block_alone(bench: Bench, lesson: Lesson) ->
     assert bench.policy.adapter_version == "base"
 
 
-def test_switched_off_the_adapter_changes_nothing(bench: Bench, lesson: Lesson, exam: Exam) -> None:
+def test_switched_off_the_adapter_changes_nothing(bench: Bench, lesson: TaughtLesson, exam: Exam) -> None:
     found = adapter_off(bench, lesson, exam)
     assert (found.value, found.n, found.holds) == (1.0, 8, True)
 
 
-def test_a_base_that_was_changed_is_noticed(bench: Bench, lesson: Lesson, exam: Exam, told: Teacher) -> None:
+def test_a_base_that_was_changed_is_noticed(bench: Bench, lesson: TaughtLesson, exam: Exam, told: Teacher) -> None:
     class Spoilt(dict[str, torch.Tensor]):
         """Tensors that change the base itself when they are loaded."""
 
@@ -142,7 +142,7 @@ def test_shares_are_of_untaught_goals_and_the_same_at_every_call(policy: VLMPoli
     assert 0.0 <= first.share("sampled") <= 1.0
 
 
-def test_a_row_of_one_word_does_not_move_other_words(bench: Bench, lesson: Lesson, exam: Exam) -> None:
+def test_a_row_of_one_word_does_not_move_other_words(bench: Bench, lesson: TaughtLesson, exam: Exam) -> None:
     found = specificity(bench, lesson, exam)
     assert found.n == 12
     assert found.numbers["greedy_before"] == found.numbers["greedy_after"]
@@ -150,7 +150,7 @@ def test_a_row_of_one_word_does_not_move_other_words(bench: Bench, lesson: Lesso
     assert (found.value, found.holds) == (0.0, True)
 
 
-def test_demonstrations_of_others_are_compared_pair_by_pair(bench: Bench, lesson: Lesson, exam: Exam) -> None:
+def test_demonstrations_of_others_are_compared_pair_by_pair(bench: Bench, lesson: TaughtLesson, exam: Exam) -> None:
     found = other_demonstrations(bench, lesson, exam)
     rows = [row for row in exam.results.rows() if row.arm.startswith("others-")]
     assert len(rows) == 2 * found.n == 16
@@ -159,7 +159,7 @@ def test_demonstrations_of_others_are_compared_pair_by_pair(bench: Bench, lesson
     assert found.holds == (found.value >= -0.03)
 
 
-def test_baselines_are_taught_on_equal_terms(bench: Bench, lesson: Lesson, exam: Exam, told: Teacher) -> None:
+def test_baselines_are_taught_on_equal_terms(bench: Bench, lesson: TaughtLesson, exam: Exam, told: Teacher) -> None:
     learners = {
         "no_demonstration": ["sdft"], "practice_alone": ["rft"], "swapped": ["sdft"],
         "sft_demonstration": ["sft_demo"] * 3, "sft_teacher": ["sft_teacher"],
@@ -181,7 +181,7 @@ def test_baselines_are_taught_on_equal_terms(bench: Bench, lesson: Lesson, exam:
         assert told.requests == [], "what was taught is not taught again"
 
 
-def test_what_is_shown_is_what_the_control_says(bench: Bench, lesson: Lesson, exam: Exam, told: Teacher) -> None:
+def test_what_is_shown_is_what_the_control_says(bench: Bench, lesson: TaughtLesson, exam: Exam, told: Teacher) -> None:
     for name in ("no_demonstration", "practice_alone", "swapped", "sft_demonstration"):
         CONTROLS[name](bench, lesson, exam)
     empty, none, swapped, *supervised = told.requests
@@ -199,7 +199,7 @@ def test_what_is_shown_is_what_the_control_says(bench: Bench, lesson: Lesson, ex
     assert all(request.demonstration is lesson.demonstration for request in supervised)
 
 
-def test_swapped_says_what_became_of_both_meanings(bench: Bench, lesson: Lesson, exam: Exam) -> None:
+def test_swapped_says_what_became_of_both_meanings(bench: Bench, lesson: TaughtLesson, exam: Exam) -> None:
     found = CONTROLS["swapped"](bench, lesson, exam)
     assert set(found.numbers) == {"teacher", "first_meaning", "chance", "updates"}
     assert found.numbers["chance"] == before(bench, lesson, exam).success
@@ -207,7 +207,7 @@ def test_swapped_says_what_became_of_both_meanings(bench: Bench, lesson: Lesson,
     assert found.holds == follows
 
 
-def test_replays_need_no_model(bench: Bench, lesson: Lesson, exam: Exam) -> None:
+def test_replays_need_no_model(bench: Bench, lesson: TaughtLesson, exam: Exam) -> None:
     copied, template = (CONTROLS[name](bench, lesson, exam) for name in ("copied_coordinates", "template_replay"))
     assert (copied.n, template.n) == (8, 8)
     assert copied.holds == (copied.value <= 0.25)
@@ -218,25 +218,27 @@ def test_replays_need_no_model(bench: Bench, lesson: Lesson, exam: Exam) -> None
     assert CONTROLS["copied_coordinates"](bench, lesson, shown_on).value == 1.0  # on the very screen it works
 
 
-def test_equal_terms_change_nothing_else(lesson: Lesson) -> None:
+def test_equal_terms_change_nothing_else(lesson: TaughtLesson) -> None:
     ours, theirs = lesson.learning, equal_terms(lesson, learner="rft")
     assert theirs.sdft == ours.sdft
     assert replace(theirs.practice, episodes=ours.practice.episodes) == ours.practice
     assert (theirs.learner, theirs.ratchet.canary_screens) == ("rft", 0)
 
 
-def test_without_a_teacher_nothing_is_taught(make_bench: Callable[..., Bench], lesson: Lesson, exam: Exam) -> None:
+def test_without_a_teacher_nothing_is_taught(
+    make_bench: Callable[..., Bench], lesson: TaughtLesson, exam: Exam
+) -> None:
     with pytest.raises(Unavailable, match="no teach function"):
         CONTROLS["sft_teacher"](make_bench(None), lesson, exam)
 
 
-def test_without_an_adapter_nothing_can_act(make_bench: Callable[..., Bench], lesson: Lesson) -> None:
+def test_without_an_adapter_nothing_can_act(make_bench: Callable[..., Bench], lesson: TaughtLesson) -> None:
     bench = make_bench(None, adapter="none")
     with pytest.raises(Unavailable, match="adapter"), bench.acting(lesson.result.tensors):
         pass
 
 
-def test_lessons_come_back_as_they_were(tmp_path: Path, lesson: Lesson) -> None:
+def test_lessons_come_back_as_they_were(tmp_path: Path, lesson: TaughtLesson) -> None:
     store = LessonStore(tmp_path)
     events = ({"kind": "step", "index": 0}, {"kind": "probe", "success": True}, {"kind": "rollback", "old": "v0002"})
     result = replace(lesson.result, events=events, versions={"v0001": "abc"}, calibration={"points": []})

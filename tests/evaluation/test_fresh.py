@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from tests.evaluation.conftest import embedded
+from tests.benchfactory import embedded
 
 from showonce.config import AdapterConfig, Config
 from showonce.environments.registry import find_task

@@ -16,10 +16,11 @@ from PIL import Image
 from showonce.environments.registry import find_task
 from showonce.errors import BadInput
 from showonce.evaluation.bench import Bench
-from showonce.evaluation.card import picture, text
 from showonce.evaluation.controls import Control, Exam
 from showonce.evaluation.lessons import LessonStore
-from showonce.evaluation.prove import Proof, lesson_of, prove, run_controls, summary_of
+from showonce.evaluation.proof import Proof
+from showonce.evaluation.proof_page import picture, summary_of, text
+from showonce.evaluation.prove import lesson_of, prove, run_controls
 from showonce.evaluation.results import Results
 from showonce.evaluation.tasks import evaluation_seeds
 from showonce.runtime.teaching import TeachRequest, TeachResult

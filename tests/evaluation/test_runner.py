@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.evaluation.conftest import embedded
+from tests.benchfactory import embedded
 from tests.fakes import Board, ScriptedPolicy, board_task, oracle_policy
 
 from showonce.actions import Click

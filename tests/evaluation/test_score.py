@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from tests.evaluation.conftest import embedded
+from tests.benchfactory import embedded
 
 from showonce.config import Config, EvaluationConfig
 from showonce.environments.registry import find_task

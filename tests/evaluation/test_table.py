@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 from rich.console import Console
-from tests.evaluation.conftest import embedded
+from tests.benchfactory import embedded
 
 from showonce.config import Config, EvaluationConfig, InferenceConfig
 from showonce.errors import BadInput, ConfigError, ShowonceError, Stopped

@@ -41,9 +41,9 @@ from showonce.demonstrations.sheet import contact_sheet
 from showonce.environments.registry import elements_for, make_environment, oracle_for, source_for
 from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
 from showonce.evaluation.bench import Bench
-from showonce.evaluation.card import PHASES
 from showonce.evaluation.controls import CONTROLS
-from showonce.evaluation.prove import lesson_of, summary_of
+from showonce.evaluation.proof_page import PHASES, summary_of
+from showonce.evaluation.prove import lesson_of
 from showonce.evaluation.prove import prove as proof_of
 from showonce.evaluation.score import score, score_table
 from showonce.evaluation.table import core_table, markdown, rich_table

@@ -22,7 +22,7 @@ from showonce.types import Demonstration, Task
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class TaughtLesson:
     """A task, what was shown of it, how it was taught and what came of it."""
 
     task: Task

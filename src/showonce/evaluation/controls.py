@@ -13,7 +13,8 @@ from functools import partial
 from typing import Any, Final
 
 from showonce.config import LearningConfig
-from showonce.evaluation.bench import Bench, Lesson
+from showonce.evaluation.bench import Bench, TaughtLesson
+from showonce.evaluation.goals import Goal
 from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.results import EvalResult, Results, paired
 from showonce.evaluation.runner import Advance, evaluate_set, evaluate_task
@@ -24,15 +25,22 @@ from showonce.protocols import Context, Policy
 from showonce.runtime.replay import Mode, ReplayPolicy
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult, Tensors
-from showonce.stats import paired_interval, wilson
+from showonce.stats import Interval, paired_interval, wilson
 from showonce.types import Demonstration, Proposal, Task
 
-__all__ = ["CONTROLS", "Bench", "Control", "Exam", "Lesson", "Teach", "TeachRequest", "TeachResult"]
+__all__ = ["CONTROLS", "Bench", "Control", "Exam", "TaughtLesson", "Teach", "TeachRequest", "TeachResult"]
 
 RATES: Final = (1 / 3, 1.0, 3.0)  # learning rates that supervised baselines may choose from, in the lesson's own
 NEVER: Final = 1e-6  # the smallest false-alarm rate: a drop test that is as good as off
 OTHERS: Final = 4  # other tasks whose demonstrations are tried in context
 SAME_SCREENS: Final = 100  # on which the answers with the adapter off are compared
+GOALS: Final = {  # by control; every other control is reported without a goal
+    "adapter_off": Goal("=", 1.0),
+    "specificity": Goal("<=", 0.05, "+.2f"),
+    "other_demonstrations": Goal(">=", -0.03, "+.2f"),
+    "swapped": Goal(">=", 0.8),
+    "copied_coordinates": Goal("<=", 0.25),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,26 +83,32 @@ class Control:
 
 
 def _control(name: str, question: str, result: EvalResult, **more: Any) -> Control:
-    low, high = result.interval
-    return Control(name, question, result.success, low, high, result.n, **more)
+    return _judged(name, question, result.success, result.interval, result.n, **more)
+
+
+def _judged(name: str, question: str, value: float, interval: Interval, n: int, **more: Any) -> Control:
+    """Return a control, judged by its goal in GOALS where it has one."""
+    if name in GOALS:
+        more = {"goal": str(GOALS[name]), "holds": GOALS[name].holds(value), **more}
+    return Control(name, question, value, *interval, n, **more)
 
 
 # ------------------------------------------------------------------------------------------ the claim itself
 
 
-def before(bench: Bench, lesson: Lesson, exam: Exam) -> EvalResult:
+def before(bench: Bench, lesson: TaughtLesson, exam: Exam) -> EvalResult:
     """Measure the frozen policy, without demonstration and adapter."""
     with bench.acting(None) as policy:
         return exam.run(bench, policy, lesson.task, f"before@{lesson.seed}")
 
 
-def teacher(bench: Bench, lesson: Lesson, exam: Exam) -> EvalResult:
+def teacher(bench: Bench, lesson: TaughtLesson, exam: Exam) -> EvalResult:
     """Measure the frozen policy with the demonstration in context."""
     with bench.acting(None) as policy:
         return exam.run(bench, policy, lesson.task, f"teacher@{lesson.seed}", lesson.demonstration)
 
 
-def after(bench: Bench, lesson: Lesson, exam: Exam) -> EvalResult:
+def after(bench: Bench, lesson: TaughtLesson, exam: Exam) -> EvalResult:
     """Measure the taught adapter, without demonstration."""
     return _measured(bench, lesson.result.tensors, lesson.task, f"after@{lesson.seed}", exam)
 
@@ -107,7 +121,7 @@ def _measured(bench: Bench, tensors: Tensors, task: Task, arm: str, exam: Exam) 
 # ------------------------------------------------------------------------------------------ controls without teaching
 
 
-def adapter_off(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+def adapter_off(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Compare what the policy says before the adapter is loaded, and with it loaded and switched off."""
     environment = bench.make_environment()
     try:
@@ -123,9 +137,8 @@ def adapter_off(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
         bench.adapter.set_tensors(lesson.result.tensors, "champion")
         second = _texts(policy, questions, exam.width)
     same, n = sum(a == b for a, b in zip(first, second, strict=True)), len(questions)
-    low, high = wilson(same, n)
     question = "With the adapter loaded and switched off, are the answers those of before?"
-    return Control("adapter_off", question, same / n, low, high, n, "all the same", same == n)
+    return _judged("adapter_off", question, same / n, wilson(same, n), n)
 
 
 def _texts(policy: Any, questions: Sequence[Question], width: int) -> list[str]:
@@ -136,7 +149,7 @@ def _texts(policy: Any, questions: Sequence[Question], width: int) -> list[str]:
     return texts
 
 
-def specificity(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+def specificity(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Ask for other, untaught goals on screens that hold the taught target: how many go to it, after against before?"""
     goals = untaught_goals(lesson.task, exam.taught)
     seeds = range(exam.seeds.start, exam.seeds.start + exam.specificity_screens)
@@ -146,15 +159,13 @@ def specificity(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
             found[name] = shares_to_target(policy, bench.make_environment, lesson.task, goals, seeds, exam.width)
     rises = {s: found["after"].share(s) - found["before"].share(s) for s in ("greedy", "sampled")}
     worst = max(rises, key=lambda s: rises[s])
-    low, high = paired_interval(found["before"].hits(worst), found["after"].hits(worst))
+    interval = paired_interval(found["before"].hits(worst), found["after"].hits(worst))
     numbers = {f"{s}_{name}": found[name].share(s) for s in rises for name in found} | {"worst": worst}
     question = "Other, untaught goals on screens with the taught target: by how much more go to it now?"
-    return Control(
-        "specificity", question, rises[worst], low, high, len(seeds), "<= +0.05", rises[worst] <= 0.05, numbers
-    )
+    return _judged("specificity", question, rises[worst], interval, len(seeds), numbers=numbers)
 
 
-def other_demonstrations(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+def other_demonstrations(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Show other tasks in context, with the adapter off and on."""
     tasks = [t for t in siblings(lesson.task) if t.goal != lesson.task.goal and t.goal not in exam.taught][:OTHERS]
     shown = {task.id: bench.show(task, demonstration_seed(lesson.seed)) for task in tasks}
@@ -170,24 +181,23 @@ def other_demonstrations(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
     pairs = [paired(sides["before"][task.id], sides["after"][task.id]) for task in tasks]
     off, on = [o for pair in pairs for o in pair[0]], [o for pair in pairs for o in pair[1]]
     change = (sum(on) - sum(off)) / len(off)
-    low, high = paired_interval(off, on)
     question = "Do demonstrations of other goals still work in context, adapter on against off?"
     numbers = {"off": sum(off) / len(off), "on": sum(on) / len(on)}
-    return Control("other_demonstrations", question, change, low, high, len(off), ">= -0.03", change >= -0.03, numbers)
+    return _judged("other_demonstrations", question, change, paired_interval(off, on), len(off), numbers=numbers)
 
 
-def _replayed(mode: Mode, bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+def _replayed(mode: Mode, bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     result = exam.run(bench, ReplayPolicy(lesson.demonstration, mode), lesson.task, f"replay-{mode}@{lesson.seed}")
     if mode == "template":
         return _control("template_replay", "How far does one get by finding the demonstrated patches again?", result)
     question = "How far does one get by acting where the demonstration acted?"
-    return _control("copied_coordinates", question, result, goal="<= 0.25", holds=result.success <= 0.25)
+    return _control("copied_coordinates", question, result)
 
 
 # ------------------------------------------------------------------------------------------ controls that teach
 
 
-def equal_terms(lesson: Lesson, **changes: Any) -> LearningConfig:
+def equal_terms(lesson: TaughtLesson, **changes: Any) -> LearningConfig:
     """Return settings under which a baseline takes as many updates and practice episodes as the lesson did.
 
     changes: further fields of the learning config.
@@ -198,26 +208,26 @@ def equal_terms(lesson: Lesson, **changes: Any) -> LearningConfig:
     return replace(ours, gate=gate, ratchet=ratchet, **changes)
 
 
-def same_terms(lesson: Lesson) -> LearningConfig:
+def same_terms(lesson: TaughtLesson) -> LearningConfig:
     """Return the settings of the lesson, with at most the updates and practice episodes that it took."""
     ours, took = lesson.learning, lesson.result
     gate = replace(ours.gate, budget_run=took.updates, budget_task=max(took.updates, ours.gate.budget_task))
     return replace(ours, gate=gate, practice=replace(ours.practice, episodes=took.practice_episodes))
 
 
-def _name(lesson: Lesson) -> str:
+def _name(lesson: TaughtLesson) -> str:
     return f"{lesson.task.id}@{lesson.seed}"
 
 
 def _teach(
-    bench: Bench, lesson: Lesson, exam: Exam, name: str, learning: LearningConfig, shown: Demonstration | None
+    bench: Bench, lesson: TaughtLesson, exam: Exam, name: str, learning: LearningConfig, shown: Demonstration | None
 ) -> TeachResult:
     """Teach a baseline; what training left is kept, not what a ratchet would let through."""
     request = TeachRequest(lesson.task, shown, learning, lesson.seed, keep="candidate")
     return exam.lessons.get_or(f"{_name(lesson)}-{name}", lambda: bench.lesson(request))
 
 
-def no_demonstration(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+def no_demonstration(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Learn the same way from a demonstration that shows nothing."""
     empty = replace(lesson.demonstration, frames=(), ref=f"{lesson.demonstration.ref}#empty")
     took = _teach(bench, lesson, exam, "no_demonstration", equal_terms(lesson), empty)
@@ -229,7 +239,7 @@ def no_demonstration(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
     )  # fmt: skip
 
 
-def practice_alone(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+def practice_alone(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Learn from one's own verified successes alone: as much practice, no demonstration, no teacher."""
     learning = equal_terms(lesson, learner="rft")
     took = _teach(bench, lesson, exam, "practice_alone", learning, None)
@@ -238,7 +248,7 @@ def practice_alone(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
     return _control("practice_alone", question, result, numbers={"updates": took.updates})
 
 
-def swapped(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+def swapped(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Show another meaning of the same word: behaviour must follow it, and the first meaning fall to chance."""
     task = other_meaning(lesson.task)
     shown = bench.show(task, demonstration_seed(lesson.seed))
@@ -250,15 +260,16 @@ def swapped(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
     with bench.acting(took.tensors) as policy:
         follows, first = exam.run(bench, policy, task, arm), exam.run(bench, policy, lesson.task, arm)
     chance = before(bench, lesson, exam)
-    holds = follows.success >= 0.8 and first.success <= chance.interval.high
+    holds = GOALS["swapped"].holds(follows.success) and first.success <= chance.interval.high
+    goal = f"{GOALS['swapped']}, first meaning at chance"
     numbers = {
         "teacher": knows.success, "first_meaning": first.success, "chance": chance.success, "updates": took.updates,
     }  # fmt: skip
     question = "The same word is shown with another meaning: does behaviour follow it?"
-    return _control("swapped", question, follows, goal=">= 0.80, first meaning at chance", holds=holds, numbers=numbers)
+    return _control("swapped", question, follows, goal=goal, holds=holds, numbers=numbers)
 
 
-def sft_demonstration(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+def sft_demonstration(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Fine-tune on the demonstrated actions, at the best of three learning rates (chosen on these very screens)."""
     found: dict[float, EvalResult] = {}
     for rate in RATES:
@@ -274,7 +285,7 @@ def sft_demonstration(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
     return _control("sft_demonstration", question, found[best], numbers=numbers)
 
 
-def sft_teacher(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
+def sft_teacher(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Fine-tune on the teacher's answers to the same screens: off policy."""
     learning = equal_terms(lesson, learner="sft_teacher")
     took = _teach(bench, lesson, exam, "sft_teacher", learning, lesson.demonstration)
@@ -283,7 +294,7 @@ def sft_teacher(bench: Bench, lesson: Lesson, exam: Exam) -> Control:
     return _control("sft_teacher", question, result, numbers={"updates": took.updates})
 
 
-CONTROLS: Final[dict[str, Callable[[Bench, Lesson, Exam], Control]]] = {
+CONTROLS: Final[dict[str, Callable[[Bench, TaughtLesson, Exam], Control]]] = {
     "adapter_off": adapter_off,
     "specificity": specificity,
     "other_demonstrations": other_demonstrations,

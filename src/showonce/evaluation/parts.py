@@ -15,7 +15,7 @@ from typing import Any, Final
 from showonce.config import Config, FaultConfig, LearningConfig
 from showonce.environments.registry import find_task
 from showonce.errors import ConfigError, ShowonceError, nearest
-from showonce.evaluation.bench import Lesson
+from showonce.evaluation.bench import TaughtLesson
 from showonce.evaluation.controls import CONTROLS, Control, Exam, before, teacher
 from showonce.evaluation.fates import fate_of, judged
 from showonce.evaluation.fresh import measure
@@ -170,7 +170,7 @@ def _app(job: Job, work: Work) -> dict[str, Any]:
     request = TeachRequest(task, shown, learning, seed)
     result = work.lessons.get_or(_name(job.part, job.task, seed), lambda: work.bench.lesson(request))
     if job.part != "head_only":
-        lesson, exam = Lesson(task, shown, learning, result, seed), exam_of(work, job.part, job.repetition)
+        lesson, exam = TaughtLesson(task, shown, learning, result, seed), exam_of(work, job.part, job.repetition)
         before(work.bench, lesson, exam)
         teacher(work.bench, lesson, exam)
     return _took(result)
@@ -188,7 +188,7 @@ def _name(part: str, task: str, seed: int) -> str:
     return f"{part}-{task}@{seed}"
 
 
-def taught(work: Work, part: str, task_id: str, repetition: int = 0) -> Lesson:
+def taught(work: Work, part: str, task_id: str, repetition: int = 0) -> TaughtLesson:
     """Return a lesson that was taught before.
 
     Raises:
@@ -200,7 +200,7 @@ def taught(work: Work, part: str, task_id: str, repetition: int = 0) -> Lesson:
         raise ShowonceError(f"{task_id} was not taught: its job in part {part!r} failed. Run again.")
     task = find_task(task_id)
     learning = learning_of(work.config, seed, part)
-    return Lesson(task, work.bench.show(task, demonstration_seed(seed)), learning, result, seed)
+    return TaughtLesson(task, work.bench.show(task, demonstration_seed(seed)), learning, result, seed)
 
 
 def _sequence(job: Job, work: Work) -> dict[str, Any]:
@@ -325,7 +325,7 @@ def _own(work: Work, app: str) -> TeachResult:
 def _specificity(job: Job, work: Work) -> dict[str, Any]:
     task, seed = find_task(job.task), _seed(work.config, 0)
     nothing = Demonstration(task.id, task.goal, ())  # it is not looked at
-    lesson = Lesson(task, nothing, learning_of(work.config, seed), _own(work, job.task), seed)
+    lesson = TaughtLesson(task, nothing, learning_of(work.config, seed), _own(work, job.task), seed)
     return _plain(CONTROLS["specificity"](work.bench, lesson, exam_of(work, "specificity", 0)))
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from showonce.errors import BadInput, TaskError
-from showonce.evaluation.bench import Bench, Lesson
-from showonce.evaluation.card import measured, picture, text
+from showonce.evaluation.bench import Bench, TaughtLesson
 from showonce.evaluation.controls import CONTROLS, Control, Exam, before, teacher
 from showonce.evaluation.fresh import adapter_tensors, run_after
 from showonce.evaluation.lessons import LessonStore
+from showonce.evaluation.proof import Proof
+from showonce.evaluation.proof_page import picture, text
 from showonce.evaluation.results import Results
 from showonce.evaluation.tasks import evaluation_seeds, practice_offset
 from showonce.fsio import atomic_write_bytes, atomic_write_json, atomic_write_text, explained, make_folder
@@ -28,68 +29,10 @@ METRICS: Final = "metrics.json"
 Tell = Callable[[str], None]  # told what is measured next
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What was found about one run. phases: before, teacher, after, each {success, n, low, high}.
-
-    process: what the process that measured `after` says about itself. not_run: controls that could not be run, and why.
-    learned: `after` is clearly above `before`, and no control with a goal missed it.
-    """
-
-    run: str
-    task: str
-    goal: str
-    seed: int
-    updates: int
-    practice_episodes: int
-    phases: Mapping[str, Mapping[str, Any]]
-    process: Mapping[str, Any]
-    controls: tuple[Control, ...]
-    not_run: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def improved(self) -> bool:
-        return bool(self.phases["after"]["low"] > self.phases["before"]["high"])
-
-    @property
-    def missed(self) -> tuple[str, ...]:
-        """The controls that missed their goal."""
-        return tuple(control.name for control in self.controls if control.holds is False)
-
-    @property
-    def learned(self) -> bool:
-        return self.improved and not self.missed and not self.not_run
-
-    @property
-    def verdict(self) -> str:
-        """The finding in one sentence."""
-        if not self.improved:
-            return "Not shown: success after learning is not clearly above success before."
-        if self.missed:
-            return f"Improved, but not all controls hold: {', '.join(self.missed)}."
-        if self.not_run:
-            return f"Improved, and {self._shown}. Not run: {', '.join(self.not_run)}."
-        return f"Learned from the demonstration: success rose without it, and {self._shown}."
-
-    @property
-    def _shown(self) -> str:
-        """What the controls show, and what they do not: a baseline without a goal is reported, it cannot hold."""
-        held = [control.name for control in self.controls if control.holds]
-        words = f"the {len(held)} controls that have a goal hold" if held else "no control with a goal was run"
-        reported = [control for control in self.controls if control.holds is None]
-        if not reported:
-            return words
-        words += f"; reported without a goal: {', '.join(f'{c.name} {c.value:.2f}' for c in reported)}"
-        equal = [control.name for control in reported if control.high >= self.phases["after"]["low"]]
-        if equal:
-            words += f". Not shown: that this way of learning is better than {', '.join(equal)}"
-        return words
-
-
 def prove(
     run_dir: str | Path,
     bench: Bench,
-    lesson: Lesson,
+    lesson: TaughtLesson,
     *,
     adapter: Path,
     task: str = "",
@@ -134,7 +77,7 @@ def prove(
 
 
 def run_controls(
-    bench: Bench, lesson: Lesson, exam: Exam, names: Sequence[str], tell: Tell
+    bench: Bench, lesson: TaughtLesson, exam: Exam, names: Sequence[str], tell: Tell
 ) -> tuple[tuple[Control, ...], dict[str, str]]:
     """Run the controls; one that the task or the world does not allow is named with the reason."""
     found: list[Control] = []
@@ -161,7 +104,9 @@ def write_proof(folder: Path, proof: Proof) -> None:
     atomic_write_text(folder / CARD, text(proof, PICTURE))
 
 
-def lesson_of(run_dir: str | Path, bench: Bench, task: Task, demonstration: Demonstration, adapter: Path) -> Lesson:
+def lesson_of(
+    run_dir: str | Path, bench: Bench, task: Task, demonstration: Demonstration, adapter: Path
+) -> TaughtLesson:
     """Return a finished run as a lesson: its adapter, and the updates and practice that its metrics.json tells.
 
     Raises:
@@ -188,17 +133,4 @@ def lesson_of(run_dir: str | Path, bench: Bench, task: Task, demonstration: Demo
     )
     seed, ours = bench.config.seed, bench.config.learning
     learning = replace(ours, practice=replace(ours.practice, seed_offset=practice_offset(bench.config, seed)))
-    return Lesson(task, demonstration, learning, result, seed)
-
-
-def summary_of(proof: Proof) -> str:
-    """Return a proof as a few plain lines for a terminal."""
-    lines = []
-    for name, phase in proof.phases.items():
-        lines.append(f"{name:<22} {phase['success']:.2f}  ({phase['low']:.2f} to {phase['high']:.2f}, n={phase['n']})")
-    for control in proof.controls:
-        mark = "" if control.holds is None else "  holds" if control.holds else "  MISSED"
-        value = f"{control.value:.2f}  ({control.low:.2f} to {control.high:.2f}, n={control.n})"
-        lines.append(f"{control.name:<22} {value}  {measured(control.name)}; goal: {control.goal}{mark}")
-    lines += [f"{name:<22} not run: {why}" for name, why in proof.not_run.items()]
-    return "\n".join([*lines, proof.verdict])
+    return TaughtLesson(task, demonstration, learning, result, seed)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from showonce.evaluation.controls import Control
+from showonce.evaluation.proof import Proof
 from showonce.runs.learning_curve import FAINT, GREEN, INK, ORANGE, RED, SKY
-
-if TYPE_CHECKING:
-    from showonce.evaluation.controls import Control
-    from showonce.evaluation.prove import Proof
 
 PHASES: Final = {
     "before": "before: nothing shown, nothing learned",
@@ -131,3 +129,16 @@ def picture(proof: Proof) -> bytes:
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": "showonce"})
     return out.getvalue()
+
+
+def summary_of(proof: Proof) -> str:
+    """Return a proof as a few plain lines for a terminal."""
+    lines = []
+    for name, phase in proof.phases.items():
+        lines.append(f"{name:<22} {phase['success']:.2f}  ({phase['low']:.2f} to {phase['high']:.2f}, n={phase['n']})")
+    for control in proof.controls:
+        mark = "" if control.holds is None else "  holds" if control.holds else "  MISSED"
+        value = f"{control.value:.2f}  ({control.low:.2f} to {control.high:.2f}, n={control.n})"
+        lines.append(f"{control.name:<22} {value}  {measured(control.name)}; goal: {control.goal}{mark}")
+    lines += [f"{name:<22} not run: {why}" for name, why in proof.not_run.items()]
+    return "\n".join([*lines, proof.verdict])
