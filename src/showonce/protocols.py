@@ -146,11 +146,30 @@ class Engine(Protocol):
     def use(self, name: str | None) -> None: ...
 
 
-class Approver(Protocol):
-    """A person, or somebody who answers for one."""
+@dataclass(frozen=True, eq=False)
+class ApprovalRequest:
+    """A question to a person: may `action` be executed on this screen?
 
-    def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
-        """Return the approved action (it may differ from the proposed one) or None, with the reason."""
+    observation: the frame that the action was chosen on. action: the policy's own or a teacher's; None when the answer
+    was no action. reason: why a person is asked, one sentence. run: name of the run's folder ("" outside of a run);
+    episode: its id; step: index of the step in the episode, from 0. Together they name one question for good.
+    """
+
+    task: Task
+    observation: Observation
+    proposal: Proposal
+    action: Action | None
+    reason: str = ""
+    run: str = ""
+    episode: str = ""
+    step: int = 0
+
+
+class Approver(Protocol):
+    """A person, or a program that answers for one."""
+
+    def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
+        """Return the approved action (it may differ from `request.action`) or None, with the reason."""
 
 
 class Evaluate(Protocol):

@@ -20,12 +20,11 @@ from showonce.learning.lesson import Kept
 from showonce.learning.practice.buffer import ScreenBuffer
 from showonce.learning.session import CHAMPION, Session, identity_of
 from showonce.policy.vlm_policy import load_policy
-from showonce.protocols import Environment
+from showonce.protocols import ApprovalRequest, Environment
 from showonce.runs.event_file import read_events
 from showonce.runtime.player import Stage
 from showonce.seeds import Seeds
 from showonce.settings import load_config
-from showonce.types import Observation, Proposal, Task
 from showonce.versions.store import AdapterStore
 
 TASK = find_task("app/dev/single/0")
@@ -38,10 +37,10 @@ class Knows:
     def __init__(self, world: Environment) -> None:
         self.world, self.corrections = world, 0
 
-    def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[object, str]:
+    def ask(self, request: ApprovalRequest) -> tuple[object, str]:
         right = self.world.oracle()  # type: ignore[attr-defined]
-        if agree(proposal.action, right) if proposal.action else False:
-            return proposal.action, "yes"
+        if agree(request.action, right) if request.action else False:
+            return request.action, "yes"
         self.corrections += 1
         return right, "no, there"
 

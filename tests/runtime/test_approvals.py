@@ -14,8 +14,8 @@ from tests.fakes import board_task
 
 from showonce.actions import EXAMPLES, Action, Click, Done, Drag, Key, Open, Scroll, Type, Wait, fields_of, to_json
 from showonce.errors import BadInput, Stopped
-from showonce.protocols import Approver
-from showonce.runtime.approvals import AlwaysAllow, AlwaysDeny, ConsoleApprover, Person, parse_action, question
+from showonce.protocols import ApprovalRequest, Approver
+from showonce.runtime.approvals import AlwaysAllow, AlwaysDeny, ConsoleApprover, Person, parse_action
 from showonce.runtime.stop import Stop
 from showonce.types import Observation, Proposal
 
@@ -23,8 +23,12 @@ SCREEN = Observation(np.zeros((2, 2, 3), np.uint8))
 PROPOSAL = Proposal("", Click(0.5, 0.25), None)
 
 
+def request(action: Action | None = PROPOSAL.action, reason: str = "") -> ApprovalRequest:
+    return ApprovalRequest(board_task(), SCREEN, PROPOSAL, action, reason)
+
+
 def ask(approver: Approver) -> tuple[object, str]:
-    return approver.ask(board_task(), SCREEN, PROPOSAL)
+    return approver.ask(request())
 
 
 def type_in(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
@@ -78,8 +82,8 @@ def test_no_there(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 
 def test_a_question_says_why(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     type_in(monkeypatch, "n")
-    asked = question(PROPOSAL, Type("pay"), "safety.ask_words: 'pay' in the typed text")
-    assert ConsoleApprover().ask(board_task(), SCREEN, asked)[0] is None
+    asked = request(Type("pay"), "safety.ask_words: 'pay' in the typed text")
+    assert ConsoleApprover().ask(asked)[0] is None
     assert '"text": "pay"}? (safety.ask_words: \'pay\' in the typed text)' in capsys.readouterr().err
 
 

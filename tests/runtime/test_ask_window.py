@@ -16,7 +16,7 @@ from tests.fakes import Board, ScriptedPolicy, board_task
 from showonce.actions import Action, Click, Drag, Type, to_pixel
 from showonce.config import SafetyConfig
 from showonce.errors import Stopped, Unavailable
-from showonce.runtime.approvals import question
+from showonce.protocols import ApprovalRequest
 from showonce.runtime.ask_window import AskWindow, WindowApprover, drawn
 from showonce.runtime.loop import run_episode
 from showonce.runtime.safety import safety_of
@@ -31,7 +31,7 @@ PROPOSED = Click(0.25, 0.75)
 
 
 def asked(approver: WindowApprover, action: Action = PROPOSED) -> tuple[object, str]:
-    return approver.ask(board_task(), SCREEN, question(Proposal("", action, None), action, "mode=step"))
+    return approver.ask(ApprovalRequest(board_task(), SCREEN, Proposal("", action, None), action, "mode=step"))
 
 
 @pytest.fixture

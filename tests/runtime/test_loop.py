@@ -21,14 +21,14 @@ from showonce.actions import EXAMPLES, Action, Ask, Click, Done, Open, Type, to_
 from showonce.demonstrations import EpisodeStore, load_episode, load_observations, read_meta, read_png
 from showonce.environments.registry import find_task, make_environment, oracle_for
 from showonce.errors import EnvironmentBroken, Stopped, TaskError
-from showonce.protocols import Context, Interrupt
+from showonce.protocols import ApprovalRequest, Context, Interrupt
 from showonce.runs.event_file import EventWriter, read_events
 from showonce.runtime.approvals import AlwaysAllow, AlwaysDeny
 from showonce.runtime.guards import SameAction
 from showonce.runtime.loop import run_episode
 from showonce.runtime.safety import Known, Verdict, ask_always
 from showonce.runtime.stop import Stop
-from showonce.types import Executed, Observation, Proposal, StopReason, Task
+from showonce.types import Executed, Observation, StopReason, Task
 
 NOWHERE = Click(0.99, 0.99)
 
@@ -201,7 +201,7 @@ def test_a_denied_action_is_not_executed() -> None:
 
 def test_an_approver_that_breaks_denies() -> None:
     class Broken:
-        def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
+        def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
             raise ConnectionError("the chat is down")
 
     board, log = Board(), Recorder()
@@ -225,8 +225,8 @@ class Corrector:
         self.action = action
         self.asked: list[Action | None] = []
 
-    def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
-        self.asked.append(proposal.action)
+    def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
+        self.asked.append(request.action)
         return self.action, "no, there"
 
 
@@ -294,7 +294,7 @@ def test_a_stop_while_the_model_thinks_stops_the_action() -> None:
 
 def test_a_stop_from_the_person_at_the_prompt() -> None:
     class Quitter:
-        def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
+        def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
             raise Stopped("stopped: quit.")
 
     board = Board()

@@ -17,13 +17,13 @@ from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
 from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import BadInput, Stopped
-from showonce.protocols import Context, Interrupt
-from showonce.runtime.approvals import AlwaysAllow, Question
+from showonce.protocols import ApprovalRequest, Context, Interrupt
+from showonce.runtime.approvals import AlwaysAllow
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recovery import Recovery
 from showonce.runtime.safety import Pace, safety_of
 from showonce.runtime.stop import Stop
-from showonce.types import Episode, Executed, Limits, Observation, Proposal, ScreenFacts, StopReason, Task
+from showonce.types import Episode, Executed, Limits, Observation, ScreenFacts, StopReason
 
 NOWHERE = Click(0.99, 0.01)
 
@@ -33,14 +33,13 @@ class Answers:
 
     def __init__(self, *answers: bool | Action) -> None:
         self.answers = list(answers)
-        self.asked: list[Question] = []
+        self.asked: list[ApprovalRequest] = []
 
-    def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
-        assert isinstance(proposal, Question)
-        self.asked.append(proposal)
+    def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
+        self.asked.append(request)
         answer = self.answers[min(len(self.asked), len(self.answers)) - 1]
         if isinstance(answer, bool):
-            return (proposal.action if answer else None), "said at the console"
+            return (request.action if answer else None), "said at the console"
         return answer, "no, there"
 
     def confirm(self, question: str) -> bool:
@@ -206,9 +205,9 @@ def test_a_page_that_changed_while_the_person_thought_is_another_page() -> None:
     board = Pages()
 
     class Slow(Answers):
-        def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
+        def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
             board.url = "https://evil.example/"
-            return super().ask(task, observation, proposal)
+            return super().ask(request)
 
     rules = safety_of(SafetyConfig(mode="step", urls=("shop.example",)))
     episode = run_episode(
@@ -306,9 +305,9 @@ def test_a_step_that_acts_too_long_is_cut_between_two_inputs() -> None:
 
 def test_a_persons_time_is_not_the_policys() -> None:
     class Thinker(Answers):
-        def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
+        def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
             time.sleep(0.5)
-            return super().ask(task, observation, proposal)
+            return super().ask(request)
 
     board = Board()
     task = board_task(max_steps=2, max_seconds=0.4, step_seconds=0.4)
@@ -340,9 +339,9 @@ def test_a_stop_after_the_approval_comes_before_the_environment() -> None:
     stop = Stop()
 
     class Presser(Answers):
-        def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
+        def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
             stop.press("changed my mind")
-            return super().ask(task, observation, proposal)
+            return super().ask(request)
 
     class Deaf(Board):
         """Does not look at the interrupt, as it should."""

@@ -15,12 +15,12 @@ from showonce.config import RecoveryConfig, SafetyConfig
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
 from showonce.errors import BadInput, EnvironmentBroken
-from showonce.protocols import Context, Interrupt, Knowing, Undoable
+from showonce.protocols import ApprovalRequest, Context, Interrupt, Knowing, Undoable
 from showonce.runtime.guards import SameAction, Unproved, guards_for
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recovery import Measure, Recovery
 from showonce.runtime.stop import Stop
-from showonce.types import Executed, Observation, Proposal, ScreenFacts, StopReason, Task
+from showonce.types import Executed, Observation, ScreenFacts, StopReason
 
 NOWHERE = Click(0.99, 0.01)
 DIALOG = 5  # a seed whose target lies beside the dialog's button
@@ -195,8 +195,8 @@ class Person:
         self.agrees, self.right = agrees, right
         self.asked: list[str] = []
 
-    def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
-        self.asked.append(getattr(proposal, "reason", ""))
+    def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
+        self.asked.append(request.reason)
         return self.right() if self.right else None, "a person"
 
     def confirm(self, question: str) -> bool:

@@ -12,14 +12,12 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Protocol, runtime_checkable
 
 from showonce.actions import VERBS, Action, fields_of, from_json, to_json
 from showonce.errors import BadInput, Stopped, nearest
-from showonce.protocols import Approver
+from showonce.protocols import ApprovalRequest, Approver
 from showonce.runtime.stop import Stop
-from showonce.types import Observation, Proposal, Task
 
 
 @runtime_checkable
@@ -27,18 +25,6 @@ class Person(Protocol):
     """Somebody who can answer a question with yes or no; None when nobody is there."""
 
     def confirm(self, question: str) -> bool | None: ...
-
-
-@dataclass(frozen=True, eq=False)
-class Question(Proposal):
-    """A proposal that a person is asked about, and why."""
-
-    reason: str = ""
-
-
-def question(proposal: Proposal, action: Action | None, reason: str) -> Question:
-    """Return what a person is asked: whether to do `action`, which need not be the policy's own."""
-    return Question(**{**vars(proposal), "action": action, "reason": reason})
 
 
 def parse_action(text: str) -> Action:
@@ -85,8 +71,8 @@ def person_of(approver: Approver | None) -> Person | None:
 class AlwaysAllow:
     """Approves what was proposed and confirms every question."""
 
-    def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
-        return proposal.action, "approved without asking"
+    def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
+        return request.action, "approved without asking"
 
     def confirm(self, question: str) -> bool:
         return True
@@ -95,7 +81,7 @@ class AlwaysAllow:
 class AlwaysDeny:
     """Approves nothing and confirms nothing."""
 
-    def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
+    def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
         return None, "denied without asking"
 
     def confirm(self, question: str) -> bool:
@@ -117,12 +103,12 @@ class ConsoleApprover:
     def __init__(self, stop: Stop | None = None) -> None:
         self._stop = stop
 
-    def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
-        shown = "nothing" if proposal.action is None else json.dumps(to_json(proposal.action), ensure_ascii=False)
-        why = f" ({proposal.reason})" if isinstance(proposal, Question) and proposal.reason else ""
-        answer = self._answer(f"{task.goal!r}: do {shown}?{why}", correct=True)
+    def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
+        shown = "nothing" if request.action is None else json.dumps(to_json(request.action), ensure_ascii=False)
+        why = f" ({request.reason})" if request.reason else ""
+        answer = self._answer(f"{request.task.goal!r}: do {shown}?{why}", correct=True)
         if answer is True:
-            return proposal.action, "approved at the console"
+            return request.action, "approved at the console"
         if answer is None or answer is False:
             return None, "denied at the console"
         return answer, "corrected at the console"

@@ -14,9 +14,9 @@ from PIL import ImageDraw
 from showonce.actions import Action, Drag, points, to_json, to_pixel
 from showonce.environments.embedded.window import SCALE, ScreenWindow
 from showonce.errors import Stopped
-from showonce.runtime.approvals import Question
+from showonce.protocols import ApprovalRequest
 from showonce.runtime.stop import Stop
-from showonce.types import Observation, Proposal, Task
+from showonce.types import Observation
 
 Button = Literal["yes", "no", "quit"]
 LARGEST: Final = 900  # pixels of the longer side of a frame that is still enlarged
@@ -39,13 +39,13 @@ class WindowApprover:
         self._window = AskWindow()
         self._seen = Observation(np.zeros((112, 112, 3), np.uint8))
 
-    def ask(self, task: Task, observation: Observation, proposal: Proposal) -> tuple[Action | None, str]:
-        self._seen = observation
-        why = f" ({proposal.reason})" if isinstance(proposal, Question) and proposal.reason else ""
-        shown = "nothing" if proposal.action is None else f"{to_json(proposal.action)}"
-        answer = self._answer(drawn(observation, proposal.action), f"{task.goal}: do {shown}?{why}")
+    def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
+        self._seen = request.observation
+        why = f" ({request.reason})" if request.reason else ""
+        shown = "nothing" if request.action is None else f"{to_json(request.action)}"
+        answer = self._answer(drawn(self._seen, request.action), f"{request.task.goal}: do {shown}?{why}")
         if answer == "yes":
-            return proposal.action, "approved in the window"
+            return request.action, "approved in the window"
         if isinstance(answer, str):
             return None, "denied in the window"
         return answer, "corrected in the window"

@@ -13,8 +13,18 @@ import numpy as np
 
 from showonce.actions import Action, Ask, Done, points
 from showonce.errors import BadInput, EnvironmentBroken, Stopped, Unavailable
-from showonce.protocols import Approver, Context, Environment, Interrupt, Knowing, Policy, Sampling, Undoable
-from showonce.runtime.approvals import person_of, question
+from showonce.protocols import (
+    ApprovalRequest,
+    Approver,
+    Context,
+    Environment,
+    Interrupt,
+    Knowing,
+    Policy,
+    Sampling,
+    Undoable,
+)
+from showonce.runtime.approvals import person_of
 from showonce.runtime.clock import Clock
 from showonce.runtime.completion import Checker
 from showonce.runtime.guards import Guard
@@ -42,7 +52,7 @@ BROKEN = (StopReason.STOPPED, StopReason.MODEL_ERROR, StopReason.ENVIRONMENT_ERR
 
 
 @dataclass
-class Turn:
+class StepDraft:
     """One step while it is being made. `intended` is what is judged: the policy's action, or the teacher's."""
 
     screen: Observation
@@ -81,6 +91,7 @@ class Setting:
     teacher_beta: float
     rng: random.Random | np.random.Generator
     observers: Sequence[Any]
+    run: str
 
 
 class Attempt:
@@ -137,10 +148,10 @@ class Attempt:
             return StopReason.MAX_STEPS
         return StopReason.TIMEOUT if self.time.seconds >= self.set.limits.max_seconds else None
 
-    def observe(self) -> Turn:
+    def observe(self) -> StepDraft:
         """Begin a step on the screen as it was last seen: after the reset or after the previous action."""
         self.time.begin_step()
-        return Turn(self.screen, self.set.executor)
+        return StepDraft(self.screen, self.set.executor)
 
     def context(self) -> Context:
         """Return what the policy is told beside the screen."""
@@ -149,7 +160,7 @@ class Attempt:
         progress = sum(step.changed is True for step in done)
         return Context(self.task.goal, progress, history, self.set.demonstration)
 
-    def propose(self, turn: Turn) -> None:
+    def propose(self, turn: StepDraft) -> None:
         """Ask the policy; with probability `teacher_beta` the teacher's action takes the place of its answer.
 
         Whoever pressed stop while the model was thinking, or let the step run out of time, is heard before anything
@@ -171,7 +182,7 @@ class Attempt:
             with self._boundary("executor", turn, StopReason.STOPPED):
                 self.time.check()
 
-    def parsed(self, turn: Turn) -> bool:
+    def parsed(self, turn: StepDraft) -> bool:
         """Say whether there is an action to go on with; too many unreadable answers in a row end the episode."""
         if turn.intended is not None or turn.reason is not None:
             return turn.reason is None
@@ -187,7 +198,7 @@ class Attempt:
             self.journal.error("parser", f"{unread} answers in a row were not an action; the last one: {turn.note}")
         return False
 
-    def safe(self, turn: Turn) -> bool:
+    def safe(self, turn: StepDraft) -> bool:
         """Say whether the action may go on to approval; a refused one ends the episode, and so does a broken rule."""
         assert turn.intended is not None
         verdict = self._judge(turn, turn.intended)
@@ -205,7 +216,7 @@ class Attempt:
         turn.approved = None if asked else turn.intended
         return True
 
-    def _judge(self, turn: Turn, action: Action) -> Verdict:
+    def _judge(self, turn: StepDraft, action: Action) -> Verdict:
         """Ask the safety rules, with what is known of the screen; whatever breaks on the way refuses."""
         verdict = Verdict("refuse")
         if self._looks and isinstance(self.set.environment, Knowing):
@@ -222,7 +233,7 @@ class Attempt:
             verdict = self.set.safety(action, turn.screen, known)
         return Verdict("refuse", turn.note) if turn.reason is not None else verdict
 
-    def _watch(self, turn: Turn) -> None:
+    def _watch(self, turn: StepDraft) -> None:
         """Go on without acting. If somebody acts it is a person, so a success is not the policy's."""
         assert turn.intended is not None
         self._watched, turn.executor = True, "person"
@@ -233,7 +244,7 @@ class Attempt:
             ended = StopReason.CLAIMED if isinstance(turn.intended, Done) else StopReason.ASKED
             turn.reason = turn.reason or ended
 
-    def approve(self, turn: Turn) -> bool:
+    def approve(self, turn: StepDraft) -> bool:
         """Ask the person where the verdict or the policy asks for one; without anybody to ask, the answer is no.
 
         The right action in place of the proposed one is a correction. It is a person's, and bound to the same rules.
@@ -245,9 +256,12 @@ class Attempt:
             turn.reason = StopReason.DENIED
             turn.note = f"{turn.note}; nobody is there to approve it"
             return False
-        asked = question(turn.proposal, turn.intended, turn.note)
+        request = ApprovalRequest(
+            self.task, turn.screen, turn.proposal, turn.intended, turn.note, self.set.run, self.journal.episode,
+            len(self.steps),
+        )  # fmt: skip
         with self._boundary("executor", turn, StopReason.DENIED), self._clock.part("approve"), self.time.uncounted():
-            turn.approved, turn.note = self.set.approver.ask(self.task, turn.screen, asked)
+            turn.approved, turn.note = self.set.approver.ask(request)
         if turn.approved is None:
             turn.reason = turn.reason or StopReason.DENIED
             return False
@@ -256,7 +270,7 @@ class Attempt:
             turn.executor = "person"
         return self._still_allowed(turn)
 
-    def _still_allowed(self, turn: Turn) -> bool:
+    def _still_allowed(self, turn: StepDraft) -> bool:
         """Ask the rules once more after time has passed: the page may be another one, the action a person's own."""
         assert turn.approved is not None
         verdict = self._judge(turn, turn.approved)
@@ -266,7 +280,7 @@ class Attempt:
             return False
         return True
 
-    def execute(self, turn: Turn) -> None:
+    def execute(self, turn: StepDraft) -> None:
         """Do it, unless stop was pressed meanwhile. What counts is what the environment says that it did; an action
         that it refuses is not done.
         """
@@ -289,7 +303,7 @@ class Attempt:
                 again = self.set.recovery.on and self._recover(len(self.steps), "refused", turn.note) == "retry"
                 again = again and self._still_allowed(turn)
 
-    def record(self, turn: Turn) -> StopReason | None:
+    def record(self, turn: StepDraft) -> StopReason | None:
         """Look again, append the step, tell everybody, and say whether the episode is over."""
         outcome = None
         changed = None
@@ -360,7 +374,7 @@ class Attempt:
                 outcome = replace(outcome, step_correct=self.set.environment.verify().step_correct)
             return outcome
 
-    def _over(self, turn: Turn, step: Step) -> StopReason | None:
+    def _over(self, turn: StepDraft, step: Step) -> StopReason | None:
         outcome = step.outcome
         if outcome is not None and outcome.success is True:
             return StopReason.COMPLETED
@@ -420,7 +434,7 @@ class Attempt:
             return self.set.environment.undo(self.time)
 
     @contextlib.contextmanager
-    def _boundary(self, where: str, turn: Turn, reason: StopReason) -> Iterator[None]:
+    def _boundary(self, where: str, turn: StepDraft, reason: StopReason) -> Iterator[None]:
         """Attribute a failure to the boundary that it crossed, as a value in the turn."""
         try:
             yield

@@ -33,6 +33,7 @@ def run_episode(
     *,
     seed: int | None = None,
     phase: str = "run",
+    run: str = "",
     demonstration: Demonstration | None = None,
     sampling: Sampling = "greedy",
     executor: Executor = "student",
@@ -69,8 +70,10 @@ def run_episode(
     guards = guards_for(limits) if guards is None else guards
     rng = rng or random.Random(seed)
     setting = Setting(
-        environment, policy, task, checker, limits, guards, safety, pace or Pace(), recovery or Recovery(), approver,
-        stop, sampling, executor, demonstration, teacher, teacher_executor, teacher_beta, rng, observers,
+        environment=environment, policy=policy, task=task, checker=checker, limits=limits, guards=guards, safety=safety,
+        pace=pace or Pace(), recovery=recovery or Recovery(), approver=approver, stop=stop, sampling=sampling,
+        executor=executor, demonstration=demonstration, teacher=teacher, teacher_executor=teacher_executor,
+        teacher_beta=teacher_beta, rng=rng, observers=observers, run=run,
     )  # fmt: skip
     attempt = Attempt(setting, Journal(events, store))
     try:
