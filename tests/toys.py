@@ -13,7 +13,7 @@ from showonce.config import AdapterConfig, Config, GateConfig, LearningConfig, P
 from showonce.learning.session import Session, identity_of
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import Context, Sampling
-from showonce.runtime.player import Stage
+from showonce.runtime.player import Player
 from showonce.runtime.recorder import shown_by_oracle
 from showonce.runtime.stop import Stop
 from showonce.seeds import Seeds
@@ -88,7 +88,7 @@ class Toy:
             return skilled.board
 
         self.stop = Stop()
-        self.stage = Stage(skilled, make, self.events, self.stop)
+        self.stage = Player(skilled, make, self.events, self.stop)
         self.store = AdapterStore(self.root, self.name, identity_of(self.policy))
         self.session = Session(self.config, self.stage, self.store, Seeds(), run="a-run")
         self.task, self.shown = a_task(), a_demonstration()

@@ -22,7 +22,7 @@ from showonce.learning.session import CHAMPION, Session, identity_of
 from showonce.policy.vlm_policy import load_policy
 from showonce.protocols import ApprovalRequest, Environment
 from showonce.runs.event_file import read_events
-from showonce.runtime.player import Stage
+from showonce.runtime.player import Player
 from showonce.seeds import Seeds
 from showonce.settings import load_config
 from showonce.versions.store import AdapterStore
@@ -49,7 +49,7 @@ def test_a_few_corrections_teach_a_task_that_was_never_demonstrated(tmp_path: Pa
     config = load_config(None, ["safety=step", "learning.ratchet.canary_screens=8"])
     policy, events, world = load_policy(config), Kept(), make_environment("embedded")
     person = Knows(world)
-    stage = Stage(policy, lambda task: world, events, approver=person, safety=config.safety)  # type: ignore[arg-type]
+    stage = Player(policy, lambda task: world, events, approver=person, safety=config.safety)  # type: ignore[arg-type]
 
     def success() -> float:
         return evaluate_task(policy, partial(make_environment, "embedded"), TASK, SCREENS, width=16).success

@@ -17,7 +17,7 @@ from showonce.environments.browser import world
 from showonce.environments.browser.owner import Owner
 from showonce.errors import EnvironmentBroken
 from showonce.runtime.clock import Clock
-from showonce.runtime.control import Control
+from showonce.runtime.pause import PausableStop
 
 LIMIT = 0.3
 
@@ -38,7 +38,9 @@ def waiting(for_it: threading.Event) -> Callable[[], Coroutine[Any, Any, str]]:
     return work
 
 
-def resumed_late(control: Control, then: Callable[[], None] = lambda: None, limit: float = LIMIT) -> threading.Thread:
+def resumed_late(
+    control: PausableStop, then: Callable[[], None] = lambda: None, limit: float = LIMIT
+) -> threading.Thread:
     """Resume after the pause has lasted longer than the limit."""
 
     def person() -> None:
@@ -53,11 +55,11 @@ def resumed_late(control: Control, then: Callable[[], None] = lambda: None, limi
 
 def test_what_takes_too_long_is_given_up(thread: Owner) -> None:
     with pytest.raises(EnvironmentBroken, match=r"it did not end within 0\.3 s"):
-        thread.call(waiting(threading.Event()), LIMIT, "it", Clock(Control()))
+        thread.call(waiting(threading.Event()), LIMIT, "it", Clock(PausableStop()))
 
 
 def test_a_pause_does_not_count(thread: Owner) -> None:
-    control, event = Control(), threading.Event()
+    control, event = PausableStop(), threading.Event()
     control.pause()
     person = resumed_late(control, event.set)
     assert thread.call(waiting(event), LIMIT, "it", Clock(control)) == "done"
@@ -65,7 +67,7 @@ def test_a_pause_does_not_count(thread: Owner) -> None:
 
 
 def test_after_a_pause_the_time_goes_on_where_it_was(thread: Owner) -> None:
-    control = Control()
+    control = PausableStop()
     control.pause()
     person = resumed_late(control)
     began = time.monotonic()
@@ -80,7 +82,7 @@ def test_an_action_that_is_paused_in_its_middle_is_done_in_the_end(seat: Seat, m
     monkeypatch.setattr(world, "EXECUTE_SECONDS", 5 * LIMIT)
     seat.show("<input autofocus oninput='o.textContent=this.value'><pre id=o>")
     seat.click(10, 10)
-    control, checks = Control(), 0
+    control, checks = PausableStop(), 0
 
     class Pausing:
         """A person pauses while the third character is typed."""

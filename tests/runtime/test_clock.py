@@ -14,8 +14,8 @@ from showonce.environments.desktop.watcher import Latch
 from showonce.errors import Stopped
 from showonce.protocols import Context, Interrupt
 from showonce.runtime.clock import Clock
-from showonce.runtime.control import Control
 from showonce.runtime.loop import run_episode
+from showonce.runtime.pause import PausableStop
 from showonce.runtime.stop import Stop
 from showonce.types import Executed, Observation, StopReason
 
@@ -26,7 +26,7 @@ class Plain:
 
 
 def test_what_is_left_out() -> None:
-    control = Control()
+    control = PausableStop()
     clock = Clock(control)
     clock.begin()
     with clock.uncounted():

@@ -13,7 +13,7 @@ from showonce.learning.lesson import teaching
 from showonce.learning.methods.registry import METHODS
 from showonce.learning.session import CHAMPION
 from showonce.protocols import Policy
-from showonce.runtime.player import Stage
+from showonce.runtime.player import Player
 from showonce.runtime.replay import ReplayPolicy
 from showonce.runtime.teaching import TeachRequest
 from showonce.seeds import Seeds
@@ -35,7 +35,7 @@ def check_baselines(config: Config) -> None:
 
 
 def baseline(
-    name: str, config: Config, stage: Stage, task: Task, shown: Demonstration, seeds: Seeds, results: Results
+    name: str, config: Config, stage: Player, task: Task, shown: Demonstration, seeds: Seeds, results: Results
 ) -> EvalResult:
     """Measure one baseline on the run's evaluation screens. A learner is taught from the base, in a store of its own.
 
@@ -67,7 +67,7 @@ def baseline(
 
 
 def _actor(
-    name: str, config: Config, stage: Stage, task: Task, shown: Demonstration, seeds: Seeds
+    name: str, config: Config, stage: Player, task: Task, shown: Demonstration, seeds: Seeds
 ) -> tuple[Policy, bool]:
     """Return who acts, and whether the demonstration stays in view."""
     if name in REPLAYS:

@@ -20,7 +20,7 @@ from showonce.app.run_log import PausingApprover, RunLog
 from showonce.config import Config
 from showonce.learning.session import CHAMPION, Session
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.runtime.player import Stage
+from showonce.runtime.player import Player
 from showonce.seeds import Seeds
 from showonce.types import Demonstration, Task
 
@@ -35,7 +35,7 @@ class Run:
     config: Config
     log: RunLog
     tasks: list[Task]
-    stage: Stage
+    stage: Player
     seeds: Seeds
     session: Session | None
     demonstrate: Callable[[Task], Demonstration | None]
@@ -71,7 +71,7 @@ def assemble(config: Config, log: RunLog, tasks: list[Task], learning: bool, pol
     seeds, make = Seeds.of(config), environment_maker(config, log.folder)
     log.stop.check()
     person = any(task.success.kind == "ask_person" or task.reset == "ask_person" for task in tasks)
-    stage = Stage(
+    stage = Player(
         policy,
         make,
         log.events,
@@ -81,6 +81,7 @@ def assemble(config: Config, log: RunLog, tasks: list[Task], learning: bool, pol
         limits_of(config.limits),
         config.learning.shadow_every,
         config.safety,
+        run=log.folder.name,
     )
     session, checkpoint = with_adapter(config, log, stage, seeds, len(tasks), learning)
     return Run(
@@ -96,7 +97,7 @@ def assemble(config: Config, log: RunLog, tasks: list[Task], learning: bool, pol
 
 
 def with_adapter(
-    config: Config, log: RunLog, stage: Stage, seeds: Seeds, tasks: int, learning: bool
+    config: Config, log: RunLog, stage: Player, seeds: Seeds, tasks: int, learning: bool
 ) -> tuple[Session | None, Path | None]:
     """Let the adapter that the config names act. Returns the session that trains it, or the folder of what acts."""
     policy, place = stage.policy, place_of(config, log.folder)

@@ -24,7 +24,7 @@ from showonce.runs.metrics import metrics_of
 from showonce.runs.report import write_report
 from showonce.runs.trackers import Following
 from showonce.runtime.approvals import ConsoleApprover
-from showonce.runtime.control import Control, pause_on_key
+from showonce.runtime.pause import PausableStop, pause_on_key
 from showonce.runtime.stop import CTRL_C, stop_on_interrupt
 from showonce.settings import to_yaml
 
@@ -59,7 +59,7 @@ class RunLog:
 
     def __post_init__(self) -> None:
         self.events = EventWriter(self.folder / EVENTS)
-        self.stop = Control(self.folder / STOP_FILE, self.folder / PAUSE_FILE, self._tell_pause)
+        self.stop = PausableStop(self.folder / STOP_FILE, self.folder / PAUSE_FILE, self._tell_pause)
         self.dashboard: Any = None
         self._stack = contextlib.ExitStack()
         self._begun = time.monotonic()

@@ -21,7 +21,7 @@ from showonce.learning.practice.episodes import practise, teacher_of
 from showonce.learning.session import CANDIDATE, CHAMPION, SUSPENSION, Session, identity_of
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import Environment
-from showonce.runtime.player import Stage
+from showonce.runtime.player import Player
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult
 from showonce.seeds import STRIDE, Seeds
@@ -161,7 +161,7 @@ def teaching(
 
     def teach(request: TeachRequest) -> TeachResult:
         events, begun = Kept(updated=updated), time.monotonic()
-        stage = Stage(policy, make_environment, events, stop or Stop())
+        stage = Player(policy, make_environment, events, stop or Stop())
         with tempfile.TemporaryDirectory(prefix="showonce-lesson-") as root, contextlib.ExitStack() as stack:
             stack.callback(reset)
             stack.callback(stage.close)
@@ -183,7 +183,7 @@ def teaching(
     return teach
 
 
-def _teach(config: Config, request: TeachRequest, stage: Stage, store: AdapterStore) -> tuple[Session, Lesson]:
+def _teach(config: Config, request: TeachRequest, stage: Player, store: AdapterStore) -> tuple[Session, Lesson]:
     offset = request.learning.practice.seed_offset
     seeds = Seeds(0, offset, max(config.experiment.eval_seed_offset, offset + 4 * STRIDE))
     session = Session(request.learning, stage, store, seeds, seed=request.seed)

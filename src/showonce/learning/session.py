@@ -44,7 +44,7 @@ from showonce.learning.ratchet.refusals import Trouble
 from showonce.learning.trainer import Trainer
 from showonce.learning.updates import UpdateReport
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.runtime.player import Stage
+from showonce.runtime.player import Player
 from showonce.seeds import Seeds
 from showonce.stats import lower_bound
 from showonce.types import Demonstration, Episode, StopReason, Task
@@ -74,7 +74,7 @@ class Session:
     def __init__(
         self,
         config: LearningConfig,
-        stage: Stage,
+        stage: Player,
         store: AdapterStore,
         seeds: Seeds,
         *,

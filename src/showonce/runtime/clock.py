@@ -12,7 +12,7 @@ from typing import Final
 
 from showonce.errors import Stopped
 from showonce.protocols import Interrupt
-from showonce.runtime.control import held_by
+from showonce.runtime.pause import held_by
 from showonce.runtime.stop import Stop
 
 SLICE_SECONDS: Final = 0.05  # a long wait looks at the stop this often

@@ -32,7 +32,7 @@ BROKEN: Final[dict[StopReason, tuple[str, _Error]]] = {
 
 
 @dataclass
-class Stage:
+class Player:
     """A policy, one environment at a time, and who listens.
 
     make_environment: a fresh environment for a task. limits: of every episode, None = the task's own. episodes: where
@@ -50,6 +50,7 @@ class Stage:
     shadow_every: int = 0
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     pace: Pace = field(default_factory=Pace)
+    run: str = ""  # name of the run's folder, for whoever is asked to approve something
     _environments: dict[tuple[str, str], Environment] = field(default_factory=dict)
     _broken: int = 0
 
@@ -90,6 +91,7 @@ class Stage:
             task,
             seed=seed,
             phase=phase,
+            run=self.run,
             limits=limits,
             approver=self.approver,
             stop=self.stop,

@@ -93,11 +93,6 @@ def allow(action: Action, observation: Observation, known: Known) -> Verdict:
     return Verdict()
 
 
-def ask_always(action: Action, observation: Observation, known: Known) -> Verdict:
-    """Let a person look at every action before it is done."""
-    return Verdict("ask", "every action is to be approved")
-
-
 def safety_of(rules: SafetyConfig) -> Safety:
     """Return the verdict function of a set of rules; `allow` itself where there are none."""
     if rules.unattended and not (rules.fenced or rules.max_actions or rules.actions_per_second):

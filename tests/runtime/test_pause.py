@@ -17,8 +17,8 @@ from tests.fakes import Board, ScriptedPolicy, board_task
 from showonce.actions import Action, Type
 from showonce.errors import Stopped
 from showonce.protocols import Context
-from showonce.runtime.control import Control, held_by, pause_on_key
 from showonce.runtime.loop import run_episode
+from showonce.runtime.pause import PausableStop, held_by, pause_on_key
 from showonce.runtime.stop import Stop
 from showonce.types import Executed, Observation, StopReason
 
@@ -39,7 +39,7 @@ def started(target: Callable[[], object]) -> threading.Thread:
 
 def test_a_check_waits_until_it_is_resumed_and_tells() -> None:
     told: list[tuple[bool, str]] = []
-    control = Control(tell=lambda paused, reason: told.append((paused, reason)))
+    control = PausableStop(tell=lambda paused, reason: told.append((paused, reason)))
     control.check()
     control.pause("lunch")
     thread = started(control.check)
@@ -56,7 +56,7 @@ def test_a_check_waits_until_it_is_resumed_and_tells() -> None:
 
 
 def test_stop_ends_a_pause() -> None:
-    control = Control()
+    control = PausableStop()
     control.pause()
     ended: list[str] = []
 
@@ -73,7 +73,7 @@ def test_stop_ends_a_pause() -> None:
 
 
 def test_a_file_pauses_as_long_as_it_is_there(tmp_path: Path) -> None:
-    control = Control(tmp_path / "STOP", tmp_path / "PAUSE")
+    control = PausableStop(tmp_path / "STOP", tmp_path / "PAUSE")
     (tmp_path / "PAUSE").touch()
     assert control.paused
     thread = started(control.check)
@@ -88,7 +88,7 @@ def test_a_file_pauses_as_long_as_it_is_there(tmp_path: Path) -> None:
 
 def test_several_that_wait_are_one_pause() -> None:
     told: list[bool] = []
-    control = Control(tell=lambda paused, reason: told.append(paused))
+    control = PausableStop(tell=lambda paused, reason: told.append(paused))
     control.pause()
     threads = [started(control.check) for _ in range(4)]
     until(lambda: control._waiting == 4)
@@ -104,7 +104,7 @@ def test_several_that_wait_are_one_pause() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "SIGQUIT"), reason="no Ctrl-\\ on Windows")
 def test_the_key_pauses_and_resumes() -> None:
-    control = Control()
+    control = PausableStop()
     before = signal.getsignal(signal.SIGQUIT)
     with pause_on_key(control):
         os.kill(os.getpid(), signal.SIGQUIT)
@@ -117,10 +117,10 @@ def test_the_key_pauses_and_resumes() -> None:
 WAITING = """
 import sys
 from showonce.errors import Stopped
-from showonce.runtime.control import Control, pause_on_key
+from showonce.runtime.pause import PausableStop, pause_on_key
 from showonce.runtime.stop import stop_on_interrupt
 
-control = Control(tell=lambda paused, reason: print("paused" if paused else "resumed", flush=True))
+control = PausableStop(tell=lambda paused, reason: print("paused" if paused else "resumed", flush=True))
 with stop_on_interrupt(control), pause_on_key(control):
     print("ready", flush=True)
     try:
@@ -150,7 +150,7 @@ def test_a_process_is_paused_resumed_and_stopped_from_outside() -> None:
 
 
 def test_nothing_is_executed_in_a_pause_and_no_time_runs() -> None:
-    control, board = Control(), Board()
+    control, board = PausableStop(), Board()
 
     def think(screen: Observation, context: Context) -> Action:
         if not context.history:
@@ -181,7 +181,7 @@ class Slow(Board):
 
 
 def test_a_pause_halts_an_action_that_has_begun() -> None:
-    control, board = Control(), Slow()
+    control, board = PausableStop(), Slow()
     text = "x" * 50
     original = control.check
 

@@ -22,7 +22,7 @@ POLL_SECONDS: Final = 0.05  # between two looks at whether a pause is over
 KEY: Final = r"Ctrl-\ ".strip() if hasattr(signal, "SIGQUIT") else "Ctrl-Break"
 
 
-class Control(Stop):
+class PausableStop(Stop):
     """A stop that can also be paused.
 
     pause_file: a path that pauses as long as it exists, so that another process can do it. tell: called with
@@ -100,11 +100,11 @@ class Control(Stop):
 
 def held_by(stop: Interrupt) -> float:
     """Return the seconds that pauses have taken so far; 0 for a stop that knows no pause."""
-    return stop.held if isinstance(stop, Control) else 0.0
+    return stop.held if isinstance(stop, PausableStop) else 0.0
 
 
 @contextlib.contextmanager
-def pause_on_key(control: Control) -> Iterator[None]:
+def pause_on_key(control: PausableStop) -> Iterator[None]:
     r"""In this block Ctrl-\ (Windows: Ctrl-Break) pauses, and pressed once more resumes. Main thread only."""
     number = getattr(signal, "SIGQUIT", getattr(signal, "SIGBREAK", None))
     if number is None or threading.current_thread() is not threading.main_thread():
