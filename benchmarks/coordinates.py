@@ -82,7 +82,7 @@ def prepare(world: BrowserEnvironment, folder: Path, zoom: str, scroll: tuple[in
         start = folder / "around.html"
         start.write_text(AROUND.format(address=address), "utf-8")
     world.reset(Task("user/picture", "look", "browser", start=str(start)), 0)
-    session = world._session
+    session = world.session
     assert session is not None
     page = session.tab.page
 
@@ -108,7 +108,7 @@ def prepare(world: BrowserEnvironment, folder: Path, zoom: str, scroll: tuple[in
 def case(world: BrowserEnvironment, target: Any, points: int, rng: random.Random) -> tuple[float, float, int]:
     """Return the largest error forward and back in device pixels beyond rounding, and how many points were clicked."""
     seen = world.observe()
-    view = world._view
+    view = world.view
     assert view is not None and world.settled
     image = seen.image.astype(int)
     column = image[..., 0] + ((image[..., 2] & 7) << 8)
@@ -176,8 +176,8 @@ def own_zoom(display: str, keys: str) -> None:
 def view_scale(world: BrowserEnvironment) -> float:
     """Return how many device pixels a CSS pixel has now."""
     world.observe()
-    assert world._view is not None
-    return world._view.scale
+    assert world.view is not None
+    return world.view.scale
 
 
 def emulated(folder: Path, points: int, rng: random.Random) -> Iterator[tuple[float, str, float, float, int]]:

@@ -375,9 +375,9 @@ def on_the_web(numbers: Numbers, folder: Path, actions: int, flows: int, seed: i
             html, places = bench(rng)
             path, first, shown = shown_flow(person, begin(html), web_flow(rng, places))
             report = replay_episode(path, environment, task)
-            session = environment._session
+            session = environment.session
             assert session is not None
-            told = environment._owner_call(lambda s=session: s.tab.page.evaluate("told()"), 5, "the state")  # type: ignore[misc]
+            told = environment.on_owner(lambda s=session: s.tab.page.evaluate("told()"), 5, "the state")  # type: ignore[misc]
             numbers.replayed(f"browser flow {number}", first, shown, json.loads(told), str(report.first_difference))
 
 

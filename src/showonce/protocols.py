@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, runtime_checkable
+from inspect import getattr_static
+from pathlib import Path
+from typing import Any, Final, Literal, Protocol, TypeVar, runtime_checkable
 
 from showonce.actions import Action
 from showonce.types import Demonstration, Element, Episode, Executed, Observation, Outcome, Proposal, ScreenFacts, Task
 
+T = TypeVar("T")
 Sampling = Literal["greedy", "sample"]
 Features = Any  # an engine's own vision features of one frame: adapter-independent, shared by student and teacher
 
@@ -51,36 +55,6 @@ class Environment(Protocol):
 
 
 @runtime_checkable
-class Knowing(Protocol):
-    """An environment that can tell more about its screen than the pixels; one without this knows nothing.
-
-    Safety rules ask for it before an action. What cannot be told is None, never a guess: a rule that needs it then
-    asks or refuses.
-    """
-
-    def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
-        """Return what is known of the screen as it is now, with the words under the given points of the frame."""
-
-
-@runtime_checkable
-class Readable(Protocol):
-    """An environment that knows what stands on its screen."""
-
-    def elements(self) -> Sequence[Element]:
-        """Return what has a name on the screen as it is now, and only what is to be seen."""
-
-
-@runtime_checkable
-class Undoable(Protocol):
-    """An environment that can take back what came of its own last actions: close a stray dialog, remove a file that
-    it made and did not finish. It touches nothing that was there before the episode.
-    """
-
-    def undo(self, interrupt: Interrupt) -> str:
-        """Take one thing back and say what it was; the empty text when there is nothing to take back."""
-
-
-@runtime_checkable
 class EventSource(Protocol):
     """A recorder's view of a screen: raw input events with the last distinct frame before each.
 
@@ -90,6 +64,116 @@ class EventSource(Protocol):
 
     def events(self) -> Iterable[tuple[Mapping[str, Any], Observation]]: ...
     def close(self) -> None: ...
+
+
+# ------------------------------------------------------------------------------------------ abilities
+# What only some environments can do. An environment declares an ability by having its members; everybody else asks by
+# `ability(environment, Paged)`, never by isinstance, getattr or the environment's name. Only public methods and
+# properties may stand in such a protocol. None of them may be used before the first reset.
+
+
+@runtime_checkable
+class Paged(Protocol):
+    """Shows web pages: what the success checks `url` and `selector` need."""
+
+    @property
+    def url(self) -> str:
+        """The address of the page in front, as it was when the screen was last observed."""
+
+    def shows(self, selector: str) -> bool:
+        """Say whether an element that `selector` (CSS) selects is visible. Raises BadInput when it is no selector."""
+
+
+@runtime_checkable
+class Downloads(Protocol):
+    """Keeps downloaded files in a folder of its own: where the success check `file` looks for relative paths."""
+
+    @property
+    def folder(self) -> Path: ...
+
+
+@runtime_checkable
+class Facts(Protocol):
+    """Knows more about its screen than the pixels. Safety rules ask before an action."""
+
+    def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
+        """Return what is known of the screen now, with the words under the points `at` (fractions of the frame).
+
+        What is not known is None, never a guess: a rule that needs it then asks a person or refuses.
+        """
+
+
+@runtime_checkable
+class Elements(Protocol):
+    """Knows the named elements on its screen."""
+
+    def elements(self) -> Sequence[Element]:
+        """Return the visible elements that have a name, with boxes in fractions of the frame that was seen last."""
+
+
+@runtime_checkable
+class Oracle(Protocol):
+    """Knows the right next action of its task."""
+
+    def oracle(self) -> Action:
+        """Return it. Raises EnvironmentBroken when nothing is left to do, TaskError for a task without an oracle."""
+
+
+@runtime_checkable
+class SetsGoal(Protocol):
+    """Draws the goal of an episode itself, from the seed; used for tasks whose own goal is empty."""
+
+    @property
+    def goal(self) -> str: ...
+
+
+@runtime_checkable
+class Undoable(Protocol):
+    """Can take back what came of its own last action, and touches nothing that was there before the episode."""
+
+    def undo(self, interrupt: Interrupt) -> str:
+        """Take one thing back (close a stray dialog, delete a new file); return what it was, "" for nothing."""
+
+
+@runtime_checkable
+class Windows(Protocol):
+    """Shares its screen with windows of showonce's own."""
+
+    def exclude(self, *places: int | tuple[int, int, int, int]) -> None:
+        """Paint these over in all later frames and refuse actions on them; replaces what was excluded before.
+
+        places: window ids, or (left, top, width, height) in pixels of the screen.
+        """
+
+
+@runtime_checkable
+class Recordable(Protocol):
+    """Can be operated by a person while it is watched."""
+
+    def watch(self, own: Sequence[str] = ()) -> EventSource:
+        """Begin to watch the person. own: chords of the recorder, kept from the screen where that is possible."""
+
+
+ABILITIES: Final = (Paged, Downloads, Facts, Elements, Oracle, SetsGoal, Undoable, Windows, Recordable)
+
+
+def ability(environment: object, kind: type[T]) -> T | None:
+    """Return the object that has the ability `kind` (one of `ABILITIES`, or a protocol of your own), or None.
+
+    Looks for the members of `kind` on the environment, without evaluating properties; where one is missing or None, on
+    the environment that it wraps (its attribute `inner`, see `environments.wrappers`), and so on. The answer stays
+    valid over resets: ask once, not per step.
+    """
+    members = [name for name in vars(kind) if not name.startswith("_")]
+    while not all(_has(environment, name) for name in members):
+        environment = getattr_static(environment, "inner", None)
+        if environment is None:
+            return None
+    return typing.cast("T", environment)
+
+
+def _has(environment: object, name: str) -> bool:
+    return getattr_static(environment, name, None) is not None
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,7 @@ from showonce.actions import Click, Key, Open
 from showonce.config import SafetyConfig
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.contract import Presses
-from showonce.protocols import Knowing
+from showonce.protocols import Facts
 from showonce.runtime.loop import run_episode
 from showonce.runtime.safety import safety_of
 from showonce.types import Limits, ScreenFacts, StopReason, Success, Task
@@ -77,7 +77,7 @@ def test_the_words_at_a_place(browser: BrowserEnvironment, x: int, y: int, words
 
 
 def test_address_title_and_focus(browser: BrowserEnvironment) -> None:
-    assert isinstance(browser, Knowing)
+    assert isinstance(browser, Facts)
     browser.reset(task(browser), 1)
     facts = browser.facts()
     assert facts == ScreenFacts(Path(browser.start).as_uri(), "Shop - cart", "chromium", (), "", (0.0, 0.0, 1.0, 1.0))

@@ -88,7 +88,7 @@ def test_a_page_that_hangs_breaks_and_the_next_reset_works(seat: Seat) -> None:
 
 def test_a_crashed_tab_breaks_and_the_next_reset_works(seat: Seat) -> None:
     seat.show("old")
-    session = seat.environment._session
+    session = seat.environment.session
     assert session is not None
 
     async def crash() -> None:
@@ -163,7 +163,7 @@ def test_a_running_browser_is_attached_to_and_left_as_it_was(theirs: str, tmp_pa
     assert "1" in (environment.observe().text or "")
     own = environment.reset(Task("user/x", "x", "browser", start="data:text/html,<p>a tab of ours"))
     assert "a tab of ours" in (own.text or "")
-    session = environment._session
+    session = environment.session
     assert session is not None
 
     async def resize() -> None:
@@ -189,7 +189,7 @@ def test_a_browser_that_is_not_running_says_how_to_start_it() -> None:
 
 def test_a_window_that_was_closed(seat: Seat) -> None:
     seat.show("old")
-    session = seat.environment._session
+    session = seat.environment.session
     assert session is not None
     owner().call(session.tab.page.close, 5, "closing")
     with pytest.raises(EnvironmentBroken, match="closed"):

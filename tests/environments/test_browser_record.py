@@ -232,7 +232,7 @@ def test_a_new_tab_is_followed(session: Session) -> None:
     session.show("<a href=two.html target=_blank style='position:absolute;left:10px;top:10px'>open</a>")
     session.person.click(20, 20)
     session.told("click (0.")
-    until(lambda: len(session.environment._session.tabs) > 1, what="the tab")  # type: ignore[union-attr]
+    until(lambda: len(session.environment.session.tabs) > 1, what="the tab")  # type: ignore[union-attr]
     session.person.sit_down()
     session.person.click(333, 222)
     session.told("2. click")
@@ -331,8 +331,8 @@ def scrolled(environment: BrowserEnvironment) -> float:
 
     def rests() -> bool:
         environment.observe()
-        page = environment._session.tab.page  # type: ignore[union-attr]
-        seen.append(environment._owner_call(lambda: page.evaluate("scrollY"), 5.0, "the page"))
+        page = environment.session.tab.page  # type: ignore[union-attr]
+        seen.append(environment.on_owner(lambda: page.evaluate("scrollY"), 5.0, "the page"))
         return seen[-1] == seen[-2]
 
     until(rests)
@@ -414,8 +414,8 @@ def hit_and_recorded(environment: BrowserEnvironment, change: Callable[[], None]
     downs = [event for event in watching.events if event["kind"] == "press"]
     for event, (x, y) in zip(downs, places, strict=True):
         assert abs(event["x"] - x * event["width"]) <= 1.5 and abs(event["y"] - y * event["height"]) <= 1.5
-    page = environment._session.tab.page  # type: ignore[union-attr]
-    found: list[str] = environment._owner_call(lambda: page.evaluate("hits.splice(0)"), 5.0, "the page")
+    page = environment.session.tab.page  # type: ignore[union-attr]
+    found: list[str] = environment.on_owner(lambda: page.evaluate("hits.splice(0)"), 5.0, "the page")
     return found
 
 
@@ -424,10 +424,10 @@ def test_a_persons_own_zoom_moves_neither_clicks_nor_what_is_recorded(dots: Task
         environment = BrowserEnvironment(cdp_url=url, settle=0.3)
         try:
             environment.reset(dots, 1)
-            page, wanted = environment._session.tab.page, list[float]()  # type: ignore[union-attr]
+            page, wanted = environment.session.tab.page, list[float]()  # type: ignore[union-attr]
 
             def asked(what: str) -> Any:
-                return environment._owner_call(lambda: page.evaluate(what), 5.0, "the page")
+                return environment.on_owner(lambda: page.evaluate(what), 5.0, "the page")
 
             screen.xdotool("mousemove", "650", "20", "click", "1")
             for keys, ratio in (
@@ -450,8 +450,8 @@ def test_nor_does_a_pinch(dots: Task, when: str) -> None:
     environment = BrowserEnvironment(width=WIDTH, height=HEIGHT)
 
     def pinch() -> None:
-        asked = environment._session.tab.cdp.send  # type: ignore[union-attr]
-        environment._owner_call(lambda: asked("Emulation.setPageScaleFactor", {"pageScaleFactor": 1.4}), 5.0, "pinch")
+        asked = environment.session.tab.cdp.send  # type: ignore[union-attr]
+        environment.on_owner(lambda: asked("Emulation.setPageScaleFactor", {"pageScaleFactor": 1.4}), 5.0, "pinch")
 
     try:
         environment.reset(dots, 1)

@@ -95,8 +95,8 @@ def test_partial_credit_counts_where_it_is_asked_for(counts: str, reward: float,
     world = MiniWoB(success=counts)
     try:
         world.reset(find_task("click-button"), 1)
-        page = world._session.tab.page  # type: ignore[union-attr]
-        world._owner_call(lambda: page.evaluate(f"core.endEpisode({reward}, false, 'nearly')"), 5.0, "the page")
+        page = world.session.tab.page  # type: ignore[union-attr]
+        world.on_owner(lambda: page.evaluate(f"core.endEpisode({reward}, false, 'nearly')"), 5.0, "the page")
         outcome = world.verify()
         assert (outcome.success, outcome.hopeless) == (success, not success)
         assert outcome.evidence == f"raw reward {reward:.3g}, nearly"
@@ -132,7 +132,7 @@ def test_a_wrong_end_is_hopeless_and_shows_its_screen(world: MiniWoB) -> None:
 def test_the_timer_is_off(world: MiniWoB) -> None:
     world.reset(find_task("click-test"), 1)
     world.execute(Wait(0.1), GO)
-    session = world._session
+    session = world.session
     assert session is not None
     from showonce.environments.browser.owner import owner
 

@@ -11,7 +11,6 @@ from tests.browsers import needs_browser
 from showonce.actions import Action, Click, Done, Type, from_pixel
 from showonce.demonstrations import EpisodeStore, read_png
 from showonce.demonstrations.reduce import SECRET
-from showonce.environments.browser.elements import elements_of
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.protocols import Context, Sampling
 from showonce.runtime.recorder import HandPolicy, record
@@ -38,10 +37,11 @@ class Flow:
     def __init__(self, browser: BrowserEnvironment, folder: Path) -> None:
         self.browser, self.folder, self.page = browser, folder, folder / "page.html"
 
-    def task(self, success: str) -> Task:
-        return Task("user/page", "save it", "browser", start=str(self.page), success=Success("text", success))
+    def task(self, success: str | Success) -> Task:
+        check = Success("text", success) if isinstance(success, str) else success
+        return Task("user/page", "save it", "browser", start=str(self.page), success=check)
 
-    def record(self, html: str, *actions: Action, success: str = "Saved") -> None:
+    def record(self, html: str, *actions: Action, success: str | Success = "Saved") -> None:
         self.page.write_text(STYLE + html, "utf-8")
         rest = iter(actions)
 
@@ -58,7 +58,7 @@ class Flow:
         self.page.write_text(STYLE + html, "utf-8")
         return replay_episode(
             self.path, self.browser, self.task(self.success), mode=mode, folder=self.folder / "out",
-            store=EpisodeStore(self.folder / "again"), elements=lambda: elements_of(self.browser), secret=secret,
+            store=EpisodeStore(self.folder / "again"), elements=self.browser.elements, secret=secret,
         )  # fmt: skip
 
 
@@ -141,6 +141,20 @@ def test_a_password_is_typed_and_never_written(flow: Flow) -> None:
     assert b"hunter2" not in written
 
 
+@pytest.mark.parametrize("check", [Success("url", "*#in"), Success("selector", "#in")], ids=lambda check: check.kind)
+def test_a_password_is_replayed_with_a_check_of_the_page(flow: Flow, check: Success) -> None:
+    page = (
+        "<input autofocus type=password oninput=\"if (this.value == 'hunter2') { location.hash = 'in'; p.id = 'in' }\">"
+        "<p id=p>here</p>"
+    )
+    flow.page.write_text(STYLE + page)
+    flow.record(page, Type("hunter2"), success=check)
+    steps = flow.path / "steps.jsonl"
+    steps.write_text(steps.read_text().replace("hunter2", SECRET))
+    assert flow.replay(page, secret="hunter2").success is True
+    assert flow.replay(page, secret="wrong").success is False
+
+
 def test_elements_are_told_with_their_boxes(flow: Flow) -> None:
     inner = (
         "<body style='margin:0'><button style='position:absolute;left:10px;top:10px;width:40px;height:20px'>in</button>"
@@ -151,7 +165,7 @@ def test_elements_are_told_with_their_boxes(flow: Flow) -> None:
         "<iframe src=inner.html style='position:absolute;left:200px;top:100px;border:0'></iframe>"
     )
     flow.browser.reset(flow.task("x"), 1)
-    found = {element.name: element.box for element in elements_of(flow.browser)}
+    found = {element.name: element.box for element in flow.browser.elements()}
     assert found["Save"] == pytest.approx((40 / WIDTH, 60 / HEIGHT, 140 / WIDTH, 96 / HEIGHT))
     assert found["in"] == pytest.approx((210 / WIDTH, 110 / HEIGHT, 250 / WIDTH, 130 / HEIGHT))
     assert "Your name" in found and "hidden" not in found

@@ -42,7 +42,7 @@ def environment() -> Iterator[BrowserEnvironment]:
 
 def place(environment: BrowserEnvironment, selector: str) -> Click:
     """Return the click on the middle of an element, found in the page and mapped to the frame."""
-    session, view = environment._session, environment._view
+    session, view = environment.session, environment.view
     assert session is not None and view is not None
     page = session.tab.page
 

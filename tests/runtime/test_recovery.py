@@ -15,7 +15,7 @@ from showonce.config import RecoveryConfig, SafetyConfig
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
 from showonce.errors import BadInput, EnvironmentBroken
-from showonce.protocols import ApprovalRequest, Context, Interrupt, Knowing, Undoable
+from showonce.protocols import ApprovalRequest, Context, Facts, Interrupt, Undoable
 from showonce.runtime.guards import SameAction, Unproved, guards_for
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recovery import Measure, Recovery
@@ -167,7 +167,7 @@ def test_when_nothing_helps_it_is_given_up_with_a_reason() -> None:
 
 def test_a_stray_dialog_is_closed() -> None:
     world, log = EmbeddedWorld(mistakes=99, dialog=1.0), Recorder()
-    assert isinstance(world, Undoable) and isinstance(world, Knowing)
+    assert isinstance(world, Undoable) and isinstance(world, Facts)
     plain = EmbeddedWorld()
     plain.reset(find_task("app/dev/single/0"), DIALOG)
     blind = plain.oracle()  # where the target is; a dialog stands in the way

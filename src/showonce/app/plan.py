@@ -19,7 +19,7 @@ from showonce.errors import BadInput, CheckpointCorrupt, ConfigError, Demonstrat
 from showonce.learning.methods.registry import find_method
 from showonce.learning.session import identity_of
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
-from showonce.protocols import Approver, Environment, EventSink
+from showonce.protocols import Approver, Environment, EventSink, Oracle, ability
 from showonce.runs.index import SHOWN, adapter_store, find_store, read_metrics, started_in
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
@@ -145,7 +145,7 @@ def demonstration_for(
         path = shown_before(folder, task) if config.resume else None
         path = path or recorded_of(config, task, environment)
     if path is None:
-        if not task.goal or getattr(environment, "oracle", None) is None or not config.safety.unattended:
+        if not task.goal or ability(environment, Oracle) is None or not config.safety.unattended:
             return None
         path = show(environment, task, seeds.first("demonstration"), folder / SHOWN, events, stop)
     found = load_demonstration(path)

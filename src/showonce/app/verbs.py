@@ -39,6 +39,7 @@ from showonce.demonstrations.formats import export_episodes, import_file
 from showonce.demonstrations.reduce import Grip
 from showonce.demonstrations.sheet import contact_sheet
 from showonce.environments.registry import elements_for, make_environment, oracle_for, source_for
+from showonce.environments.wrappers.secret import SECRET_VARIABLE
 from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
 from showonce.evaluation.bench import Bench
 from showonce.evaluation.controls import CONTROLS
@@ -56,7 +57,7 @@ from showonce.runs.report import PICTURE, SUMMARY
 from showonce.runtime.approvals import ConsoleApprover
 from showonce.runtime.recorder import HandPolicy
 from showonce.runtime.recorder import record as record_hand
-from showonce.runtime.replay import MODES, SECRET_VARIABLE, ReplayReport, check_recording, replay_episode
+from showonce.runtime.replay import MODES, ReplayReport, check_recording, replay_episode
 from showonce.runtime.stop import Stop, stop_on_interrupt
 from showonce.runtime.watch import Hotkeys, record_watched
 from showonce.seeds import Seeds

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from showonce.actions import Action
 from showonce.errors import ConfigError, TaskError, nearest
-from showonce.protocols import Environment, EventSource, Readable
+from showonce.protocols import Elements, Environment, EventSource, Oracle, Recordable, ability
 from showonce.types import Element, Task
 
 ENVIRONMENTS: Final = {
@@ -84,36 +84,27 @@ def all_task_ids() -> tuple[str, ...]:
 
 
 def oracle_for(environment: Environment) -> Callable[[], Action]:
-    """Return the environment's own oracle: the right next action.
+    """Return the environment's oracle: a function that returns the right next action.
 
     Raises:
         TaskError: the environment has none.
     """
-    oracle = getattr(environment, "oracle", None)
-    if oracle is None:
+    world = ability(environment, Oracle)
+    if world is None:
         raise TaskError(f"environment {environment.name} has no oracle; record by hand instead.")
-    return oracle  # type: ignore[no-any-return]
-
-
-SOURCES: Final = {
-    "browser": "showonce.environments.browser.record:BrowserSource",
-    "desktop": "showonce.environments.desktop.record:DesktopSource",
-    "miniwob": "showonce.environments.browser.record:BrowserSource",
-}
+    return world.oracle
 
 
 def source_for(environment: Environment, own: Sequence[str] = ()) -> Callable[[], EventSource] | None:
-    """Return what begins to watch a person on the screen of an environment; None where a person cannot act on it.
+    """Return a function that begins to watch a person on the environment's screen; None where none can act on it.
 
-    own: chords of the recorder, which the screen is not to see where that can be helped.
+    own: chords of the recorder, kept from the screen where that is possible.
     """
-    if environment.name not in SOURCES:
-        return None
-    module, _, attribute = SOURCES[environment.name].partition(":")
-    cls = getattr(importlib.import_module(module), attribute)
-    return partial(cls, environment, own)
+    screen = ability(environment, Recordable)
+    return None if screen is None else partial(screen.watch, own)
 
 
 def elements_for(environment: Environment) -> Callable[[], Sequence[Element]] | None:
-    """Return what tells the named elements on the screen, with their boxes; None where nobody can tell."""
-    return environment.elements if isinstance(environment, Readable) else None
+    """Return a function that returns the named elements on the screen, with their boxes; None where nobody knows."""
+    screen = ability(environment, Elements)
+    return None if screen is None else screen.elements

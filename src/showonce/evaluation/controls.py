@@ -21,7 +21,7 @@ from showonce.evaluation.runner import Advance, evaluate_set, evaluate_task
 from showonce.evaluation.specificity import Shares, shares_to_target
 from showonce.evaluation.tasks import demonstration_seed, other_meaning, siblings, untaught_goals
 from showonce.policy.batched import WIDTH, Question, propose_many
-from showonce.protocols import Context, Policy
+from showonce.protocols import Context, Policy, SetsGoal, ability
 from showonce.runtime.replay import Mode, ReplayPolicy
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult, Tensors
@@ -125,10 +125,10 @@ def adapter_off(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Compare what the policy says before the adapter is loaded, and with it loaded and switched off."""
     environment = bench.make_environment()
     try:
-        questions = []
+        questions, world = [], ability(environment, SetsGoal)
         for seed in exam.seeds[:SAME_SCREENS]:
             screen = environment.reset(lesson.task, seed)
-            goal = lesson.task.goal or str(getattr(environment, "goal", ""))
+            goal = lesson.task.goal or ("" if world is None else world.goal)
             questions.append(Question(screen, Context(goal)))
     finally:
         environment.close()

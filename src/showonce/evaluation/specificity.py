@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from showonce.actions import Action
 from showonce.environments.embedded.language import find_app
 from showonce.environments.embedded.plan import event, phrase_sub
 from showonce.environments.embedded.scene import Scene
-from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.errors import Unavailable
 from showonce.evaluation.runner import MakeEnvironment
 from showonce.policy.batched import Question, propose_many
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import Context
+from showonce.protocols import Context, ability
 from showonce.types import Observation, Proposal, Task
+
+
+class HasScene(Protocol):
+    """The ability of the embedded world to name everything on its screen."""
+
+    @property
+    def scene(self) -> Scene: ...
 
 
 @dataclass
@@ -75,10 +82,11 @@ def shares_to_target(
 def _screens(make_env: MakeEnvironment, task: Task, seeds: Sequence[int]) -> list[tuple[Observation, Scene]]:
     environment = make_env()
     try:
-        if not isinstance(environment, EmbeddedWorld):
+        world = ability(environment, HasScene)
+        if world is None:
             raise Unavailable(
                 f"specificity needs an environment that tells what stands on its screens; {environment.name} does not."
             )
-        return [(environment.reset(task, seed), environment.scene) for seed in seeds]
+        return [(environment.reset(task, seed), world.scene) for seed in seeds]
     finally:
         environment.close()

@@ -18,11 +18,13 @@ from showonce.protocols import (
     Approver,
     Context,
     Environment,
+    Facts,
     Interrupt,
-    Knowing,
     Policy,
     Sampling,
+    SetsGoal,
     Undoable,
+    ability,
 )
 from showonce.runtime.approvals import person_of
 from showonce.runtime.clock import Clock
@@ -109,7 +111,8 @@ class Attempt:
         self._started = time.monotonic()
         self._ask_next = ""  # why the next action has to be approved whatever the rules say
         self._watched = False
-        self._looks = setting.safety is not allow or any(getattr(g, "wants_facts", False) for g in setting.guards)
+        looks = setting.safety is not allow or any(getattr(g, "wants_facts", False) for g in setting.guards)
+        self._facts = ability(setting.environment, Facts) if looks else None
 
     def reset(self, seed: int | None, phase: str) -> StopReason | None:
         """Prepare the start and announce the episode. A task that cannot be used here is the caller's error.
@@ -125,8 +128,9 @@ class Attempt:
             reason = StopReason.STOPPED
         except Exception as error:
             reason, failure = StopReason.ENVIRONMENT_ERROR, error
-        if not self.task.goal and failure is None and reason is None:
-            self.task = replace(self.task, goal=str(getattr(self.set.environment, "goal", "")))
+        world = ability(self.set.environment, SetsGoal)
+        if not self.task.goal and failure is None and reason is None and world is not None:
+            self.task = replace(self.task, goal=world.goal)
         self.journal.start(self.task, seed, phase, self.set.executor, self.set.policy.adapter_version)
         if failure is not None:
             self._failed("environment", failure)
@@ -219,9 +223,9 @@ class Attempt:
     def _judge(self, turn: StepDraft, action: Action) -> Verdict:
         """Ask the safety rules, with what is known of the screen; whatever breaks on the way refuses."""
         verdict = Verdict("refuse")
-        if self._looks and isinstance(self.set.environment, Knowing):
+        if self._facts is not None:
             with self._boundary("environment", turn, StopReason.ENVIRONMENT_ERROR):
-                turn.facts = self.set.environment.facts(points(action))
+                turn.facts = self._facts.facts(points(action))
         if turn.reason is not None:
             return Verdict("refuse", turn.note)
         with self._boundary("executor", turn, StopReason.REFUSED):
@@ -423,7 +427,8 @@ class Attempt:
 
     def _undo(self, trouble: str) -> str:
         """Let the environment take one thing back, once a person confirmed it where the mode asks for that."""
-        assert isinstance(self.set.environment, Undoable)
+        environment = ability(self.set.environment, Undoable)
+        assert environment is not None, "`Recovery` takes this measure only where the environment can undo"
         if self.set.recovery.confirm:
             person = person_of(self.set.approver)
             with self._clock.part("approve"), self.time.uncounted():
@@ -431,7 +436,7 @@ class Attempt:
             if not agreed:
                 return ""
         with self._clock.part("execute"):
-            return self.set.environment.undo(self.time)
+            return environment.undo(self.time)
 
     @contextlib.contextmanager
     def _boundary(self, where: str, turn: StepDraft, reason: StopReason) -> Iterator[None]:

@@ -8,11 +8,11 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from showonce.actions import Action, Done
 from showonce.errors import EnvironmentBroken, TaskError, nearest
-from showonce.protocols import Environment
+from showonce.protocols import Downloads, Environment, Paged, ability
 from showonce.runtime.approvals import ConsoleApprover, Person
 from showonce.types import Observation, Outcome, Task
 
@@ -64,11 +64,11 @@ class Url:
 
     name: ClassVar[str] = "url"
 
-    def __init__(self, value: str, environment: Any) -> None:
-        self._value, self._environment = value, environment
+    def __init__(self, value: str, page: Paged) -> None:
+        self._value, self._page = value, page
 
     def check(self, screen: Observation, action: Action | None, last: bool = False) -> Outcome:
-        url = str(self._environment.url)
+        url = self._page.url
         pattern = re.escape(self._value.strip()).replace(r"\*", ".*")
         look = re.fullmatch if "*" in self._value else re.search
         found = look(pattern, url, re.IGNORECASE | re.DOTALL) is not None
@@ -80,11 +80,11 @@ class Selector:
 
     name: ClassVar[str] = "selector"
 
-    def __init__(self, value: str, environment: Any) -> None:
-        self._value, self._environment = value, environment
+    def __init__(self, value: str, page: Paged) -> None:
+        self._value, self._page = value, page
 
     def check(self, screen: Observation, action: Action | None, last: bool = False) -> Outcome:
-        found = bool(self._environment.shows(self._value))
+        found = self._page.shows(self._value)
         evidence = f"{self._value} {'is' if found else 'is not'} visible"
         return Outcome(True if found else (False if last else None), self.name, evidence)
 
@@ -98,9 +98,9 @@ class File:
 
     name: ClassVar[str] = "file"
 
-    def __init__(self, value: str, environment: Any) -> None:
+    def __init__(self, value: str, downloads: Downloads | None) -> None:
         self._path = Path(value.strip()).expanduser()
-        self._environment = environment
+        self._downloads = downloads
         self._before = self._there()
 
     def check(self, screen: Observation, action: Action | None, last: bool = False) -> Outcome:
@@ -112,7 +112,7 @@ class File:
         """Return size and time of every file that is meant."""
         found = {}
         try:
-            root = getattr(self._environment, "folder", Path())
+            root = self._downloads.folder if self._downloads is not None else Path()
         except EnvironmentBroken:  # before its first reset it has no downloads
             return {}
         for path in (root / self._path.parent).glob(self._path.name):
@@ -170,23 +170,23 @@ def normal(text: str) -> str:
 _KINDS: Final[dict[str, Callable[[Task, Environment, Person], Checker]]] = {
     "world": lambda task, environment, person: World(environment),
     "text": lambda task, environment, person: Text(task.success.value),
-    "url": lambda task, environment, person: Url(task.success.value, environment),
-    "selector": lambda task, environment, person: Selector(task.success.value, environment),
-    "file": lambda task, environment, person: File(task.success.value, environment),
+    "url": lambda task, environment, person: Url(task.success.value, _page(task, environment)),
+    "selector": lambda task, environment, person: Selector(task.success.value, _page(task, environment)),
+    "file": lambda task, environment, person: File(task.success.value, ability(environment, Downloads)),
     "answer": lambda task, environment, person: Answer(task.success.value),
     "ask_person": lambda task, environment, person: AskPerson(task.goal, person),
     "none": lambda task, environment, person: Nobody(),
 }
 KINDS: Final = tuple(_KINDS)
 _VALUED: Final = ("text", "url", "selector", "file", "answer")
-_PAGES: Final = {"url": "url", "selector": "shows"}  # what an environment has to have for a kind
 
 
 def make_checker(task: Task, environment: Environment, person: Person | None = None) -> Checker:
     """Return the checker that the task asks for; `person` answers for `ask_person` (default: the console).
 
     Raises:
-        TaskError: an unknown kind, a kind that needs a value without one, or `world` where nothing is verifiable.
+        TaskError: an unknown kind, no value for a kind that needs one, `url` or `selector` in an environment without
+            pages, or `world` in one that cannot verify.
     """
     kind = task.success.kind
     if kind not in _KINDS:
@@ -195,14 +195,20 @@ def make_checker(task: Task, environment: Environment, person: Person | None = N
         normal(task.success.value) if kind in ("text", "answer") else task.success.value.strip()
     ):
         raise TaskError(f"task {task.id!r}: success.kind={kind} needs a success.value to look for.")
-    if kind in _PAGES and not hasattr(type(environment), _PAGES[kind]):
-        raise TaskError(
-            f"task {task.id!r}: environment {environment.name!r} has no pages for success.kind={kind}."
-            " Use environment browser, or set success.kind to world, text, answer, file, ask_person or none."
-        )
     if kind == "world" and not environment.capabilities.verifiable:
         raise TaskError(
             f"task {task.id!r}: environment {environment.name!r} cannot verify success by itself. "
             "Set success.kind to text, url, selector, file, answer, ask_person or none."
         )
     return _KINDS[kind](task, environment, person or ConsoleApprover())
+
+
+def _page(task: Task, environment: Environment) -> Paged:
+    """Return the environment's page. Raises TaskError where it has none."""
+    page = ability(environment, Paged)
+    if page is None:
+        raise TaskError(
+            f"task {task.id!r}: environment {environment.name!r} has no pages for success.kind={task.success.kind}."
+            " Use environment browser, or set success.kind to world, text, answer, file, ask_person or none."
+        )
+    return page

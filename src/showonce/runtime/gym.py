@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from showonce.actions import MAX_NOTCHES, MAX_TEXT, VERBS, Action, Done, fields_of, from_json
 from showonce.environments.registry import find_task, make_environment
 from showonce.errors import BadInput, EnvironmentBroken, Unavailable
-from showonce.protocols import Environment
+from showonce.protocols import Environment, SetsGoal, ability
 from showonce.runtime.approvals import AlwaysDeny
 from showonce.runtime.completion import Checker, make_checker
 from showonce.runtime.tasks import load_task
@@ -81,6 +81,7 @@ class Screen(gymnasium.Env[dict[str, Any], Any]):
         self._environment: Environment = make_environment(environment, **{**self.task.settings, **(settings or {})})
         self._taken = 0
         self._over = True
+        self._world = ability(self._environment, SetsGoal)
         self._checker: Checker = make_checker(self.task, self._environment, AlwaysDeny())
         self._screen = self._environment.reset(self.task, 0)
         high, wide = self._screen.height, self._screen.width
@@ -156,7 +157,7 @@ class Screen(gymnasium.Env[dict[str, Any], Any]):
         found, wanted = self._screen.image.shape, self.observation_space["screenshot"].shape  # type: ignore[index]
         if found != wanted:
             raise EnvironmentBroken(f"the screen changed its size from {wanted} to {found}: make a new environment.")
-        goal = self.task.goal or str(getattr(self._environment, "goal", ""))
+        goal = self.task.goal or ("" if self._world is None else self._world.goal)
         known = set(GOAL)
         return {
             "goal": "".join(c if c in known else "?" for c in goal)[:MAX_TEXT],

@@ -10,7 +10,7 @@ from showonce.actions import to_json
 from showonce.config import SafetyConfig
 from showonce.demonstrations import EpisodeStore
 from showonce.errors import EnvironmentBroken, Unavailable
-from showonce.protocols import Approver, Context, Environment, EventSink, Policy, Undoable
+from showonce.protocols import Approver, Context, Environment, EventSink, Policy, Undoable, ability
 from showonce.runtime.guards import guards_for
 from showonce.runtime.loop import run_episode
 from showonce.runtime.pointing import LookAgain
@@ -112,7 +112,7 @@ class Player:
 
     def _recovery(self, environment: Environment) -> Recovery:
         """Return what is tried in one episode: an undo where the environment offers it, a question to somebody."""
-        able = {"undo": isinstance(environment, Undoable), "ask": self.approver is not None}
+        able = {"undo": ability(environment, Undoable) is not None, "ask": self.approver is not None}
         return Recovery(self.safety.recovery, lambda name: able.get(name, True), confirm=self.safety.mode != "free")
 
     def _count(self, episode: Episode) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.redact import check_regions
 from showonce.demonstrations.reduce import SECRET
 from showonce.demonstrations.sheet import MARK, marked
+from showonce.environments.wrappers.secret import WithSecret
 from showonce.errors import BadInput, DemonstrationError, nearest
 from showonce.fsio import atomic_write_bytes, make_folder
 from showonce.protocols import Context, Environment, EventSink, Interrupt, Sampling
@@ -29,11 +30,9 @@ from showonce.types import (
     Demonstration,
     Element,
     Episode,
-    Executed,
     Frame,
     Image,
     Observation,
-    Outcome,
     Proposal,
     Region,
     Step,
@@ -46,11 +45,10 @@ MODES: Final = ("coordinates", "template")
 GAP: Final = 4
 LEAST_SCORE: Final = 0.5  # a replay by template asks instead of acting below this correlation
 UNSURE: Final = 0.8  # below this the name of what was hit is looked for, too
-SECRET_VARIABLE: Final = "SHOWONCE_SECRET"  # environment variable with what is typed for a recorded password
 NOTICEABLE: Final = 24  # of 255: how far a channel of a pixel must be off to count on a real screen
 TOLERANCE: Final = 0.02  # share of such pixels up to which a real screen is the same: carets, clocks, smoothing
 AROUND: Final = 0.3  # the same for the surroundings of a target
-Elements = Callable[[], Sequence[Element]]
+ElementsNow = Callable[[], Sequence[Element]]  # an environment's `elements`
 
 
 class ReplayPolicy:
@@ -67,7 +65,7 @@ class ReplayPolicy:
 
     def __init__(
         self, demonstration: Demonstration, mode: Mode = "coordinates", patch: int = PATCH, least_score: float = -1.0,
-        names: Sequence[str] = (), elements: Elements | None = None,
+        names: Sequence[str] = (), elements: ElementsNow | None = None,
     ) -> None:  # fmt: skip
         if mode not in MODES:
             raise BadInput(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
@@ -109,40 +107,6 @@ class ReplayPolicy:
         for (place, _), (x, y) in zip(moved, (("x", "y"), ("to_x", "to_y")), strict=False):
             data |= {x: place[0], y: place[1]}
         return from_json(data), score, how
-
-
-class _WithSecret:
-    """An environment in which the word for a password is typed as the password; nobody else is told it."""
-
-    def __init__(self, inner: Environment, secret: str) -> None:
-        self._inner, self._secret = inner, secret
-        self.name, self.capabilities = inner.name, inner.capabilities
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def reset(self, task: Task, seed: int | None = None) -> Observation:
-        return self._inner.reset(task, seed)
-
-    def observe(self) -> Observation:
-        return self._inner.observe()
-
-    def execute(self, action: Action, interrupt: Interrupt) -> Executed:
-        if action != Type(SECRET):
-            return self._inner.execute(action, interrupt)
-        if not self._secret:
-            raise BadInput(f"this step types a password, which is never recorded: put it into {SECRET_VARIABLE}.")
-        try:
-            self._inner.execute(Type(self._secret), interrupt)
-        except BadInput:
-            raise BadInput("the password could not be typed here.") from None  # the reason would quote it
-        return Executed(action, "typed a password")
-
-    def verify(self) -> Outcome:
-        return self._inner.verify()
-
-    def close(self) -> None:
-        self._inner.close()
 
 
 @dataclass(frozen=True)
@@ -188,7 +152,7 @@ def replay_episode(
     store: EpisodeStore | None = None,
     events: EventSink | None = None,
     stop: Interrupt | None = None,
-    elements: Elements | None = None,
+    elements: ElementsNow | None = None,
     secret: str = "",
 ) -> ReplayReport:
     """Re-execute a stored episode and report the first difference from it.
@@ -210,7 +174,7 @@ def replay_episode(
     steps = [step for step in recorded.steps if step.executed is not None]
     names = ["" if step.proposal is None else step.proposal.text for step in steps]
     episode = run_episode(
-        _WithSecret(environment, secret) if Type(SECRET) in (step.executed for step in steps) else environment,
+        WithSecret(environment, SECRET, secret) if Type(SECRET) in (step.executed for step in steps) else environment,
         ReplayPolicy(shown, mode, patch, LEAST_SCORE if mode == "template" else -1.0, names, elements),
         task,
         seed=recorded.seed if seed is None else seed,

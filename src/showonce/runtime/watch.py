@@ -20,7 +20,17 @@ from showonce.demonstrations import EpisodeStore, redact
 from showonce.demonstrations.reduce import GRIP, Grip, Reduced, Reducer
 from showonce.demonstrations.sheet import told
 from showonce.errors import BadInput, ConfigError, DemonstrationError, EnvironmentBroken, Stopped
-from showonce.protocols import Capabilities, Context, Environment, EventSink, EventSource, Interrupt, Sampling
+from showonce.protocols import (
+    Capabilities,
+    Context,
+    Environment,
+    EventSink,
+    EventSource,
+    Interrupt,
+    Sampling,
+    SetsGoal,
+    ability,
+)
 from showonce.runtime.completion import Checker, make_checker
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
@@ -96,8 +106,9 @@ class Watched:
 
     @property
     def goal(self) -> str:
-        """The goal that the screen itself sets, if it does."""
-        return str(getattr(self._inner, "goal", ""))
+        """The goal that the watched environment sets; "" where it sets none."""
+        world = ability(self._inner, SetsGoal)
+        return "" if world is None else world.goal
 
     def reset(self, task: Task, seed: int | None = None) -> Observation:
         """Prepare the screen and wait until the person has done something, or nothing."""

@@ -13,7 +13,7 @@ from showonce.config import SafetyConfig
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import BadInput
-from showonce.protocols import Knowing
+from showonce.protocols import Facts
 from showonce.runtime.stop import Stop
 from showonce.types import Task
 
@@ -27,7 +27,7 @@ def test_titles_and_owners_of_what_lies_under_a_place(screen: Screen, tmp_path: 
     desktop = Desktop(display=screen.name)
     try:
         desktop.reset(Task("desktop/facts", "look", "desktop"))
-        assert isinstance(desktop, Knowing)
+        assert isinstance(desktop, Facts)
         facts = desktop.facts([ON_PANEL])
         assert (facts.title, facts.application) == ("panel", "Tk")
         assert facts.content is not None and facts.content[2] - facts.content[0] == pytest.approx(600 / 1280, abs=0.01)

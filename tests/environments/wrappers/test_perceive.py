@@ -12,7 +12,7 @@ from tests.fakes import Board
 from showonce.environments.registry import make_environment
 from showonce.environments.wrappers.perceive import Perceiving, marked, read, tessdata
 from showonce.errors import ConfigError, Unavailable
-from showonce.protocols import Environment, Readable
+from showonce.protocols import Elements, Environment, ability
 from showonce.types import Element, Observation, Task
 
 BOX = Element("Save", (0.25, 0.25, 0.75, 0.5), "button")
@@ -54,7 +54,7 @@ def test_what_lies_outside_is_not_marked_and_the_frame_handed_in_is_left_alone()
 
 def test_marks_are_on_every_frame_that_the_environment_gives() -> None:
     environment = Perceiving(Knowing(), marks=True)
-    assert isinstance(environment, Environment) and isinstance(environment, Readable)
+    assert isinstance(environment, Environment) and ability(environment, Elements) is environment.inner
     bare = Board()
     task = Task("board/box", "light red", "board")
     for seen, plain in ((environment.reset(task, 1), bare.reset(task, 1)), (environment.observe(), bare.observe())):

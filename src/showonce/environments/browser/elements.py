@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Final
 
-from showonce.environments.browser.geometry import offset_of
+from showonce.environments.browser.geometry import View, offset_of
 from showonce.environments.browser.hooks import LABEL
-from showonce.environments.browser.world import BrowserEnvironment
-from showonce.errors import EnvironmentBroken
+from showonce.environments.browser.session import Session
 from showonce.types import Element
 
 MOST: Final = 2000  # elements of one document; a page of a hundred thousand is cut off here
-SECONDS: Final = 5.0
+ELEMENTS_SECONDS: Final = 5.0
 # [name, left, top, right, bottom, role]; roles follow WAI-ARIA, as far as the tag or the role attribute tells.
 _FIND: Final = """(most) => {
   const label = __LABEL__;
@@ -36,19 +35,11 @@ _FIND: Final = """(most) => {
 }"""
 
 
-def elements_of(browser: BrowserEnvironment) -> list[Element]:
-    """Return the visible named elements of the page and its iframes, in fractions of the frame that was seen last.
+async def elements_of(session: Session, view: View) -> list[Element]:
+    """Return the visible named elements of the page and its iframes, boxes in fractions of the frame of `view`.
 
-    Raises:
-        EnvironmentBroken: the page does not answer, or nothing was seen yet.
+    Runs on the owner's thread; `ELEMENTS_SECONDS` is enough. A document that does not answer is left out.
     """
-    return browser._owner_call(lambda: _elements(browser), SECONDS, "the search for elements")
-
-
-async def _elements(browser: BrowserEnvironment) -> list[Element]:
-    session, view = browser._session, browser._view
-    if session is None or view is None:
-        raise EnvironmentBroken("nothing was seen yet; call observe first.")
     frames = session.tab.page.frames
     script = _FIND.replace("__LABEL__", LABEL)
     asked: list[Any] = await asyncio.gather(*(f.evaluate(script, MOST) for f in frames), return_exceptions=True)

@@ -10,15 +10,14 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from showonce.environments.browser.geometry import offset_of
-from showonce.environments.browser.world import BrowserEnvironment
-from showonce.errors import EnvironmentBroken
+from showonce.environments.browser.geometry import View, offset_of
+from showonce.environments.browser.session import Session
 from showonce.types import ScreenFacts
 
 if TYPE_CHECKING:
     from playwright.async_api import Frame
 
-SECONDS: Final = 5.0
+FACTS_SECONDS: Final = 5.0
 APPLICATION: Final = "chromium"
 # The words of what a press on an element means: its own names, those of the link, button or label that it is part of,
 # and its text where it is no container of other things.
@@ -60,19 +59,11 @@ _FOCUSED: Final = f"""() => {{ {_WORDS}
 _HAS_FOCUS: Final = "e => e.ownerDocument.activeElement === e"
 
 
-def facts_of(browser: BrowserEnvironment, at: Sequence[tuple[float, float]]) -> ScreenFacts:
+async def facts_of(session: Session, view: View, at: Sequence[tuple[float, float]]) -> ScreenFacts:
     """Return address, title and the words under places of the frame (fractions of it) and of what has the focus.
 
-    Raises:
-        EnvironmentBroken: the page does not answer, or nothing was seen yet.
+    Runs on the owner's thread; `FACTS_SECONDS` is enough. What does not answer is None.
     """
-    return browser._owner_call(lambda: _facts(browser, at), SECONDS, "what the page tells of itself")
-
-
-async def _facts(browser: BrowserEnvironment, at: Sequence[tuple[float, float]]) -> ScreenFacts:
-    session, view = browser._session, browser._view
-    if session is None or view is None:
-        raise EnvironmentBroken("nothing was seen yet; call observe first.")
     page, content = session.tab.page, (0.0, 0.0, 1.0, 1.0)
     if session.modal is not None:
         said = session.modal.words
@@ -89,7 +80,7 @@ async def _known(asked: Any) -> str | None:
     from playwright.async_api import Error
 
     with contextlib.suppress(Error, asyncio.TimeoutError):
-        told = await asyncio.wait_for(asked, SECONDS / 2)
+        told = await asyncio.wait_for(asked, FACTS_SECONDS / 2)
         return told if isinstance(told, str) else None
     return None
 

@@ -16,20 +16,21 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from showonce.actions import NOTCH_PIXELS
-from showonce.environments.browser.eyes import decoded, png_size, shown
-from showonce.environments.browser.geometry import Offset, View, offset_of, view_of
+from showonce.environments.browser.eyes import Look, png_size
+from showonce.environments.browser.geometry import Offset, View, offset_of
 from showonce.environments.browser.hooks import script
-from showonce.environments.browser.world import BrowserEnvironment
+from showonce.environments.browser.session import Session
 from showonce.environments.ring import FrameRing
 from showonce.errors import EnvironmentBroken, ShowonceError
-from showonce.types import Observation, Region
+from showonce.types import Image, Observation, Region
 
 if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, CDPSession, Frame, Page
 
+T = TypeVar("T")
 LAG: Final = 0.15  # seconds that an event waits: a frame from before it may still be under way to us
 QUIET: Final = 0.12  # seconds after the last news at which one more picture is taken, should a frame have been lost
 IDLE_SECONDS: Final = 1.0
@@ -75,13 +76,28 @@ _NAME: Final = "__showonce_told"
 _lines: weakref.WeakKeyDictionary[BrowserContext, _Line] = weakref.WeakKeyDictionary()
 
 
+class Browser(Protocol):
+    """What the recorder needs of a `BrowserEnvironment`."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def scale(self) -> float: ...
+    @property
+    def session(self) -> Session | None: ...
+    @property
+    def look(self) -> Look | None: ...
+    def frame_of(self, png: bytes, width: float) -> tuple[Image, float, View]: ...
+    def on_owner(self, make: Callable[[], Coroutine[Any, Any, T]], seconds: float, what: str) -> T: ...
+
+
 class BrowserSource:
     """Watches the tabs of a browser environment that was reset. See `protocols.EventSource`.
 
     own: chords of the recorder, which the page is not to see.
     """
 
-    def __init__(self, browser: BrowserEnvironment, own: Sequence[str] = ()) -> None:
+    def __init__(self, browser: Browser, own: Sequence[str] = ()) -> None:
         self._browser, self._own = browser, own
         self._casts: dict[Page, _Cast] = {}
         self._offsets: dict[Frame, Offset] = {}
@@ -97,13 +113,13 @@ class BrowserSource:
 
     def events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
         """Yield events until `close`, or until the last tab is closed."""
-        self._browser._owner_call(self._start, START_SECONDS, "the recorder")
+        self._browser.on_owner(self._start, START_SECONDS, "the recorder")
         try:
             yield from self._events()
         finally:
             self._closed = True
             with contextlib.suppress(ShowonceError):
-                self._browser._owner_call(self._stop, START_SECONDS, "the recorder's end")
+                self._browser.on_owner(self._stop, START_SECONDS, "the recorder's end")
 
     def close(self) -> None:
         self._closed = True
@@ -137,15 +153,15 @@ class BrowserSource:
     # ------------------------------------------------------------------------------------------------ on its thread
 
     async def _start(self) -> None:
-        session = self._browser._session
+        session = self._browser.session
         if session is None or not session.tabs:
             raise EnvironmentBroken("there is no page to watch; reset the environment first.")
         self._order = asyncio.Lock()
-        if self._browser._cdp_url:
+        if session.attached:
             metrics = await session.tab.cdp.send("Page.getLayoutMetrics")
             zoom = float(metrics["cssVisualViewport"].get("zoom", 1.0) or 1.0)
             self._screen = float(await session.tab.page.evaluate("devicePixelRatio")) / zoom
-        look = self._browser._look
+        look = self._browser.look
         if look is not None:
             self._width = look.window[0] * look.pinch
             self._ratio = png_size(look.png)[0] / self._width
@@ -166,7 +182,7 @@ class BrowserSource:
                     await frame.evaluate(hooks)
 
     async def _stop(self) -> None:
-        session = self._browser._session
+        session = self._browser.session
         if session is not None:
             with contextlib.suppress(Exception):
                 _lines[session.context].listener = None
@@ -215,7 +231,7 @@ class BrowserSource:
 
     async def _shoot(self, cast: _Cast) -> None:
         """Take a screenshot as the environment does; it holds from its end on."""
-        session = self._browser._session
+        session = self._browser.session
         tab = next((tab for tab in session.tabs if tab.page is cast.page), None) if session is not None else None
         if cast.shooting.locked() or tab is None:
             return  # the one after the quiet will see it
@@ -297,12 +313,8 @@ class BrowserSource:
 
     def _observation(self, png: bytes) -> Observation:
         """Return a frame as the environment would show it to a policy."""
-        browser = self._browser
-        image = decoded(png)
-        scale = image.shape[1] / self._width
-        view = self._view = view_of((image.shape[1], image.shape[0]), scale, browser._crop, browser._size)
-        frame = browser._finish(shown(image, view), view)
-        return Observation(frame, scale=view.width / (view.crop[2] - view.crop[0]) * scale)
+        frame, scale, self._view = self._browser.frame_of(png, self._width)
+        return Observation(frame, scale=scale)
 
 
 _KEPT: Final = ("kind", "time", "button", "target", "key", "text", "modifiers", "secret", "size", "dpr", "scroll")

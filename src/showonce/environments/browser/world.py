@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from showonce.actions import Action, Key, Open, points
 from showonce.environments.browser.addresses import address_of
+from showonce.environments.browser.elements import ELEMENTS_SECONDS, elements_of
 from showonce.environments.browser.eyes import FRAME_SECONDS, Eyes, Look, decoded, shown
+from showonce.environments.browser.facts import FACTS_SECONDS, facts_of
 from showonce.environments.browser.geometry import Box, View, image_size, view_of
 from showonce.environments.browser.hands import RELEASE_SECONDS, Hands
 from showonce.environments.browser.owner import START_SECONDS, Launch, Owner, launch_for, owner
+from showonce.environments.browser.record import BrowserSource
 from showonce.environments.browser.session import ModalOpened, Options, Session
 from showonce.environments.browser.undo import Before, take_back
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
@@ -83,11 +86,11 @@ class BrowserEnvironment:
         self._executable, self._headless, self._cdp_url = browser, headless, cdp_url
         metrics = None if cdp_url else (self.width, self.height, self.scale)
         self._options = Options(timeout, settle, caret, selects, downloads, metrics)
-        self._session: Session | None = None
+        self.session: Session | None = None
         self._hands: Hands | None = None
         self._eyes: Eyes | None = None
-        self._view: View | None = None
-        self._look: Look | None = None
+        self.view: View | None = None
+        self.look: Look | None = None
         self._before: Before | None = None  # the last action
         self._broken = ""
         self._broken_before = False
@@ -111,31 +114,36 @@ class BrowserEnvironment:
             raise EnvironmentBroken(f"the {self.name} environment was closed; make a new one.")
         self._with_text = self.text or task.success.kind == "text"
         self._broken_before = bool(self._broken)
-        goes_on = task.reset == "none" and self._session is not None and not self._broken
+        goes_on = task.reset == "none" and self.session is not None and not self._broken
         if not goes_on:
             self._broken = "its reset failed; call reset again."
-            self._owner_call(
-                lambda: self._begin(task, seed), 2 * CONTEXT_SECONDS + self.load + self.timeout, "the reset"
-            )
+            self.on_owner(lambda: self._begin(task, seed), 2 * CONTEXT_SECONDS + self.load + self.timeout, "the reset")
             self._broken = ""
         return self.observe()
 
     def observe(self) -> Observation:
         """Wait until the page is at rest and return the frame."""
         self._ready()
-        look = self._owner_call(self._seen, self.settle + 4 * self.timeout, "the screenshot")
-        image = decoded(look.png)
-        scale = image.shape[1] / look.window[0]
-        view = view_of((image.shape[1], image.shape[0]), scale, self._crop, self._size)
-        frame = shown(image, view)
-        frame = self._finish(frame, view)
-        modal = self._session.modal if self._session is not None else None
+        look = self.on_owner(self._seen, self.settle + 4 * self.timeout, "the screenshot")
+        frame, scale, view = self.frame_of(look.png, look.window[0])
+        modal = self.session.modal if self.session is not None else None
         text = look.text
         if modal is not None:
             frame = modal.draw(frame)
             text = None if text is None else f"{modal.words}\n{text}"
-        self._view, self._look = view, look
-        return Observation(frame, scale=view.width / (view.crop[2] - view.crop[0]) * scale, text=text)
+        self.view, self.look = view, look
+        return Observation(frame, scale=scale, text=text)
+
+    def frame_of(self, png: bytes, width: float) -> tuple[Pixels, float, View]:
+        """Return the frame that a policy sees of a screenshot, its pixels per CSS pixel, and the map between the two.
+
+        width: of the page in CSS pixels.
+        """
+        image = decoded(png)
+        scale = image.shape[1] / width
+        view = view_of((image.shape[1], image.shape[0]), scale, self._crop, self._size)
+        frame = self._finish(shown(image, view), view)
+        return frame, view.width / (view.crop[2] - view.crop[0]) * scale, view
 
     def execute(self, action: Action, interrupt: Interrupt) -> Executed:
         """Do one action; returns it with the pixels of the frame that it touched and what came of it.
@@ -145,11 +153,11 @@ class BrowserEnvironment:
         """
         self._ready()
         interrupt.check()
-        view = self._view
+        view = self.view
         if view is None:
             raise EnvironmentBroken("nothing was seen yet; call observe first.")
         try:
-            detail = self._owner_call(lambda: self._done(action, view, interrupt), EXECUTE_SECONDS, "it", interrupt)
+            detail = self.on_owner(lambda: self._done(action, view, interrupt), EXECUTE_SECONDS, "it", interrupt)
         except BaseException:
             hands = self._hands
             if hands is not None:
@@ -166,7 +174,7 @@ class BrowserEnvironment:
     def close(self) -> None:
         """Close its tabs; twice is fine. The browser process stays for the others and ends with this process."""
         self._closed = True
-        session, self._session = self._session, None
+        session, self.session = self.session, None
         if session is not None:
             with contextlib.suppress(ShowonceError):
                 self._owner().call(lambda: self._end(session), 10.0, "closing")
@@ -180,7 +188,7 @@ class BrowserEnvironment:
         """
         self._ready()
         interrupt.check()
-        return self._owner_call(lambda: self._undo(interrupt), 4 * self.timeout, "taking it back", interrupt)
+        return self.on_owner(lambda: self._undo(interrupt), 4 * self.timeout, "taking it back", interrupt)
 
     # ------------------------------------------------------------------------------------------------ for checkers
 
@@ -188,32 +196,34 @@ class BrowserEnvironment:
     def url(self) -> str:
         """The address of the tab in front, as it was last seen."""
         self._ready()
-        return self._look.url if self._look is not None else ""
+        return self.look.url if self.look is not None else ""
 
     def elements(self) -> list[Element]:
         """Return the named elements of the page and its iframes that are to be seen. Raises as `observe` does."""
-        from showonce.environments.browser.elements import elements_of
-
-        return elements_of(self)
+        session, view = self._seen_page()
+        return self.on_owner(lambda: elements_of(session, view), ELEMENTS_SECONDS, "the search for elements")
 
     def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
         """Return what the page tells beside its pixels, for the safety rules. Raises as `observe` does."""
-        from showonce.environments.browser.facts import facts_of
+        session, view = self._seen_page()
+        return self.on_owner(lambda: facts_of(session, view, at), FACTS_SECONDS, "what the page tells of itself")
 
+    def watch(self, own: Sequence[str] = ()) -> BrowserSource:
+        """Return the events of a person who acts in its tabs. own: chords of the recorder, hidden from the page."""
         self._ready()
-        return facts_of(self, at)
+        return BrowserSource(self, own)
 
     @property
     def settled(self) -> bool:
         """Whether the page was at rest when it was last looked at."""
-        return self._look is not None and self._look.settled
+        return self.look is not None and self.look.settled
 
     @property
     def folder(self) -> Path:
         """Where downloads are."""
         self._ready()
-        assert self._session is not None
-        return self._session.folder
+        assert self.session is not None
+        return self.session.folder
 
     def shows(self, selector: str) -> bool:
         """Say whether an element is visible in the page or one of its iframes: CSS, or ``text=...``, ``xpath=...``.
@@ -222,14 +232,14 @@ class BrowserEnvironment:
             BadInput: not a selector.
         """
         self._ready()
-        return self._owner_call(lambda: self._shows(selector), 2 * self.timeout, "the search for an element")
+        return self.on_owner(lambda: self._shows(selector), 2 * self.timeout, "the search for an element")
 
     # ------------------------------------------------------------------------------------------------ between threads
 
     def _owner(self) -> Owner:
         return owner()
 
-    def _owner_call(
+    def on_owner(
         self, make: Callable[[], Coroutine[Any, Any, T]], seconds: float, what: str, interrupt: Interrupt | None = None
     ) -> T:
         """Run on the owner's thread. What Playwright complains about is a broken environment."""
@@ -245,12 +255,18 @@ class BrowserEnvironment:
             self._broken = str(error)
             raise
 
+    def _seen_page(self) -> tuple[Session, View]:
+        self._ready()
+        if self.session is None or self.view is None:
+            raise EnvironmentBroken("nothing was seen yet; call observe first.")
+        return self.session, self.view
+
     def _ready(self) -> None:
         if self._closed:
             raise EnvironmentBroken(f"the {self.name} environment was closed; make a new one.")
         if self._broken:
             raise EnvironmentBroken(f"the {self.name} environment is broken until its next reset: {self._broken}")
-        if self._session is None:
+        if self.session is None:
             raise EnvironmentBroken(f"the {self.name} environment has no page yet; call reset(task, seed) first.")
 
     # ------------------------------------------------------------------------------------------------ on its thread
@@ -263,8 +279,8 @@ class BrowserEnvironment:
 
     async def _fresh(self, take_over: bool = False) -> Session:
         """Open a context of its own, after the one of the last episode was closed."""
-        if self._session is not None:
-            session, self._session = self._session, None
+        if self.session is not None:
+            session, self.session = self.session, None
             await self._end(session)
         from playwright.async_api import Error
 
@@ -274,7 +290,7 @@ class BrowserEnvironment:
         except (Error, TimeoutError):  # the browser is dead, which nobody has noticed yet, or it hangs
             self._owner().kill(launch)
             session = await self._opened(launch, take_over)
-        self._session, self._look, self._view, self._before = session, None, None, None
+        self.session, self.look, self.view, self._before = session, None, None, None
         self._hands, self._eyes = Hands(session), Eyes(session, self.quiet, (self.width, self.height))
         return session
 
@@ -307,10 +323,10 @@ class BrowserEnvironment:
         """Load an address; a dialog that opens meanwhile is left to the policy."""
         from playwright.async_api import Error
 
-        assert self._session is not None
-        tab = self._session.tab
+        assert self.session is not None
+        tab = self.session.tab
         try:
-            await self._session.ask(tab, tab.page.goto(address, timeout=self.load * 1e3), self.load + self.timeout)
+            await self.session.ask(tab, tab.page.goto(address, timeout=self.load * 1e3), self.load + self.timeout)
         except ModalOpened:
             return
         except Error as error:
@@ -323,15 +339,15 @@ class BrowserEnvironment:
             raise EnvironmentBroken(f"{address} cannot be opened: {why}") from error
 
     async def _undo(self, interrupt: Interrupt) -> str:
-        assert self._session is not None
-        return await take_back(self._session, self._before, interrupt)
+        assert self.session is not None
+        return await take_back(self.session, self._before, interrupt)
 
     async def _done(self, action: Action, view: View, interrupt: Interrupt) -> str:
         """Do an action and keep in mind what was there before it, unless it touches nothing or is refused."""
-        assert self._session is not None
+        assert self.session is not None
         before = self._before
         if action.verb not in IDLE:
-            self._before = Before.of(self._session)
+            self._before = Before.of(self.session)
         try:
             return await self._do(action, view, interrupt)
         except BadInput:
@@ -339,7 +355,7 @@ class BrowserEnvironment:
             raise
 
     async def _do(self, action: Action, view: View, interrupt: Interrupt) -> str:
-        session, hands = self._session, self._hands
+        session, hands = self.session, self._hands
         assert session is not None and hands is not None
         modal = session.modal
         if modal is not None:
@@ -366,15 +382,15 @@ class BrowserEnvironment:
         try:
             await self._go(address)
         except EnvironmentBroken as error:
-            if self._session is None or not self._session.tabs or self._session.tab.gone:
+            if self.session is None or not self.session.tabs or self.session.tab.gone:
                 raise
             return str(error)  # an address that does not load is the policy's affair, not a broken environment
         return f"opened {address}"
 
     async def _own_key(self, keys: str, interrupt: Interrupt) -> str | None:
         """Do a key of the browser's window; None for one that belongs to the page."""
-        assert self._session is not None
-        session, page = self._session, self._session.tab.page
+        assert self.session is not None
+        session, page = self.session, self.session.tab.page
         moves: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
             "alt+left": page.go_back, "alt+right": page.go_forward, "f5": page.reload, "ctrl+r": page.reload,
             "ctrl+w": page.close, "ctrl+t": session.context.new_page, "ctrl+tab": session.next_tab,
@@ -394,9 +410,9 @@ class BrowserEnvironment:
 
     async def _check_size(self, view: View) -> None:
         """A person may have changed the window since the frame was taken: then its coordinates mean nothing."""
-        assert self._session is not None and self._eyes is not None
-        tab = self._session.tab
-        seen, now = (self._look.window if self._look is not None else (0.0, 0.0)), await self._eyes.window(tab)
+        assert self.session is not None and self._eyes is not None
+        tab = self.session.tab
+        seen, now = (self.look.window if self.look is not None else (0.0, 0.0)), await self._eyes.window(tab)
         if abs(seen[0] - now[0]) > 1 or abs(seen[1] - now[1]) > 1:
             raise BadInput("the window changed its size since the frame was taken; look at it again.")
 
@@ -409,10 +425,10 @@ class BrowserEnvironment:
     async def _shows(self, selector: str) -> bool:
         from playwright.async_api import Error
 
-        assert self._session is not None
-        if self._session.modal is not None:
+        assert self.session is not None
+        if self.session.modal is not None:
             return False
-        for frame in self._session.tab.page.frames:
+        for frame in self.session.tab.page.frames:
             try:
                 if await frame.locator(selector).filter(visible=True).count():
                     return True

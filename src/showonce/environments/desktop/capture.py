@@ -37,6 +37,11 @@ class Shot:
         return image
 
 
+def within(point: tuple[int, int], place: Place) -> bool:
+    """Say whether a point lies in a place; both in units of the pointer."""
+    return 0 <= point[0] - place[0] < place[2] and 0 <= point[1] - place[1] < place[3]
+
+
 class Camera:
     """Grabs one place again and again. For use by one thread.
 

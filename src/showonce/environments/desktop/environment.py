@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import Final
 
 from showonce.actions import Action, Ask, Done, Open, Wait, points, to_pixel
-from showonce.environments.desktop.capture import Camera, Pixels, Shot
+from showonce.environments.desktop.capture import Camera, Pixels, Shot, within
 from showonce.environments.desktop.facts import facts_of
 from showonce.environments.desktop.hands import Hands, Point, checked, perform
 from showonce.environments.desktop.launch import Program, command_for
+from showonce.environments.desktop.record import DesktopSource
 from showonce.environments.desktop.settle import Patience, Settled, settle
 from showonce.environments.desktop.system import System, detect
 from showonce.environments.desktop.undo import Before, close_windows, delete_files
 from showonce.environments.desktop.watcher import CHORD, Latch, Watcher
 from showonce.environments.desktop.windows_x11 import Place, Windows
-from showonce.errors import BadInput, ConfigError, EnvironmentBroken
+from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
 from showonce.types import Executed, Observation, Outcome, ScreenFacts, Task
 
@@ -70,7 +71,7 @@ class Desktop:
             if not 0 < value <= 60:
                 raise ConfigError(f"environment.settings.{key}={value!r} must be seconds in (0, 60].")
         self.capabilities = Capabilities(True, False, verifiable=bool(verifier), side_effects=True, parallel=False)
-        self._display, self._monitor, self._title, self._region = display, monitor, window, region
+        self.display, self._monitor, self._title, self._region = display, monitor, window, region
         self._patience, self._open_seconds = Patience(quiet, first, cap), open_seconds
         self._verifier, self._keep = verifier, keep_open
         self.watcher = Watcher(stop_chord, display)
@@ -111,10 +112,7 @@ class Desktop:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
         if task.start.strip():
             self._start(task.start)
-        assert self._system is not None
-        self._camera = Camera(
-            self._system, self._display, self._monitor, self._title, self._region, self._windows
-        )  # fmt: skip
+        self._camera = self._new_camera(self._windows)
         if self._camera.window and self._windows is not None:
             self._windows.activate(self._camera.window)
         settle(lambda: self._shoot().pixels, self._shoot().pixels, self._patience, self._pause(None))
@@ -148,7 +146,7 @@ class Desktop:
         if isinstance(action, Wait):
             self._wait(action.seconds, interrupt)
             return Executed(action, "waited")
-        place, covered = camera.place(), self._covered()
+        place, covered = camera.place(), self.covered()
 
         def look() -> Pixels:
             return camera.shoot(covered, place).pixels
@@ -174,7 +172,7 @@ class Desktop:
         self._check(interrupt)
         if self._before is None:
             return ""
-        place, covered = camera.place(), self._covered()
+        place, covered = camera.place(), self.covered()
         screen, told = camera.shoot(covered, place).pixels, ""
         if self._windows is not None:
             told = close_windows(self._before, self._windows, self._own_windows(), self._pause(interrupt))
@@ -234,7 +232,8 @@ class Desktop:
         """
         self._excluded = [*places]
 
-    def _covered(self) -> list[Place]:
+    def covered(self) -> list[Place]:
+        """Return where the windows are that are painted over, in units of the pointer."""
         covered = [place for place in self._excluded if not isinstance(place, int)]
         for window in self._own_windows():
             place = self._windows.place(window) if self._windows is not None else None
@@ -258,13 +257,13 @@ class Desktop:
                 return
             except EnvironmentBroken:
                 self._part()
-        self._system = detect(self._display)
+        self._system = detect(self.display)
         self.watcher.start()
         if self._system == "x11":
             from showonce.environments.desktop.x11 import X11Hands
 
-            self._windows = Windows(self._display)
-            self._hands = X11Hands(self._display)
+            self._windows = Windows(self.display)
+            self._hands = X11Hands(self.display)
         else:
             from showonce.environments.desktop.elsewhere import PynputHands, pynput_layer
 
@@ -277,6 +276,25 @@ class Desktop:
                 with contextlib.suppress(EnvironmentBroken):
                     part.close()
         self._hands = self._windows = None
+
+    def watch(self, own: Sequence[str] = ()) -> DesktopSource:
+        """Return the events of a person on the screen. own: chords of the recorder; programs see them all the same."""
+        self._opened()
+        return DesktopSource(self, own)
+
+    def second_camera(self) -> tuple[Camera, Windows | None]:
+        """Open a camera on the same place, and a connection of its own, for another thread; the caller closes both."""
+        windows = None if self._windows is None else Windows(self.display)
+        try:
+            return self._new_camera(windows), windows
+        except ShowonceError:
+            if windows is not None:
+                windows.close()
+            raise
+
+    def _new_camera(self, windows: Windows | None) -> Camera:
+        assert self._system is not None
+        return Camera(self._system, self.display, self._monitor, self._title, self._region, windows)
 
     def _opened(self) -> Camera:
         if self._closed:
@@ -291,7 +309,7 @@ class Desktop:
         return Path(self._folder.name)
 
     def _shoot(self) -> Shot:
-        return self._opened().shoot(self._covered())
+        return self._opened().shoot(self.covered())
 
     def _check(self, interrupt: Interrupt | None) -> None:
         if interrupt is not None:
@@ -337,9 +355,9 @@ class Desktop:
         for x, y in points(action):
             column, row = to_pixel(x, width), to_pixel(y, height)
             point = (place[0] + int((column + 0.5) / scale), place[1] + int((row + 0.5) / scale))
-            if not _within(point, self._camera.whole):
+            if not within(point, self._camera.whole):
                 raise BadInput(f"the place {x:.3f}, {y:.3f} of the window lies outside of the screen.")
-            if any(_within(point, each) for each in covered):
+            if any(within(point, each) for each in covered):
                 raise BadInput(f"the place {x:.3f}, {y:.3f} is under a window of showonce's own.")
             pixels.append((column, row))
             at.append(point)
@@ -358,7 +376,7 @@ class Desktop:
     def _environ(self) -> dict[str, str]:
         seed = {} if self._seed is None else {SEED: str(self._seed)}
         folder = {} if self._folder is None else {FOLDER: self._folder.name}
-        return {**os.environ, **({"DISPLAY": self._display} if self._display else {}), **seed, **folder}
+        return {**os.environ, **({"DISPLAY": self.display} if self.display else {}), **seed, **folder}
 
     def _start(self, start: str) -> None:
         """Start the task's program. Raises BadInput when there is none, EnvironmentBroken when it shows nothing."""
@@ -423,10 +441,6 @@ class _Step:
             self._watcher.caught_up(self._seen)
         self._check()
         self._seen, self._sent, self._others = self._watcher.seen, self._hands.sent, self._hands.others
-
-
-def _within(point: Point, place: Place) -> bool:
-    return 0 <= point[0] - place[0] < place[2] and 0 <= point[1] - place[1] < place[3]
 
 
 def _say(settled: Settled) -> str:

@@ -6,14 +6,12 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from showonce.actions import NAMED_KEYS
-from showonce.environments.desktop.capture import Camera, Shot
-from showonce.environments.desktop.environment import Desktop
-from showonce.environments.desktop.environment import _within as within
+from showonce.environments.desktop.capture import Camera, Shot, within
 from showonce.environments.desktop.listener import RawEvent, make_listener
 from showonce.environments.desktop.settle import differs
 from showonce.environments.desktop.windows_x11 import Place, Windows
@@ -28,6 +26,15 @@ _BUTTONS: Final = ("left", "middle", "right")
 Item = RawEvent | ShowonceError
 
 
+class Screen(Protocol):
+    """What the recorder needs of a `Desktop`."""
+
+    display: str
+
+    def covered(self) -> list[Place]: ...
+    def second_camera(self) -> tuple[Camera, Windows | None]: ...
+
+
 class DesktopSource:
     """Watches the screen of a `Desktop` that was reset. See `protocols.EventSource`.
 
@@ -36,7 +43,7 @@ class DesktopSource:
     recorder; programs see them all the same.
     """
 
-    def __init__(self, desktop: Desktop, own: Sequence[str] = ()) -> None:
+    def __init__(self, desktop: Screen, own: Sequence[str] = ()) -> None:
         self._desktop = desktop
         self._covered: list[Place] = []
         self._scale, self._place = 1.0, (0, 0, 1, 1)
@@ -50,7 +57,7 @@ class DesktopSource:
         def dead(why: str) -> None:
             self._inbox.put(EnvironmentBroken(f"the listener died: {why}"))
 
-        listener = make_listener(self._inbox.put, dead, self._desktop._display)
+        listener = make_listener(self._inbox.put, dead, self._desktop.display)
         look = threading.Thread(target=self._look, name="frames", daemon=True)
         look.start()
         try:
@@ -105,16 +112,13 @@ class DesktopSource:
 
     def _look(self) -> None:
         """Grab until the end; what differs from the frame before goes into the ring."""
-        seen = self._desktop  # the same place as it sees, by a camera and a connection of this thread's own
         camera: Camera | None = None
         windows: Windows | None = None
         last: Shot | None = None
         try:
-            assert seen._system is not None
-            windows = None if seen._windows is None else Windows(seen._display)
-            camera = Camera(seen._system, seen._display, seen._monitor, seen._title, seen._region, windows)
+            camera, windows = self._desktop.second_camera()
             while not self._closed.is_set():
-                self._covered = seen._covered()
+                self._covered = self._desktop.covered()
                 shot = camera.shoot(self._covered)
                 self._scale, self._place = shot.scale, shot.place
                 if last is None or not np.array_equal(shot.pixels, last.pixels):

@@ -111,7 +111,7 @@ class MiniWoB(BrowserEnvironment):
         """Return what the page says: its raw reward, once it has ended the episode."""
         self._ready()
         if self._ended is None:
-            outcome = self._owner_call(self._told, 2 * self.timeout, "the reward")
+            outcome = self.on_owner(self._told, 2 * self.timeout, "the reward")
             if outcome.success is None:
                 return outcome
             self._ended = outcome
@@ -134,7 +134,7 @@ class MiniWoB(BrowserEnvironment):
             raise TaskError(f"no oracle was written for {PREFIX}{self._page}; there is one for: {', '.join(SOLVED)}.")
         if self.verify().success is not None:
             raise EnvironmentBroken("the task is done; there is no next action.")
-        found = self._owner_call(self._next, 2 * self.timeout, "the oracle")
+        found = self.on_owner(self._next, 2 * self.timeout, "the oracle")
         return self._placed(found)
 
     # ------------------------------------------------------------------------------------------------ on its thread
@@ -142,7 +142,7 @@ class MiniWoB(BrowserEnvironment):
     async def _begin(self, task: Task, seed: int | None) -> None:
         name = page_of(task)
         folder = pages()
-        session, address = self._session, (folder / f"{name}.html").as_uri()
+        session, address = self.session, (folder / f"{name}.html").as_uri()
         if session is None or self._broken_before or session.modal is not None or len(session.tabs) != 1:
             session = await self._fresh()
         self._ended = None
@@ -159,9 +159,9 @@ class MiniWoB(BrowserEnvironment):
         await session.context.add_init_script(CLOCK)
 
     async def _told(self) -> Outcome:
-        assert self._session is not None
+        assert self.session is not None
         try:
-            done, raw, why = await self._session.ask(self._session.tab, self._session.tab.page.evaluate(ENDED))
+            done, raw, why = await self.session.ask(self.session.tab, self.session.tab.page.evaluate(ENDED))
         except ModalOpened:
             return Outcome(None, "world", "a dialog is open")
         if not done:
@@ -171,21 +171,21 @@ class MiniWoB(BrowserEnvironment):
         return Outcome(won, "world", evidence, hopeless=not won)
 
     async def _next(self) -> dict[str, Any]:
-        assert self._session is not None
+        assert self.session is not None
         script = f"{oracle_script()}({json.dumps(self._page)})"
-        found = await self._session.ask(self._session.tab, self._session.tab.page.evaluate(script))
+        found = await self.session.ask(self.session.tab, self.session.tab.page.evaluate(script))
         if not isinstance(found, dict):
             raise EnvironmentBroken(f"the oracle of {PREFIX}{self._page} does not know what to do next.")
         return found
 
     def _placed(self, found: dict[str, Any]) -> Action:
         """Map an oracle's action from the page's CSS pixels to the frame."""
-        if self._view is None:
+        if self.view is None:
             raise EnvironmentBroken("nothing was seen yet; call observe first.")
         data = dict(found)
         for across, down in (("x", "y"), ("to_x", "to_y")):
             if across in data:
-                x, y = self._view.to_fraction(data[across], data[down])
+                x, y = self.view.to_fraction(data[across], data[down])
                 data[across], data[down] = min(max(x, 0.0), 1.0), min(max(y, 0.0), 1.0)
         return from_json(data)
 

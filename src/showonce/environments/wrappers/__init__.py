@@ -1,1 +1,1 @@
-"""Environments around another environment: fence, marks and OCR."""
+"""Environments around another environment: fence, marks and OCR, secret. Each is a `wrapper.Wrapper`."""

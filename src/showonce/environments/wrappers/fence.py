@@ -13,25 +13,25 @@ from typing import Final
 from showonce.actions import Action, Ask, Done, Open, Wait, points
 from showonce.config import SafetyConfig
 from showonce.environments.wrappers.addresses import allowed
-from showonce.environments.wrappers.wrapped import Wrapped
+from showonce.environments.wrappers.wrapper import Wrapper
 from showonce.errors import BadInput
-from showonce.protocols import Environment, Interrupt, Knowing
+from showonce.protocols import Environment, Facts, Interrupt, ability
 from showonce.types import Executed, Region, ScreenFacts
 
 
-class Fenced(Wrapped):
+class Fenced(Wrapper):
     """An environment in which `execute` refuses what `rules` forbid. Everything else is the environment's own.
 
     Raises:
         BadInput: by `execute`; nothing was done.
     """
 
-    def __init__(self, environment: Environment, rules: SafetyConfig) -> None:
-        super().__init__(environment)
-        self._rules = rules
+    def __init__(self, inner: Environment, rules: SafetyConfig) -> None:
+        super().__init__(inner)
+        self._rules, self._facts = rules, ability(inner, Facts)
 
     def execute(self, action: Action, interrupt: Interrupt) -> Executed:
-        facts = self.inner.facts(points(action)) if isinstance(self.inner, Knowing) else None
+        facts = None if self._facts is None else self._facts.facts(points(action))
         if why := forbidden(action, facts, self._rules):
             raise BadInput(why)
         return self.inner.execute(action, interrupt)

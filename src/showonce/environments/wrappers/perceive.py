@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFont
 
-from showonce.environments.wrappers.wrapped import Wrapped
+from showonce.environments.wrappers.wrapper import Wrapper
 from showonce.errors import ConfigError, Unavailable
-from showonce.protocols import Environment, Readable
+from showonce.protocols import Elements, Environment, ability
 from showonce.types import Element, Observation, Task
 
 MOST_MARKS: Final = 99  # on one frame
@@ -36,7 +36,7 @@ INKS: Final = ((214, 39, 40), (31, 119, 180), (44, 160, 44), (148, 103, 189), (2
 TESSDATA: Final = ("/usr/share/tesseract-ocr/5/tessdata", "/usr/share/tessdata", "/opt/homebrew/share/tessdata")
 
 
-class Perceiving(Wrapped):
+class Perceiving(Wrapper):
     """An environment whose observations carry more: `ocr` = the words on the screen, `marks` = numbered elements.
 
     Text that the environment gives itself is kept. Marks are drawn on what the environment calls its elements; one
@@ -47,15 +47,16 @@ class Perceiving(Wrapped):
         Unavailable: OCR without its extra, or without its language files.
     """
 
-    def __init__(self, environment: Environment, ocr: bool = False, marks: bool = False) -> None:
-        if marks and not ocr and not isinstance(environment, Readable):
+    def __init__(self, inner: Environment, ocr: bool = False, marks: bool = False) -> None:
+        self._elements = ability(inner, Elements)
+        if marks and not ocr and self._elements is None:
             raise ConfigError(
-                f"environment.settings.marks: {environment.name} cannot tell its elements. Set ocr=true as well: the "
+                f"environment.settings.marks: {inner.name} cannot tell its elements. Set ocr=true as well: the "
                 "words on the screen are marked then."
             )
         if ocr:
             tessdata()
-        super().__init__(environment)
+        super().__init__(inner)
         self._ocr, self._marks = ocr, marks
 
     def reset(self, task: Task, seed: int | None = None) -> Observation:
@@ -72,7 +73,7 @@ class Perceiving(Wrapped):
             text = text if text is not None else "\n".join(word.name for word in words)
         if not self._marks:
             return replace(seen, text=text)
-        found = _usable(self.inner.elements()) if isinstance(self.inner, Readable) else words or ()
+        found = words or () if self._elements is None else _usable(self._elements.elements())
         return marked(replace(seen, text=text), found)
 
 

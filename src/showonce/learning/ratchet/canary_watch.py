@@ -32,7 +32,7 @@ from showonce.learning.practice.buffer import Sample
 from showonce.learning.practice.episodes import demonstrated
 from showonce.learning.ratchet.canaries import Canary, CanaryReport, CanaryResult, Group
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import Context, Environment
+from showonce.protocols import Context, Environment, Oracle, ability
 from showonce.runtime.recorder import shown_by_oracle
 from showonce.types import Parsed, Task
 
@@ -51,7 +51,7 @@ def skill_world(environment: Environment, policy: VLMPolicy) -> Environment | No
     That is the lesson's own world, where it is the embedded one. On any other screen the embedded model has the skills
     that it was trained on all the same, so it is shown in a fresh embedded world whether it keeps them.
     """
-    if environment.name == SKILLED and getattr(environment, "oracle", None) is not None:
+    if environment.name == SKILLED and ability(environment, Oracle) is not None:
         return environment
     return make_environment(SKILLED) if policy.family.name == "tiny" else None
 

@@ -1,0 +1,135 @@
+"""What an environment can do survives wrapping: the success checks of a page, on a real page behind every wrapper."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.browsers import needs_browser
+from tests.fakes import Board, ScriptedPolicy, board_task
+
+from showonce.actions import Click, Type
+from showonce.app.plan import environment_maker
+from showonce.config import SafetyConfig
+from showonce.environments.browser.world import BrowserEnvironment
+from showonce.environments.contract import Presses
+from showonce.environments.wrappers.fence import Fenced
+from showonce.environments.wrappers.perceive import Perceiving
+from showonce.environments.wrappers.secret import SECRET_VARIABLE, WithSecret
+from showonce.environments.wrappers.wrapper import Wrapper
+from showonce.errors import BadInput, EnvironmentBroken
+from showonce.protocols import ABILITIES, Environment, Oracle, Paged, SetsGoal, Undoable, ability
+from showonce.runtime.completion import make_checker
+from showonce.runtime.loop import run_episode
+from showonce.settings import load_config
+from showonce.types import Success, Task
+
+PAGE = (
+    "<!doctype html><body style='margin:0'>"
+    "<button style='width:200px;height:100px' onclick=\"this.id='ok';location.hash='ok'\">b"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserEnvironment]:
+    made = BrowserEnvironment(width=320, height=240)
+    yield made
+    made.close()
+
+
+@needs_browser
+@pytest.mark.parametrize("check", [Success("url", "*#ok"), Success("selector", "#ok")], ids=lambda check: check.kind)
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda inner: Fenced(inner, SafetyConfig(urls=("file:///*",))),
+        lambda inner: Perceiving(inner, marks=True),
+        lambda inner: WithSecret(inner, "[SECRET]", "hunter2"),
+        lambda inner: Fenced(
+            Perceiving(WithSecret(inner, "[SECRET]", ""), marks=True), SafetyConfig(urls=("file:///*",))
+        ),
+    ],
+    ids=["fence", "marks", "secret", "all"],
+)
+def test_a_wrapped_page_is_checked(
+    browser: BrowserEnvironment, tmp_path: Path, check: Success, wrap: Callable[[Environment], Environment]
+) -> None:
+    (tmp_path / "page.html").write_text(PAGE)
+    task = Task("user/page", "press it", "browser", start=str(tmp_path / "page.html"), success=check)
+    episode = run_episode(wrap(browser), ScriptedPolicy([Click(0.2, 0.2)]), task, seed=1)
+    assert episode.success, episode.outcome
+
+
+def test_safety_urls_and_a_success_url_go_together(elsewhere: Path) -> None:
+    settings = ["environment=browser", "safety.urls=['file:///*']", "success.url=done", "task=site/login"]
+    config = load_config("run", settings)
+    environment = environment_maker(config)(Task("user/page", "x", "browser", success=Success("url", "done")))
+    assert isinstance(environment, Fenced)
+    assert make_checker(Task("user/page", "x", "browser", success=Success("url", "done")), environment).name == "url"
+    environment.close()
+
+
+class Goal(Board):
+    """A board whose goal may only be read after a reset."""
+
+    @property
+    def goal(self) -> str:
+        self._check()
+        return "light red"
+
+
+def test_asking_evaluates_nothing_and_needs_no_reset() -> None:
+    board = Goal()
+    with pytest.raises(EnvironmentBroken):
+        _ = board.goal
+    assert ability(board, SetsGoal) is board
+    assert ability(Wrapper(Wrapper(board)), SetsGoal) is board
+
+
+def test_what_nobody_has_is_none() -> None:
+    assert ability(Board(), Paged) is None and ability(Wrapper(Board()), Paged) is None and ability(None, Paged) is None
+    assert ability(Wrapper(Board()), Oracle) is not None
+
+
+def test_a_wrapper_that_has_the_ability_itself_comes_first_and_half_of_it_does_not_count() -> None:
+    class Undoing(Wrapper):
+        url = "half of Paged"
+
+        def undo(self, interrupt: object) -> str:
+            return "mine"
+
+    outer = Wrapper(Undoing(Board()))
+    assert ability(outer, Undoable) is outer.inner
+    assert ability(outer, Paged) is None
+
+
+def test_none_takes_an_inherited_ability_away() -> None:
+    class Blind(Board):
+        oracle = None  # type: ignore[assignment]
+
+    assert ability(Blind(), Oracle) is None
+
+
+def test_abilities_have_public_members_only() -> None:
+    for kind in ABILITIES:
+        assert [name for name in vars(kind) if not name.startswith("_")], kind
+
+
+def test_a_secret_is_typed_for_its_word_and_never_quoted() -> None:
+    board = Board()
+    world = WithSecret(board, "[SECRET]", "hunter2")
+    world.reset(board_task(), 1)
+    done = world.execute(Type("[SECRET]"), Presses())
+    assert board.done == [Type("hunter2")] and done.action == Type("[SECRET]") and "hunter2" not in str(done)
+    assert world.execute(Type("plain"), Presses()).action == Type("plain")
+    with pytest.raises(BadInput, match=SECRET_VARIABLE):
+        WithSecret(board, "[SECRET]", "").execute(Type("[SECRET]"), Presses())
+
+    class Refusing(Board):
+        def execute(self, action: object, interrupt: object) -> object:  # type: ignore[override]
+            raise BadInput(f"cannot type {action}")
+
+    with pytest.raises(BadInput) as caught:
+        WithSecret(Refusing(), "[SECRET]", "hunter2").execute(Type("[SECRET]"), Presses())
+    assert "hunter2" not in str(caught.value)
