@@ -186,7 +186,7 @@ def _learn(job: Job, work: Work) -> dict[str, Any]:
 
     def updated(n: int) -> None:
         if n in keep:
-            student = replace(nothing, tensors=adapter.tensors("student"), updates=n)
+            student = replace(nothing, tensors=adapter.tensors("candidate"), updates=n)
             work.lessons.put(_name(job.task, seed, n), student)
 
     teach = teaching(work.config, policy, lambda _: work.bench.make_environment(), work.stop, updated)

@@ -14,6 +14,10 @@ from showonce.types import Demonstration, Element, Episode, Executed, Observatio
 
 T = TypeVar("T")
 Sampling = Literal["greedy", "sample"]
+CANDIDATE: Final = "candidate"  # the adapter's set of tensors that is trained
+CHAMPION: Final = "champion"  # the set that acts
+EMA: Final = "ema"  # the moving average of the candidate
+BASE: Final = "base"  # the version that stands for no adapter at all
 Features = Any  # an engine's own vision features of one frame: adapter-independent, shared by student and teacher
 
 

@@ -18,9 +18,9 @@ from showonce.evaluation.runner import evaluate_task
 from showonce.learning.gate.outcomes import agree
 from showonce.learning.lesson import Kept
 from showonce.learning.practice.buffer import ScreenBuffer
-from showonce.learning.session import CHAMPION, Session, identity_of
+from showonce.learning.session import Session, identity_of
 from showonce.policy.vlm_policy import load_policy
-from showonce.protocols import ApprovalRequest, Environment
+from showonce.protocols import CHAMPION, ApprovalRequest, Environment
 from showonce.runs.event_file import read_events
 from showonce.runtime.player import Player
 from showonce.seeds import Seeds

@@ -132,10 +132,10 @@ def test_an_adapter_folder_of_peft_can_be_begun_with(make: MakeConfig) -> None:
 
     policy = load_policy(make())
     assert policy.adapter is not None
-    tensors = {key: value + 0.1 for key, value in policy.adapter.tensors("student").items()}
-    policy.adapter.set_tensors(tensors, "student")
+    tensors = {key: value + 0.1 for key, value in policy.adapter.tensors("candidate").items()}
+    policy.adapter.set_tensors(tensors, "candidate")
     policy.adapter.save("brought")
-    wanted = policy.adapter.hash("student")
+    wanted = policy.adapter.hash("candidate")
     app.run(make(adapter="brought", experiment=ExperimentConfig(episodes=0)))
     (first,) = events(the_run(), "checkpoint")
     assert first["hash"] == wanted

@@ -117,7 +117,7 @@ class ChangesTheChampion(SDFT):
     def after_step(self) -> None:
         adapter = self.context.policy.adapter
         assert adapter is not None
-        adapter.copy("student", "champion")
+        adapter.copy("candidate", "champion")
 
 
 class ForgetsItsSeed(SDFT):
@@ -130,9 +130,9 @@ class ChangesWeightsWithoutAGate(SDFT):
     def batch(self, task_id: str, admitted: Callable[[Sample], bool] = lambda _: True) -> list[Sample]:
         adapter = self.context.policy.adapter
         assert adapter is not None
-        for parameter in adapter.parameters("student"):
+        for parameter in adapter.parameters("candidate"):
             parameter.data.add_(0.1)
-        adapter.lerp("student", "student", 0.0)  # tells the adapter that it was changed
+        adapter.lerp("candidate", "candidate", 0.0)  # tells the adapter that it was changed
         return super().batch(task_id, admitted)
 
 

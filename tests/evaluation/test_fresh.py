@@ -40,8 +40,8 @@ def saved(policy: VLMPolicy, tmp_path: Path) -> Path:
     assert policy.adapter is not None
     token = policy.goal_ids(TASK.goal)[0]
     row = policy.backbone.embedding.weight[token].detach().float() * -3
-    policy.adapter.set_tensors({f"tokens.{token}": row}, "student", "v0007")
-    policy.adapter.save(tmp_path / "adapter", "student")
+    policy.adapter.set_tensors({f"tokens.{token}": row}, "candidate", "v0007")
+    policy.adapter.save(tmp_path / "adapter", "candidate")
     return tmp_path / "adapter"
 
 

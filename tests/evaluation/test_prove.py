@@ -110,8 +110,8 @@ def run_dir(tmp_path: Path, make_bench: Callable[..., Bench]) -> tuple[Path, Pat
     adapter = bench.adapter
     token = bench.policy.goal_ids(TASK.goal)[0]
     row = bench.policy.backbone.embedding.weight[token].detach().float() * -3
-    adapter.set_tensors({f"tokens.{token}": row}, "student", "v0004")
-    adapter.save(tmp_path / "adapter", "student")
+    adapter.set_tensors({f"tokens.{token}": row}, "candidate", "v0004")
+    adapter.save(tmp_path / "adapter", "candidate")
     folder = tmp_path / "run"
     folder.mkdir()
     metrics = {"updates": {"accepted": 11}, "practice": {"episodes": 6, "distinct_screens": 9}, "wall_s": 12.5}
@@ -173,6 +173,6 @@ def test_an_unknown_control_is_named(run_dir: tuple[Path, Path, Bench]) -> None:
 def test_the_tensors_of_the_lesson_are_the_runs(run_dir: tuple[Path, Path, Bench]) -> None:
     folder, adapter, bench = run_dir
     lesson = lesson_of(folder, bench, TASK, bench.show(TASK, 0), adapter)
-    saved = bench.adapter.tensors("student")
+    saved = bench.adapter.tensors("candidate")
     assert lesson.result.tensors.keys() == saved.keys()
     assert all(torch.equal(lesson.result.tensors[key], saved[key]) for key in saved)

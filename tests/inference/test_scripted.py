@@ -65,8 +65,8 @@ def test_it_is_an_engine_that_cannot_train(tokenizer: Any) -> None:
 def test_versions_are_kept_apart(tokenizer: Any) -> None:
     engine = engine_of(tokenizer, CLICK)
     state = engine.start()
-    engine.put("student", {}, "v1")
-    engine.use("student")
+    engine.put("candidate", {}, "v1")
+    engine.use("candidate")
     assert engine.version == "v1"
     with pytest.raises(ShowonceError, match="start again"):
         engine.extend(state, [5])

@@ -32,11 +32,11 @@ def pull(optimiser: AdapterOptimiser, steps: int, factor: float = 1.0) -> float:
 
 def test_each_kind_of_tensor_has_its_own_rate(make_policy: MakePolicy) -> None:
     adapter = adapter_of(make_policy, "lora_tokens")
-    optimiser = AdapterOptimiser(adapter, "student", SDFTConfig(lr=0.5, lora_lr=0.001, grad_clip=1e9))
+    optimiser = AdapterOptimiser(adapter, "candidate", SDFTConfig(lr=0.5, lora_lr=0.001, grad_clip=1e9))
     optimiser.begin([7])
-    before = adapter.tensors("student") | {"tokens.7": adapter.backbone.embedding.weight[7].detach().clone()}
+    before = adapter.tensors("candidate") | {"tokens.7": adapter.backbone.embedding.weight[7].detach().clone()}
     pull(optimiser, 1)
-    after = adapter.tensors("student")
+    after = adapter.tensors("candidate")
     moved = {key: float((after[key] - before[key]).abs().max()) for key in before}
     assert moved["tokens.7"] == pytest.approx(0.5, rel=1e-3)  # Adam's first step is the learning rate
     assert max(v for k, v in moved.items() if k.endswith(".A")) == pytest.approx(0.001, rel=1e-3)
@@ -46,13 +46,13 @@ def test_a_factor_multiplies_the_rate_and_is_not_kept(make_policy: MakePolicy) -
     steps = {}
     for factors in ((1.0, 1.0), (100.0, 1.0)):
         adapter = adapter_of(make_policy, "tokens")
-        optimiser = AdapterOptimiser(adapter, "student", SDFTConfig(lr=0.001))
+        optimiser = AdapterOptimiser(adapter, "candidate", SDFTConfig(lr=0.001))
         optimiser.begin([7])
         start = adapter.backbone.embedding.weight[7].detach().clone()
         seen = []
         for factor in factors:
             pull(optimiser, 1, factor)
-            seen.append(float((adapter.tensors("student")["tokens.7"] - start).abs().max()))
+            seen.append(float((adapter.tensors("candidate")["tokens.7"] - start).abs().max()))
         steps[factors] = seen
     assert steps[100.0, 1.0][0] == pytest.approx(100 * steps[1.0, 1.0][0], rel=1e-3)
     assert steps[100.0, 1.0][1] - steps[100.0, 1.0][0] < 0.003
@@ -60,7 +60,7 @@ def test_a_factor_multiplies_the_rate_and_is_not_kept(make_policy: MakePolicy) -
 
 def test_the_norm_is_that_before_clipping_and_clipping_bounds_the_step(make_policy: MakePolicy) -> None:
     adapter = adapter_of(make_policy, "tokens")
-    optimiser = AdapterOptimiser(adapter, "student", SDFTConfig(grad_clip=0.25))
+    optimiser = AdapterOptimiser(adapter, "candidate", SDFTConfig(grad_clip=0.25))
     optimiser.begin([7])
     row = adapter.backbone.embedding.weight[7].detach()
     assert pull(optimiser, 1) == pytest.approx(2 * float(row.norm()), rel=1e-5)
@@ -71,25 +71,25 @@ def test_the_norm_is_that_before_clipping_and_clipping_bounds_the_step(make_poli
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_changes_nothing(make_policy: MakePolicy, value: float) -> None:
     adapter = adapter_of(make_policy, "lora_tokens")
-    optimiser = AdapterOptimiser(adapter, "student", SDFTConfig())
+    optimiser = AdapterOptimiser(adapter, "candidate", SDFTConfig())
     optimiser.begin([7])
     pull(optimiser, 2)
-    before, moments = adapter.hash("student"), optimiser.tensors()
+    before, moments = adapter.hash("candidate"), optimiser.tensors()
     norm = optimiser.step(sum((p * value).sum() for p in optimiser._lesson))  # type: ignore[arg-type]
     assert not norm < 1e30
-    assert adapter.hash("student") == before
+    assert adapter.hash("candidate") == before
     assert all(torch.equal(t, moments[k]) for k, t in optimiser.tensors().items())
 
 
 def test_rows_of_earlier_lessons_rest(make_policy: MakePolicy) -> None:
     adapter = adapter_of(make_policy, "tokens")
-    optimiser = AdapterOptimiser(adapter, "student", SDFTConfig())
+    optimiser = AdapterOptimiser(adapter, "candidate", SDFTConfig())
     optimiser.begin([7])
     pull(optimiser, 2)
-    first = adapter.tensors("student")["tokens.7"]
+    first = adapter.tensors("candidate")["tokens.7"]
     optimiser.begin([9])
     pull(optimiser, 2)
-    assert torch.equal(adapter.tensors("student")["tokens.7"], first)
+    assert torch.equal(adapter.tensors("candidate")["tokens.7"], first)
     assert optimiser.trainable == adapter.backbone.width
     optimiser.begin([7])
     pull(optimiser, 1)
@@ -100,14 +100,14 @@ def test_rows_of_earlier_lessons_rest(make_policy: MakePolicy) -> None:
 def test_restored_it_goes_on_as_if_nothing_had_happened(make_policy: MakePolicy, early: bool) -> None:
     config = SDFTConfig()
     straight = adapter_of(make_policy, "lora_tokens")
-    optimiser = AdapterOptimiser(straight, "student", config)
+    optimiser = AdapterOptimiser(straight, "candidate", config)
     optimiser.begin([7])
     pull(optimiser, 3)
-    saved, moments = straight.tensors("student"), optimiser.tensors()
+    saved, moments = straight.tensors("candidate"), optimiser.tensors()
     pull(optimiser, 2)
     other = adapter_of(make_policy, "lora_tokens")
     other.set_tensors(saved)
-    resumed = AdapterOptimiser(other, "student", config)
+    resumed = AdapterOptimiser(other, "candidate", config)
     if early:
         resumed.restore(moments)
         resumed.begin([7])
@@ -117,12 +117,12 @@ def test_restored_it_goes_on_as_if_nothing_had_happened(make_policy: MakePolicy,
         other.set_tensors(saved)
         resumed.restore(moments)
     pull(resumed, 2)
-    assert other.hash("student") == straight.hash("student")
+    assert other.hash("candidate") == straight.hash("candidate")
 
 
 def test_moments_of_another_adapter_are_refused(make_policy: MakePolicy) -> None:
     adapter = adapter_of(make_policy, "tokens")
-    optimiser = AdapterOptimiser(adapter, "student", SDFTConfig())
+    optimiser = AdapterOptimiser(adapter, "candidate", SDFTConfig())
     wrong = torch.zeros(3)
     optimiser.restore({"tokens.7.exp_avg": wrong, "tokens.7.exp_avg_sq": wrong, "tokens.7.step": torch.tensor(1.0)})
     with pytest.raises(StoreError, match="another adapter"):

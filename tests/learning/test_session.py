@@ -15,7 +15,8 @@ from showonce.errors import StoreLocked
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.learning.methods.faults import corrupt_checkpoint
 from showonce.learning.ratchet.refusals import SUSPENDED
-from showonce.learning.session import CANDIDATE, CHAMPION, RECENT
+from showonce.learning.session import RECENT
+from showonce.protocols import CANDIDATE, CHAMPION
 from showonce.versions.store import AdapterStore
 
 MakeToy = Callable[..., Toy]

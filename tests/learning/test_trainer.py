@@ -104,9 +104,9 @@ def test_an_unsure_teacher_teaches_nothing_and_the_reason_says_so(make_context: 
     sink = Sink()
     context = make_context(policy=WHOLE)
     trainer = trainer_of(context, sink=sink, teacher_threshold=0.99)
-    before = context.policy.adapter.hash("student")  # type: ignore[union-attr]
+    before = context.policy.adapter.hash("candidate")  # type: ignore[union-attr]
     assert refusal(trainer) == GateReason.TEACHER_UNSURE
-    assert context.policy.adapter.hash("student") == before  # type: ignore[union-attr]
+    assert context.policy.adapter.hash("candidate") == before  # type: ignore[union-attr]
     assert [e["accepted"] for e in sink.of("gate")] == [False] and sink.of("update") == []
 
 
@@ -199,7 +199,7 @@ def test_too_far_from_the_champion_it_stops_until_one_of_them_changes(make_conte
     assert refusal(trainer) == GateReason.KL_LIMIT
     adapter = context.policy.adapter
     assert adapter is not None
-    adapter.copy("student", "champion")
+    adapter.copy("candidate", "champion")
     report = update(trainer)
     assert 0 < report.kl_to_champion < 1.0
 
@@ -292,7 +292,7 @@ def test_an_inverted_loss_and_a_hundredfold_rate_are_applied_when_they_begin(mak
         update(trainer)
         adapter = context.policy.adapter
         assert adapter is not None
-        ((key, row),) = adapter.tensors("student").items()
+        ((key, row),) = adapter.tensors("candidate").items()
         delta = row - adapter.backbone.embedding.weight[int(key.split(".")[1])].detach()
         moved[kind] = float(delta.sum()), float(delta.abs().max())  # type: ignore[assignment]
     none, inverted, fast = moved["none"], moved["inverted_loss"], moved["lr_x100"]
@@ -322,9 +322,9 @@ def test_a_gradient_that_is_not_finite_is_refused(make_context: MakeContext) -> 
     sink = Sink()
     trainer = trainer_of(context, sink=sink)
     trainer.method = Broken(context)
-    before = context.policy.adapter.hash("student")  # type: ignore[union-attr]
+    before = context.policy.adapter.hash("candidate")  # type: ignore[union-attr]
     assert refusal(trainer) == "not_finite" and trainer.updates == 0
-    assert context.policy.adapter.hash("student") == before  # type: ignore[union-attr]
+    assert context.policy.adapter.hash("candidate") == before  # type: ignore[union-attr]
     assert sink.of("gate")[-1]["reason"] == "not_finite" and sink.of("gate")[-1]["accepted"] is False
 
 
@@ -337,7 +337,7 @@ def test_ema_and_optimiser_travel_with_a_snapshot(make_context: MakeContext) -> 
     assert adapter is not None
     assert kept["ema"].keys() == adapter.tensors("ema").keys()
     assert any(k.endswith(".exp_avg") for k in kept["optimiser"]) and kept["counters"]["updates"] == 2
-    student, ema = adapter.tensors("student"), adapter.hash("ema")
+    student, ema = adapter.tensors("candidate"), adapter.hash("ema")
     update(trainer)
     assert adapter.hash("ema") != ema
     trainer.restore(student, **kept)

@@ -39,7 +39,7 @@ def config_of(folder: Path, kind: str = "lora_tokens", **policy: str) -> Config:
     return Config(policy=spoken, inference=InferenceConfig(max_new_tokens=60))
 
 
-def trained(policy: VLMPolicy, name: str = "student") -> None:
+def trained(policy: VLMPolicy, name: str = "candidate") -> None:
     """Move one set away from the base."""
     adapter = policy.adapter
     assert adapter is not None
@@ -76,7 +76,7 @@ class TestProposals:
         policy = load_policy(config_of(folder))
         base = policy.propose(frame(0), STUDENT)
         trained(policy)
-        policy.use("student")
+        policy.use("candidate")
         acting, shadow = policy.propose(frame(0), STUDENT), policy.propose(frame(0), STUDENT, adapter=None)
         assert shadow.logprobs_T == base.logprobs_T
         assert shadow.adapter_version == "base" != acting.adapter_version
@@ -125,7 +125,7 @@ class TestTeacher:
 
     def test_the_snapshot_follows_the_adapter(self, folder: Path) -> None:
         policy = load_policy(config_of(folder))
-        policy.use("student")
+        policy.use("candidate")
         before = policy.propose(frame(0), TEACHER)
         trained(policy)
         after = policy.propose(frame(0), TEACHER)
@@ -133,8 +133,8 @@ class TestTeacher:
         tensors = policy.adapter.tensors()
         fresh = load_policy(config_of(folder))
         assert fresh.adapter
-        fresh.adapter.set_tensors(tensors, "student")
-        fresh.use("student")
+        fresh.adapter.set_tensors(tensors, "candidate")
+        fresh.use("candidate")
         assert after.logprobs_T == pytest.approx(fresh.propose(frame(0), TEACHER).logprobs_T, abs=1e-5)
         assert before.logprobs_T != after.logprobs_T
 
@@ -158,7 +158,7 @@ class TestTeacher:
         policy = load_policy(config_of(tiny))
         told = policy.narrate(SHOWN.frames[0])
         trained(policy)
-        policy.use("student")
+        policy.use("candidate")
         assert load_policy(config_of(tiny)).narrate(SHOWN.frames[0]) == told == policy.narrate(SHOWN.frames[0])
         noted = load_policy(config_of(tiny, narrate="note", demonstration_form="narrated"))
         silent = load_policy(config_of(tiny, narrate="none", demonstration_form="narrated"))
@@ -176,29 +176,29 @@ class TestTraining:
         policy = load_policy(config_of(folder))
         trained(policy)
         prompts = self.prompts(policy)
-        together = policy.sample(prompts, 1.0, np.random.default_rng(0), "student")
-        greedy = policy.sample(prompts, 0.0, np.random.default_rng(0), "student")
+        together = policy.sample(prompts, 1.0, np.random.default_rng(0), "candidate")
+        greedy = policy.sample(prompts, 0.0, np.random.default_rng(0), "candidate")
         seeds = np.random.default_rng(0).integers(2**63, size=len(prompts))
         for i, parts in enumerate(prompts):
-            alone = policy.sample([parts], 0.0, np.random.default_rng(9), "student")[0]
+            alone = policy.sample([parts], 0.0, np.random.default_rng(9), "candidate")[0]
             assert alone.token_ids == greedy[i].token_ids
             assert np.allclose(alone.logprobs_T, greedy[i].logprobs_T, atol=1e-4)
         assert len(set(seeds)) == len(prompts)
         assert len({d.token_ids for d in together}) > 2
         assert all(len(d.confidence_T) == len(d.token_ids) for d in together)
-        repeated = policy.sample(prompts, 1.0, np.random.default_rng(0), "student")
+        repeated = policy.sample(prompts, 1.0, np.random.default_rng(0), "candidate")
         assert [d.token_ids for d in repeated] == [d.token_ids for d in together]
 
     def test_logits_agree_with_what_was_sampled(self, folder: Path) -> None:
         policy = load_policy(config_of(folder))
         trained(policy)
         assert policy.adapter
-        policy.adapter.parameters("student")
+        policy.adapter.parameters("candidate")
         prompts = self.prompts(policy)
-        said = policy.sample(prompts, 1.0, np.random.default_rng(0), "student")
+        said = policy.sample(prompts, 1.0, np.random.default_rng(0), "candidate")
         answers = [d.token_ids for d in said]
-        shared, mask = policy.answer_logits(prompts, answers, "student")
-        alone, same = policy.answer_logits(prompts, answers, "student", grad=True)
+        shared, mask = policy.answer_logits(prompts, answers, "candidate")
+        alone, same = policy.answer_logits(prompts, answers, "candidate", grad=True)
         assert torch.equal(mask, same)
         assert mask.sum(1).tolist() == [len(a) for a in answers]
         assert (shared - alone)[mask].abs().max() < 1e-3
@@ -215,9 +215,9 @@ class TestTraining:
         adapter = policy.adapter
         assert adapter is not None
         adapter.add_tokens(policy.goal_ids("zoka"))
-        parameters = adapter.parameters("student")
+        parameters = adapter.parameters("candidate")
         answer = policy.answer(Click(0.3, 0.7), 0.9)
-        logits_BTV, mask_BT = policy.answer_logits([policy.parts(frame(0), STUDENT)], [answer], "student", grad=True)
+        logits_BTV, mask_BT = policy.answer_logits([policy.parts(frame(0), STUDENT)], [answer], "candidate", grad=True)
         torch.log_softmax(logits_BTV, -1)[mask_BT].mean().backward()  # type: ignore[no-untyped-call]
         given = [p for p in parameters if p.grad is not None and bool(p.grad.any())]
         assert given
@@ -244,7 +244,7 @@ class TestLoading:
         policy = load_policy(replace(config_of(tiny), adapter="none"))
         assert policy.propose(frame(0), STUDENT).adapter_version == "base"
         with pytest.raises(BadInput):
-            policy.use("student")
+            policy.use("candidate")
 
     def test_wrong_settings_are_refused(self, tiny: Path, tmp_path: Path) -> None:
         config = config_of(tiny)

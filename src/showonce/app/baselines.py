@@ -11,8 +11,7 @@ from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import evaluate_task
 from showonce.learning.lesson import teaching
 from showonce.learning.methods.registry import METHODS
-from showonce.learning.session import CHAMPION
-from showonce.protocols import Policy
+from showonce.protocols import CANDIDATE, CHAMPION, Policy
 from showonce.runtime.player import Player
 from showonce.runtime.replay import ReplayPolicy
 from showonce.runtime.teaching import TeachRequest
@@ -77,7 +76,7 @@ def _actor(
     if method.trains and policy.adapter is not None:
         learning = replace(config.learning, enabled=True, learner=name)
         learning = replace(learning, practice=replace(learning.practice, seed_offset=seeds.first("practice")))
-        policy.adapter.copy(None, "student")
+        policy.adapter.copy(None, CANDIDATE)
         result = teaching(config, policy, stage.fresh, stage.stop)(TeachRequest(task, shown, learning, config.seed))
         policy.adapter.set_tensors(result.tensors, CHAMPION)
         policy.use(CHAMPION)

@@ -18,8 +18,9 @@ from showonce.app.plan import (
 )
 from showonce.app.run_log import PausingApprover, RunLog
 from showonce.config import Config
-from showonce.learning.session import CHAMPION, Session
+from showonce.learning.session import Session
 from showonce.policy.vlm_policy import VLMPolicy
+from showonce.protocols import CANDIDATE, CHAMPION
 from showonce.runtime.player import Player
 from showonce.seeds import Seeds
 from showonce.types import Demonstration, Task
@@ -104,8 +105,8 @@ def with_adapter(
     if place is None or policy.adapter is None:
         return None, None
     if place.outside is not None:
-        policy.adapter.load(place.outside, "student")
-        policy.adapter.copy("student", "champion")
+        policy.adapter.load(place.outside, CANDIDATE)
+        policy.adapter.copy(CANDIDATE, CHAMPION)
     if learning:
         store = open_store(place, policy)
         session = Session(config.learning, stage, store, seeds, seed=config.seed, run=log.folder.name, tasks=tasks)

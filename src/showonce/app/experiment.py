@@ -14,7 +14,8 @@ from showonce.config import Config
 from showonce.errors import BadInput, DemonstrationError
 from showonce.learning.lesson import Lesson
 from showonce.learning.methods.registry import find_method
-from showonce.learning.session import CHAMPION, Session
+from showonce.learning.session import Session
+from showonce.protocols import CHAMPION
 from showonce.runs.event_file import read_events
 from showonce.types import Demonstration, Task
 

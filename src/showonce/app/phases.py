@@ -16,8 +16,8 @@ from showonce.evaluation.results import EvalResult, Results, Row, paired, readin
 from showonce.evaluation.runner import evaluate_set
 from showonce.evaluation.tasks import task_set
 from showonce.fsio import atomic_write_json
-from showonce.learning.session import CHAMPION, Session
-from showonce.protocols import EventSink
+from showonce.learning.session import Session
+from showonce.protocols import CHAMPION, EventSink
 from showonce.stats import auroc, brier, brier_base_rate, ece, wilson
 from showonce.types import Demonstration, Task
 

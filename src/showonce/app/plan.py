@@ -19,7 +19,7 @@ from showonce.errors import BadInput, CheckpointCorrupt, ConfigError, Demonstrat
 from showonce.learning.methods.registry import find_method
 from showonce.learning.session import identity_of
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
-from showonce.protocols import Approver, Environment, EventSink, Oracle, ability
+from showonce.protocols import CANDIDATE, CHAMPION, Approver, Environment, EventSink, Oracle, ability
 from showonce.runs.index import SHOWN, adapter_store, find_store, read_metrics, started_in
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
@@ -289,7 +289,7 @@ def check_adapter(config: Config, policy: VLMPolicy, learning: bool) -> None:
     place = place_of(config, Path(config.resume))
     assert place is not None, "adapter=none leaves the policy without an adapter"
     if place.outside is not None:
-        policy.adapter.load(place.outside, "student")
+        policy.adapter.load(place.outside, CANDIDATE)
     named = config.adapter != "auto" and place.outside is None
     if (named and not learning) or (place.root / place.name / STORE).is_file():
         with open_store(place, policy, readonly=True) as store:
@@ -365,7 +365,7 @@ def act_with(policy: VLMPolicy, store: AdapterStore, version: str | None = None)
 
     assert policy.adapter is not None
     found = store.load(version)
-    policy.adapter.set_tensors(found.tensors, "champion", found.version)
+    policy.adapter.set_tensors(found.tensors, CHAMPION, found.version)
     policy.calibration = Calibration.from_state(found.calibration) if found.calibration else None
-    policy.use("champion")
+    policy.use(CHAMPION)
     return found.version

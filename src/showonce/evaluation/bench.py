@@ -15,7 +15,7 @@ from showonce.config import Config, LearningConfig
 from showonce.errors import Unavailable
 from showonce.inference.torch.adapter import Adapter
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import Environment
+from showonce.protocols import CHAMPION, Environment
 from showonce.runtime.recorder import shown_by_oracle
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult, Tensors
 from showonce.types import Demonstration, Task
@@ -77,13 +77,13 @@ class Bench:
             if tensors is None:
                 policy.use(None)
             else:
-                self.adapter.set_tensors(tensors, "champion")
-                policy.use("champion")
+                self.adapter.set_tensors(tensors, CHAMPION)
+                policy.use(CHAMPION)
             policy.calibration = self.calibrate(calibration) if calibration and self.calibrate else None
             yield policy
         finally:
             if self.policy.adapter is not None:
-                self.policy.adapter.copy(None, "champion")
+                self.policy.adapter.copy(None, CHAMPION)
             policy.use(before[0])
             policy.calibration = before[1]
 

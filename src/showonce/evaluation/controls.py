@@ -21,7 +21,7 @@ from showonce.evaluation.runner import Advance, evaluate_set, evaluate_task
 from showonce.evaluation.specificity import Shares, shares_to_target
 from showonce.evaluation.tasks import demonstration_seed, other_meaning, siblings, untaught_goals
 from showonce.policy.batched import WIDTH, Question, propose_many
-from showonce.protocols import Context, Policy, SetsGoal, ability
+from showonce.protocols import CHAMPION, Context, Policy, SetsGoal, ability
 from showonce.runtime.replay import Mode, ReplayPolicy
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult, Tensors
@@ -134,7 +134,7 @@ def adapter_off(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
         environment.close()
     with bench.acting(None) as policy:
         first = _texts(policy, questions, exam.width)
-        bench.adapter.set_tensors(lesson.result.tensors, "champion")
+        bench.adapter.set_tensors(lesson.result.tensors, CHAMPION)
         second = _texts(policy, questions, exam.width)
     same, n = sum(a == b for a, b in zip(first, second, strict=True)), len(questions)
     question = "With the adapter loaded and switched off, are the answers those of before?"

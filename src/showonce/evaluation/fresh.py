@@ -33,7 +33,7 @@ from showonce.fsio import atomic_write_json, explained
 from showonce.inference.torch.adapter_files import read_adapter
 from showonce.policy.families.base import Family
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
-from showonce.protocols import Context
+from showonce.protocols import CHAMPION, Context
 from showonce.runtime.tasks import load_task
 from showonce.settings import load_config, to_yaml
 from showonce.types import Frame, Observation, Task
@@ -161,8 +161,8 @@ def report_of(arguments: argparse.Namespace) -> dict[str, Any]:
     policy = load_policy(replace(config, policy=chosen, adapter="none" if folder is None else "auto"))
     made = "base"
     if folder is not None and policy.adapter is not None:
-        policy.adapter.set_tensors(adapter_tensors(policy, folder), "champion")
-        made = policy.adapter.hash("champion")
+        policy.adapter.set_tensors(adapter_tensors(policy, folder), CHAMPION)
+        made = policy.adapter.hash(CHAMPION)
     path = Path(arguments.task)
     task = load_task(path) if path.suffix in (".yaml", ".yml") else find_task(arguments.task)
     ours = config.environment.settings if task.environment == config.environment.name else {}

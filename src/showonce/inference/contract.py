@@ -12,7 +12,7 @@ import numpy as np
 
 from showonce.errors import ShowonceError
 from showonce.inference.torch.features import Features
-from showonce.protocols import Engine
+from showonce.protocols import CANDIDATE, Engine
 from showonce.types import Observation
 
 TOLERANCE: Final = 1e-4  # of a logit, in float32; half precision engines pass their own
@@ -79,8 +79,8 @@ def check_adapters(engine: Engine, parts: Sequence[int | Features], tensors: Map
     """An adapter changes the answer, off is bit-exactly as before, and a state of another version is refused."""
     _, base = engine.extend(engine.start(), parts)
     base_state = engine.start()
-    engine.put("student", tensors, "contract-1")
-    engine.use("student")
+    engine.put(CANDIDATE, tensors, "contract-1")
+    engine.use(CANDIDATE)
     assert engine.version == "contract-1", f"the version in use is {engine.version!r}, not 'contract-1'"
     state, adapted = engine.extend(engine.start(), parts)
     assert _distance(adapted, base) > 0, "putting an adapter changed nothing"
@@ -89,10 +89,10 @@ def check_adapters(engine: Engine, parts: Sequence[int | Features], tensors: Map
     _, off = engine.extend(engine.start(), parts)
     _near(off, base, 0.0, "switching the adapter off did not restore the base bit for bit")
     _refuses(lambda: engine.extend(state, parts[-1:]), "a state made with the adapter was taken without it")
-    engine.use("student")
-    engine.put("student", {key: value * 0.5 for key, value in tensors.items()}, "contract-2")
+    engine.use(CANDIDATE)
+    engine.put(CANDIDATE, {key: value * 0.5 for key, value in tensors.items()}, "contract-2")
     _refuses(lambda: engine.extend(state, parts[-1:]), "a state outlived the adapter that it was made under")
-    engine.put("student", tensors, "contract-3")
+    engine.put(CANDIDATE, tensors, "contract-3")
     _, again = engine.extend(engine.start(), parts)
     _near(again, adapted, 0.0, "the same tensors put again compute something else")
     engine.use(None)

@@ -20,7 +20,7 @@ from showonce.config import GateConfig, LearningConfig
 from showonce.learning.practice.buffer import Sample
 from showonce.learning.trainer import Trainer
 from showonce.learning.updates import Refusal, UpdateReport
-from showonce.protocols import Learner
+from showonce.protocols import CHAMPION, Learner
 from showonce.types import Demonstration, Episode, Outcome, StopReason, Task
 
 OPEN_GATE = GateConfig(enabled=False, headroom=0.0, budget_run=3, budget_task=3)
@@ -68,7 +68,7 @@ class LearnerContract:
 
     def test_nothing_but_its_own_adapter_changes(self) -> None:
         learner = self.started()
-        policy, others = learner.context.policy, ("champion",)
+        policy, others = learner.context.policy, (CHAMPION,)
         adapter = policy.adapter
         assert adapter is not None
         frozen = {n: p.detach().clone() for n, p in policy.backbone.model.named_parameters() if "lora_" not in n}

@@ -18,9 +18,9 @@ from showonce.errors import Unavailable
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.learning.gate.gate import GateReason
 from showonce.learning.practice.episodes import practise, teacher_of
-from showonce.learning.session import CANDIDATE, CHAMPION, SUSPENSION, Session, identity_of
+from showonce.learning.session import SUSPENSION, Session, identity_of
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import Environment
+from showonce.protocols import CANDIDATE, CHAMPION, Environment
 from showonce.runtime.player import Player
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult
@@ -144,7 +144,7 @@ def teaching(
 ) -> Teach:  # fmt: skip
     """Return a function that teaches `policy` one lesson in a store of its own and leaves it as fresh as it is now.
 
-    updated: told the number of every update, 1, 2 ..., as soon as it is done; the candidate is the set "student".
+    updated: told the number of every update, 1, 2 ..., as soon as it is done; the candidate is the set CANDIDATE.
 
     Raises:
         Unavailable: the policy has no adapter to teach.

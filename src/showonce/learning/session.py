@@ -1,6 +1,6 @@
 """What happens between the episodes of a run: observe, update, ask the canaries, promote, probe, roll back.
 
-The candidate ("student") trains, the champion acts. Whatever becomes champion was saved, verified on disk and loaded
+The candidate trains, the champion acts. Whatever becomes champion was saved, verified on disk and loaded
 from there, so that what acts is what can be brought back.
 """
 
@@ -44,13 +44,13 @@ from showonce.learning.ratchet.refusals import Trouble
 from showonce.learning.trainer import Trainer
 from showonce.learning.updates import UpdateReport
 from showonce.policy.vlm_policy import VLMPolicy
+from showonce.protocols import CANDIDATE, CHAMPION
 from showonce.runtime.player import Player
 from showonce.seeds import Seeds
 from showonce.stats import lower_bound
 from showonce.types import Demonstration, Episode, StopReason, Task
 from showonce.versions.store import AdapterStore, Identity, Move
 
-CANDIDATE, CHAMPION = "student", "champion"
 CANARIES, SCREENS = "canaries", "screens"  # folders of the adapter store
 LESSONS: Final = "lessons"  # section of its ledger: task id -> where its demonstration is
 ANCHORS: Final = 16  # old prompts on which the student is compared with the base

@@ -24,14 +24,14 @@ from torch import Tensor
 from showonce.errors import BadInput
 from showonce.learning.gate.evidence import EvidenceBook, ScreenEvidence, difference, weakest
 from showonce.learning.gate.gate import Gate, GateDecision, GateEvidence, GateReason
-from showonce.learning.methods.base import EMA, Loss, Method
+from showonce.learning.methods.base import Loss, Method
 from showonce.learning.optimiser import AdapterOptimiser
 from showonce.learning.practice.buffer import Sample, sample_of_step
 from showonce.learning.practice.corrections import shown_on
 from showonce.learning.practice.episodes import demonstrated
 from showonce.learning.ratchet.distance import ChampionDistance
 from showonce.learning.updates import Budget, Purse, Refusal, UpdateReport
-from showonce.protocols import Context, EventSink
+from showonce.protocols import EMA, Context, EventSink
 from showonce.types import Demonstration, Episode, Observation, Step, Task
 
 LEARNS_FROM: Final = ("run", "practice")  # phases of episodes; probes and evaluations never teach

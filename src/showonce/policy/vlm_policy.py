@@ -33,7 +33,7 @@ from showonce.policy.families.base import Family
 from showonce.policy.prompt import Tokens, split_prefix
 from showonce.policy.prompt import highlight as highlighted
 from showonce.policy.spelling import Spelling, number_tokens
-from showonce.protocols import Context, Sampling, State
+from showonce.protocols import CHAMPION, Context, Sampling, State
 from showonce.types import Frame, Observation, Parsed, ParseFailure, Proposal
 
 ACTING: Final = "acting"  # stands for the adapter that acts
@@ -343,7 +343,7 @@ def load_policy(config: Config) -> VLMPolicy:
         seed=config.seed,
     )
     if adapter is not None:
-        policy.use("champion")
+        policy.use(CHAMPION)
     return policy
 
 

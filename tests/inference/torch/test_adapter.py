@@ -44,7 +44,7 @@ def logits(adapter: Adapter, name: str | None, ids: Sequence[int] = IDS) -> torc
         return engine.extend(engine.start(), parts, all_logits=True)[1]
 
 
-def train(adapter: Adapter, name: str = "student", steps: int = 1, token_ids: Sequence[int] | None = None) -> None:
+def train(adapter: Adapter, name: str = "candidate", steps: int = 1, token_ids: Sequence[int] | None = None) -> None:
     """A few optimiser steps on one set towards token 3."""
     parameters = adapter.parameters(name, token_ids)
     optimiser = torch.optim.AdamW(parameters, lr=0.05, weight_decay=0.0)
@@ -66,14 +66,14 @@ class TestOnEveryKind:
         adapter = adapter_of(folder, kind)
         parts: Parts = [*IDS, bare.tower.encode_many([frame(0)])[0], *IDS]
         expected = bare.extend(bare.start(), parts, all_logits=True)[1]
-        assert torch.equal(logits(adapter, "student"), expected)
+        assert torch.equal(logits(adapter, "candidate"), expected)
         assert torch.equal(logits(adapter, None), expected)
 
     def test_off_is_the_base_after_training(self, folder: Path, kind: str) -> None:
         adapter = adapter_of(folder, kind)
         before = logits(adapter, None)
         train(adapter, steps=2)
-        assert not torch.equal(logits(adapter, "student"), before)
+        assert not torch.equal(logits(adapter, "candidate"), before)
         assert torch.equal(logits(adapter, None), before)
         assert torch.equal(logits(adapter, "champion"), before)
 
@@ -83,38 +83,38 @@ class TestOnEveryKind:
         adapter.save(tmp_path / "saved")
         other = adapter_of(folder, kind, tokens=())
         other.load(tmp_path / "saved", "champion")
-        assert other.hash("champion") == adapter.hash("student")
-        assert torch.equal(logits(other, "champion"), logits(adapter, "student"))
-        assert other.version("champion") == adapter.version("student")
+        assert other.hash("champion") == adapter.hash("candidate")
+        assert torch.equal(logits(other, "champion"), logits(adapter, "candidate"))
+        assert other.version("champion") == adapter.version("candidate")
 
     def test_peft_reads_it(self, folder: Path, kind: str, tmp_path: Path) -> None:
         adapter = adapter_of(folder, kind)
         train(adapter)
         adapter.save(tmp_path / "saved")
-        expected = logits(adapter, "student")
+        expected = logits(adapter, "candidate")
         assert (_with_peft(folder, tmp_path / "saved", adapter) - expected).abs().max() < 1e-5
 
     def test_a_set_restored_has_the_same_hash_and_answers(self, folder: Path, kind: str) -> None:
         adapter = adapter_of(folder, kind)
         train(adapter)
-        kept, digest, answers = adapter.tensors(), adapter.hash(), logits(adapter, "student")
+        kept, digest, answers = adapter.tensors(), adapter.hash(), logits(adapter, "candidate")
         adapter.add_tokens([17])  # the next lesson
         train(adapter, steps=3)
         assert adapter.hash() != digest
-        adapter.set_tensors(kept, "student")
+        adapter.set_tensors(kept, "candidate")
         assert adapter.hash() == digest
-        assert torch.equal(logits(adapter, "student"), answers)
+        assert torch.equal(logits(adapter, "candidate"), answers)
 
     def test_versions(self, folder: Path, kind: str) -> None:
         adapter = adapter_of(folder, kind)
         assert adapter.version(None) == "base"
-        fresh = adapter.version("student")
+        fresh = adapter.version("candidate")
         train(adapter)
-        trained = adapter.version("student")
+        trained = adapter.version("candidate")
         assert trained != fresh
         adapter.set_tensors(adapter.tensors(), "champion", "v0007")
         assert adapter.version("champion") == "v0007"
-        assert adapter.identity("champion") == adapter.identity("student")
+        assert adapter.identity("champion") == adapter.identity("candidate")
         train(adapter, "champion")
         assert adapter.version("champion") not in ("v0007", trained)
 
@@ -161,7 +161,7 @@ def test_peft_reads_it_when_the_head_is_tied(kind: str, tmp_path: Path) -> None:
     assert adapter.backbone.tied
     train(adapter)
     adapter.save(tmp_path / "saved")
-    assert (_with_peft(folder, tmp_path / "saved", adapter) - logits(adapter, "student")).abs().max() < 1e-5
+    assert (_with_peft(folder, tmp_path / "saved", adapter) - logits(adapter, "candidate")).abs().max() < 1e-5
 
 
 class TestTokenRows:
@@ -169,8 +169,8 @@ class TestTokenRows:
         adapter = adapter_of(folder, "tokens", [7])
         train(adapter)
         without = [5, 9, 11, 12]
-        assert torch.equal(logits(adapter, "student", without), logits(adapter, None, without))
-        assert not torch.equal(logits(adapter, "student"), logits(adapter, None))
+        assert torch.equal(logits(adapter, "candidate", without), logits(adapter, None, without))
+        assert not torch.equal(logits(adapter, "candidate"), logits(adapter, None))
 
     def test_further_lessons_leave_the_earlier_rows_alone(self, folder: Path) -> None:
         adapter = adapter_of(folder, "tokens", [7])
@@ -185,7 +185,7 @@ class TestTokenRows:
     def test_a_row_that_was_not_trained_is_no_content(self, folder: Path) -> None:
         adapter = adapter_of(folder, "tokens")
         assert adapter.tensors() == {}
-        assert adapter.version("student") == adapter.identity("student") == "base"
+        assert adapter.version("candidate") == adapter.identity("candidate") == "base"
 
     def test_a_foreign_token_is_refused(self, folder: Path) -> None:
         with pytest.raises(BadInput, match="token 99999"):
@@ -196,32 +196,32 @@ class TestSets:
     def test_copy_and_ema(self, folder: Path) -> None:
         adapter = adapter_of(folder, "lora_tokens")
         train(adapter)
-        adapter.copy("student", "ema")
-        assert adapter.hash("ema") == adapter.hash("student")
+        adapter.copy("candidate", "ema")
+        assert adapter.hash("ema") == adapter.hash("candidate")
         start = adapter.tensors("ema")
         train(adapter)
-        adapter.lerp("ema", "student", 0.25)
-        student, ema = adapter.tensors("student"), adapter.tensors("ema")
+        adapter.lerp("ema", "candidate", 0.25)
+        student, ema = adapter.tensors("candidate"), adapter.tensors("ema")
         for key in ema:
             assert torch.allclose(ema[key], 0.75 * start[key] + 0.25 * student[key], atol=1e-6)
 
     def test_copy_of_nothing_is_the_base(self, folder: Path) -> None:
         adapter = adapter_of(folder, "lora_tokens")
         train(adapter)
-        adapter.copy(None, "student")
-        assert torch.equal(logits(adapter, "student"), logits(adapter, None))
+        adapter.copy(None, "candidate")
+        assert torch.equal(logits(adapter, "candidate"), logits(adapter, None))
 
     def test_a_label_travels_with_a_copy(self, folder: Path) -> None:
         adapter = adapter_of(folder, "tokens")
         train(adapter)
-        adapter.set_tensors(adapter.tensors(), "student", "v1")
-        adapter.copy("student", "champion")
+        adapter.set_tensors(adapter.tensors(), "candidate", "v1")
+        adapter.copy("candidate", "champion")
         assert adapter.version("champion") == "v1"
 
     def test_using_keeps_what_can_be_trained(self, folder: Path) -> None:
         adapter = adapter_of(folder, "lora_tokens")
-        trainable = adapter.parameters("student", [7])
-        with adapter.using("student"), adapter.using(None), adapter.using("champion"):
+        trainable = adapter.parameters("candidate", [7])
+        with adapter.using("candidate"), adapter.using(None), adapter.using("champion"):
             pass
         model = [p for p in adapter.backbone.model.parameters() if p.requires_grad]
         assert len(trainable) == len(model) + 1  # the row stands beside the model
@@ -229,10 +229,10 @@ class TestSets:
 
     def test_gradients_survive_a_look_at_the_base(self, folder: Path) -> None:
         adapter = adapter_of(folder, "lora_tokens")
-        parameters = adapter.parameters("student")
+        parameters = adapter.parameters("candidate")
         engine = TorchEngine(adapter.backbone, adapter)
         prompt: Parts = [*IDS]
-        with engine.using("student"):
+        with engine.using("candidate"):
             out, _ = engine.score([prompt], [[3]], grad=True)
         with engine.using(None):
             engine.score([prompt], [[3]])
@@ -241,22 +241,22 @@ class TestSets:
 
     def test_an_unknown_set_names_the_nearest(self, folder: Path) -> None:
         adapter = adapter_of(folder, "tokens")
-        with pytest.raises(BadInput, match="Did you mean 'student'"), adapter.using("studnet"):
+        with pytest.raises(BadInput, match="Did you mean 'candidate'"), adapter.using("candidat"):
             pass
 
     def test_the_seed_decides_the_first_values(self, folder: Path) -> None:
         config = AdapterConfig(kind="lora")
         one, same, other = (Adapter(Backbone.load(folder), config, seed) for seed in (1, 1, 2))
         assert one.hash() == same.hash() != other.hash()
-        assert one.hash("student") == one.hash("ema")
+        assert one.hash("candidate") == one.hash("ema")
 
 
 def test_dropout_is_for_training_alone(folder: Path) -> None:
     adapter = Adapter(Backbone.load(folder), AdapterConfig(kind="lora", dropout=0.5))
     train(adapter)
-    assert torch.equal(logits(adapter, "student"), logits(adapter, "student"))
+    assert torch.equal(logits(adapter, "candidate"), logits(adapter, "candidate"))
     engine = TorchEngine(adapter.backbone, adapter)
-    with engine.using("student"):
+    with engine.using("candidate"):
         quiet, noisy = ([engine.score([IDS], [[3]], grad=grad)[0] for _ in range(2)] for grad in (False, True))
     assert torch.equal(*quiet)
     assert not torch.equal(*noisy)

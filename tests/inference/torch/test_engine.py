@@ -70,7 +70,7 @@ def test_states_stay_with_their_engine(engine: TorchEngine) -> None:
 
 def test_without_adapters_there_is_nothing_to_use(engine: TorchEngine) -> None:
     assert engine.version == "base"
-    for call in (lambda: engine.use("student"), lambda: engine.put("student", {}, "v1")):
+    for call in (lambda: engine.use("candidate"), lambda: engine.put("candidate", {}, "v1")):
         with pytest.raises(BadInput, match="without adapters"):
             call()
     engine.use(None)
@@ -81,7 +81,7 @@ def test_rows_are_refused_after_an_update(engine: TorchEngine) -> None:
     assert isinstance(backbone, Backbone)
     adapter = Adapter(backbone, AdapterConfig(kind="tokens"))
     learning = TorchEngine(backbone, adapter)
-    learning.use("student")
+    learning.use("candidate")
     rows = learning.rows(learning.start(), 2)
     rows.extend([[5, 6], [7]])
     adapter.set_tensors({"tokens.5": torch.ones(backbone.width)})

@@ -13,7 +13,6 @@ from tests.tinyfactory import frame
 
 from showonce.actions import Click
 from showonce.learning.methods.base import (
-    EMA,
     LearnerContext,
     Method,
     can_teach,
@@ -26,7 +25,7 @@ from showonce.learning.methods.imitation import RFT, SFTDemonstration, SFTTeache
 from showonce.learning.methods.regularise import _anchors, anchor_loss, confidence_target
 from showonce.learning.methods.sdft import SDFT
 from showonce.learning.optimiser import AdapterOptimiser
-from showonce.protocols import Context
+from showonce.protocols import EMA, Context
 
 MakeContext = Callable[..., LearnerContext]
 
@@ -83,7 +82,7 @@ def test_an_inverted_loss_moves_it_away(make_context: MakeContext) -> None:
     context = make_context(confidence_weight=0.0)
     before = distance(context)
     method = SDFT(context)
-    optimiser = AdapterOptimiser(context.policy.adapter, "student", context.config.sdft)  # type: ignore[arg-type]
+    optimiser = AdapterOptimiser(context.policy.adapter, "candidate", context.config.sdft)  # type: ignore[arg-type]
     optimiser.begin(context.policy.goal_ids(GOAL))
     for _ in range(6):
         optimiser.step(-method.loss(method.batch(TASK)).value)
@@ -97,12 +96,12 @@ def test_nothing_but_the_adapter_changes(make_context: MakeContext, kind: str) -
     assert adapter is not None
     frozen = {name: p for name, p in policy.backbone.model.named_parameters() if "lora_" not in name}
     before = {name: p.detach().clone() for name, p in frozen.items()}
-    champion, student = adapter.hash("champion"), adapter.hash("student")
+    champion, student = adapter.hash("champion"), adapter.hash("candidate")
     asked = Context("miru")
     answer = policy.propose(frame(5), asked, adapter=None)
     train(context, 3)
     assert len(frozen) > 20 and all(torch.equal(before[name], p) for name, p in frozen.items())
-    assert adapter.hash("champion") == champion and adapter.hash("student") != student
+    assert adapter.hash("champion") == champion and adapter.hash("candidate") != student
     again = policy.propose(frame(5), asked, adapter=None)
     assert again.token_ids == answer.token_ids and again.logprobs_T == answer.logprobs_T
 
@@ -112,7 +111,7 @@ def test_only_the_goals_own_rows_are_trained(make_context: MakeContext) -> None:
     train(context, 2)
     adapter = context.policy.adapter
     assert adapter is not None
-    assert set(adapter.tensors("student")) == {f"tokens.{i}" for i in context.policy.goal_ids(GOAL)}
+    assert set(adapter.tensors("candidate")) == {f"tokens.{i}" for i in context.policy.goal_ids(GOAL)}
 
 
 def test_the_same_seed_gives_the_same_tensors(make_context: MakeContext) -> None:
@@ -120,7 +119,7 @@ def test_the_same_seed_gives_the_same_tensors(make_context: MakeContext) -> None
     for seed in (3, 3, 4):
         context = make_context(seed=seed)
         train(context, 3)
-        hashes.append(context.policy.adapter.hash("student"))  # type: ignore[union-attr]
+        hashes.append(context.policy.adapter.hash("candidate"))  # type: ignore[union-attr]
     assert hashes[0] == hashes[1] != hashes[2]
 
 
@@ -141,10 +140,10 @@ def test_forced_and_confidence_tokens_are_no_part_of_the_distillation(make_conte
     context = make_context(confidence_weight=0.0)
     policy, batch = context.policy, list(context.buffer)
     prompts = student_prompts(context, batch)
-    AdapterOptimiser(policy.adapter, "student", context.config.sdft).begin(())  # type: ignore[arg-type]
-    answers = policy.sample(prompts, 1.0, context.rng, "student")
+    AdapterOptimiser(policy.adapter, "candidate", context.config.sdft).begin(())  # type: ignore[arg-type]
+    answers = policy.sample(prompts, 1.0, context.rng, "candidate")
     said = [a.token_ids for a in answers]
-    student_BTV, mask_BT = policy.answer_logits(prompts, said, "student", grad=True)
+    student_BTV, mask_BT = policy.answer_logits(prompts, said, "candidate", grad=True)
     action_BT, confidence_BT = token_marks(answers, mask_BT)
     complete_B = torch.tensor([a.complete for a in answers])
     assert torch.equal(confidence_BT.sum(-1) == 1, complete_B) and bool(complete_B.any())
@@ -166,7 +165,7 @@ def test_confidence_is_pulled_to_verified_outcomes_alone(make_context: MakeConte
         context.outcomes.add_sample(next(s for s in context.buffer if s.key == sample.key))
     batch = method.batch(TASK)
     context.rng = np.random.default_rng(8)
-    answers = context.policy.sample(student_prompts(context, batch), 1.0, context.rng, "student")
+    answers = context.policy.sample(student_prompts(context, batch), 1.0, context.rng, "candidate")
     context.rng = np.random.default_rng(8)
     assert method.loss(batch).parts["confidence_targets"] == sum(a.complete for a in answers) > 0
     wrong = [a for a in answers if '"click"' not in a.text]
@@ -184,7 +183,7 @@ def test_stated_confidence_moves_to_its_target(make_context: MakeContext) -> Non
     def stated() -> float:
         prompts = student_prompts(context, list(context.buffer))
         values = []
-        for answer in context.policy.sample(prompts, 0.0, np.random.default_rng(0), "student"):
+        for answer in context.policy.sample(prompts, 0.0, np.random.default_rng(0), "candidate"):
             parsed = context.policy.dialect.parse(answer.text)
             values.append(getattr(parsed, "confidence", None) or 0.0)
         return float(np.mean(values))
@@ -207,8 +206,8 @@ def test_the_ema_teacher_begins_as_a_copy_and_follows(make_context: MakeContext,
     adapter = context.policy.adapter
     assert adapter is not None
     train(context, 1)  # the student is now away from the base
-    method, start = SDFT(context), adapter.tensors("student")
-    optimiser = AdapterOptimiser(adapter, "student", context.config.sdft)
+    method, start = SDFT(context), adapter.tensors("candidate")
+    optimiser = AdapterOptimiser(adapter, "candidate", context.config.sdft)
     optimiser.begin(context.policy.goal_ids(GOAL))
     method.begin(fresh=True)
     assert all(torch.equal(t, start[k]) for k, t in adapter.tensors(EMA).items())
@@ -216,7 +215,7 @@ def test_the_ema_teacher_begins_as_a_copy_and_follows(make_context: MakeContext,
     for _ in range(3):
         optimiser.step(method.loss(method.batch(TASK)).value)
         method.after_step()
-        student = adapter.tensors("student")
+        student = adapter.tensors("candidate")
         expected = {k: decay * t + (1 - decay) * student[k] for k, t in expected.items()}
     for key, tensor in adapter.tensors(EMA).items():
         assert torch.allclose(tensor, expected[key], atol=1e-6)
@@ -229,7 +228,7 @@ def test_a_restored_ema_is_not_overwritten(make_context: MakeContext) -> None:
     train(context, 2)
     before = adapter.hash(EMA)
     SDFT(context).begin(fresh=False)
-    assert adapter.hash(EMA) == before != adapter.hash("student")
+    assert adapter.hash(EMA) == before != adapter.hash("candidate")
 
 
 def test_an_anchor_keeps_old_prompts_near_the_base(make_context: MakeContext) -> None:
@@ -314,7 +313,7 @@ def test_a_highlight_teaches_where_the_right_action_is_verified(make_context: Ma
 def test_imitation_makes_its_answers_likelier(make_context: MakeContext, kind: type[Method]) -> None:
     context = make_context(confidence_weight=0.0)
     method = kind(context)
-    optimiser = AdapterOptimiser(context.policy.adapter, "student", context.config.sdft)  # type: ignore[arg-type]
+    optimiser = AdapterOptimiser(context.policy.adapter, "candidate", context.config.sdft)  # type: ignore[arg-type]
     optimiser.begin(context.policy.goal_ids(GOAL))
 
     def surprise() -> float:
@@ -333,7 +332,7 @@ def test_sft_on_the_demonstration_says_what_was_shown(make_context: MakeContext)
     method = SFTDemonstration(context)
     assert [s.observation.hash for s in method.batch(TASK)] == [frame(1).hash]
     train(context, 40, method)
-    proposal = context.policy.propose(frame(1), Context(GOAL), adapter="student")
+    proposal = context.policy.propose(frame(1), Context(GOAL), adapter="candidate")
     assert proposal.action == Click(0.438, 0.562)
 
 
@@ -350,7 +349,7 @@ def test_rft_learns_from_its_own_verified_answers_alone(make_context: MakeContex
     context.buffer.add(own)
     assert {s.key for s in method.batch(TASK)} == {own.key}
     train(context, 30, method)
-    assert context.policy.propose(sample.observation, Context(GOAL), adapter="student").action == Click(0.438, 0.562)
+    assert context.policy.propose(sample.observation, Context(GOAL), adapter="candidate").action == Click(0.438, 0.562)
 
 
 @pytest.mark.parametrize("on_policy", [0.0, 1.0])

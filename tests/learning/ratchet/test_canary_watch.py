@@ -58,8 +58,8 @@ def shake(policy: VLMPolicy, name: str, amount: float, seed: int = 0) -> None:
 
 def test_nothing_is_lost_against_oneself(policy: VLMPolicy) -> None:
     shake(policy, "champion", 0.3)
-    shake(policy, "student", 0.3)
-    report = CanaryWatch(policy, canaries()).report("champion", "student")
+    shake(policy, "candidate", 0.3)
+    report = CanaryWatch(policy, canaries()).report("champion", "candidate")
     assert report.n == 9 and set(report.groups) == {"skill", "present", "untaught"}
     for group in report.groups.values():
         assert (
@@ -71,10 +71,10 @@ def test_nothing_is_lost_against_oneself(policy: VLMPolicy) -> None:
 
 @pytest.mark.parametrize("amount", [0.05, 0.3, 1.0])
 def test_what_is_said_about_a_candidate_is_what_it_answers(policy: VLMPolicy, amount: float) -> None:
-    shake(policy, "student", amount)
+    shake(policy, "candidate", amount)
     watch = CanaryWatch(policy, canaries())
-    report = watch.report("champion", "student")
-    for name, share in (("champion", "champion"), ("student", "candidate")):
+    report = watch.report("champion", "candidate")
+    for name, share in (("champion", "champion"), ("candidate", "candidate")):
         passed: dict[str, list[bool]] = {}
         for canary in watch.canaries:
             answer = policy.propose(canary.observation, Context(canary.goal), adapter=name)
@@ -84,30 +84,30 @@ def test_what_is_said_about_a_candidate_is_what_it_answers(policy: VLMPolicy, am
 
 
 def test_kl_and_lost_nats_are_those_of_the_known_answer(policy: VLMPolicy) -> None:
-    shake(policy, "student", 0.5)
+    shake(policy, "candidate", 0.5)
     (canary,) = [c for c in canaries() if c.id == "c3"]
-    report = CanaryWatch(policy, [canary]).report("champion", "student").groups["skill"]
+    report = CanaryWatch(policy, [canary]).report("champion", "candidate").groups["skill"]
     right = policy.label(policy.answer(canary.answer))
     free = [t for t, (f, c) in enumerate(zip(right.decision_T, right.confidence_T, strict=True)) if f and not c]
     nats = {}
-    for name in ("champion", "student"):
+    for name in ("champion", "candidate"):
         prompt = policy.parts(canary.observation, Context(canary.goal))
         logits_BTV, _ = policy.answer_logits([prompt], [right.token_ids], name)
         nats[name] = sum(float(logits_BTV[0, t].log_softmax(-1)[right.token_ids[t]]) for t in free)
     assert report.kl_mean > 0
     if report.champion:  # nats are told of what the champion passes
-        assert report.nats_lost == pytest.approx(nats["champion"] - nats["student"], abs=1e-4)
+        assert report.nats_lost == pytest.approx(nats["champion"] - nats["candidate"], abs=1e-4)
 
 
 def test_a_candidate_that_becomes_champion_is_not_decoded_again(policy: VLMPolicy) -> None:
     assert policy.adapter is not None
-    shake(policy, "student", 0.3)
+    shake(policy, "candidate", 0.3)
     watch = CanaryWatch(policy, canaries())
-    watch.report("champion", "student")
-    policy.adapter.copy("student", "champion")
-    shake(policy, "student", 0.6, seed=1)
-    kept = watch.report("champion", "student")
-    afresh = CanaryWatch(policy, canaries()).report("champion", "student")
+    watch.report("champion", "candidate")
+    policy.adapter.copy("candidate", "champion")
+    shake(policy, "candidate", 0.6, seed=1)
+    kept = watch.report("champion", "candidate")
+    afresh = CanaryWatch(policy, canaries()).report("champion", "candidate")
     assert kept.parsed_candidate == afresh.parsed_candidate
     for group, report in kept.groups.items():
         other = afresh.groups[group]
@@ -116,13 +116,13 @@ def test_a_candidate_that_becomes_champion_is_not_decoded_again(policy: VLMPolic
 
 
 def test_broken_weights_are_not_finite(policy: VLMPolicy) -> None:
-    shake(policy, "student", float("nan"))
-    report = CanaryWatch(policy, canaries()).report("champion", "student")
+    shake(policy, "candidate", float("nan"))
+    report = CanaryWatch(policy, canaries()).report("champion", "candidate")
     assert not np.isfinite(report.groups["skill"].kl_mean) and report.parsed_candidate == 0
 
 
 def test_without_canaries_there_is_nothing_to_say(policy: VLMPolicy) -> None:
-    assert CanaryWatch(policy).report("champion", "student").n == 0
+    assert CanaryWatch(policy).report("champion", "candidate").n == 0
 
 
 def test_an_answer_that_the_model_cannot_spell_is_left_out(policy: VLMPolicy) -> None:

@@ -23,9 +23,9 @@ from showonce.config import AdapterConfig
 from showonce.errors import BadInput, nearest
 from showonce.inference.torch.adapter_files import content_hash, lora_config, read_adapter, write_adapter
 from showonce.inference.torch.backbone import Backbone
+from showonce.protocols import BASE, CANDIDATE, CHAMPION, EMA
 
-NAMES: Final = ("student", "champion", "ema")
-BASE: Final = "base"
+NAMES: Final = (CANDIDATE, CHAMPION, EMA)
 _EMPTY: Final = content_hash({})
 
 
@@ -62,7 +62,7 @@ class _Rows:
 
 
 class Adapter:
-    """Named sets of the same trainable tensors: "student", "champion", "ema". All begin equal to one another.
+    """Named sets of the same trainable tensors: "candidate", "champion", "ema". All begin equal to one another.
 
     token_ids: the tokens whose rows can be trained, in the order in which they were added. A new set acts exactly as
     the base does. Where the output head shares the embeddings, a trained row is the head's too, as in PEFT. Change
@@ -105,7 +105,7 @@ class Adapter:
                 rows.add(token)
         return new
 
-    def parameters(self, name: str = "student", token_ids: Sequence[int] | None = None) -> list[torch.nn.Parameter]:
+    def parameters(self, name: str = CANDIDATE, token_ids: Sequence[int] | None = None) -> list[torch.nn.Parameter]:
         """Return what an optimiser gets, and make exactly that trainable in the whole model.
 
         token_ids: only these of the rows (those of the lesson at hand), beside all LoRA matrices; None = all.
@@ -120,12 +120,12 @@ class Adapter:
             parameter.requires_grad_(True)
         return chosen
 
-    def tensors(self, name: str = "student") -> dict[str, torch.Tensor]:
+    def tensors(self, name: str = CANDIDATE) -> dict[str, torch.Tensor]:
         """Return copies (CPU, float32) by key; rows that still equal the base are left out: they are no content."""
         return {key: p.detach().float().cpu().clone() for key, p in self._content(name)}
 
     def set_tensors(
-        self, tensors: Mapping[str, torch.Tensor], name: str = "student", version: str | None = None
+        self, tensors: Mapping[str, torch.Tensor], name: str = CANDIDATE, version: str | None = None
     ) -> None:
         """Replace the content in place: new rows are added, rows that are not named go back to the base.
 
@@ -180,7 +180,7 @@ class Adapter:
             return label[1]
         return self.identity(name)[:12]
 
-    def hash(self, name: str = "student") -> str:
+    def hash(self, name: str = CANDIDATE) -> str:
         """Return the hex digest of the content, bit for bit; equal content has an equal hash whatever its history."""
         tensors = list(self._set(name).rows.values()) + [p for _, p in self._lora(name)]
         counters = (len(tensors), sum(p._version for p in tensors))
@@ -208,11 +208,11 @@ class Adapter:
             if training and self.config.dropout > 0:
                 self._drop(False)
 
-    def save(self, folder: str | Path, name: str = "student") -> None:
+    def save(self, folder: str | Path, name: str = CANDIDATE) -> None:
         """Write a PEFT adapter folder; see `adapter_files.write_adapter`."""
         write_adapter(Path(folder), self.tensors(name), self.config, self.backbone, self.version(name))
 
-    def load(self, folder: str | Path, name: str = "student") -> None:
+    def load(self, folder: str | Path, name: str = CANDIDATE) -> None:
         """Read a PEFT adapter folder into one set; see `adapter_files.read_adapter`."""
         tensors, version = read_adapter(Path(folder), self.backbone)
         self.set_tensors(tensors, name, version)

@@ -14,10 +14,8 @@ from transformers.cache_utils import DynamicCache
 from showonce.errors import BadInput, ShowonceError
 from showonce.inference.torch.batching import Tower, advance, assemble, fork, width
 from showonce.inference.torch.features import Features
-from showonce.protocols import State
+from showonce.protocols import BASE, State
 from showonce.types import Observation
-
-BASE = "base"
 
 
 class Adapters(Protocol):

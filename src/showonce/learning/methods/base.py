@@ -34,10 +34,9 @@ from showonce.learning.methods.faults import Fault
 from showonce.learning.practice.buffer import Sample, ScreenBuffer
 from showonce.learning.practice.corrections import is_shown, shown_on
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import Context
+from showonce.protocols import CANDIDATE, CHAMPION, EMA, Context
 from showonce.types import Demonstration, Observation
 
-EMA = "ema"  # the set of tensors that holds the moving average
 Anchor = tuple[Observation, Context]  # an old prompt, with or without a demonstration in it
 Prompt = list[Any]  # token ids and features
 
@@ -54,8 +53,8 @@ class LearnerContext:
     policy: VLMPolicy
     config: LearningConfig
     rng: np.random.Generator
-    adapter: str = "student"
-    champion: str | None = "champion"
+    adapter: str = CANDIDATE
+    champion: str | None = CHAMPION
     demonstrations: dict[str, Demonstration] = field(default_factory=dict)
     anchors: Sequence[Anchor] = ()
     others: Sequence[str] = ()

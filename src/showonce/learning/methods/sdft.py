@@ -23,7 +23,6 @@ import torch
 
 from showonce.inference.decode import Decoded
 from showonce.learning.methods.base import (
-    EMA,
     Loss,
     Method,
     Prompt,
@@ -36,6 +35,7 @@ from showonce.learning.methods.base import (
 from showonce.learning.methods.divergence import divergence, masked_mean
 from showonce.learning.methods.regularise import add_regularisers
 from showonce.learning.practice.buffer import Sample
+from showonce.protocols import EMA
 
 
 class SDFT(Method):
