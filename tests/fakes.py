@@ -12,7 +12,8 @@ import numpy as np
 
 from showonce.actions import Action, Click, Done, Key, Open, Type, Wait, from_pixel, points, to_pixel
 from showonce.errors import BadInput, EnvironmentBroken, TaskError
-from showonce.protocols import Capabilities, Context, Interrupt, Sampling
+from showonce.events import Event, from_json
+from showonce.protocols import Capabilities, Context, EventSink, Interrupt, Sampling
 from showonce.types import (
     Confidence,
     Executed,
@@ -187,6 +188,11 @@ def oracle_policy(board: Board) -> ScriptedPolicy:
     return ScriptedPolicy([act])
 
 
+def emit(sink: EventSink, kind: str, **data: object) -> None:
+    """Emit an event of which some fields are given; the others get the values that a file without them gives."""
+    sink.emit(from_json({"kind": kind, **data}))
+
+
 class Recorder:
     """An event sink and an observer that keeps what it was told."""
 
@@ -195,8 +201,8 @@ class Recorder:
         self.steps: list[tuple[Observation, object, Context]] = []
         self.episodes: list[object] = []
 
-    def emit(self, kind: str, **data: object) -> None:
-        self.events.append({"kind": kind, **data})
+    def emit(self, event: Event) -> None:
+        self.events.append(event.to_json())
 
     def on_step(self, task: Task, observation: Observation, step: object, context: Context) -> None:
         self.steps.append((observation, step, context))

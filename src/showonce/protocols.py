@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar, runtime_checkable
 
 from showonce.actions import Action
+from showonce.events import Event
 from showonce.types import Demonstration, Element, Episode, Executed, Observation, Outcome, Proposal, ScreenFacts, Task
 
 T = TypeVar("T")
@@ -279,6 +280,6 @@ class Learner(Protocol):
 
 
 class EventSink(Protocol):
-    """Where events go: one dict with a `kind` each; must never raise into the loop."""
+    """Where events go. `emit` is cheap, safe between threads, and never raises: what cannot be written is lost."""
 
-    def emit(self, kind: str, **data: Any) -> None: ...
+    def emit(self, event: Event) -> None: ...

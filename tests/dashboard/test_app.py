@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.fakes import emit
 
 from showonce.dashboard import LiveDashboard, watch
 from showonce.dashboard.app import JOIN_S
@@ -67,8 +68,8 @@ def test_follow_ends_with_the_run(make_run: MakeRun) -> None:
     def go_on() -> None:
         time.sleep(0.2)
         with EventWriter(folder / "events.jsonl") as events:
-            events.emit("phase_result", name="after", success=1.0, n=7, low=0.6, high=1.0)
-            events.emit("run_finished", reason="completed", seconds=3.0)
+            emit(events, "phase_result", name="after", success=1.0, n=7, low=0.6, high=1.0)
+            emit(events, "run_finished", reason="completed", seconds=3.0)
 
     run = threading.Thread(target=go_on)
     run.start()
@@ -154,10 +155,10 @@ def test_live_dashboard_reads_what_the_run_writes(tmp_path: Path, live: bool) ->
     console, raw = terminal(live)
     with LiveDashboard(tmp_path, console=console, refresh_per_second=30) as dashboard:
         events = EventWriter(tmp_path / "events.jsonl")
-        events.emit("run_started", name="mine", task="a", goal="b", learning=True, budget_run=60)
+        emit(events, "run_started", name="mine", task="a", goal="b", learning=True, budget_run=60)
         time.sleep(0.15)
-        events.emit("rollback", episode="9", old="v2", new="v1", statistic=5.0, reason="fell")
-        events.emit("run_finished", reason="completed", seconds=1.0)  # at the very end: still read
+        emit(events, "rollback", episode="9", old="v2", new="v1", statistic=5.0, reason="fell")
+        emit(events, "run_finished", reason="completed", seconds=1.0)  # at the very end: still read
         events.close()
     assert dashboard.failure is None
     assert "run mine starts" in text(raw)

@@ -23,6 +23,7 @@ from showonce.dashboard.reader import RunReader
 from showonce.dashboard.views import health_panel, screen
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
+from showonce.events import Quarantined
 from showonce.protocols import Context
 from showonce.runs.index import adapter_store, start_run
 from showonce.runtime.guards import SameAction
@@ -135,7 +136,7 @@ def test_what_a_person_readmits_is_out_of_quarantine(elsewhere: Path) -> None:
         for number in range(3):
             store.promote(store.save({"rows": np.full((2, 2), number, np.float32)}))
         store.quarantine(["v0001"], "by the test")
-        log.events.emit("quarantine", versions=["v0001"], reason="by the test")
+        log.events.emit(Quarantined(versions=("v0001",), reason="by the test"))
     reader = RunReader(run)
     reader.poll()
     assert reader.view.quarantined == {"v0001"} and "quarantined 1 version" in drawn(summary(reader.view))

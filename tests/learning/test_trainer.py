@@ -14,6 +14,7 @@ from tests.tinyfactory import frame
 from showonce.actions import Action, Click
 from showonce.config import FaultConfig, GateConfig
 from showonce.errors import BadInput, ConfigError
+from showonce.events import Event
 from showonce.learning.gate.gate import GateReason
 from showonce.learning.methods.base import LearnerContext
 from showonce.learning.methods.faults import Fault
@@ -35,8 +36,8 @@ class Sink:
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, Any]]] = []
 
-    def emit(self, kind: str, **data: Any) -> None:
-        self.seen.append((kind, data))
+    def emit(self, event: Event) -> None:
+        self.seen.append((event.kind, event.to_json()))
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [data for k, data in self.seen if k == kind]

@@ -7,26 +7,35 @@ import subprocess
 import sys
 import time
 import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.fakes import emit
 
 from showonce.errors import DiskError
+from showonce.events import Event, from_json
 from showonce.runs.event_file import EventWriter, read_events
 from showonce.types import StopReason
 
 FULL = Path("/dev/full")
 
 
+def update(**given: Any) -> Event:
+    """An update of which some fields are given."""
+    return replace(from_json({"kind": "update", "n": 1}), **given)
+
+
 def test_an_event_is_in_the_file_when_emit_returns(tmp_path: Path) -> None:
     path = tmp_path / "run" / "events.jsonl"
     with EventWriter(path) as events:
         before = time.time()
-        events.emit("update", n=1, loss=np.float32(0.25), kl=float("nan"), reason=StopReason.COMPLETED)
+        events.emit(update(loss=np.float32(0.25), kl=float("nan"), route=StopReason.COMPLETED, parts={"a": np.int8(3)}))
         line = json.loads(path.read_text())
         assert before - 1 <= line.pop("t") <= time.time() + 1
-        assert line == {"kind": "update", "n": 1, "loss": 0.25, "kl": None, "reason": "completed"}
+        assert line == {**update().to_json(), "loss": 0.25, "kl": None, "route": "completed", "parts": {"a": 3}}
         assert events.failed == ""
 
 
@@ -36,7 +45,7 @@ def test_a_reader_follows_a_growing_file(tmp_path: Path) -> None:
     offset = 0
     with EventWriter(path) as events:
         for n in range(3):
-            events.emit("update", n=n)
+            emit(events, "update", n=n)
             new, offset = read_events(path, offset)
             assert [e["n"] for e in new] == [n]
     assert read_events(path, offset) == ([], offset)
@@ -46,8 +55,8 @@ def test_a_reader_follows_a_growing_file(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_once_and_never_raises() -> None:
     events = EventWriter(FULL)
     with pytest.warns(RuntimeWarning, match="the disk is full.*Events are being lost") as told:
-        events.emit("update", n=1)
-        events.emit("update", n=2)
+        emit(events, "update", n=1)
+        emit(events, "update", n=2)
     assert len(told) == 1
     assert "the disk is full" in events.failed
     assert events.lost == 2
@@ -59,7 +68,7 @@ def test_not_even_a_warning_that_is_an_error_raises() -> None:
     events = EventWriter(FULL)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        events.emit("update", n=1)
+        emit(events, "update", n=1)
     assert events.failed
     events.close()
 
@@ -69,17 +78,17 @@ def test_content_that_cannot_be_written_does_not_raise(tmp_path: Path) -> None:
         endless: list[object] = []
         endless.append(endless)
         with pytest.warns(RuntimeWarning):
-            events.emit("update", text=endless)
-        events.emit("update", text="\ud800 half a pair", thing=object)
+            events.emit(update(parts={"a": endless}))
+        events.emit(update(candidate="\ud800 half a pair", parts={"a": object}))
     (event,) = read_events(tmp_path / "events.jsonl")[0]
-    assert event["text"].endswith("half a pair")
+    assert event["candidate"].endswith("half a pair")
 
 
 def test_an_event_after_the_end_is_lost_and_told(tmp_path: Path) -> None:
     events = EventWriter(tmp_path / "events.jsonl")
     events.close()
     with pytest.warns(RuntimeWarning, match="closed"):
-        events.emit("update", n=1)
+        emit(events, "update", n=1)
     assert events.lost == 1
 
 
@@ -91,11 +100,12 @@ def test_a_folder_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
+from showonce.events import from_json
 from showonce.runs.event_file import EventWriter
 events = EventWriter(sys.argv[1])
 n = 0
 while True:
-    events.emit("update", n=n, text="x" * 2000)
+    events.emit(from_json({"kind": "update", "n": n, "candidate": "x" * 2000}))
     n += 1
 """
 
@@ -112,5 +122,5 @@ def test_a_killed_writer_leaves_every_event_but_at_most_the_last(tmp_path: Path)
     assert len(events) > 50
     assert [e["n"] for e in events] == list(range(len(events)))
     with EventWriter(path) as again:  # and a resumed run goes on in the same file
-        again.emit("run_started", run="again")
+        emit(again, "run_started", run="again")
     assert [e["kind"] for e in read_events(path)[0]] == ["update"] * len(events) + ["run_started"]

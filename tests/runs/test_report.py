@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tests.fakes import emit
 
 from showonce.errors import DiskError
 from showonce.runs.event_file import EventWriter
@@ -47,25 +48,25 @@ def write_run(folder: Path, metrics: dict[str, Any] | None, finish: bool = True)
     """Write a run of 3 scored episodes, 6 practice episodes with a probe each, one update, refusal and rollback."""
     folder.mkdir()
     with EventWriter(folder / "events.jsonl") as events:
-        events.emit("run_started", name="one_demo", task="app/dev/single/0", goal="zorb | the $lamp$", learner="sdft")
-        events.emit("phase", name="before", total=3)
+        emit(events, "run_started", name="one_demo", task="app/dev/single/0", goal="zorb | the $lamp$", learner="sdft")
+        emit(events, "phase", name="before", total=3)
         for _ in range(3):
-            events.emit("episode_finished", phase="eval", success=False)
-        events.emit("phase", name="learn", total=6)
+            emit(events, "episode_finished", phase="eval", success=False)
+        emit(events, "phase", name="learn", total=6)
         for i, success in enumerate([False, True, True, False, True, True]):
-            events.emit("episode_finished", phase="practice", success=success)
+            emit(events, "episode_finished", phase="practice", success=success)
             statistic = {"statistic": 2.0 * i, "threshold": 8.0} if i else {"statistic": None, "threshold": None}
-            events.emit("probe", task="app/dev/single/0", success=success, **statistic)
+            emit(events, "probe", task="app/dev/single/0", success=success, **statistic)
             if i == 1:
-                events.emit("gate", accepted=True, route="shown", reason="")
-                events.emit("update", n=1, loss=0.5)
-                events.emit("gate", accepted=False, reason="headroom")
-        events.emit("fault", name="inverted_loss")
-        events.emit("rollback", old="v7", new="v5")
-        events.emit("quarantine", versions=["v6", "v7"])
-        events.emit("error", where="parser", message="?")
+                emit(events, "gate", accepted=True, route="shown", reason="")
+                emit(events, "update", n=1, loss=0.5)
+                emit(events, "gate", accepted=False, reason="headroom")
+        emit(events, "fault", name="inverted_loss")
+        emit(events, "rollback", old="v7", new="v5")
+        emit(events, "quarantine", versions=["v6", "v7"])
+        emit(events, "error", where="parser", message="?")
         if finish:
-            events.emit("run_finished", reason="completed", seconds=88.2)
+            emit(events, "run_finished", reason="completed", seconds=88.2)
     if metrics is not None:
         (folder / "metrics.json").write_text(json.dumps(metrics))
     return folder
@@ -189,6 +190,6 @@ def test_counts_say_what_they_count_and_a_run_that_cannot_learn_says_so(tmp_path
     assert "- episodes that it played to learn and to probe, without the measured phases: 30 succeeded" in page
     assert "- updates: 24 of 60 allowed" in page
     with EventWriter(folder / "events.jsonl") as events:
-        events.emit("run_started", name="one_demo", learning=False)
+        emit(events, "run_started", name="one_demo", learning=False)
     page = write_report(folder)[0].read_text()
     assert "- updates: learning off" in page and "of 60" not in page

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes import emit
 
 from showonce.errors import ConfigError, Unavailable
 from showonce.runs.event_file import EventWriter
@@ -36,17 +37,17 @@ class Recorder:
 
 def write_run(path: Path) -> None:
     with EventWriter(path / "events.jsonl") as events:
-        events.emit("run_started", task="a", seed=3)
+        emit(events, "run_started", task="a", seed=3)
         for i in (1, 2):
             confidence = {"stated": 0.5, "token": 0.25 * i, "calibrated": None}
-            events.emit("step", confidence=confidence, timings={"model": 10.0 * i, "note": "x"})
-            events.emit("episode_finished", phase="practice", success=i == 2, steps=1, seconds=0.5)
-            events.emit("update", n=i, loss=1.0 / i, kl=0.1 * i, ms=180, route="shown")
-        events.emit("probe", task="a", success=True, statistic=1.5, threshold=4.0, p0=None)
-        events.emit("gate", accepted=False, reason="headroom")
-        events.emit("rollback", old="b", new="a", statistic=5.0)
-        events.emit("error", where="model", message="!")
-        events.emit("phase_result", name="after", success=0.9, n=20, low=0.7, high=0.97)
+            emit(events, "step", confidence=confidence, timings={"model": 10.0 * i, "note": "x"})
+            emit(events, "episode_finished", phase="practice", success=i == 2, steps=1, seconds=0.5)
+            emit(events, "update", n=i, loss=1.0 / i, kl=0.1 * i, ms=180, route="shown")
+        emit(events, "probe", task="a", success=True, statistic=1.5, threshold=4.0, p0=None)
+        emit(events, "gate", accepted=False, reason="headroom")
+        emit(events, "rollback", old="b", new="a", statistic=5.0)
+        emit(events, "error", where="model", message="!")
+        emit(events, "phase_result", name="after", success=0.9, n=20, low=0.7, high=0.97)
 
 
 def test_every_number_arrives_on_its_axis(tmp_path: Path) -> None:
@@ -80,7 +81,7 @@ def test_what_is_written_while_the_run_goes_on_arrives_once(tmp_path: Path) -> N
     recorder = Recorder()
     with Following(tmp_path, (), every_s=0.01, trackers=[recorder]), EventWriter(tmp_path / "events.jsonl") as events:
         for i in range(5):
-            events.emit("update", loss=float(i))
+            emit(events, "update", loss=float(i))
             time.sleep(0.02)
         assert recorder.points  # some of it before the end
     assert [(p.value, p.step) for p in recorder.points] == [(float(i), i + 1) for i in range(5)]

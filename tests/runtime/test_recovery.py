@@ -183,8 +183,8 @@ def test_nothing_to_take_back_is_of_no_use() -> None:
     world, log = EmbeddedWorld(mistakes=99), Recorder()
     episode = play(world, [NOWHERE], recovery("undo"), log)
     assert episode.stop_reason is StopReason.GUARD
-    assert [(e["measure"], e["detail"]) for e in log.of("recovery")] == [
-        ("undo", "of no use"), ("give_up", "nothing is left to try"),
+    assert [(e["measure"], e["detail"], e["useful"]) for e in log.of("recovery")] == [
+        ("undo", "", False), ("give_up", "nothing is left to try", False),
     ]  # fmt: skip
 
 

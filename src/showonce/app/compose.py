@@ -18,6 +18,7 @@ from showonce.app.plan import (
 )
 from showonce.app.run_log import PausingApprover, RunLog
 from showonce.config import Config
+from showonce.events import RunStarted
 from showonce.learning.session import Session
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import CANDIDATE, CHAMPION
@@ -52,18 +53,19 @@ def announce(log: RunLog, tasks: list[Task], learning: bool) -> None:
     """Tell what the run is about to do."""
     config, gate = log.config, log.config.learning.gate
     log.events.emit(
-        "run_started",
-        run=log.folder.name,
-        name=config.name,
-        task=", ".join(task.id for task in tasks),
-        goal=", ".join(task.goal for task in tasks if task.goal),
-        adapter=config.adapter,
-        learner=config.learning.learner if config.learning.enabled else "frozen",
-        budget_run=gate.budget_run,
-        budget_task=gate.budget_task,
-        learning=learning,
-        seed=config.seed,
-        versions=snapshot(),
+        RunStarted(
+            run=log.folder.name,
+            name=config.name,
+            task=", ".join(task.id for task in tasks),
+            goal=", ".join(task.goal for task in tasks if task.goal),
+            adapter=config.adapter,
+            learner=config.learning.learner if config.learning.enabled else "frozen",
+            budget_run=gate.budget_run,
+            budget_task=gate.budget_task,
+            learning=learning,
+            seed=config.seed,
+            versions=snapshot(),
+        )
     )
 
 

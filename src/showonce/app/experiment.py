@@ -12,6 +12,7 @@ from showonce.app.plan import recorded_of
 from showonce.app.run_log import EVENTS
 from showonce.config import Config
 from showonce.errors import BadInput, DemonstrationError
+from showonce.events import PhaseStarted
 from showonce.learning.lesson import Lesson
 from showonce.learning.methods.registry import find_method
 from showonce.learning.session import Session
@@ -39,7 +40,7 @@ def perform(run: Run) -> None:
 def do_tasks(run: Run) -> None:
     """Attempt each task `experiment.episodes` times, learning in between or not; every m-th attempt is a probe."""
     for task in run.tasks:
-        run.log.events.emit("phase", name="tasks", total=run.config.experiment.episodes)
+        run.log.events.emit(PhaseStarted(name="tasks", total=run.config.experiment.episodes))
         shown = run.demonstrate(task)
         if shown is not None and len(run.tasks) == 1:
             note_demonstration(run, shown)
@@ -153,7 +154,8 @@ def note_demonstration(run: Run, shown: Demonstration) -> None:
 def learn(run: Run, task: Task, shown: Demonstration) -> None:
     """Practise and learn the task."""
     practice = run.config.learning.practice
-    run.log.events.emit("phase", name="learn", total=0 if practice.source == "head" else practice.episodes)
+    total = 0 if practice.source == "head" else practice.episodes
+    run.log.events.emit(PhaseStarted(name="learn", total=total))
     if run.session is not None:
         run.session.begin(task, shown)
         done = _done(run, task, "practice") + _done(run, task, "run")

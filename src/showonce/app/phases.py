@@ -15,6 +15,7 @@ from showonce.evaluation.fresh import run_after
 from showonce.evaluation.results import EvalResult, Results, Row, paired, readings
 from showonce.evaluation.runner import evaluate_set
 from showonce.evaluation.tasks import task_set
+from showonce.events import EpisodeFinished, ErrorRaised, PhaseMeasured, PhaseStarted
 from showonce.fsio import atomic_write_json
 from showonce.learning.session import Session
 from showonce.protocols import CHAMPION, EventSink
@@ -42,8 +43,10 @@ class Told(Results):
     def add(self, row: Row) -> None:
         super().add(row)
         self._events.emit(
-            "episode_finished", episode=f"{row.part}-{row.seed}", task=row.task, phase=row.part, stop_reason=row.reason,
-            success=row.success, steps=row.steps, seconds=None, adapter_version=row.adapter,
+            EpisodeFinished(
+                episode=f"{row.part}-{row.seed}", task=row.task, phase=row.part, stop_reason=row.reason,
+                success=row.success, steps=row.steps, seconds=None, adapter_version=row.adapter,
+            )
         )  # fmt: skip
 
 
@@ -139,8 +142,12 @@ class Scores:
             "n_per_family": len(self._old),
         }
         low, high = wilson(sum(after), len(after))
-        told = {"success": sum(after) / len(after), "n": len(after), "low": low, "high": high}
-        self.run.log.events.emit("phase_result", name="retention", before=sum(before) / len(before), **told)
+        self.run.log.events.emit(
+            PhaseMeasured(
+                name="retention", before=sum(before) / len(before), success=sum(after) / len(after), n=len(after),
+                low=low, high=high,
+            )
+        )  # fmt: skip
 
     def note_calibration(self) -> None:
         """Work out what the confidence that the gate reads is worth, on all that was measured."""
@@ -160,7 +167,7 @@ class Scores:
         self._announce(part, len(self._screens))
         result = baseline(name, self.run.config, self.run.stage, self.task, shown, self.run.seeds, self.results)
         self.run.log.found.setdefault("baselines", {})[name] = result.phase
-        self.run.log.events.emit("phase_result", name=part, **result.phase)
+        self.run.log.events.emit(PhaseMeasured(name=part, **result.phase))
 
     def close(self) -> None:
         self.results.close()
@@ -195,17 +202,16 @@ class Scores:
         return self.results.result(part, self.task.id, self._arm(part), self._screens)
 
     def _announce(self, part: str, total: int) -> None:
-        self.run.log.events.emit("phase", name=part, total=total)
+        self.run.log.events.emit(PhaseStarted(name=part, total=total))
 
     def _tell(self, part: str, result: EvalResult, more: Mapping[str, Any] | None = None) -> None:
         self.run.log.found[ADAPTER_OFF if part == OFF else part] = {**result.phase, **(more or {})}
-        self.run.log.events.emit("phase_result", name=part, **result.phase)
+        self.run.log.events.emit(PhaseMeasured(name=part, **result.phase))
         if result.errors:
             last = next(row.error for row in reversed(result.rows) if row.error)
             where = last.split(":")[0] if last.split(":")[0] in WHERE else "model"
-            self.run.log.events.emit(
-                "error", where=where, message=f"{part}: {result.errors} attempts broke, the last: {last}"
-            )
+            message = f"{part}: {result.errors} attempts broke, the last: {last}"
+            self.run.log.events.emit(ErrorRaised(where=where, message=message))
 
 
 def _kept_report(path: Path, adapter_hash: str, seeds: range) -> dict[str, Any] | None:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from showonce.config import Config
 from showonce.errors import BadInput
+from showonce.events import LockTakenOver, Quarantined, Readmitted, RolledBack
 from showonce.runs.event_file import EventWriter
 from showonce.runs.index import CONFIG, find_store, resolve_run
 from showonce.settings import load_config
@@ -63,7 +64,7 @@ def readmit(run: Path, names: Sequence[str], console: Console | None = None) -> 
         store.readmit(names)
         back = sorted(before - {*store.ledger.quarantine, *store.ledger.quarantined_sources})
         if events is not None:
-            events.emit("readmit", names=back, reason=REASON)
+            events.emit(Readmitted(names=tuple(back), reason=REASON))
         text = f"adapter {store.name}: re-admitted {', '.join(back)}. {store.champion} acts as before."
     (console or Console()).print(text, soft_wrap=True, markup=False, highlight=False)
     return 0
@@ -110,12 +111,12 @@ def roll_back(run: Path, to: str, console: Console | None = None) -> int:
 def tell(events: EventWriter, store: AdapterStore, move: Move) -> None:
     """Write a move into the events of a run."""
     if store.taken_over_from is not None:
-        events.emit("lock_taken_over", owner=str(store.taken_over_from), path=str(store.path))
-    events.emit("rollback", episode=None, old=move.old, new=move.new, statistic=None, reason=move.reason)
+        events.emit(LockTakenOver(owner=str(store.taken_over_from), path=str(store.path)))
+    events.emit(RolledBack(episode=None, old=move.old, new=move.new, statistic=None, reason=move.reason))
     if move.quarantined:
-        events.emit("quarantine", versions=list(move.quarantined), reason=move.reason)
+        events.emit(Quarantined(versions=tuple(move.quarantined), reason=move.reason))
     if move.readmitted:
-        events.emit("readmit", names=[move.new], reason=move.reason)
+        events.emit(Readmitted(names=(move.new,), reason=move.reason))
 
 
 def checkpoint_table(versions: list[VersionInfo], title: str) -> Table:

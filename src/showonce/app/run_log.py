@@ -17,6 +17,7 @@ from typing import Any, Final, Self
 from showonce.config import Config
 from showonce.demonstrations import EpisodeStore
 from showonce.errors import BadInput, DiskError, EnvironmentBroken, ShowonceError, Stopped, StoreError
+from showonce.events import ErrorRaised, PauseChanged, RunFinished, RunStopped
 from showonce.fsio import atomic_write_json
 from showonce.runs.event_file import EventWriter, read_events
 from showonce.runs.index import FAILED, METRICS, SHOWN, finish_run, status_word
@@ -73,7 +74,7 @@ class RunLog:
         return self.dashboard.paused() if hasattr(self.dashboard, "paused") else nullcontext()
 
     def _tell_pause(self, paused: bool, reason: str) -> None:
-        self.events.emit("pause", paused=paused, reason=reason)
+        self.events.emit(PauseChanged(paused=paused, reason=reason))
         with self.paused():
             print(f"showonce: {'paused' if paused else 'resumed'} ({reason})", file=sys.stderr, flush=True)
 
@@ -95,9 +96,9 @@ class RunLog:
         reason = "stopped" if stopped else "completed" if error is None else f"{type(error).__name__}: {error}"
         with _uninterrupted():
             if error is not None and not stopped:
-                self.events.emit("error", where=_where(error), message=reason)
+                self.events.emit(ErrorRaised(where=_where(error), message=reason))
             if stopped:
-                self.events.emit("stop", reason=self.stop.reason or CTRL_C)
+                self.events.emit(RunStopped(reason=self.stop.reason or CTRL_C))
             try:
                 self._leave(reason)
             except ShowonceError as failure:
@@ -123,7 +124,7 @@ class RunLog:
     def _leave(self, reason: str) -> None:
         """Write everything that a reader of the run wants to have."""
         seconds = time.monotonic() - self._begun
-        self.events.emit("run_finished", reason=reason, seconds=seconds)
+        self.events.emit(RunFinished(reason=reason, seconds=seconds))
         told, began = read_events(self.folder / EVENTS)[0], True
         if status_word(reason) == FAILED:
             began = any(event["kind"] in PLAYED and event.get("phase") != SHOWN for event in told)

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from showonce.dashboard.state import LastGate, LastStep, PhaseResult, Probe, Rollback, RunView
-from showonce.dashboard.wording import OF_NO_USE, describe
+from showonce.dashboard.wording import describe
+from showonce.events import GIVE_UP, RecoveryTried, from_json
 
 Event = Mapping[str, Any]
 
@@ -324,8 +325,9 @@ def _guard(view: RunView, event: Event) -> None:
 
 
 def _recovery(view: RunView, event: Event) -> None:
-    if event.get("detail") != OF_NO_USE:
-        view.recoveries[_word(event.get("measure"))] += 1
+    tried = from_json(event)
+    if isinstance(tried, RecoveryTried) and (tried.useful or tried.measure == GIVE_UP):
+        view.recoveries[tried.measure] += 1
 
 
 def _pause(view: RunView, event: Event) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from showonce.dashboard.state import LastGate, RunView
+from showonce.events import GIVE_UP, RecoveryTried, from_json
 
 Event = Mapping[str, Any]
 
@@ -16,7 +17,6 @@ CROWDED_PHASES: Final = frozenset(
 )
 
 
-OF_NO_USE: Final = "of no use"  # detail of a recovery's measure that changed nothing
 MEASURES: Final = {
     "reobserve": "looked again", "retry": "tried again", "undo": "took something back", "ask": "asked a person",
     "give_up": "gave up",
@@ -220,7 +220,8 @@ def _step(event: Event) -> str:
 def _recovery(view: RunView, event: Event) -> str:
     trouble, detail = _text(event, "trouble", 40).replace("_", " "), _text(event, "detail")
     what = measure_words(_text(event, "measure", 40))
-    if detail == OF_NO_USE:
+    tried = from_json(event)
+    if isinstance(tried, RecoveryTried) and not (tried.useful or tried.measure == GIVE_UP):
         what, detail = f"tried in vain: {what.replace('took something back', 'there was nothing to take back')}", ""
     detail = "" if detail == what else detail
     return f"after {trouble} at {_step(event)}: {what}" + (f" ({detail})" if detail else "")

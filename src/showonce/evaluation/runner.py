@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from showonce.errors import Stopped
 from showonce.evaluation.results import EvalResult, Results, Row, row_of
+from showonce.events import ErrorRaised, Event
 from showonce.policy.batched import WIDTH, BatchedPolicy
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import Environment, Policy, Sampling
@@ -96,9 +97,9 @@ class _Errors:
     def __init__(self) -> None:
         self.last = ""
 
-    def emit(self, kind: str, **data: Any) -> None:
-        if kind == "error":
-            self.last = f"{data.get('where')}: {data.get('message')}"
+    def emit(self, event: Event) -> None:
+        if isinstance(event, ErrorRaised):
+            self.last = f"{event.where}: {event.message}"
 
 
 class _Crew:

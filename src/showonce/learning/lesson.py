@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from showonce.config import Config
 from showonce.errors import Unavailable
+from showonce.events import Event, UpdateMade
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.learning.gate.gate import GateReason
 from showonce.learning.practice.episodes import practise, teacher_of
@@ -129,9 +130,9 @@ class Kept:
     events: list[dict[str, Any]] = field(default_factory=list)
     updated: Callable[[int], None] = lambda _: None
 
-    def emit(self, kind: str, **data: Any) -> None:
-        self.events.append({"t": time.time(), "kind": kind, **data})
-        if kind == "update":
+    def emit(self, event: Event) -> None:
+        self.events.append({"t": time.time(), **event.to_json()})
+        if isinstance(event, UpdateMade):
             self.updated(self.count("update"))
 
     def count(self, kind: str, **wanted: Any) -> int:

@@ -18,6 +18,17 @@ import numpy as np
 from showonce.config import LearningConfig
 from showonce.demonstrations import load_demonstration
 from showonce.errors import CheckpointCorrupt, DemonstrationError
+from showonce.events import (
+    CanariesGathered,
+    CheckpointSaved,
+    ErrorRaised,
+    GateDecided,
+    LockTakenOver,
+    ProbePlayed,
+    PromotionDecided,
+    Quarantined,
+    RolledBack,
+)
 from showonce.inference.torch.adapter import Adapter
 from showonce.learning.gate.calibration import Calibration
 from showonce.learning.gate.outcomes import Outcomes
@@ -156,7 +167,7 @@ class Session:
         """Say what was found, mend what can be mended, and go on from the champion."""
         if self.store.taken_over_from is not None:
             owner = str(self.store.taken_over_from)
-            self.stage.events.emit("lock_taken_over", owner=owner, path=str(self.store.path))
+            self.stage.events.emit(LockTakenOver(owner=owner, path=str(self.store.path)))
         if self.store.champion is None:
             self._save()
         elif (move := self.store.recover()) is not None:
@@ -181,7 +192,7 @@ class Session:
         if demonstration is not None and demonstration.frames:
             views = in_the_head(demonstration, [], n // 4, np.random.default_rng(self._seed))
         if self._lesson is None:
-            self.stage.events.emit("canaries", skills=len(skills), reason="" if skills else NO_SKILLS)
+            self.stage.events.emit(CanariesGathered(skills=len(skills), reason="" if skills else NO_SKILLS))
         self._lesson = LessonCanaries(task, [*skills, *lessons], views, n // 4, self._seed)
         self.canaries.watch(self._lesson.canaries([]))
 
@@ -253,9 +264,9 @@ class Session:
                 new = self._promote()
             except CheckpointCorrupt as error:
                 accepted, broken, reason = False, True, f"the saved candidate is not whole: {error}"
-                self.stage.events.emit("error", where="store", message=str(error))
+                self.stage.events.emit(ErrorRaised(where="store", message=str(error)))
         self.stage.events.emit(
-            "promotion", accepted=accepted, old=old, new=new, reason=reason, canaries=decision.numbers
+            PromotionDecided(accepted=accepted, old=old, new=new, reason=reason, canaries=decision.numbers)
         )
         if accepted:
             self.tally["promotions"] += 1
@@ -296,10 +307,8 @@ class Session:
         self.context.quarantined = self.store.ledger.quarantined_sources
         aside = sorted(set(self.context.quarantined) - set(before))
         if aside:
-            self.stage.events.emit("quarantine", versions=aside, reason=reason)
-        self.stage.events.emit(
-            "gate", accepted=False, route=None, reason=SUSPENSION, updates=self.trainer.updates, numbers={}
-        )
+            self.stage.events.emit(Quarantined(versions=tuple(aside), reason=reason))
+        self.stage.events.emit(GateDecided(accepted=False, route=None, reason=SUSPENSION, updates=self.trainer.updates))
         self._retreat(reason)
 
     def _note_trouble(self, trouble: Trouble) -> None:
@@ -343,7 +352,7 @@ class Session:
         )
         path, none = str(self.store.folder(version)), {"n": 0, "successes": 0, "lower": 0.0}
         made = self.adapter.hash(CANDIDATE)
-        self.stage.events.emit("checkpoint", version=version, path=path, probes=none, hash=made)
+        self.stage.events.emit(CheckpointSaved(version=version, path=path, probes=none, hash=made))
         return version
 
     def _take_back(self) -> None:
@@ -381,17 +390,18 @@ class Session:
         self.tally["probes"] += 1
         drop = verdict.drop
         self.stage.events.emit(
-            "probe",
-            task=task.id,
-            episode=episode.id,
-            success=episode.success,
-            n=verdict.n,
-            successes=verdict.successes,
-            lower=lower_bound(verdict.successes, verdict.n),
-            statistic=None if drop is None else drop.statistic,
-            threshold=None if drop is None else drop.threshold,
-            p0=None if drop is None else drop.p0,
-            champion=champion,
+            ProbePlayed(
+                task=task.id,
+                episode=episode.id,
+                success=episode.success,
+                n=verdict.n,
+                successes=verdict.successes,
+                lower=lower_bound(verdict.successes, verdict.n),
+                statistic=None if drop is None else drop.statistic,
+                threshold=None if drop is None else drop.threshold,
+                p0=None if drop is None else drop.p0,
+                champion=champion,
+            )
         )
         if verdict.fired:
             self._roll_back(task.id, episode.id)
@@ -412,7 +422,7 @@ class Session:
     def _roll_back(self, task_id: str, episode: str, reason: str = "", to: str | None = None) -> None:
         decision = self.ratchet.rollback(task_id, self.trainer.take_sources(), reason, to)
         if decision.new is None:
-            self.stage.events.emit("error", where="store", message=f"cannot roll back: {decision.reason}")
+            self.stage.events.emit(ErrorRaised(where="store", message=f"cannot roll back: {decision.reason}"))
             return
         self.tally["rollbacks"] += 1
         self._recent.clear()
@@ -425,10 +435,10 @@ class Session:
     def _tell_move(self, move: Move, episode: str, statistic: float | None) -> None:
         self.context.quarantined = self.store.ledger.quarantined_sources
         emit = self.stage.events.emit
-        emit("rollback", episode=episode, old=move.old, new=move.new, statistic=statistic, reason=move.reason)
+        emit(RolledBack(episode=episode, old=move.old, new=move.new, statistic=statistic, reason=move.reason))
         aside = [*move.quarantined, *self.context.quarantined]
         if aside:
-            emit("quarantine", versions=aside, reason=move.reason)
+            emit(Quarantined(versions=tuple(aside), reason=move.reason))
 
     # ---- looking
 

@@ -22,6 +22,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from showonce.errors import BadInput
+from showonce.events import GateDecided
 from showonce.learning.gate.evidence import EvidenceBook, ScreenEvidence, difference, weakest
 from showonce.learning.gate.gate import Gate, GateDecision, GateEvidence, GateReason
 from showonce.learning.methods.base import Loss, Method
@@ -248,14 +249,15 @@ class Trainer:
             return
         config = self.gate.config
         self._events.emit(
-            "gate",
-            accepted=decision.accepted,
-            route=decision.route,
-            reason=reason or decision.reason.value,
-            updates=self.updates,
-            budget_run_left=max(config.budget_run - self._budget.updates_run(self._run), 0),
-            budget_task_left=max(config.budget_task - self._budget.updates_task(self._task_id), 0),
-            numbers=decision.numbers,
+            GateDecided(
+                accepted=decision.accepted,
+                route=decision.route,
+                reason=reason or decision.reason.value,
+                updates=self.updates,
+                budget_run_left=max(config.budget_run - self._budget.updates_run(self._run), 0),
+                budget_task_left=max(config.budget_task - self._budget.updates_task(self._task_id), 0),
+                numbers=decision.numbers,
+            )
         )
 
     def _book(self, batch: Sequence[Sample]) -> None:
@@ -291,7 +293,7 @@ class Trainer:
             parts=loss.parts,
         )
         if self._events is not None:
-            self._events.emit("update", **report.event)
+            self._events.emit(report.event)
         return report
 
     # ---- what is kept

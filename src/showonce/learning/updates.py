@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
+from showonce.events import UpdateMade
 from showonce.learning.gate.gate import GateDecision
 
 
@@ -54,21 +55,21 @@ class UpdateReport:
     parts: Mapping[str, float] = field(default_factory=dict)
 
     @property
-    def event(self) -> dict[str, Any]:
-        """Return the fields of an `update` event."""
-        return {
-            "n": self.n,
-            "loss": self.loss,
-            "kl": self.kl_to_champion,
-            "grad_norm": self.grad_norm,
-            "ms": self.ms,
-            "route": self.route,
-            "candidate": self.candidate,
-            "kl_teacher_student": self.kl_teacher_student,
-            "screens": self.screens,
-            "tokens": self.n_tokens,
-            "parts": dict(self.parts),
-        }
+    def event(self) -> UpdateMade:
+        """Return the event that reports this update."""
+        return UpdateMade(
+            n=self.n,
+            loss=self.loss,
+            kl=self.kl_to_champion,
+            grad_norm=self.grad_norm,
+            ms=self.ms,
+            route=self.route,
+            candidate=self.candidate,
+            kl_teacher_student=self.kl_teacher_student,
+            screens=self.screens,
+            tokens=self.n_tokens,
+            parts=dict(self.parts),
+        )
 
 
 @dataclass(frozen=True)

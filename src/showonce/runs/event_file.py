@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from showonce.errors import ShowonceError
+from showonce.events import Event
 from showonce.fsio import LineWriter, make_folder, read_lines
 
 
@@ -34,10 +35,10 @@ class EventWriter:
         make_folder(self.path.parent)
         self._lines = LineWriter(self.path)
 
-    def emit(self, kind: str, **data: Any) -> None:
+    def emit(self, event: Event) -> None:
         """Append one event, whole, before returning."""
         try:
-            self._lines.write({"t": time.time(), "kind": kind, **data})
+            self._lines.write({"t": time.time(), **event.to_json()})
         except (ShowonceError, ValueError, TypeError, RecursionError) as error:
             self.lost += 1
             if not self.failed:

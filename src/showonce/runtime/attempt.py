@@ -13,6 +13,7 @@ import numpy as np
 
 from showonce.actions import Action, Ask, Done, points
 from showonce.errors import BadInput, EnvironmentBroken, Stopped, Unavailable
+from showonce.events import GIVE_UP
 from showonce.protocols import (
     ApprovalRequest,
     Approver,
@@ -403,11 +404,11 @@ class Attempt:
         """Take the next measures until one was of use, and return its name; the empty text gives up."""
         while (measure := self.set.recovery.next()) is not None:
             told = self._take(measure, f"{trouble}: {detail}")
-            self.journal.recovery(step, trouble, measure.name, told or "of no use")
+            self.journal.recovery(step, trouble, measure.name, told, useful=bool(told))
             if told:
                 return measure.name
         if self.set.recovery.on:
-            self.journal.recovery(step, trouble, "give_up", NOTHING_LEFT)
+            self.journal.recovery(step, trouble, GIVE_UP, NOTHING_LEFT, useful=False)
         return ""
 
     def _take(self, measure: Measure, trouble: str) -> str:

@@ -12,6 +12,17 @@ from typing import Any
 from showonce.actions import Action, to_json
 from showonce.demonstrations import EpisodeStore, EpisodeWriter
 from showonce.errors import DiskError
+from showonce.events import (
+    EpisodeFinished,
+    EpisodeStarted,
+    ErrorRaised,
+    Event,
+    GuardFired,
+    NotParsed,
+    Readings,
+    RecoveryTried,
+    StepTaken,
+)
 from showonce.protocols import EventSink
 from showonce.types import Episode, Executor, Observation, Step, Task
 
@@ -38,8 +49,10 @@ class Journal:
                 self._writer = self._store.create(task, seed, phase, source, adapter)
                 self.episode = self._writer.id
         self._emit(
-            "episode_started", task=task.id, goal=task.goal, seed=seed, phase=phase, adapter_version=adapter,
-            executor=executor,
+            EpisodeStarted(
+                episode=self.episode, task=task.id, goal=task.goal, seed=seed, phase=phase, adapter_version=adapter,
+                executor=executor,
+            )
         )  # fmt: skip
 
     def step(self, step: Step, seen: Observation, after: Observation) -> Step:
@@ -49,20 +62,24 @@ class Journal:
                 step = dataclasses.replace(step, frame=self._writer.frame(seen))
                 self._writer.step(step)
                 self._writer.frame(after)
-        self._emit("step", **self._step_event(step))
+        self._emit(self._step_event(step))
         return step
 
     def guard(self, step: int, name: str, detail: str) -> None:
         """Announce that a guard fired after a step."""
-        self._emit("guard", step=step, name=name, detail=detail)
+        self._emit(GuardFired(episode=self.episode, step=step, name=name, detail=detail))
 
-    def recovery(self, step: int, trouble: str, measure: str, detail: str) -> None:
-        """Announce what was tried after a guard fired or an action was refused; measure give_up: nothing is left."""
-        self._emit("recovery", step=step, trouble=trouble, measure=measure, detail=detail)
+    def recovery(self, step: int, trouble: str, measure: str, detail: str, useful: bool) -> None:
+        """Announce what was tried after a guard fired or an action was refused. See `RecoveryTried`."""
+        self._emit(
+            RecoveryTried(
+                episode=self.episode, step=step, trouble=trouble, measure=measure, detail=detail, useful=useful
+            )
+        )
 
     def error(self, where: str, message: str) -> None:
         """Announce a failure; where: model | parser | executor | environment | store."""
-        self._emit("error", where=where, message=message)
+        self._emit(ErrorRaised(where=where, message=message, episode=self.episode))
 
     def finish(self, episode: Episode) -> str:
         """Complete the folder and announce the end; return the folder, or the empty text where nothing is stored."""
@@ -70,9 +87,11 @@ class Journal:
             with self._storing():
                 self._writer.finish(episode)
         self._emit(
-            "episode_finished", task=episode.task_id, phase=episode.phase, stop_reason=episode.stop_reason,
-            success=episode.outcome.success, steps=len(episode.steps), seconds=episode.seconds,
-            adapter_version=episode.adapter_version, source=episode.source, evidence=episode.outcome.evidence,
+            EpisodeFinished(
+                episode=self.episode, task=episode.task_id, phase=episode.phase, stop_reason=episode.stop_reason,
+                success=episode.outcome.success, steps=len(episode.steps), seconds=episode.seconds,
+                adapter_version=episode.adapter_version, source=episode.source, evidence=episode.outcome.evidence,
+            )
         )  # fmt: skip
         return str(self._writer.path) if self._writer is not None else ""
 
@@ -82,29 +101,31 @@ class Journal:
             with self._storing():
                 self._writer.close()
 
-    def _step_event(self, step: Step) -> dict[str, Any]:
+    def _step_event(self, step: Step) -> StepTaken:
         proposal = step.proposal
         failure = proposal.failure if proposal is not None else None
+        sure = proposal.confidence if proposal is not None else None
         folder = self._writer.path if self._writer is not None else None
-        return {
-            "index": step.index,
-            "frame": f"{folder.parent.name}/{folder.name}/{step.frame}" if folder is not None and step.frame else None,
-            "goal": self._goal,
-            "proposed": _json(step.proposed),
-            "executed": _json(step.executed),
-            "executor": step.executor,
-            "text": proposal.text if proposal is not None else "",
-            "parse_failure": None if failure is None else {"reason": failure.reason, "detail": failure.detail},
-            "confidence": proposal.confidence if proposal is not None else None,
-            "timings": step.timings,
-            "changed": step.changed,
-            "step_correct": step.outcome.step_correct if step.outcome is not None else None,
-            "note": step.note,
-        }
+        return StepTaken(
+            episode=self.episode,
+            index=step.index,
+            frame=f"{folder.parent.name}/{folder.name}/{step.frame}" if folder is not None and step.frame else None,
+            goal=self._goal,
+            proposed=_json(step.proposed),
+            executed=_json(step.executed),
+            executor=step.executor,
+            text=proposal.text if proposal is not None else "",
+            parse_failure=None if failure is None else NotParsed(failure.reason, failure.detail),
+            confidence=None if sure is None else Readings(sure.stated, sure.token, sure.calibrated),
+            timings=step.timings,
+            changed=step.changed,
+            step_correct=step.outcome.step_correct if step.outcome is not None else None,
+            note=step.note,
+        )
 
-    def _emit(self, kind: str, **data: Any) -> None:
+    def _emit(self, event: Event) -> None:
         if self._events is not None:
-            self._events.emit(kind, episode=self.episode, **data)
+            self._events.emit(event)
 
     @contextlib.contextmanager
     def _storing(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ from showonce.actions import to_json
 from showonce.config import SafetyConfig
 from showonce.demonstrations import EpisodeStore
 from showonce.errors import EnvironmentBroken, Unavailable
+from showonce.events import ShadowCompared
 from showonce.protocols import Approver, Context, Environment, EventSink, Policy, Undoable, ability
 from showonce.runtime.guards import guards_for
 from showonce.runtime.loop import run_episode
@@ -137,16 +138,16 @@ class ShadowWatch:
     def __init__(self, policy: VLMPolicy, events: EventSink, every: int) -> None:
         self._policy, self._events, self._every = policy, events, every
         self._shadow = Shadow()
-        self._told: list[dict[str, Any]] = []
+        self._told: list[tuple[int, bool, dict[str, Any] | None]] = []
 
     def on_step(self, task: Task, observation: Observation, step: Step, context: Context) -> None:
         if step.index % self._every == 0 and step.proposal is not None:
             action = self._policy.propose(observation, replace(context, demonstration=None), adapter=None).action
             agrees = self._shadow.note(step.proposed, action)
             said = None if action is None else to_json(action)
-            self._told.append({"index": step.index, "agrees": agrees, "action": said})
+            self._told.append((step.index, agrees, said))
 
     def on_episode(self, episode: Episode) -> None:
-        for event in self._told:
-            self._events.emit("shadow", episode=episode.id, **event)
+        for index, agrees, action in self._told:
+            self._events.emit(ShadowCompared(episode=episode.id, index=index, agrees=agrees, action=action))
         self._told.clear()

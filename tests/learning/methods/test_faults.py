@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from showonce.actions import Click, Key, to_pixel
 from showonce.config import FaultConfig
 from showonce.errors import BadInput
+from showonce.events import Event
 from showonce.learning.methods.faults import FLIPPED_BYTES, LR_FACTOR, Fault, corrupt_checkpoint, misdirected, swapped
 from showonce.types import Demonstration, Frame, Observation
 
@@ -21,8 +22,8 @@ class Sink:
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, Any]]] = []
 
-    def emit(self, kind: str, **data: Any) -> None:
-        self.seen.append((kind, data))
+    def emit(self, event: Event) -> None:
+        self.seen.append((event.kind, event.to_json()))
 
 
 def screen() -> Observation:

@@ -13,6 +13,7 @@ import numpy as np
 from showonce.actions import points
 from showonce.config import FaultConfig
 from showonce.errors import BadInput
+from showonce.events import FaultInjected
 from showonce.learning.practice.views import find_blocks, map_action
 from showonce.protocols import EventSink
 from showonce.types import Demonstration, Frame
@@ -48,7 +49,7 @@ class Fault:
             return False
         self.active = True
         if self._events is not None:
-            self._events.emit("fault", name=self.kind, detail=f"injected after {updates} accepted updates")
+            self._events.emit(FaultInjected(name=self.kind, detail=f"injected after {updates} accepted updates"))
         return True
 
     @property

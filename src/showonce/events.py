@@ -1,0 +1,525 @@
+"""The events of a run: one frozen dataclass for each kind of line in events.jsonl, the only vocabulary of that file.
+
+A line is a JSON object ``{"t": unix seconds, "kind": ..., ...}`` whose other keys are the fields of the dataclass.
+Writers must give every field that has no default. Readers (`from_json`) accept any object: a field that is missing or
+of another type gets its default, keys that no field names are dropped, and a kind that is not known becomes `Unknown`.
+So files of older and of newer versions can be read. docs/events.md lists all kinds (`scripts/events_page.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from typing import Any, ClassVar, Final
+
+GIVE_UP: Final = "give_up"  # `RecoveryTried.measure` once no measure is left
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Readings:
+    """Confidence in one answer, each in [0, 1] or None.
+
+    stated: read from the answer's text. token: product of the probabilities of the decision tokens. calibrated: one of
+    the two, mapped on the outcomes of probes.
+    """
+
+    stated: float | None = None
+    token: float | None = None
+    calibrated: float | None = None
+
+
+@dataclass(frozen=True)
+class NotParsed:
+    """Why an answer was no action. reason: a `types.ParseReason`. detail: what was found instead."""
+
+    reason: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Base of all kinds. t: unix seconds; the event file adds it when the event is written."""
+
+    kind: ClassVar[str] = ""
+    t: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields, ``kind`` included, as an object of JSON values (as far as the values given are such)."""
+        record: dict[str, Any] = {} if self.t is None else {"t": self.t}
+        record["kind"] = self.kind
+        for name, value in vars(self).items():
+            if isinstance(value, (Readings, NotParsed)):
+                record[name] = dict(vars(value))
+            elif name != "t":
+                record[name] = list(value) if isinstance(value, tuple) else value
+        return record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknown(Event):
+    """An object that is no event of this version. name: its ``kind``, "" where that is no text. data: all its keys."""
+
+    name: str
+    data: Json
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(self.data)
+
+
+# ------------------------------------------------------------------------------------------- the run
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted(Event):
+    """A run begins; a resumed run writes it again in the same file.
+
+    run: name of the run's folder. name: of the configuration. task, goal: of all tasks, separated by commas. adapter:
+    the setting `adapter`. learner: name, or "frozen" when learning is off. budget_run, budget_task: updates allowed in
+    this run, and for one task over all runs. learning: whether this run may update. seed: of the run. versions: of
+    Python, the packages and this one.
+    """
+
+    kind: ClassVar[str] = "run_started"
+    run: str
+    name: str
+    task: str
+    goal: str
+    adapter: str
+    learner: str
+    budget_run: int | None
+    budget_task: int | None
+    learning: bool | None
+    seed: int | None
+    versions: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseStarted(Event):
+    """A part of the run begins. name: before, teacher, learn, after, tasks ... total: episodes, 0 or None = open."""
+
+    kind: ClassVar[str] = "phase"
+    name: str
+    total: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhaseMeasured(Event):
+    """A measured part has ended.
+
+    name: of the part, such as before, after or baseline:frozen. n: attempts. success: fraction of them. low, high: its
+    95 % interval. before: the fraction before learning, for the part `retention` alone.
+    """
+
+    kind: ClassVar[str] = "phase_result"
+    name: str
+    success: float | None
+    n: int | None
+    low: float | None
+    high: float | None
+    before: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PauseChanged(Event):
+    """A person paused or resumed the run. paused: True from now on nothing is executed. reason: key, file or call."""
+
+    kind: ClassVar[str] = "pause"
+    paused: bool
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStopped(Event):
+    """The run was stopped by a person or by its limit of actions. reason: key, file, signal or limit."""
+
+    kind: ClassVar[str] = "stop"
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFinished(Event):
+    """The run has ended. reason: completed, stopped, or type and message of an error. seconds: wall time."""
+
+    kind: ClassVar[str] = "run_finished"
+    reason: str
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorRaised(Event):
+    """Something failed; the run may go on.
+
+    where: model, parser, executor, environment, store, or input (a person gave something that cannot be used). message:
+    type and text. episode: id of the episode, "" outside of one.
+    """
+
+    kind: ClassVar[str] = "error"
+    where: str
+    message: str
+    episode: str = ""
+
+
+# ------------------------------------------------------------------------------------------- an episode
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeStarted(Event):
+    """An episode begins.
+
+    episode: its id. task, goal: the id of the task and its goal. seed: of the environment. phase: run, practice, probe,
+    demonstration ... adapter_version: content hash, version or "base". executor: who acts (student, teacher, person,
+    oracle, replay).
+    """
+
+    kind: ClassVar[str] = "episode_started"
+    episode: str
+    task: str
+    goal: str
+    seed: int | None
+    phase: str
+    adapter_version: str
+    executor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepTaken(Event):
+    """A step has ended.
+
+    episode, index: id of the episode, number of the step from 0. frame: PNG of the screen before the action, relative
+    to the run's folder, None where frames are not stored. goal: of the task. proposed, executed: actions as JSON, None
+    where there is none. executor: who acted. text: the raw answer. parse_failure: why the text is no action, None where
+    it is one. confidence: readings of it. timings: milliseconds by part of the step. changed: whether the screen did.
+    step_correct: the environment's verdict on this step alone, None where it has none. note: why nothing was executed.
+    """
+
+    kind: ClassVar[str] = "step"
+    episode: str
+    index: int
+    frame: str | None
+    goal: str
+    proposed: Json | None
+    executed: Json | None
+    executor: str
+    text: str
+    parse_failure: NotParsed | None
+    confidence: Readings | None
+    timings: Json
+    changed: bool | None
+    step_correct: bool | None
+    note: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeFinished(Event):
+    """An episode has ended; the measured phases write this one alone.
+
+    episode, task, phase, adapter_version: as in `episode_started`. stop_reason: a `types.StopReason`. success: verified
+    result, None where nobody could tell. steps: how many. seconds: wall time, None where it was not taken. source: who
+    acted (policy, teacher, person, oracle, replay), "" in measured phases. evidence: what the checker saw.
+    """
+
+    kind: ClassVar[str] = "episode_finished"
+    episode: str
+    task: str
+    phase: str
+    stop_reason: str
+    success: bool | None
+    steps: int | None
+    seconds: float | None
+    adapter_version: str
+    source: str = ""
+    evidence: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuardFired(Event):
+    """A guard found that the episode gets nowhere. episode, step: where. name: of the guard. detail: what it saw."""
+
+    kind: ClassVar[str] = "guard"
+    episode: str
+    step: int | None
+    name: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecoveryTried(Event):
+    """A measure was taken after a guard fired or an action was refused.
+
+    episode, step: where. trouble: name of the guard, or refused. measure: reobserve, retry, undo, ask, or give_up once
+    none is left. detail: what was done. useful: whether there was anything to do (an undo may find nothing to take
+    back); False for give_up.
+    """
+
+    kind: ClassVar[str] = "recovery"
+    episode: str
+    step: int | None
+    trouble: str
+    measure: str
+    detail: str
+    useful: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShadowCompared(Event):
+    """The frozen policy answered a screen too, and was not executed.
+
+    episode, index: the step. agrees: whether it would have done the same. action: its answer, None = no action.
+    """
+
+    kind: ClassVar[str] = "shadow"
+    episode: str
+    index: int
+    agrees: bool
+    action: Json | None
+
+
+# ------------------------------------------------------------------------------------------- learning
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateDecided(Event):
+    """The gate decided whether the learner may update.
+
+    accepted: whether. route: shown or earned, None when refused. reason: a `GateReason`, or why the learner had nothing
+    to update. updates: done so far. budget_run_left, budget_task_left: updates left in this run, and for the task over
+    all runs. numbers: what was compared.
+    """
+
+    kind: ClassVar[str] = "gate"
+    accepted: bool
+    route: str | None
+    reason: str
+    updates: int | None
+    budget_run_left: int | None = None
+    budget_task_left: int | None = None
+    numbers: Json = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateMade(Event):
+    """The candidate was updated by one optimiser step.
+
+    n: number of the update. loss: of the batch. kl, kl_teacher_student: divergence of the candidate from the champion
+    and from its teacher, nats a decision token, None where not computed. grad_norm: before clipping. ms: wall time.
+    route: of the gate, None without one. candidate: content hash. screens, tokens: of the batch. parts: the terms of
+    the loss.
+    """
+
+    kind: ClassVar[str] = "update"
+    n: int
+    loss: float | None
+    kl: float | None
+    grad_norm: float | None
+    ms: float | None
+    route: str | None
+    candidate: str
+    kl_teacher_student: float | None
+    screens: int | None
+    tokens: int | None
+    parts: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbePlayed(Event):
+    """The champion played one verified episode: greedy, without a demonstration, nothing is learned from it.
+
+    task, episode: ids. success: whether it did. n, successes: probes of this champion on the task so far. lower: lower
+    bound of its success. statistic, threshold, p0: of the drop test, None while it is not armed; it fires at statistic
+    >= threshold, p0 is the success expected. champion: its version.
+    """
+
+    kind: ClassVar[str] = "probe"
+    task: str
+    episode: str
+    success: bool | None
+    n: int | None
+    successes: int | None
+    lower: float | None
+    statistic: float | None
+    threshold: float | None
+    p0: float | None
+    champion: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CanariesGathered(Event):
+    """Screens of old skills that a candidate must not lose were collected. skills: how many. reason: why none are."""
+
+    kind: ClassVar[str] = "canaries"
+    skills: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromotionDecided(Event):
+    """The canaries decided whether the candidate becomes champion.
+
+    accepted: whether. old: version of the champion. new: version or hash of the candidate. reason: why. canaries: what
+    was measured on them.
+    """
+
+    kind: ClassVar[str] = "promotion"
+    accepted: bool
+    old: str | None
+    new: str
+    reason: str
+    canaries: Json
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSaved(Event):
+    """A version was written to the adapter store. version: v0001 ... path: its folder. probes: n, successes and lower
+    bound of its probes so far. hash: of its tensors.
+    """
+
+    kind: ClassVar[str] = "checkpoint"
+    version: str
+    path: str
+    probes: Json
+    hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolledBack(Event):
+    """Another version became champion again, by the drop test, after refusals, on opening the store or by hand.
+
+    episode: id of the probe that decided, "" or None without one. old, new: versions. statistic: of the drop test, None
+    when it did not decide. reason: why.
+    """
+
+    kind: ClassVar[str] = "rollback"
+    episode: str | None
+    old: str
+    new: str
+    statistic: float | None
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quarantined(Event):
+    """Versions and what they learned from are not used any more until a person re-admits them.
+
+    versions: names of versions, and refs of demonstrations and episodes. reason: why.
+    """
+
+    kind: ClassVar[str] = "quarantine"
+    versions: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readmitted(Event):
+    """Quarantine was lifted. names: of versions and of refs. reason: by whom."""
+
+    kind: ClassVar[str] = "readmit"
+    names: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockTakenOver(Event):
+    """The lock of an adapter store belonged to a process that is dead. owner: that process. path: of the store."""
+
+    kind: ClassVar[str] = "lock_taken_over"
+    owner: str
+    path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaultInjected(Event):
+    """Damage begins that the setting `learning.fault` asks for. name: of the fault. detail: when it began."""
+
+    kind: ClassVar[str] = "fault"
+    name: str
+    detail: str
+
+
+# ------------------------------------------------------------------------------------------- reading
+
+KINDS: Final[dict[str, type[Event]]] = {c.kind: c for c in Event.__subclasses__() if c.kind}
+
+
+def from_json(record: Json) -> Event:
+    """Return the event that an object of events.jsonl holds. Never raises on its content (see the module)."""
+    kind = record.get("kind")
+    cls = KINDS.get(kind) if isinstance(kind, str) else None
+    if cls is None:
+        return Unknown(t=_float(record.get("t")), name=kind if isinstance(kind, str) else "", data=dict(record))
+    if cls is RecoveryTried and "useful" not in record:  # written before the field existed
+        useful = record.get("measure") != GIVE_UP and record.get("detail") != "of no use"
+        record = {**record, "useful": useful}
+    return cls(**_values(cls, record))
+
+
+def _values(cls: type, record: Json) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, convert, empty, required in _plan(cls):
+        value = convert(record.get(name))
+        if value is not None:
+            found[name] = value
+        elif required:
+            found[name] = empty
+    return found
+
+
+@cache
+def _plan(cls: type) -> list[tuple[str, Callable[[Any], Any], Any, bool]]:
+    """Return name, converter, empty value and whether a value must be given, of every field of a dataclass."""
+    return [
+        (one.name, *_TYPES[str(one.type)], one.default is MISSING and one.default_factory is MISSING)
+        for one in fields(cls)
+    ]
+
+
+def _float(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    with contextlib.suppress(OverflowError):  # an integer beyond the largest float
+        return float(value) if math.isfinite(value) else None
+    return None
+
+
+def _int(value: Any) -> int | None:
+    return None if _float(value) is None else int(value)
+
+
+def _bool(value: Any) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else str(value) if _float(value) is not None else None
+
+
+def _object(value: Any) -> Json | None:
+    return value if isinstance(value, Mapping) else None
+
+
+def _names(value: Any) -> tuple[str, ...] | None:
+    return tuple(map(str, value)) if isinstance(value, (list, tuple)) else None
+
+
+def _nested(cls: type) -> Callable[[Any], Any]:
+    return lambda value: cls(**_values(cls, value)) if isinstance(value, Mapping) else None
+
+
+# By the annotation of a field: how a JSON value becomes one, and what stands where there is none.
+_TYPES: Final[dict[str, tuple[Callable[[Any], Any], Any]]] = {
+    "str": (_text, ""),
+    "str | None": (_text, None),
+    "bool": (_bool, False),
+    "bool | None": (_bool, None),
+    "int": (_int, 0),
+    "int | None": (_int, None),
+    "float | None": (_float, None),
+    "Json": (_object, {}),
+    "Json | None": (_object, None),
+    "tuple[str, ...]": (_names, ()),
+    "Readings | None": (_nested(Readings), None),
+    "NotParsed | None": (_nested(NotParsed), None),
+}
