@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from showonce.actions import Click
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.runtime.stop import Stop
 from showonce.types import Task
@@ -64,7 +65,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--n", type=int, default=500, help="changes that begin within the quiet window")
     given = parser.parse_args()
-    world = BrowserEnvironment(width=SIZE[0], height=SIZE[1])
+    world = BrowserEnvironment(BrowserSettings(width=SIZE[0], height=SIZE[1]))
     times: list[float] = []
     late = 0
     with tempfile.TemporaryDirectory() as folder:

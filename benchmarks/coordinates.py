@@ -39,6 +39,7 @@ from showonce.actions import Click, from_pixel
 from showonce.environments.browser.executable import find_browser
 from showonce.environments.browser.geometry import Offset, offset_of
 from showonce.environments.browser.owner import owner
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.runtime.stop import Stop
 from showonce.types import Task
@@ -183,7 +184,7 @@ def view_scale(world: BrowserEnvironment) -> float:
 def emulated(folder: Path, points: int, rng: random.Random) -> Iterator[tuple[float, str, float, float, int]]:
     """Click in browsers of ours; yield ratio, case, errors and clicks."""
     for scale in SCALES:
-        world = BrowserEnvironment(width=WIDTH, height=HEIGHT, scale=scale)
+        world = BrowserEnvironment(BrowserSettings(width=WIDTH, height=HEIGHT, scale=scale))
         for zoom, scroll, frame in itertools.product(ZOOMS, SCROLLS, FRAMES):
             target = prepare(world, folder, zoom, scroll, frame)
             yield scale, f"zoom {zoom}, scroll {scroll}, iframe {frame}", *case(world, target, points, rng)
@@ -194,7 +195,7 @@ def attached(folder: Path, points: int, rng: random.Random) -> Iterator[tuple[fl
     """Click in a person's browser; yield ratio, case, errors and clicks."""
     for scale in SCALES:
         with screen("1280x1000") as display, theirs(folder, display, scale) as url:
-            world, zooms = BrowserEnvironment(cdp_url=url), set[float]()
+            world, zooms = BrowserEnvironment(BrowserSettings(cdp_url=url)), set[float]()
             prepare(world, folder, "1", (0, 0), "none")
             for keys in OWN_ZOOMS:
                 own_zoom(display, keys)

@@ -20,6 +20,7 @@ import numpy as np
 from screen import screen
 from showonce.actions import Action, Click, Move, Type, from_pixel
 from showonce.environments.desktop.environment import Desktop
+from showonce.environments.desktop.settings import DesktopSettings
 from showonce.runtime.stop import Stop
 from showonce.types import Task
 
@@ -53,7 +54,7 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=300)
     count = max(parser.parse_args().steps, 10)
     with screen() as name:
-        desktop = Desktop(display=name)
+        desktop = Desktop(DesktopSettings(display=name))
         try:
             desktop.reset(Task("bench/step", "click", "desktop"))
             steps(desktop, clicks(10))

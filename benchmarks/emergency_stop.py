@@ -32,6 +32,7 @@ import numpy as np
 from screen import screen
 from showonce.actions import NAMED_KEYS, Action, Click, DoubleClick, Drag, Key, Scroll, Type
 from showonce.environments.desktop.environment import Desktop
+from showonce.environments.desktop.settings import DesktopSettings
 from showonce.errors import BadInput, Stopped
 from showonce.runtime.stop import Stop
 from showonce.types import Task
@@ -133,7 +134,7 @@ def acts(rng: random.Random) -> Iterator[Action]:
 def trials(display: str, count: int, think: Callable[[Any], None], seed: int) -> tuple[list[float], int, int, int]:
     """Return the milliseconds of each press, and of how many presses: not heeded, a key held after, amid an action."""
     rng, stop = random.Random(seed), Stop()
-    desktop, human = Desktop(display=display), Person(display)
+    desktop, human = Desktop(DesktopSettings(display=display)), Person(display)
     found, unheeded, held, midst = list[float](), 0, 0, 0
     actions = acts(rng)
     try:
@@ -228,7 +229,7 @@ def hung_browser(display: str) -> Iterator[None]:
 def own_actions(display: str, count: int) -> tuple[int, int]:
     """Let the agent press, click and type `count` times; return how often that stopped it, and the refused ones."""
     rng, stop, false, refused = random.Random(1), Stop(), 0, 0
-    desktop = Desktop(display=display, quiet=0.001, first=0.001, cap=0.001)
+    desktop = Desktop(DesktopSettings(display=display, quiet=0.001, first=0.001, cap=0.001))
     keys = [name for name in NAMED_KEYS if name not in ("escape", "f4", "space", "tab")] + [*"abcxyz159-[;"]
     try:
         desktop.reset(TASK)

@@ -45,9 +45,11 @@ from showonce.actions import (
 from showonce.demonstrations import EpisodeStore, load_demonstration
 from showonce.demonstrations.reduce import Grip
 from showonce.environments.browser.record import BrowserSource
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.record import DesktopSource
+from showonce.environments.desktop.settings import DesktopSettings
 from showonce.environments.desktop.windows_x11 import Windows
 from showonce.protocols import Environment, EventSource
 from showonce.runtime.replay import replay_episode
@@ -356,7 +358,7 @@ def on_the_web(numbers: Numbers, folder: Path, actions: int, flows: int, seed: i
         stack.callback(client.close)
         person = WebPerson(client)
         page = folder / "page.html"
-        environment = BrowserEnvironment(cdp_url=url)
+        environment = BrowserEnvironment(BrowserSettings(cdp_url=url))
         stack.callback(environment.close)
         task = Task("user/web", "do it", "browser", start=str(page), success=Success("none"))
 
@@ -385,7 +387,7 @@ def on_the_desktop(numbers: Numbers, folder: Path, actions: int, flows: int, see
     with x_screen(f"{WIDTH}x{HEIGHT}") as screen, ExitStack() as stack:
         file = folder / "told.json"
         person = XPerson(screen, file)
-        environment = Desktop(display=screen.name)
+        environment = Desktop(DesktopSettings(display=screen.name))
         stack.callback(environment.close)
 
         task = Task("user/desk", "do it", "desktop", success=Success("none"), reset="none")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from showonce.actions import Action, Click
 from showonce.environments.browser.executable import find_browser
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.contract import Presses
 from showonce.errors import Unavailable
@@ -45,14 +47,15 @@ class Seat:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, text=True, timeout=2.0)
+        self.environment = BrowserEnvironment(BrowserSettings(width=WIDTH, height=HEIGHT, text=True, timeout=2.0))
 
     def show(self, html: str, name: str = "page.html", **settings: object) -> Observation:
         """Load a page; with settings, in an environment of its own."""
         (self.folder / name).write_text(f"<!doctype html><body style='margin:0'>{html}", "utf-8")
         if settings:
             self.environment.close()
-            self.environment = BrowserEnvironment(**{"width": WIDTH, "height": HEIGHT, "text": True} | settings)  # type: ignore[arg-type]
+            given: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, "text": True} | settings
+            self.environment = BrowserEnvironment(BrowserSettings(**given))
         return self.environment.reset(Task("user/page", "look", "browser", start=str(self.folder / name)), 1)
 
     def do(self, action: Action) -> Executed:

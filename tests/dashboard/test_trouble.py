@@ -21,6 +21,7 @@ from showonce.config import Config, RecoveryConfig
 from showonce.dashboard.card import summary
 from showonce.dashboard.reader import RunReader
 from showonce.dashboard.views import health_panel, screen
+from showonce.environments.embedded.settings import EmbeddedSettings
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
 from showonce.events import Quarantined
@@ -60,8 +61,12 @@ def test_guards_and_recovery(log: RunLog) -> None:
     blind = plain.oracle()  # a dialog stands in its way
     with log:
         for answer, world, plan in (
-            (blind, EmbeddedWorld(mistakes=99, dialog=1.0), recovery("undo")),
-            (NOWHERE, EmbeddedWorld(mistakes=99), recovery("reobserve", "retry", "undo", "ask", retries=1)),
+            (blind, EmbeddedWorld(EmbeddedSettings(mistakes=99, dialog=1.0)), recovery("undo")),
+            (
+                NOWHERE,
+                EmbeddedWorld(EmbeddedSettings(mistakes=99)),
+                recovery("reobserve", "retry", "undo", "ask", retries=1),
+            ),
         ):
             run_episode(
                 world, ScriptedPolicy([answer]), task, seed=DIALOG, events=log.events, stop=log.stop, recovery=plan,
@@ -85,7 +90,7 @@ def test_giving_up_says_why(log: RunLog) -> None:
     task = find_task("app/dev/single/0")
     with log:
         run_episode(
-            EmbeddedWorld(mistakes=99), ScriptedPolicy([NOWHERE]), task, seed=7, events=log.events,
+            EmbeddedWorld(EmbeddedSettings(mistakes=99)), ScriptedPolicy([NOWHERE]), task, seed=7, events=log.events,
             recovery=recovery("reobserve"), guards=(SameAction(3),),
         )  # fmt: skip
     reader = RunReader(log.folder)

@@ -11,6 +11,7 @@ import pytest
 from tests.browsers import BUTTON, GO, HEIGHT, LOG, WIDTH, Seat, needs_browser
 
 from showonce.actions import Done, DoubleClick, Drag, Key, Move, Open, RightClick, Scroll, Type
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.errors import BadInput, ConfigError
 from showonce.types import Success, Task
@@ -222,7 +223,7 @@ def test_downloads_go_to_the_folder(seat: Seat) -> None:
 
 
 def test_success_by_text_turns_the_text_on(seat: Seat) -> None:
-    environment = BrowserEnvironment(start="site:index", width=WIDTH, height=HEIGHT)
+    environment = BrowserEnvironment(BrowserSettings(start="site:index", width=WIDTH, height=HEIGHT))
     plain = Task("user/x", "x", "browser")
     assert environment.reset(plain, 1).text is None
     asked = Task("user/x", "x", "browser", success=Success("text", "hello"))
@@ -240,7 +241,9 @@ def test_it_works_inside_a_running_loop_and_from_many_threads(seat: Seat) -> Non
     texts: list[str] = []
 
     def one(number: int) -> None:
-        environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, text=True, start=f"data:text/html,number {number}")
+        environment = BrowserEnvironment(
+            BrowserSettings(width=WIDTH, height=HEIGHT, text=True, start=f"data:text/html,number {number}")
+        )
         texts.append(environment.reset(Task("user/x", "x", "browser"), 1).text or "")
         environment.close()
 
@@ -264,4 +267,4 @@ def test_it_works_inside_a_running_loop_and_from_many_threads(seat: Seat) -> Non
 )
 def test_bad_settings_are_named(setting: str, value: object, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
-        BrowserEnvironment(**{setting: value})  # type: ignore[arg-type]
+        BrowserEnvironment(BrowserSettings(**{setting: value}))  # type: ignore[arg-type]

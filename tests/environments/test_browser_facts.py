@@ -11,6 +11,7 @@ from tests.fakes import Recorder, ScriptedPolicy
 
 from showonce.actions import Click, Key, Open
 from showonce.config import SafetyConfig
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.contract import Presses
 from showonce.protocols import Facts
@@ -39,7 +40,7 @@ so that nobody would take it for a button that deletes.</p>
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserEnvironment]:
     page = tmp_path_factory.mktemp("pages") / "cart.html"
     page.write_text(f"<!doctype html>{PAGE}", "utf-8")
-    environment = BrowserEnvironment(start=str(page), width=WIDTH, height=HEIGHT)
+    environment = BrowserEnvironment(BrowserSettings(start=str(page), width=WIDTH, height=HEIGHT))
     yield environment
     environment.close()
 

@@ -18,6 +18,7 @@ from tests.fakes import ScriptedPolicy
 from showonce.actions import Action, Click, Done, Drag, Key, Scroll, Type, Wait
 from showonce.environments.browser.executable import find_browser
 from showonce.environments.browser.owner import launch_for, owner
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.contract import Presses
 from showonce.errors import BadInput, EnvironmentBroken, Stopped, Unavailable
@@ -154,7 +155,7 @@ def theirs(tmp_path: Path) -> Iterator[str]:
 
 
 def test_a_running_browser_is_attached_to_and_left_as_it_was(theirs: str, tmp_path: Path) -> None:
-    environment = BrowserEnvironment(cdp_url=theirs, text=True)
+    environment = BrowserEnvironment(BrowserSettings(cdp_url=theirs, text=True))
     assert not environment.capabilities.resettable
     seen = environment.reset(Task("user/x", "x", "browser"))
     assert "their page" in (seen.text or "")
@@ -177,14 +178,14 @@ def test_a_running_browser_is_attached_to_and_left_as_it_was(theirs: str, tmp_pa
     assert environment.observe().width != width
     environment.execute(Click(0.5, 0.5), GO)
     environment.close()
-    again = BrowserEnvironment(cdp_url=theirs, text=True)
+    again = BrowserEnvironment(BrowserSettings(cdp_url=theirs, text=True))
     assert "their page" in (again.reset(Task("user/x", "x", "browser")).text or "")
     again.close()
 
 
 def test_a_browser_that_is_not_running_says_how_to_start_it() -> None:
     with pytest.raises(Unavailable, match="remote-debugging-port"):
-        BrowserEnvironment(cdp_url="http://127.0.0.1:9").reset(Task("user/x", "x", "browser"))
+        BrowserEnvironment(BrowserSettings(cdp_url="http://127.0.0.1:9")).reset(Task("user/x", "x", "browser"))
 
 
 def test_a_window_that_was_closed(seat: Seat) -> None:
@@ -206,11 +207,11 @@ def test_a_huge_page(seat: Seat) -> None:
     seat.do(Scroll(0.5, 0.5, 50, 50))
     assert not np.array_equal(seat.environment.observe().image, seen.image)
     seat.environment.close()
-    seat.environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, text=True, timeout=2.0)
+    seat.environment = BrowserEnvironment(BrowserSettings(width=WIDTH, height=HEIGHT, text=True, timeout=2.0))
 
 
 def test_a_start_that_does_not_load(seat: Seat) -> None:
-    environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, load=1.0)
+    environment = BrowserEnvironment(BrowserSettings(width=WIDTH, height=HEIGHT, load=1.0))
     with pytest.raises(EnvironmentBroken, match=r"nowhere\.invalid.*cannot be opened"):
         environment.reset(Task("user/x", "x", "browser", start="http://nowhere.invalid/"))
     environment.close()
@@ -218,7 +219,7 @@ def test_a_start_that_does_not_load(seat: Seat) -> None:
 
 def test_no_browser_says_which_package(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unavailable, match="/none/such"):
-        BrowserEnvironment(browser="/none/such").reset(Task("user/x", "x", "browser"))
+        BrowserEnvironment(BrowserSettings(browser="/none/such")).reset(Task("user/x", "x", "browser"))
     monkeypatch.setenv("PATH", "")
     monkeypatch.setattr("showonce.environments.browser.executable.PLACES", ())
     with pytest.raises(Unavailable, match="Debian package chromium-headless-shell"):

@@ -18,6 +18,7 @@ from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, RightC
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode
 from showonce.demonstrations.reduce import SECRET, reduce_events
 from showonce.environments.browser.record import BrowserSource
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.contract import Presses
 from showonce.runtime.watch import record_watched
@@ -33,7 +34,7 @@ class Session:
 
     def __init__(self, url: str, person: CdpPerson, folder: Path) -> None:
         self.folder, self.person = folder, person
-        self.environment = BrowserEnvironment(cdp_url=url, settle=0.3)
+        self.environment = BrowserEnvironment(BrowserSettings(cdp_url=url, settle=0.3))
         self.lines: list[str] = []
         self.path: Path | None = None
         self.error: Exception | None = None
@@ -348,7 +349,7 @@ def tall(tmp_path: Path) -> Task:
 
 @pytest.mark.parametrize("scale", [1.0, 1.5])
 def test_notches_are_the_same_at_every_scale(tall: Task, scale: float) -> None:
-    environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, scale=scale)
+    environment = BrowserEnvironment(BrowserSettings(width=WIDTH, height=HEIGHT, scale=scale))
     try:
         environment.reset(tall, 1)
         watching = Watching(environment)
@@ -361,7 +362,7 @@ def test_notches_are_the_same_at_every_scale(tall: Task, scale: float) -> None:
 
 def test_a_real_wheel_scrolls_as_far_when_it_is_replayed(tall: Task, tmp_path: Path) -> None:
     with x_screen("800x600") as screen, running_browser(tmp_path / "profile", 700, 560, screen.name) as url:
-        environment = BrowserEnvironment(cdp_url=url, settle=0.3)
+        environment = BrowserEnvironment(BrowserSettings(cdp_url=url, settle=0.3))
         try:
             for zoom in (0, 3):
                 environment.reset(tall, 1)
@@ -421,7 +422,7 @@ def hit_and_recorded(environment: BrowserEnvironment, change: Callable[[], None]
 
 def test_a_persons_own_zoom_moves_neither_clicks_nor_what_is_recorded(dots: Task, tmp_path: Path) -> None:
     with x_screen("800x600") as screen, running_browser(tmp_path / "profile", 700, 560, screen.name) as url:
-        environment = BrowserEnvironment(cdp_url=url, settle=0.3)
+        environment = BrowserEnvironment(BrowserSettings(cdp_url=url, settle=0.3))
         try:
             environment.reset(dots, 1)
             page, wanted = environment.session.tab.page, list[float]()  # type: ignore[union-attr]
@@ -447,7 +448,7 @@ def test_a_persons_own_zoom_moves_neither_clicks_nor_what_is_recorded(dots: Task
 
 @pytest.mark.parametrize("when", ["before", "while"])
 def test_nor_does_a_pinch(dots: Task, when: str) -> None:
-    environment = BrowserEnvironment(width=WIDTH, height=HEIGHT)
+    environment = BrowserEnvironment(BrowserSettings(width=WIDTH, height=HEIGHT))
 
     def pinch() -> None:
         asked = environment.session.tab.cdp.send  # type: ignore[union-attr]

@@ -86,7 +86,7 @@ def test_a_task_of_browsergym_is_done_by_an_agent_of_showonce() -> None:
                 return Proposal("", Click(float(x), float(y)), None)
 
         arguments = {"pre_observation_delay": 0.0, "headless": True}
-        environment = BrowserGymEnvironment("browsergym/miniwob.click-test", arguments)
+        environment = BrowserGymEnvironment(BrowserGymSettings("browsergym/miniwob.click-test", arguments))
         agent, solved = BrowserGymAgent(Middle()), 0
         for seed in range(3):
             screen = environment.reset(Task("t", "", "browsergym"), seed)

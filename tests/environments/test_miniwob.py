@@ -13,6 +13,7 @@ from showonce.actions import Click, Wait
 from showonce.demonstrations import EpisodeStore, load_demonstration
 from showonce.environments.contract import Presses
 from showonce.environments.miniwob.oracles import SOLVED
+from showonce.environments.miniwob.settings import MiniWoBSettings
 from showonce.environments.miniwob.tasks import NAMES, task_ids
 from showonce.environments.miniwob.world import YELLOW, MiniWoB, pages
 from showonce.environments.registry import find_task, make_environment, oracle_for
@@ -92,7 +93,7 @@ def test_a_native_list_and_a_slider_are_operated_by_pixels(world: MiniWoB) -> No
     ("counts", "reward", "success"), [("any", 0.5, True), ("full", 0.5, False), ("full", 1, True), ("any", -1, False)]
 )
 def test_partial_credit_counts_where_it_is_asked_for(counts: str, reward: float, success: bool) -> None:
-    world = MiniWoB(success=counts)
+    world = MiniWoB(MiniWoBSettings(success=counts))
     try:
         world.reset(find_task("click-button"), 1)
         page = world.session.tab.page  # type: ignore[union-attr]
@@ -106,7 +107,7 @@ def test_partial_credit_counts_where_it_is_asked_for(counts: str, reward: float,
 
 def test_what_counts_as_success_is_named_when_it_is_wrong() -> None:
     with pytest.raises(ConfigError, match=r"environment\.settings\.success='ful' is not a valid choice.*full"):
-        MiniWoB(success="ful")
+        MiniWoB(MiniWoBSettings(success="ful"))
 
 
 @needs_miniwob
@@ -143,7 +144,7 @@ def test_the_timer_is_off(world: MiniWoB) -> None:
 @needs_miniwob
 def test_the_instruction_is_text_and_in_the_picture_only_when_asked_for() -> None:
     task = find_task("click-button")
-    plain, shown = MiniWoB(), MiniWoB(show_instruction=True)
+    plain, shown = MiniWoB(), MiniWoB(MiniWoBSettings(show_instruction=True))
     hidden, seen = plain.reset(task, 1).image[:50], shown.reset(task, 1).image[:50]
     assert (hidden == YELLOW).all() and (seen[:, :, 2] < 100).all() and (seen.sum(-1) < 100).any()
     assert plain.goal == shown.goal and "button" in plain.goal
@@ -162,7 +163,7 @@ def test_the_instruction_is_text_and_in_the_picture_only_when_asked_for() -> Non
     ],
 )
 def test_the_oracle_hits_at_every_size(settings: dict[str, object], size: tuple[int, int]) -> None:
-    world = MiniWoB(**settings)  # type: ignore[arg-type]
+    world = MiniWoB(MiniWoBSettings(**settings))  # type: ignore[arg-type]
     for name in ("grid-coordinate", "drag-circle"):
         assert solve(world, name, 5)[1].success is True
     seen = world.observe()

@@ -11,6 +11,7 @@ from tests.browsers import needs_browser
 from showonce.actions import Action, Click, Done, Type, from_pixel
 from showonce.demonstrations import EpisodeStore, read_png
 from showonce.demonstrations.reduce import SECRET
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.protocols import Context, Sampling
 from showonce.runtime.recorder import HandPolicy, record
@@ -26,7 +27,7 @@ OTHER = "<button style='position:absolute;left:300px;top:20px;width:90px;height:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[BrowserEnvironment]:
-    environment = BrowserEnvironment(width=WIDTH, height=HEIGHT, text=True)
+    environment = BrowserEnvironment(BrowserSettings(width=WIDTH, height=HEIGHT, text=True))
     yield environment
     environment.close()
 

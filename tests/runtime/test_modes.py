@@ -13,11 +13,12 @@ from tests.fakes import Board, Recorder, ScriptedPolicy, board_task, unreadable
 
 from showonce.actions import Action, Ask, Click, Done, Type
 from showonce.config import RecoveryConfig, SafetyConfig
+from showonce.environments.embedded.settings import EmbeddedSettings
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
 from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import BadInput, Stopped
-from showonce.protocols import ApprovalRequest, Context, Interrupt
+from showonce.protocols import ApprovalRequest, Context, Interrupt, Oracle, ability
 from showonce.runtime.approvals import AlwaysAllow
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recovery import Recovery
@@ -48,7 +49,10 @@ class Answers:
 
 def play(answers: list[Any], task_id: str = "app/dev/single/0", **how: Any) -> Episode:
     """Play on the embedded world; an answer that is a function is given the world and returns the real answer."""
-    rules, world = SafetyConfig(**how.pop("rules", {})), how.pop("world", None) or EmbeddedWorld(mistakes=99)
+    rules, world = (
+        SafetyConfig(**how.pop("rules", {})),
+        how.pop("world", None) or EmbeddedWorld(EmbeddedSettings(mistakes=99)),
+    )
     policy = ScriptedPolicy([a(world) if callable(a) and not isinstance(a, type) else a for a in answers])
     return run_episode(world, policy, find_task(task_id), seed=7, safety=safety_of(rules), **how)
 
@@ -369,7 +373,7 @@ def test_the_fence_holds_for_whoever_acts() -> None:
     episode = run_episode(fenced, policy, find_task("app/dev/single/0"), seed=7, limits=limits)
     (step,) = episode.steps
     assert step.executed is None and "safety.region" in step.note
-    assert fenced.oracle() == world.oracle() and fenced.capabilities is world.capabilities
+    assert ability(fenced, Oracle) is world and fenced.capabilities is world.capabilities
     blind = Fenced(Board(), SafetyConfig(applications=("*",)))
     blind.reset(board_task(), 1)
     with pytest.raises(BadInput, match="is not known here"):

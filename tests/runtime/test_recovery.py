@@ -12,6 +12,7 @@ from tests.fakes import Board, Recorder, ScriptedPolicy, board_task
 
 from showonce.actions import Action, Click, Done, Type, Wait
 from showonce.config import RecoveryConfig, SafetyConfig
+from showonce.environments.embedded.settings import EmbeddedSettings
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
 from showonce.errors import BadInput, EnvironmentBroken
@@ -144,7 +145,7 @@ def play(world: Any, answers: list[Any], plan: Recovery | None, log: Recorder, *
 
 
 def test_a_second_look_may_be_all_that_was_missing() -> None:
-    world, log = EmbeddedWorld(mistakes=99), Recorder()
+    world, log = EmbeddedWorld(EmbeddedSettings(mistakes=99)), Recorder()
 
     def think(screen: Observation, context: Context) -> Action:
         return NOWHERE if len(context.history) < 3 else world.oracle()
@@ -157,7 +158,7 @@ def test_a_second_look_may_be_all_that_was_missing() -> None:
 
 
 def test_when_nothing_helps_it_is_given_up_with_a_reason() -> None:
-    world, log = EmbeddedWorld(mistakes=99), Recorder()
+    world, log = EmbeddedWorld(EmbeddedSettings(mistakes=99)), Recorder()
     episode = play(world, [NOWHERE], recovery("reobserve", "retry", retries=1), log)
     assert episode.stop_reason is StopReason.GUARD
     assert measures(log) == ["reobserve", "retry", "give_up"]
@@ -166,7 +167,7 @@ def test_when_nothing_helps_it_is_given_up_with_a_reason() -> None:
 
 
 def test_a_stray_dialog_is_closed() -> None:
-    world, log = EmbeddedWorld(mistakes=99, dialog=1.0), Recorder()
+    world, log = EmbeddedWorld(EmbeddedSettings(mistakes=99, dialog=1.0)), Recorder()
     assert isinstance(world, Undoable) and isinstance(world, Facts)
     plain = EmbeddedWorld()
     plain.reset(find_task("app/dev/single/0"), DIALOG)
@@ -180,7 +181,7 @@ def test_a_stray_dialog_is_closed() -> None:
 
 
 def test_nothing_to_take_back_is_of_no_use() -> None:
-    world, log = EmbeddedWorld(mistakes=99), Recorder()
+    world, log = EmbeddedWorld(EmbeddedSettings(mistakes=99)), Recorder()
     episode = play(world, [NOWHERE], recovery("undo"), log)
     assert episode.stop_reason is StopReason.GUARD
     assert [(e["measure"], e["detail"], e["useful"]) for e in log.of("recovery")] == [
@@ -206,7 +207,7 @@ class Person:
 
 @pytest.mark.parametrize("agrees", [True, False])
 def test_where_a_person_is_asked_an_undo_needs_a_yes(agrees: bool) -> None:
-    world, log, person = EmbeddedWorld(mistakes=99, dialog=1.0), Recorder(), Person(agrees)
+    world, log, person = EmbeddedWorld(EmbeddedSettings(mistakes=99, dialog=1.0)), Recorder(), Person(agrees)
     plain = EmbeddedWorld()
     plain.reset(find_task("app/dev/single/0"), DIALOG)
     episode = play(world, [plain.oracle()], recovery("undo", confirm=True), log, approver=person, seed=DIALOG)
@@ -215,7 +216,7 @@ def test_where_a_person_is_asked_an_undo_needs_a_yes(agrees: bool) -> None:
 
 
 def test_a_person_is_asked_about_the_next_action_and_may_know_better() -> None:
-    world, log = EmbeddedWorld(mistakes=99), Recorder()
+    world, log = EmbeddedWorld(EmbeddedSettings(mistakes=99)), Recorder()
     person = Person(True, right=lambda: world.oracle())
     episode = play(world, [NOWHERE], recovery("ask"), log, approver=person)
     assert episode.success and episode.source == "person" and episode.steps[-1].corrected
@@ -224,7 +225,7 @@ def test_a_person_is_asked_about_the_next_action_and_may_know_better() -> None:
 
 def test_typing_into_nothing_is_seen_and_recovered_from() -> None:
     task = "skill/fill_field"
-    world, log = EmbeddedWorld(mistakes=99), Recorder()
+    world, log = EmbeddedWorld(EmbeddedSettings(mistakes=99)), Recorder()
 
     def think(screen: Observation, context: Context) -> Action:
         return Type("zzz") if not context.history else world.oracle()

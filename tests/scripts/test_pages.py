@@ -24,6 +24,7 @@ import pretrain  # noqa: E402
 import tiny_model  # noqa: E402
 import trainee as training  # noqa: E402
 from showonce.actions import Click  # noqa: E402
+from showonce.environments.miniwob.settings import MiniWoBSettings  # noqa: E402
 from showonce.environments.miniwob.tasks import NAMES, task_for  # noqa: E402
 from showonce.environments.miniwob.world import MiniWoB  # noqa: E402
 from showonce.policy.families.tiny import plain_words  # noqa: E402
@@ -60,7 +61,7 @@ def test_it_refuses_to_start_when_the_held_out_tasks_have_changed(monkeypatch: p
 
 @needs_miniwob
 def test_the_templates_are_the_instructions_of_the_real_pages() -> None:
-    world = MiniWoB(area="task", frame=112)
+    world = MiniWoB(MiniWoBSettings(area="task", frame=112))
     try:
         for task in page_words.HELD_OUT_TASKS:
             for seed in (1, 2):

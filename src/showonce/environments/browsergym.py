@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
@@ -35,6 +36,7 @@ from showonce.actions import (
     to_pixel,
 )
 from showonce.environments.browser.keys import playwright_keys
+from showonce.environments.settings import EnvironmentSettings, setting
 from showonce.errors import BadInput, EnvironmentBroken, TaskError, Unavailable
 from showonce.protocols import Capabilities, Context, Interrupt, Policy
 from showonce.types import Executed, Observation, Outcome, Task
@@ -96,23 +98,30 @@ def action_set() -> Any:
     return core.HighLevelActionSet(subsets=list(SUBSETS), multiaction=True, strict=False)
 
 
+@dataclass(frozen=True, kw_only=True)
+class BrowserGymSettings(EnvironmentSettings):
+    """Settings of `browsergym`."""
+
+    id: str = setting("", "Gymnasium id such as browsergym/miniwob.click-test; a task's `start` takes its place")
+    arguments: dict[str, Any] = field(
+        default_factory=dict, metadata={"meaning": "further keyword arguments of gymnasium.make"}
+    )
+    module: str = setting("", "module that registers the id; empty = the package that the id names")
+
+
 class BrowserGymEnvironment:
     """A BrowserGym task as an environment. The task's goal is BrowserGym's, unless the task file has one of its own.
-
-    Args:
-        id: Gymnasium id, such as ``browsergym/miniwob.click-test``; a task's `start` comes before it.
-        arguments: further keyword arguments of `gymnasium.make`.
-        module: imported first, so that the id is known; default: the package that the id names.
 
     Raises:
         Unavailable: BrowserGym is not installed.
     """
 
+    Settings: ClassVar[type[EnvironmentSettings]] = BrowserGymSettings
     name = "browsergym"
     capabilities = Capabilities(resettable=True, seeded=True, verifiable=True, side_effects=True)
 
-    def __init__(self, id: str = "", arguments: Mapping[str, Any] | None = None, module: str = "") -> None:
-        self._id, self._arguments, self._module = id, dict(arguments or {}), module
+    def __init__(self, settings: BrowserGymSettings | None = None) -> None:
+        self.settings = settings or BrowserGymSettings()
         self._env: Any = None
         self._made = ""
         self._obs: Mapping[str, Any] = {}
@@ -133,16 +142,16 @@ class BrowserGymEnvironment:
         """
         if self._closed:
             raise EnvironmentBroken("the BrowserGym environment was closed; make a new one.")
-        wanted = task.start or self._id
+        wanted = task.start or self.settings.id
         if not wanted:
             raise TaskError(f"task {task.id!r} needs start=browsergym/BENCHMARK.TASK, or environment.settings.id.")
         gymnasium = _browsergym("gymnasium")
         if self._made != wanted:
             self._shut()
-            _browsergym(self._module or f"browsergym.{wanted.partition('/')[2].partition('.')[0]}")
+            _browsergym(self.settings.module or f"browsergym.{wanted.partition('/')[2].partition('.')[0]}")
             try:
                 mapping = action_set().to_python_code
-                self._env = gymnasium.make(wanted, **{"action_mapping": mapping, **self._arguments})
+                self._env = gymnasium.make(wanted, **{"action_mapping": mapping, **self.settings.arguments})
             except gymnasium.error.Error as error:
                 raise TaskError(f"BrowserGym does not know {wanted!r}: {error}") from None
             self._made = wanted

@@ -2,49 +2,65 @@
 
 from __future__ import annotations
 
-import importlib
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
 from showonce.actions import Action
+from showonce.environments.settings import EnvironmentSettings
 from showonce.errors import ConfigError, TaskError, nearest
+from showonce.plugins import Registry
 from showonce.protocols import Elements, Environment, EventSource, Oracle, Recordable, ability
+from showonce.schema import SchemaError, build
 from showonce.types import Element, Task
 
-ENVIRONMENTS: Final = {
-    "browser": "showonce.environments.browser.world:BrowserEnvironment",
-    "browsergym": "showonce.environments.browsergym:BrowserGymEnvironment",
-    "desktop": "showonce.environments.desktop.environment:Desktop",
-    "embedded": "showonce.environments.embedded.world:EmbeddedWorld",
-    "miniwob": "showonce.environments.miniwob.world:MiniWoB",
-}
-COMMON: Final = ("ocr", "marks")  # settings of every environment, see `perceive`
+ENVIRONMENTS: Final = Registry(
+    "environment",
+    "showonce.environments",
+    {
+        "browser": "showonce.environments.browser.world:BrowserEnvironment",
+        "browsergym": "showonce.environments.browsergym:BrowserGymEnvironment",
+        "desktop": "showonce.environments.desktop.environment:Desktop",
+        "embedded": "showonce.environments.embedded.world:EmbeddedWorld",
+        "miniwob": "showonce.environments.miniwob.world:MiniWoB",
+    },
+    "environment.name",
+)
 
 
 def make_environment(name: str, **settings: Any) -> Environment:
-    """Make an environment by name; `settings` are its own keyword arguments, and those of `COMMON`.
+    """Make an environment by name, with values for its settings; `showonce doctor --settings NAME` lists them.
+
+    name: a built-in environment, an entry point of the group ``showonce.environments``, or ``module:Class``. A class
+    takes one argument, an instance of its attribute `Settings`; one without that attribute takes none.
 
     Raises:
         Unavailable: what the environment needs is not installed.
-        ConfigError: an unknown name or setting; the nearest valid one is named.
+        ConfigError: an unknown name or setting (the nearest valid one is named), or a value of the wrong type or range.
     """
-    if name not in ENVIRONMENTS:
-        raise ConfigError(f"unknown environment {name!r}.{nearest(name, ENVIRONMENTS)}")
-    module, _, attribute = ENVIRONMENTS[name].partition(":")
-    seeing = {key: settings.pop(key) for key in COMMON if key in settings}
-    cls = getattr(importlib.import_module(module), attribute)
-    known = [p for p in inspect.signature(cls).parameters if p != "self"]
-    for key in settings:
-        if key not in known:
-            raise ConfigError(f"environment {name} has no setting {key!r}.{nearest(key, [*known, *COMMON])}")
-    environment: Environment = cls(**settings)
-    if not any(seeing.values()):
+    own = settings_of(name, settings)
+    cls = ENVIRONMENTS.load(name)
+    environment: Environment = cls(own) if hasattr(cls, "Settings") else cls()
+    if not (own.ocr or own.marks):
         return environment
     from showonce.environments.wrappers.perceive import Perceiving
 
-    return Perceiving(environment, **seeing)
+    return Perceiving(environment, own.ocr, own.marks)
+
+
+def settings_of(name: str, given: Mapping[str, Any]) -> EnvironmentSettings:
+    """Check values for the settings of an environment, and return all of them. Raises ConfigError as above."""
+    try:
+        return build(settings_type(name), given, "environment.settings")
+    except SchemaError as error:
+        listing = f"`showonce doctor --settings {name}` lists the settings of this environment."
+        raise ConfigError(f"environment {name}: {error} {listing}", key="config.settings") from None
+
+
+def settings_type(name: str) -> type[EnvironmentSettings]:
+    """Return the dataclass of an environment's settings. Raises ConfigError: no such environment."""
+    found: type[EnvironmentSettings] = getattr(ENVIRONMENTS.load(name), "Settings", EnvironmentSettings)
+    return found
 
 
 def find_task(task_id: str) -> Task:

@@ -12,6 +12,7 @@ import pytest
 from tests.xscreen import Screen, until, x_screen
 
 from showonce.environments.desktop.environment import Desktop
+from showonce.environments.desktop.settings import DesktopSettings
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,7 @@ def desk(screen: Screen) -> Iterator[Callable[..., Desktop]]:
     made: list[Desktop] = []
 
     def make(**settings: Any) -> Desktop:
-        made.append(Desktop(**{"display": screen.name, "first": 0.1, **settings}))
+        made.append(Desktop(DesktopSettings(**{"display": screen.name, "first": 0.1, **settings})))
         return made[-1]
 
     yield make

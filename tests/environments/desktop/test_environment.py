@@ -17,6 +17,7 @@ from tests.xscreen import Screen, until, x_screen
 from showonce.actions import Click, Done, DoubleClick, Drag, Key, Move, Open, RightClick, Scroll, Type, Wait, from_pixel
 from showonce.environments.contract import EnvironmentContract
 from showonce.environments.desktop.environment import Desktop
+from showonce.environments.desktop.settings import DesktopSettings
 from showonce.environments.desktop.windows_x11 import Windows
 from showonce.environments.desktop.xdisplay import connect
 from showonce.environments.embedded.world import EmbeddedWorld
@@ -53,7 +54,7 @@ class TestContract(EnvironmentContract):
         program.process.wait()
 
     def make(self) -> Desktop:
-        return Desktop(display=self.display, first=0.02, verifier="echo not yet; false")
+        return Desktop(DesktopSettings(display=self.display, first=0.02, verifier="echo not yet; false"))
 
     def task(self) -> Task:
         return TASK
@@ -153,7 +154,7 @@ def test_another_chord_frees_escape(desk: Desk, program: Program) -> None:
 @pytest.mark.parametrize("chord", ["a", "shift+a", "!"])
 def test_a_chord_that_typing_would_press_is_no_stop_chord(chord: str) -> None:
     with pytest.raises(BadInput, match="ordinary typing"):
-        Desktop(stop_chord=chord)
+        Desktop(DesktopSettings(stop_chord=chord))
 
 
 def test_a_modifier_that_a_person_holds_is_waited_for_and_then_named(
@@ -338,9 +339,9 @@ def test_a_place_that_is_not_there_is_named_with_those_that_are(desk: Desk, prog
 
 def test_settings_out_of_range() -> None:
     with pytest.raises(ConfigError, match="not both"):
-        Desktop(window="a", region=[0, 0, 1, 1])
+        Desktop(DesktopSettings(window="a", region=[0, 0, 1, 1]))
     with pytest.raises(ConfigError, match="cap"):
-        Desktop(cap=0)
+        Desktop(DesktopSettings(cap=0))
 
 
 def test_no_display_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -350,12 +351,12 @@ def test_no_display_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(Unavailable, match="xvfb"):
         Desktop().reset(TASK)
     with pytest.raises(Unavailable, match=":987"):
-        Desktop(display=":987").reset(TASK)
+        Desktop(DesktopSettings(display=":987")).reset(TASK)
 
 
 def test_a_missing_package_is_named(screen: Screen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mss", None)
-    desktop = Desktop(display=screen.name)
+    desktop = Desktop(DesktopSettings(display=screen.name))
     with pytest.raises(Unavailable, match=r"showonce\[desktop\]"):
         desktop.reset(TASK)
     desktop.close()
@@ -363,7 +364,7 @@ def test_a_missing_package_is_named(screen: Screen, monkeypatch: pytest.MonkeyPa
 
 def test_a_screen_that_changes_its_size_ends_the_episode_and_the_next_has_the_new_one() -> None:
     with x_screen("800x600", manager=False) as screen:
-        desktop = Desktop(display=screen.name, first=0.02)
+        desktop = Desktop(DesktopSettings(display=screen.name, first=0.02))
         first = desktop.reset(TASK)
         assert (first.width, first.height) == (800, 600)
         if not _resize(screen, 640, 480):
@@ -378,7 +379,7 @@ def test_a_screen_that_changes_its_size_ends_the_episode_and_the_next_has_the_ne
 
 def test_a_display_that_ends_breaks_the_episode_and_stops_the_agent() -> None:
     with x_screen("640x480", manager=False) as screen:
-        desktop, stop = Desktop(display=screen.name, first=0.02), Stop()
+        desktop, stop = Desktop(DesktopSettings(display=screen.name, first=0.02)), Stop()
         desktop.reset(TASK)
         desktop.execute(Move(0.5, 0.5), stop)
     until(lambda: stop.pressed)
@@ -401,7 +402,7 @@ def test_a_reset_opens_connections_anew_that_were_cut(desk: Desk) -> None:
 def test_without_a_window_manager_it_works_as_well(tmp_path: Path) -> None:
     with x_screen("800x600", manager=False) as screen:
         program = Program(screen, tmp_path / "told", "bare", "300x200+10+10", activate=False)
-        desktop, stop = Desktop(display=screen.name, window="bare"), Stop()
+        desktop, stop = Desktop(DesktopSettings(display=screen.name, window="bare")), Stop()
         desktop.reset(TASK)
         desktop.execute(Click(0.5, 0.05), stop)
         desktop.execute(Type("ok"), stop)
@@ -426,7 +427,7 @@ def test_several_monitors_are_one_screen_or_each_its_own() -> None:
         _monitors(screen)
         sizes: dict[int, Observation] = {}
         for monitor in (0, 2):
-            desktop = Desktop(display=screen.name, monitor=monitor, first=0.02)
+            desktop = Desktop(DesktopSettings(display=screen.name, monitor=monitor, first=0.02))
             try:
                 sizes[monitor] = desktop.reset(TASK)
                 if monitor == 2:
@@ -513,14 +514,14 @@ def test_more_characters_than_free_keycodes_and_a_layout_that_has_none(tmp_path:
         display = connect(screen.name)
         rows = [list(row) for row in display.get_keyboard_mapping(8, 248)]
         empty = [8 + i for i, row in enumerate(rows) if not any(row)]
-        desktop, stop = Desktop(display=screen.name, window="bare", first=0.05), Stop()
+        desktop, stop = Desktop(DesktopSettings(display=screen.name, window="bare", first=0.05)), Stop()
         desktop.reset(TASK)
         text = "".join(chr(0x4E00 + i) for i in range(2 * len(empty) + 5)) + "zÉ"
         desktop.execute(Type(text), stop)
         until(lambda: program.text == text, what=f"{program.text} == {text}")
         desktop.close()
         assert [list(row) for row in display.get_keyboard_mapping(8, 248)] == rows
-        desktop = Desktop(display=screen.name, window="bare", first=0.05)
+        desktop = Desktop(DesktopSettings(display=screen.name, window="bare", first=0.05))
         desktop.reset(TASK)
         for code in empty:
             display.change_keyboard_mapping(code, [[0xFFCA] * 4])  # F13

@@ -11,6 +11,7 @@ from tests.xscreen import Screen
 from showonce.actions import Click, Type, from_pixel
 from showonce.config import SafetyConfig
 from showonce.environments.desktop.environment import Desktop
+from showonce.environments.desktop.settings import DesktopSettings
 from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import BadInput
 from showonce.protocols import Facts
@@ -24,7 +25,7 @@ OUTSIDE = (from_pixel(1200, 1280), from_pixel(700, 720))
 def test_titles_and_owners_of_what_lies_under_a_place(screen: Screen, tmp_path: Path) -> None:
     Program(screen, tmp_path / "told.jsonl", "panel", "600x400+100+100")
     Program(screen, tmp_path / "other.jsonl", "other", "200x100+900+100")
-    desktop = Desktop(display=screen.name)
+    desktop = Desktop(DesktopSettings(display=screen.name))
     try:
         desktop.reset(Task("desktop/facts", "look", "desktop"))
         assert isinstance(desktop, Facts)
@@ -41,7 +42,7 @@ def test_titles_and_owners_of_what_lies_under_a_place(screen: Screen, tmp_path: 
 
 def test_a_fence_of_titles_keeps_the_agent_in_its_window(screen: Screen, tmp_path: Path) -> None:
     panel = Program(screen, tmp_path / "told.jsonl", "panel", "600x400+100+100")
-    desktop = Fenced(Desktop(display=screen.name), SafetyConfig(titles=("pan*",)))
+    desktop = Fenced(Desktop(DesktopSettings(display=screen.name)), SafetyConfig(titles=("pan*",)))
     try:
         desktop.reset(Task("desktop/fence", "look", "desktop"))
         desktop.execute(Click(*ON_PANEL), Stop())

@@ -13,6 +13,7 @@ from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, RightC
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode, read_png
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.record import DesktopSource
+from showonce.environments.desktop.settings import DesktopSettings
 from showonce.errors import DemonstrationError
 from showonce.runtime.watch import record_watched
 from showonce.types import Success, Task
@@ -26,7 +27,7 @@ class Session:
     def __init__(self, screen: Screen, folder: Path, redact: Any = (), **settings: Any) -> None:
         self.lines: list[str] = []
         self.error: Exception | None = None
-        self.desktop = Desktop(display=screen.name, **settings)
+        self.desktop = Desktop(DesktopSettings(display=screen.name, **settings))
         self.path: Path | None = None
         task = Task("user/desk", "do it", "desktop", success=Success("none"), reset="none", redact=redact)
         store = EpisodeStore(folder)

@@ -13,6 +13,7 @@ from showonce.actions import Click, Open, Wait, from_pixel
 from showonce.environments.contract import Presses
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.example import TITLE
+from showonce.environments.desktop.settings import DesktopSettings
 from showonce.environments.desktop.windows_x11 import Windows
 from showonce.errors import BadInput, Stopped
 from showonce.protocols import Undoable
@@ -114,7 +115,7 @@ def test_the_stop_is_asked_and_windows_of_our_own_stay(maker: Desktop, screen: S
 
 def test_without_a_window_manager_the_window_itself_is_asked(tmp_path: Path) -> None:
     with x_screen(manager=False) as bare:
-        desktop = Desktop(display=bare.name, first=0.1)
+        desktop = Desktop(DesktopSettings(display=bare.name, first=0.1))
         try:
             script = tmp_path / "maker.py"
             script.write_text(MAKER)

@@ -14,6 +14,7 @@ from tests.xscreen import Screen, until
 
 from showonce.actions import Action, Click, Drag, Key, Type, Wait
 from showonce.environments.desktop.environment import Desktop
+from showonce.environments.desktop.settings import DesktopSettings
 from showonce.environments.desktop.watcher import Watcher
 from showonce.environments.desktop.xdisplay import connect
 from showonce.errors import BadInput, EnvironmentBroken, Stopped, Unavailable
@@ -181,7 +182,7 @@ def test_no_listener_no_agent(screen: Screen, monkeypatch: pytest.MonkeyPatch) -
     def refused(*_: Any) -> Any:
         raise EnvironmentBroken("no listener")
 
-    desktop = Desktop(display=screen.name)
+    desktop = Desktop(DesktopSettings(display=screen.name))
     desktop.watcher._make = refused
     with pytest.raises(EnvironmentBroken):
         desktop.reset(TASK)

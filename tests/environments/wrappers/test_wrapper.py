@@ -12,6 +12,7 @@ from tests.fakes import Board, ScriptedPolicy, board_task
 from showonce.actions import Click, Type
 from showonce.app.plan import environment_maker
 from showonce.config import SafetyConfig
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.contract import Presses
 from showonce.environments.wrappers.fence import Fenced
@@ -33,7 +34,7 @@ PAGE = (
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[BrowserEnvironment]:
-    made = BrowserEnvironment(width=320, height=240)
+    made = BrowserEnvironment(BrowserSettings(width=320, height=240))
     yield made
     made.close()
 

@@ -14,12 +14,12 @@ from PIL import Image
 
 from showonce.environments.browser.geometry import View
 from showonce.environments.browser.session import ModalOpened, Session, Tab
+from showonce.environments.browser.settings import FRAME_SECONDS
 from showonce.environments.browser.settle import STATE, State
 from showonce.errors import EnvironmentBroken
 from showonce.types import Image as Pixels
 
 T = TypeVar("T")
-FRAME_SECONDS: Final = 1 / 60  # one frame of the browser
 MOST_TEXT: Final = 200_000  # characters of page text
 _TEXT: Final = "() => document.body ? document.body.innerText : ''"
 _PNG: Final = {"format": "png", "optimizeForSpeed": True}

@@ -23,6 +23,7 @@ from showonce.environments.browser.eyes import Look, png_size
 from showonce.environments.browser.geometry import Offset, View, offset_of
 from showonce.environments.browser.hooks import script
 from showonce.environments.browser.session import Session
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.ring import FrameRing
 from showonce.errors import EnvironmentBroken, ShowonceError
 from showonce.types import Image, Observation, Region
@@ -80,9 +81,7 @@ class Browser(Protocol):
     """What the recorder needs of a `BrowserEnvironment`."""
 
     @property
-    def width(self) -> int: ...
-    @property
-    def scale(self) -> float: ...
+    def settings(self) -> BrowserSettings: ...
     @property
     def session(self) -> Session | None: ...
     @property
@@ -107,7 +106,10 @@ class BrowserSource:
         self._order: asyncio.Lock | None = None
         self._closed = False
         self._screen = 1.0  # device pixels of a pixel of the system, by which wheels count
-        self._width, self._ratio = float(browser.width), browser.scale  # of the page without a pinch, when it began
+        self._width, self._ratio = (
+            float(browser.settings.width),
+            browser.settings.scale,
+        )  # of the page without a pinch, when it began
         self._by_shots = False  # the screencast has other pixels than screenshots: then it only tells of changes
         self._view: View | None = None
 

@@ -12,20 +12,22 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from showonce.actions import Action, Key, Open, points
 from showonce.environments.browser.addresses import address_of
 from showonce.environments.browser.elements import ELEMENTS_SECONDS, elements_of
-from showonce.environments.browser.eyes import FRAME_SECONDS, Eyes, Look, decoded, shown
+from showonce.environments.browser.eyes import Eyes, Look, decoded, shown
 from showonce.environments.browser.facts import FACTS_SECONDS, facts_of
 from showonce.environments.browser.geometry import Box, View, image_size, view_of
 from showonce.environments.browser.hands import RELEASE_SECONDS, Hands
 from showonce.environments.browser.owner import START_SECONDS, Launch, Owner, launch_for, owner
 from showonce.environments.browser.record import BrowserSource
 from showonce.environments.browser.session import ModalOpened, Options, Session
+from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.undo import Before, take_back
-from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
+from showonce.environments.settings import EnvironmentSettings
+from showonce.errors import BadInput, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
 from showonce.types import Element, Executed, Observation, Outcome, ScreenFacts, Task
 from showonce.types import Image as Pixels
@@ -40,52 +42,20 @@ EXECUTE_SECONDS: Final = 300.0  # the longest action: two thousand characters, o
 
 
 class BrowserEnvironment:
-    """A tab of a Chromium.
+    """A tab of a Chromium; see `BrowserSettings`."""
 
-    Args:
-        start: where an episode begins when its task does not say: an address, a file, or site:PAGE of the demo site;
-            ``{seed}`` in it becomes the episode's seed.
-        width, height: of the page in CSS pixels. scale: device pixels of one CSS pixel, 0.5 to 4.
-        frame: size to which the screenshot is scaled for the policy (112, or [320, 240]); 0 = as it is.
-        browser: path or name of the executable; empty = searched for. headless: without a window.
-        cdp_url: drive a browser that is running already, e.g. http://127.0.0.1:9222, in the tab that is in front.
-        quiet: seconds without a change after which a page is at rest. settle: seconds that it gets for that at most.
-        timeout: seconds after which a page that does not answer is given up. load: seconds for an address to load.
-        text: give the page's text beside the screenshot. caret: show the blinking caret.
-        selects: draw native lists and date fields so that they can be operated (see `settle.style`).
-        downloads: folder for downloads; empty = a temporary one.
-        seeded: promise that the pages look the same for the same seed.
-    """
-
+    Settings: ClassVar[type[EnvironmentSettings]] = BrowserSettings
     name = "browser"
 
-    def __init__(
-        self, start: str = "site:index", width: int = 1280, height: int = 720, scale: float = 1.0, frame: Any = 0,
-        browser: str = "", headless: bool = True, cdp_url: str = "", quiet: float = FRAME_SECONDS, settle: float = 1.0,
-        timeout: float = 5.0, load: float = 15.0, text: bool = False, caret: bool = False, selects: bool = True,
-        downloads: str = "", seeded: bool = False,
-    ) -> None:  # fmt: skip
+    def __init__(self, settings: BrowserSettings | None = None) -> None:
+        self.settings = own = settings or BrowserSettings()
+        theirs = bool(own.cdp_url)  # a person's own browser
         self.capabilities = Capabilities(
-            not cdp_url, seeded and not cdp_url, verifiable=False, side_effects=True, parallel=not cdp_url
+            not theirs, own.seeded and not theirs, verifiable=False, side_effects=True, parallel=not theirs
         )
-        for key, value, low, high in (
-            ("width", width, 16, 8192), ("height", height, 16, 8192), ("scale", scale, 0.5, 4.0),
-            ("quiet", quiet, 0.0, 10.0), ("settle", settle, 0.0, 60.0), ("timeout", timeout, 0.1, 600.0),
-            ("load", load, 0.1, 600.0),
-        ):  # fmt: skip
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not low <= value <= high:
-                raise ConfigError(f"environment.settings.{key}={value!r} must be a number in [{low:g}, {high:g}].")
-        try:
-            self._size = image_size(frame)
-        except (TypeError, ValueError):
-            raise ConfigError(
-                f"environment.settings.frame={frame!r} must be a size in pixels such as 112 or [320, 240]."
-            ) from None
-        self.start, self.width, self.height, self.scale = start, int(width), int(height), float(scale)
-        self.quiet, self.settle, self.timeout, self.load, self.text = quiet, settle, timeout, load, text
-        self._executable, self._headless, self._cdp_url = browser, headless, cdp_url
-        metrics = None if cdp_url else (self.width, self.height, self.scale)
-        self._options = Options(timeout, settle, caret, selects, downloads, metrics)
+        metrics = None if theirs else (own.width, own.height, own.scale)
+        self._options = Options(own.timeout, own.settle, own.caret, own.selects, own.downloads, metrics)
+        self._size = image_size(own.frame)
         self.session: Session | None = None
         self._hands: Hands | None = None
         self._eyes: Eyes | None = None
@@ -95,7 +65,7 @@ class BrowserEnvironment:
         self._broken = ""
         self._broken_before = False
         self._closed = False
-        self._with_text = text
+        self._with_text = own.text
         self._crop: Box | None = None  # the part of the page that is shown, in CSS pixels
 
     # ------------------------------------------------------------------------------------------------ the environment
@@ -112,19 +82,23 @@ class BrowserEnvironment:
         """
         if self._closed:
             raise EnvironmentBroken(f"the {self.name} environment was closed; make a new one.")
-        self._with_text = self.text or task.success.kind == "text"
+        self._with_text = self.settings.text or task.success.kind == "text"
         self._broken_before = bool(self._broken)
         goes_on = task.reset == "none" and self.session is not None and not self._broken
         if not goes_on:
             self._broken = "its reset failed; call reset again."
-            self.on_owner(lambda: self._begin(task, seed), 2 * CONTEXT_SECONDS + self.load + self.timeout, "the reset")
+            self.on_owner(
+                lambda: self._begin(task, seed),
+                2 * CONTEXT_SECONDS + self.settings.load + self.settings.timeout,
+                "the reset",
+            )
             self._broken = ""
         return self.observe()
 
     def observe(self) -> Observation:
         """Wait until the page is at rest and return the frame."""
         self._ready()
-        look = self.on_owner(self._seen, self.settle + 4 * self.timeout, "the screenshot")
+        look = self.on_owner(self._seen, self.settings.settle + 4 * self.settings.timeout, "the screenshot")
         frame, scale, view = self.frame_of(look.png, look.window[0])
         modal = self.session.modal if self.session is not None else None
         text = look.text
@@ -188,7 +162,7 @@ class BrowserEnvironment:
         """
         self._ready()
         interrupt.check()
-        return self.on_owner(lambda: self._undo(interrupt), 4 * self.timeout, "taking it back", interrupt)
+        return self.on_owner(lambda: self._undo(interrupt), 4 * self.settings.timeout, "taking it back", interrupt)
 
     # ------------------------------------------------------------------------------------------------ for checkers
 
@@ -232,12 +206,16 @@ class BrowserEnvironment:
             BadInput: not a selector.
         """
         self._ready()
-        return self.on_owner(lambda: self._shows(selector), 2 * self.timeout, "the search for an element")
+        return self.on_owner(lambda: self._shows(selector), 2 * self.settings.timeout, "the search for an element")
 
     # ------------------------------------------------------------------------------------------------ between threads
 
     def _owner(self) -> Owner:
         return owner()
+
+    @property
+    def _launch(self) -> Launch:
+        return launch_for(self.settings.browser, self.settings.headless, self.settings.cdp_url)
 
     def on_owner(
         self, make: Callable[[], Coroutine[Any, Any, T]], seconds: float, what: str, interrupt: Interrupt | None = None
@@ -272,7 +250,7 @@ class BrowserEnvironment:
     # ------------------------------------------------------------------------------------------------ on its thread
 
     async def _begin(self, task: Task, seed: int | None) -> None:
-        address = address_of(task.start or self.start, seed) if task.start or not self._cdp_url else ""
+        address = address_of(task.start or self.settings.start, seed) if task.start or not self.settings.cdp_url else ""
         await self._fresh(take_over=not address)
         if address:
             await self._go(address)
@@ -284,30 +262,33 @@ class BrowserEnvironment:
             await self._end(session)
         from playwright.async_api import Error
 
-        launch = launch_for(self._executable, self._headless, self._cdp_url)
+        launch = self._launch
         try:
             session = await asyncio.wait_for(self._opened(launch, take_over), CONTEXT_SECONDS)
         except (Error, TimeoutError):  # the browser is dead, which nobody has noticed yet, or it hangs
             self._owner().kill(launch)
             session = await self._opened(launch, take_over)
         self.session, self.look, self.view, self._before = session, None, None, None
-        self._hands, self._eyes = Hands(session), Eyes(session, self.quiet, (self.width, self.height))
+        self._hands, self._eyes = (
+            Hands(session),
+            Eyes(session, self.settings.quiet, (self.settings.width, self.settings.height)),
+        )
         return session
 
     async def _opened(self, launch: Launch, take_over: bool) -> Session:
         found = await self._owner().browser(launch)
-        if self._cdp_url:
+        if self.settings.cdp_url:
             context: BrowserContext = found.contexts[0] if found.contexts else await found.new_context()
         else:
             context = await found.new_context(
-                viewport={"width": self.width, "height": self.height},
-                device_scale_factor=self.scale,
+                viewport={"width": self.settings.width, "height": self.settings.height},
+                device_scale_factor=self.settings.scale,
                 locale="en-US",
                 timezone_id="UTC" if self.capabilities.seeded else None,
                 accept_downloads=True,
             )
-        context.set_default_timeout(self.timeout * 1e3)
-        session = Session(context, self._options, bool(self._cdp_url))
+        context.set_default_timeout(self.settings.timeout * 1e3)
+        session = Session(context, self._options, bool(self.settings.cdp_url))
         await self._prepared(session)
         await (session.take_over() if take_over else session.open())
         return session
@@ -317,7 +298,7 @@ class BrowserEnvironment:
 
     async def _end(self, session: Session) -> None:
         if not await session.close() and not session.attached:
-            self._owner().kill(launch_for(self._executable, self._headless, self._cdp_url))
+            self._owner().kill(self._launch)
 
     async def _go(self, address: str) -> None:
         """Load an address; a dialog that opens meanwhile is left to the policy."""
@@ -326,7 +307,11 @@ class BrowserEnvironment:
         assert self.session is not None
         tab = self.session.tab
         try:
-            await self.session.ask(tab, tab.page.goto(address, timeout=self.load * 1e3), self.load + self.timeout)
+            await self.session.ask(
+                tab,
+                tab.page.goto(address, timeout=self.settings.load * 1e3),
+                self.settings.load + self.settings.timeout,
+            )
         except ModalOpened:
             return
         except Error as error:
@@ -335,7 +320,7 @@ class BrowserEnvironment:
             if "Download is starting" in str(error):
                 return
             slow = "Timeout" in type(error).__name__
-            why = f"it did not load within {self.load:g} s" if slow else _first_line(error)
+            why = f"it did not load within {self.settings.load:g} s" if slow else _first_line(error)
             raise EnvironmentBroken(f"{address} cannot be opened: {why}") from error
 
     async def _undo(self, interrupt: Interrupt) -> str:
@@ -366,7 +351,7 @@ class BrowserEnvironment:
                 interrupt.check()
                 await session.answer(how)
             return detail
-        if self._cdp_url and points(action):
+        if self.settings.cdp_url and points(action):
             await self._check_size(view)
         if isinstance(action, Open):
             return await self._open(action.target, interrupt)
@@ -400,7 +385,7 @@ class BrowserEnvironment:
         interrupt.check()
         tab = session.tab
         try:
-            await session.ask(tab, moves[keys](), self.load)
+            await session.ask(tab, moves[keys](), self.settings.load)
         except ModalOpened:
             pass
         except EnvironmentBroken:

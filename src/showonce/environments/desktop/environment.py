@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from showonce.actions import Action, Ask, Done, Open, Wait, points, to_pixel
 from showonce.environments.desktop.capture import Camera, Pixels, Shot, within
@@ -18,12 +18,14 @@ from showonce.environments.desktop.facts import facts_of
 from showonce.environments.desktop.hands import Hands, Point, checked, perform
 from showonce.environments.desktop.launch import Program, command_for
 from showonce.environments.desktop.record import DesktopSource
+from showonce.environments.desktop.settings import DesktopSettings
 from showonce.environments.desktop.settle import Patience, Settled, settle
 from showonce.environments.desktop.system import System, detect
 from showonce.environments.desktop.undo import Before, close_windows, delete_files
-from showonce.environments.desktop.watcher import CHORD, Latch, Watcher
+from showonce.environments.desktop.watcher import Latch, Watcher
 from showonce.environments.desktop.windows_x11 import Place, Windows
-from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
+from showonce.environments.settings import EnvironmentSettings
+from showonce.errors import BadInput, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
 from showonce.types import Executed, Observation, Outcome, ScreenFacts, Task
 
@@ -42,39 +44,18 @@ class Desktop:
     ``reset: none``) and ended by the next. Programs and the verifier are told the episode's seed in SHOWONCE_SEED and,
     in SHOWONCE_FOLDER, a folder that every reset gives them anew.
 
-    Args:
-        display: X display such as ":1"; "" = $DISPLAY.
-        monitor: 1, 2, ...; 0 = all of them as one screen.
-        window: title of the window to see and act in, in place of a monitor (X11 only).
-        region: left, top, width, height in pixels of the virtual screen, in place of a monitor.
-        stop_chord: key or chord by which a person stops everything, seen globally; never pressed by the agent.
-        quiet, first, cap: see `settle.Patience`; seconds.
-        open_seconds: how long a window of a started program is waited for.
-        verifier: shell command that ends with 0 when the task is done, with 10 when it is lost for good, else with
-            another code; its last line is the evidence.
-        keep_open: leave programs that were started running at the end.
-
     Raises:
-        ConfigError, BadInput: a setting out of its range.
+        ConfigError, BadInput: a setting out of its range, see `DesktopSettings`.
     """
 
+    Settings: ClassVar[type[EnvironmentSettings]] = DesktopSettings
     name = "desktop"
 
-    def __init__(
-        self, display: str = "", monitor: int = 1, window: str = "", region: Sequence[int] | None = None,
-        stop_chord: str = CHORD, quiet: float = 0.025, first: float = 0.15, cap: float = 1.0,
-        open_seconds: float = 10.0, verifier: str = "", keep_open: bool = False,
-    ) -> None:  # fmt: skip
-        if window and region is not None:
-            raise ConfigError("environment.settings: name a window or a region, not both.")
-        for key, value in (("quiet", quiet), ("first", first), ("cap", cap), ("open_seconds", open_seconds)):
-            if not 0 < value <= 60:
-                raise ConfigError(f"environment.settings.{key}={value!r} must be seconds in (0, 60].")
-        self.capabilities = Capabilities(True, False, verifiable=bool(verifier), side_effects=True, parallel=False)
-        self.display, self._monitor, self._title, self._region = display, monitor, window, region
-        self._patience, self._open_seconds = Patience(quiet, first, cap), open_seconds
-        self._verifier, self._keep = verifier, keep_open
-        self.watcher = Watcher(stop_chord, display)
+    def __init__(self, settings: DesktopSettings | None = None) -> None:
+        self.settings = own = settings or DesktopSettings()
+        self.capabilities = Capabilities(True, False, verifiable=bool(own.verifier), side_effects=True, parallel=False)
+        self.display, self._patience = own.display, Patience(own.quiet, own.first, own.cap)
+        self.watcher = Watcher(own.stop_chord, own.display)
         self._system: System | None = None
         self._hands: Hands | None = None
         self._windows: Windows | None = None
@@ -184,20 +165,20 @@ class Desktop:
     def verify(self) -> Outcome:
         """Ask the verifier. Raises EnvironmentBroken when it cannot be run."""
         self._opened()
-        if not self._verifier:
+        if not self.settings.verifier:
             return Outcome(None, "world", "this desktop has no verifier")
         try:
             done = subprocess.run(
-                self._verifier, shell=True, env=self._environ(), stdin=subprocess.DEVNULL, capture_output=True,
+                self.settings.verifier, shell=True, env=self._environ(), stdin=subprocess.DEVNULL, capture_output=True,
                 text=True, timeout=VERIFY_SECONDS,
             )  # fmt: skip
         except subprocess.TimeoutExpired:
             raise EnvironmentBroken(
-                f"the verifier {self._verifier!r} did not end within {VERIFY_SECONDS:g} s."
+                f"the verifier {self.settings.verifier!r} did not end within {VERIFY_SECONDS:g} s."
             ) from None
         said = (done.stdout.strip() or done.stderr.strip()).rpartition("\n")[2]
         if done.returncode in (126, 127):  # what a shell says for a command that cannot be run or found
-            raise EnvironmentBroken(f"the verifier {self._verifier!r} cannot be run: {said}")
+            raise EnvironmentBroken(f"the verifier {self.settings.verifier!r} cannot be run: {said}")
         evidence = said or f"the verifier ended with {done.returncode}"
         lost = done.returncode == LOST
         return Outcome(True if done.returncode == 0 else False if lost else None, "world", evidence, hopeless=lost)
@@ -206,7 +187,7 @@ class Desktop:
         """Let go of everything, end what was started; twice is fine."""
         self._closed = True
         self.watcher.close()
-        if not self._keep:
+        if not self.settings.keep_open:
             self._end_programs()
         self._close_camera()
         if self._folder is not None:
@@ -294,7 +275,14 @@ class Desktop:
 
     def _new_camera(self, windows: Windows | None) -> Camera:
         assert self._system is not None
-        return Camera(self._system, self.display, self._monitor, self._title, self._region, windows)
+        return Camera(
+            self._system,
+            self.display,
+            self.settings.monitor,
+            self.settings.window,
+            self.settings.region or None,
+            windows,
+        )
 
     def _opened(self) -> Camera:
         if self._closed:
@@ -385,15 +373,15 @@ class Desktop:
             said = self._launch(command, None)
         except BadInput as problem:
             raise EnvironmentBroken(f"start={start!r}: {problem}") from None
-        if self._title and self._windows is not None and not self._windows.find(self._title):
-            raise EnvironmentBroken(f"start={start!r}: {said}, and no window called {self._title!r}.")
+        if self.settings.window and self._windows is not None and not self._windows.find(self.settings.window):
+            raise EnvironmentBroken(f"start={start!r}: {said}, and no window called {self.settings.window!r}.")
 
     def _launch(self, command: list[str], interrupt: Interrupt | None) -> str:
         """Start a program and wait for a window of it; return what came of it."""
         known = set() if self._windows is None else set(self._windows.all())
         program = Program(command, self._environ())
         self._programs.append(program)
-        end = time.monotonic() + self._open_seconds
+        end = time.monotonic() + self.settings.open_seconds
         while time.monotonic() < end:
             if self._windows is not None and self._shown(known):
                 return f"{program.name} shows a window"
@@ -403,14 +391,14 @@ class Desktop:
                 return f"{program.name} was started"
             self._check(interrupt)
             time.sleep(NAP)
-        return f"{program.name} was started and showed no window within {self._open_seconds:g} s"
+        return f"{program.name} was started and showed no window within {self.settings.open_seconds:g} s"
 
     def _shown(self, known: set[int]) -> bool:
         assert self._windows is not None
         new = [window for window in self._windows.all() if window not in known and self._windows.place(window)]
-        if not self._title or self._camera is not None:
+        if not self.settings.window or self._camera is not None:
             return bool(new)
-        return bool({*new} & {*self._windows.find(self._title)})
+        return bool({*new} & {*self._windows.find(self.settings.window)})
 
     def _end_programs(self) -> None:
         for program in self._programs:

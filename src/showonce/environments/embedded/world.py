@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import ClassVar
 
 from showonce.actions import Action, points, to_pixel
 from showonce.environments.embedded.draw import draw
@@ -29,39 +29,22 @@ from showonce.environments.embedded.scene import (
     random_theme,
     title_rect,
 )
-from showonce.errors import ConfigError, EnvironmentBroken, TaskError, nearest
+from showonce.environments.embedded.settings import EmbeddedSettings
+from showonce.environments.settings import EnvironmentSettings
+from showonce.errors import EnvironmentBroken, TaskError, nearest
 from showonce.protocols import Capabilities, Interrupt
 from showonce.types import Executed, Limits, Observation, Outcome, ScreenFacts, Task
 
-THEMES: Final = ("any", "light", "dark")
-
 
 class EmbeddedWorld:
-    """One screen of 112 x 112 pixels drawn with Pillow.
+    """One screen of 112 x 112 pixels drawn with Pillow; see `EmbeddedSettings`."""
 
-    Args:
-        mistakes: wrong actions tolerated before the task has failed.
-        theme: any | light | dark.
-        moved: move every widget to a new place after each right step (drift).
-        dialog: probability that a dialog stands in the way before a step (drift).
-        renamed: probability that a label that no goal needs is replaced by letters nobody knows (drift).
-        layout: offset added to the seed of the layout (drift: same task, other screens).
-    """
-
+    Settings: ClassVar[type[EnvironmentSettings]] = EmbeddedSettings
     name = "embedded"
     capabilities = Capabilities(resettable=True, seeded=True, verifiable=True, side_effects=False, exact=True)
 
-    def __init__(
-        self, mistakes: int = 0, theme: str = "any", moved: bool = False, dialog: float = 0.0,
-        renamed: float = 0.0, layout: int = 0,
-    ) -> None:  # fmt: skip
-        if theme not in THEMES:
-            raise ConfigError(f"environment.settings.theme={theme!r} is not a valid choice.{nearest(theme, THEMES)}")
-        for key, value in (("dialog", dialog), ("renamed", renamed)):
-            if not 0 <= value <= 1:
-                raise ConfigError(f"environment.settings.{key}={value!r} must lie in [0, 1].")
-        self.mistakes, self.theme, self.moved = mistakes, theme, moved
-        self.dialog, self.renamed, self.layout = dialog, renamed, layout
+    def __init__(self, settings: EmbeddedSettings | None = None) -> None:
+        self.settings = settings or EmbeddedSettings()
         self._problem: Problem | None = None
         self._rng = random.Random(0)
         self._index = self._wrong = 0
@@ -86,7 +69,7 @@ class EmbeddedWorld:
             return self.observe()
         self._task_id = task.id
         seed = _started(task, seed)
-        self._rng = random.Random(f"{task.id}|{task.goal}|{seed + self.layout}")
+        self._rng = random.Random(f"{task.id}|{task.goal}|{seed + self.settings.layout}")
         self._problem = self._build(task)
         self._index = self._wrong = 0
         self._correct, self._evidence = None, ""
@@ -126,7 +109,7 @@ class EmbeddedWorld:
         """Return whether the task is done, whether the last step was right, and whether all is lost."""
         problem = self._open()
         finished = self._index >= len(problem.plan)
-        lost = self._wrong > self.mistakes
+        lost = self._wrong > self.settings.mistakes
         success = (not lost) if finished else (False if lost else None)
         evidence = f"{self._index} of {len(problem.plan)} steps done; {self._evidence}".rstrip("; ")
         return Outcome(success, "world", evidence, self._correct, hopeless=lost and not finished)
@@ -193,23 +176,24 @@ class EmbeddedWorld:
 
     def _drift_at_start(self) -> None:
         scene = self._open().scene
-        if self.theme != "any":
-            scene.theme = _themed(self._rng, self.theme)
+        if self.settings.theme != "any":
+            scene.theme = _themed(self._rng, self.settings.theme)
         needed = {" ".join(s.key) for s in self._open().plan} | {s.value for s in self._open().plan}
-        if self.renamed > 0:
+        if self.settings.renamed > 0:
             for widget in scene.widgets:
                 free = widget.kind in ("button", "check") and widget.label not in needed
-                if free and self._rng.random() < self.renamed:
+                if free and self._rng.random() < self.settings.renamed:
                     widget.label = "".join(self._rng.sample("qwxzkvjf", min(5, len(widget.label))))
-        if self.dialog and self._rng.random() < self.dialog and scene.popup is None:
+        if self.settings.dialog and self._rng.random() < self.settings.dialog and scene.popup is None:
             open_dialog(scene, self._rng)
 
     def _drift_after_step(self) -> None:
         problem = self._open()
         scene = problem.scene
-        if self.moved and scene.popup is None:
+        if self.settings.moved and scene.popup is None:
             _move_all(scene, self._rng)
-        if self.dialog and scene.popup is None and self._index < len(problem.plan) and self._rng.random() < self.dialog:
+        chance, goes_on = self.settings.dialog, self._index < len(problem.plan)
+        if chance and scene.popup is None and goes_on and self._rng.random() < chance:
             open_dialog(scene, self._rng)
 
 

@@ -10,17 +10,20 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from showonce.actions import Action, from_json
-from showonce.environments.browser.eyes import FRAME_SECONDS
 from showonce.environments.browser.geometry import Box, View
 from showonce.environments.browser.session import ModalOpened, Session
+from showonce.environments.browser.settings import BrowserSettings, PageSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.miniwob.oracles import SOLVED, oracle_script
+from showonce.environments.miniwob.settings import MiniWoBSettings
 from showonce.environments.miniwob.tasks import PREFIX, task_for
-from showonce.errors import ConfigError, EnvironmentBroken, TaskError, Unavailable, nearest
+from showonce.environments.settings import EnvironmentSettings
+from showonce.errors import EnvironmentBroken, TaskError, Unavailable
 from showonce.protocols import Capabilities
 from showonce.types import Image as Pixels
 from showonce.types import Outcome, Task
@@ -68,50 +71,30 @@ ENDED: Final = "[WOB_DONE_GLOBAL, WOB_RAW_REWARD_GLOBAL, WOB_REWARD_REASON]"
 
 
 class MiniWoB(BrowserEnvironment):
-    """One MiniWoB++ page; the task's id names it.
+    """One MiniWoB++ page, which the task's id names; see `MiniWoBSettings`."""
 
-    Args:
-        scale: device pixels of one CSS pixel, 1 to 3; the page's text is 10 pixels high.
-        area: page (160 x 210, instruction above) | task (160 x 160, without it).
-        frame: size to which the picture is scaled (112 for the embedded model); 0 = as it is.
-        show_instruction: leave the instruction in the picture. The policy is told it as text in any case.
-        success: any (a raw reward above 0, as BrowserGym counts) | full (1: without the tasks' partial credit).
-        reload: load the page anew for every episode; false = begin the next one on the same page, as the wheel's own
-            environment does, in less than half the time; not on pages that carry something over (see `CARRIES`).
-        browser, headless, quiet, settle, timeout, text: as in the browser environment.
-    """
-
+    Settings: ClassVar[type[EnvironmentSettings]] = MiniWoBSettings
     name = "miniwob"
 
-    def __init__(
-        self, scale: float = 1.0, area: str = "page", frame: Any = 0, show_instruction: bool = False,
-        browser: str = "", headless: bool = True, quiet: float = FRAME_SECONDS, settle: float = 1.0,
-        timeout: float = 5.0, text: bool = False, success: str = "any", reload: bool = True,
-    ) -> None:  # fmt: skip
-        for key, value, valid in (("area", area, [*AREAS]), ("success", success, ["any", "full"])):
-            if value not in valid:
-                raise ConfigError(f"environment.settings.{key}={value!r} is not a valid choice.{nearest(value, valid)}")
-        if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not 1 <= scale <= 3:
-            raise ConfigError(f"environment.settings.scale={scale!r} must lie in [1, 3].")
-        super().__init__(
-            width=WINDOW[0], height=WINDOW[1], scale=scale, frame=frame, browser=browser, headless=headless,
-            quiet=quiet, settle=settle, timeout=timeout, text=text, selects=True, seeded=True,
-        )  # fmt: skip
+    def __init__(self, settings: MiniWoBSettings | None = None) -> None:
+        own = settings or MiniWoBSettings()
+        shared = {field.name: getattr(own, field.name) for field in fields(PageSettings)}
+        super().__init__(BrowserSettings(width=WINDOW[0], height=WINDOW[1], scale=own.scale, seeded=True, **shared))
         self.capabilities = Capabilities(resettable=True, seeded=True, verifiable=True, side_effects=False)
-        self._crop = AREAS[area]
-        self._shows_instruction = show_instruction
-        self._reload = reload
+        self._crop = AREAS[own.area]
+        self._shows_instruction = own.show_instruction
+        self._reload = own.reload
         self._instruction: Box = (0.0, 0.0, 160.0, 50.0)
         self._goal = ""
         self._page = ""
         self._ended: Outcome | None = None
-        self._success = success
+        self._success = own.success
 
     def verify(self) -> Outcome:
         """Return what the page says: its raw reward, once it has ended the episode."""
         self._ready()
         if self._ended is None:
-            outcome = self.on_owner(self._told, 2 * self.timeout, "the reward")
+            outcome = self.on_owner(self._told, 2 * self.settings.timeout, "the reward")
             if outcome.success is None:
                 return outcome
             self._ended = outcome
@@ -134,7 +117,7 @@ class MiniWoB(BrowserEnvironment):
             raise TaskError(f"no oracle was written for {PREFIX}{self._page}; there is one for: {', '.join(SOLVED)}.")
         if self.verify().success is not None:
             raise EnvironmentBroken("the task is done; there is no next action.")
-        found = self.on_owner(self._next, 2 * self.timeout, "the oracle")
+        found = self.on_owner(self._next, 2 * self.settings.timeout, "the oracle")
         return self._placed(found)
 
     # ------------------------------------------------------------------------------------------------ on its thread

@@ -1,0 +1,91 @@
+"""The base of the settings of every environment: `environment.settings` of a config or a task file.
+
+Each environment has one frozen dataclass that inherits from `EnvironmentSettings`, as its class attribute `Settings`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from showonce.errors import ConfigError, nearest
+
+T = TypeVar("T")
+
+
+def setting(
+    default: T, meaning: str, low: float | None = None, high: float | None = None, choices: Collection[str] = ()
+) -> T:
+    """Declare a field of a settings dataclass.
+
+    meaning: what it does, with its unit, for `showonce doctor --settings`. low, high: a number's range, both ends
+    included. choices: the valid texts.
+    """
+    metadata = {"meaning": meaning, "range": None if low is None else (low, high), "choices": choices}
+    field: Any = dataclasses.field(default=default, metadata=metadata)
+    return field  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnvironmentSettings:
+    """Settings of every environment, see `wrappers.perceive`. Raises ConfigError for a value out of range."""
+
+    ocr: bool = setting(False, "read the words on the screen into the observation's text (Tesseract)")
+    marks: bool = setting(False, "draw a numbered box on every named element, with a legend in the text")
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, name = getattr(self, field.name), f"environment.settings.{field.name}"
+            span, choices = field.metadata.get("range"), field.metadata.get("choices")
+            if choices and value not in choices:
+                raise ConfigError(f"{name}={value!r} is not a valid choice.{nearest(str(value), choices)}")
+            if span:
+                number = isinstance(value, (int, float)) and not isinstance(value, bool)
+                if not number or not span[0] <= value <= span[1]:
+                    raise ConfigError(f"{name}={value!r} must be a number in [{span[0]:g}, {span[1]:g}].")
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of `showonce doctor --settings`; `default` as it is written in YAML."""
+
+    name: str
+    type: str
+    default: str
+    meaning: str
+
+
+def listed(kind: type[EnvironmentSettings]) -> list[Setting]:
+    """Return the settings of an environment, its own before those of every environment."""
+    common = {field.name for field in dataclasses.fields(EnvironmentSettings)}
+    fields = sorted(dataclasses.fields(kind), key=lambda field: field.name in common)
+    return [Setting(f.name, _type(f), _default(f), str(f.metadata.get("meaning", ""))) for f in fields]
+
+
+_WORDS = {
+    "bool": "true | false",
+    "int": "whole number",
+    "float": "number",
+    "str": "text",
+    "tuple[int, ...]": "list of whole numbers",
+    "dict[str, Any]": "keys with values",
+    "Any": "number or list",
+}
+
+
+def _type(field: dataclasses.Field[Any]) -> str:
+    span, choices = field.metadata.get("range"), field.metadata.get("choices")
+    if choices:
+        return " | ".join(choices)
+    return _WORDS[str(field.type)] + (f" in [{span[0]:g}, {span[1]:g}]" if span else "")
+
+
+def _default(field: dataclasses.Field[Any]) -> str:
+    value = field.default if field.default is not dataclasses.MISSING else {}
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return {"": '""', (): "[]"}.get(value, str(value)) if isinstance(value, (str, tuple)) else str(value)
