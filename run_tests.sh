@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Everything that must hold: format, lint, types, layers, tests. Arguments go to pytest: ./run_tests.sh -k settings
+#   SHOWONCE_TEST_WORKERS=N   processes that run tests side by side (default: one per core, at most 4)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 scripts/setup_env.sh dev,browser,desktop,export,gym,miniwob,ocr || exit 3
@@ -7,11 +8,11 @@ scripts/setup_env.sh dev,browser,desktop,export,gym,miniwob,ocr || exit 3
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
 
-# Window tests want a display, browser tests a browser. What is missing is installed only where that may be done
+# Window tests want a display (each worker starts an Xvfb of its own), browser tests a browser. What is missing is installed only where that may be done
 # without asking; else those tests are skipped with the reason.
 if [ "$(uname -s)" = Linux ] && command -v apt-get >/dev/null 2>&1; then
   packages=()
-  [ -n "${DISPLAY:-}" ] || command -v Xvfb >/dev/null 2>&1 || packages+=(xvfb xauth)
+  command -v Xvfb >/dev/null 2>&1 || packages+=(xvfb)
   command -v openbox >/dev/null 2>&1 || packages+=(openbox)
   command -v xdotool >/dev/null 2>&1 || packages+=(xdotool)
   command -v tesseract >/dev/null 2>&1 || packages+=(tesseract-ocr)
@@ -26,10 +27,8 @@ if [ "$(uname -s)" = Linux ] && command -v apt-get >/dev/null 2>&1; then
       echo "they could not be installed: tests that need them are skipped"
   fi
 fi
-display=()
-if [ -z "${DISPLAY:-}" ] && command -v xvfb-run >/dev/null 2>&1 && command -v xauth >/dev/null 2>&1; then
-  display=(xvfb-run -a)
-fi
+cores="$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)"
+workers="${SHOWONCE_TEST_WORKERS:-$((cores < 4 ? cores : 4))}"
 
 bin=.venv/bin
 failed=()
@@ -44,7 +43,7 @@ check "ruff check" $bin/ruff check .
 check "ruff format" $bin/ruff format --check --quiet .
 check "mypy" $bin/mypy
 check "import layers" $bin/lint-imports
-check "pytest" ${display[@]+"${display[@]}"} $bin/python -m pytest "$@"
+check "pytest" $bin/python -m pytest -n "$workers" --durations=10 "$@"
 
 echo
 if [ ${#failed[@]} -gt 0 ]; then

@@ -64,12 +64,8 @@ class Screen:
         self.running.clear()
 
 
-@contextmanager
-def x_screen(size: str = "1280x720", manager: bool = True) -> Iterator[Screen]:
-    """Start a display of its own, on a number that is free."""
-    lacking = [name for name in ("Xvfb", "openbox", "xdotool") if shutil.which(name) is None]
-    if lacking:
-        pytest.skip(f"no {', '.join(lacking)} here")
+def start_server(size: str = "1280x720") -> tuple[subprocess.Popen[bytes], str]:
+    """Start Xvfb on a display number that is free; return its process and the display's name."""
     reading, writing = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(writing), "-screen", "0", f"{size}x24", "-nolisten", "tcp", "-noreset"],
@@ -79,7 +75,17 @@ def x_screen(size: str = "1280x720", manager: bool = True) -> Iterator[Screen]:
     with os.fdopen(reading) as pipe:
         number = pipe.readline().strip()
     assert number, "Xvfb did not start"
-    screen = Screen(f":{number}")
+    return server, f":{number}"
+
+
+@contextmanager
+def x_screen(size: str = "1280x720", manager: bool = True) -> Iterator[Screen]:
+    """Start a display of its own, on a number that is free."""
+    lacking = [name for name in ("Xvfb", "openbox", "xdotool") if shutil.which(name) is None]
+    if lacking:
+        pytest.skip(f"no {', '.join(lacking)} here")
+    server, name = start_server(size)
+    screen = Screen(name)
     try:
         if manager:
             screen.start("openbox")

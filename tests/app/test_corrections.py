@@ -45,6 +45,7 @@ class Knows:
         return right, "no, there"
 
 
+@pytest.mark.slow
 def test_a_few_corrections_teach_a_task_that_was_never_demonstrated(tmp_path: Path) -> None:
     config = load_config(None, ["safety=step", "learning.ratchet.canary_screens=8"])
     policy, events, world = load_policy(config), Kept(), make_environment("embedded")

@@ -40,6 +40,7 @@ def taught(policy: VLMPolicy, config: Config) -> TeachResult:
     return result
 
 
+@pytest.mark.slow
 def test_one_demonstration_is_learned_and_lives_in_the_adapter_alone(policy: VLMPolicy) -> None:
     demonstration = shown_by_oracle(make_environment("embedded"), TASK, 77)
     before, teacher = share(policy, None), share(policy, None, demonstration)
@@ -51,6 +52,7 @@ def test_one_demonstration_is_learned_and_lives_in_the_adapter_alone(policy: VLM
     assert 0 < result.updates <= 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["wrong_demonstration", "lr_x100"])
 def test_a_poisoned_lesson_does_not_stay(policy: VLMPolicy, fault: str) -> None:
     words = [f"learning/fault={fault}", "learning.gate.budget_run=75", "learning.practice.episodes=45"]

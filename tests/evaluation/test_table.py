@@ -62,6 +62,7 @@ class Teaching:
         return Bench(config, load_policy(config), embedded, self.teach)
 
 
+@pytest.mark.slow
 def test_the_whole_table_on_a_small_scale(small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts_module, "FAULT_RUNS", 1)
     monkeypatch.setattr(parts_module, "ALONE_RUNS", 1)
