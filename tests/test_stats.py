@@ -21,13 +21,6 @@ def test_wilson_against_the_closed_formula() -> None:
     assert stats.wilson(0, 0) == (0.0, 1.0)
 
 
-def test_clopper_pearson_at_the_edges_is_a_root() -> None:
-    low, high = stats.clopper_pearson(10, 10, level=0.95)
-    assert high == 1.0
-    assert low == pytest.approx(0.025 ** (1 / 10))
-    assert stats.clopper_pearson(0, 10).high == pytest.approx(1 - 0.025 ** (1 / 10))
-
-
 def test_lower_bound_of_all_right_is_a_root_of_the_error() -> None:
     assert stats.lower_bound(20, 20, level=0.90) == pytest.approx(0.1 ** (1 / 20))
     assert stats.lower_bound(0, 20) == 0.0
@@ -45,16 +38,16 @@ def test_lower_bound_leaves_exactly_the_error_above_it() -> None:
 @settings(max_examples=60, deadline=None)
 def test_intervals_hold_the_point(counts: tuple[int, int]) -> None:
     successes, n = counts
-    for interval in (stats.wilson(successes, n), stats.clopper_pearson(successes, n)):
-        assert 0 <= interval.low <= interval.high <= 1
-        if n:
-            assert interval.low - 1e-12 <= successes / n <= interval.high + 1e-12
+    interval = stats.wilson(successes, n)
+    assert 0 <= interval.low <= interval.high <= 1
+    if n:
+        assert interval.low - 1e-12 <= successes / n <= interval.high + 1e-12
     assert stats.lower_bound(successes, n) <= (successes / n if n else 0)
 
 
 @pytest.mark.parametrize(("successes", "n", "level"), [(3, 2, 0.9), (-1, 2, 0.9), (1, 2, 1.0)])
 def test_impossible_counts_are_refused(successes: int, n: int, level: float) -> None:
-    for function in (stats.wilson, stats.clopper_pearson, stats.lower_bound):
+    for function in (stats.wilson, stats.lower_bound):
         with pytest.raises(ValueError, match=r"impossible|level"):
             function(successes, n, level)
 
@@ -127,14 +120,11 @@ def test_ece_by_hand() -> None:
     assert stats.ece([], []) is None
 
 
-def test_auroc_counts_ties_half_and_strict_ranking_counts_them_nothing() -> None:
+def test_auroc_counts_ties_half() -> None:
     confidences, outcomes = [0.9, 0.5, 0.5, 0.1], [1, 1, 0, 0]
     assert stats.auroc(confidences, outcomes) == pytest.approx(3.5 / 4)
-    assert stats.pairwise_ranking(confidences, outcomes) == pytest.approx(3 / 4)
     assert stats.auroc([1.0] * 4, outcomes) == 0.5
-    assert stats.pairwise_ranking([1.0] * 4, outcomes) == 0.0
     assert stats.auroc([0.1, 0.2], [1, 1]) is None
-    assert stats.pairwise_ranking([0.1, 0.2], [0, 0]) is None
 
 
 def test_brier_against_the_base_rate() -> None:

@@ -261,12 +261,6 @@ class Approver(Protocol):
         """Return the approved action (it may differ from `request.action`) or None, with the reason."""
 
 
-class Evaluate(Protocol):
-    """Given to learners as a function so that they cannot see how a score is made."""
-
-    def __call__(self, task: Task, seeds: Sequence[int]) -> Sequence[bool]: ...
-
-
 @runtime_checkable
 class Learner(Protocol):
     """Learns from episodes. `observe` takes one in; `maybe_update` does at most one optimiser step or says why not."""

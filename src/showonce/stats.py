@@ -58,22 +58,13 @@ def _counts(successes: int, n: int, level: float) -> None:
         raise ValueError(f"level {level} must lie strictly between 0 and 1.")
 
 
-def _interval(successes: int, n: int, level: float, method: str) -> Interval:
+def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
+    """Return Wilson's score interval of a success rate; (0, 1) for n = 0."""
     _counts(successes, n, level)
     if n == 0:
         return Interval(0.0, 1.0)
-    found = scipy_stats.binomtest(successes, n).proportion_ci(level, method=method)
+    found = scipy_stats.binomtest(successes, n).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high))
-
-
-def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
-    """Return Wilson's score interval of a success rate; (0, 1) for n = 0."""
-    return _interval(successes, n, level, "wilson")
-
-
-def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Interval:
-    """Return the exact interval of a success rate (its coverage is never below `level`); (0, 1) for n = 0."""
-    return _interval(successes, n, level, "exact")
 
 
 def lower_bound(successes: int, n: int, level: float = 0.90) -> float:
@@ -204,15 +195,6 @@ def auroc(confidences: ArrayLike, outcomes: ArrayLike) -> float | None:
     ranks_N = scipy_stats.rankdata(confidence_N)
     above = ranks_N[positive_N].sum() - n_positive * (n_positive + 1) / 2
     return float(above / (n_positive * n_negative))
-
-
-def pairwise_ranking(confidences: ArrayLike, outcomes: ArrayLike) -> float | None:
-    """Return the strict pairwise ranking: as `auroc`, but a tie counts nothing, so a saturated confidence gets 0."""
-    confidence_N, outcome_N = _scored(confidences, outcomes)
-    success, failure = confidence_N[outcome_N > 0.5], np.sort(confidence_N[outcome_N <= 0.5])
-    if not success.size or not failure.size:
-        return None
-    return float(np.searchsorted(failure, success, side="left").sum() / (success.size * failure.size))
 
 
 def brier(confidences: ArrayLike, outcomes: ArrayLike) -> float | None:

@@ -15,9 +15,9 @@ from showonce.config import AdapterConfig, Config, DashboardConfig, ExperimentCo
 from showonce.demonstrations import load_episode
 from showonce.environments.registry import find_task, make_environment
 from showonce.evaluation.runner import evaluate_task
-from showonce.learning.gate.outcomes import agree
 from showonce.learning.lesson import Kept
 from showonce.learning.practice.buffer import ScreenBuffer
+from showonce.learning.practice.outcomes import agree
 from showonce.learning.session import Session, identity_of
 from showonce.policy.vlm_policy import load_policy
 from showonce.protocols import CHAMPION, ApprovalRequest, Environment

@@ -15,12 +15,14 @@ from showonce.actions import Click
 from showonce.config import AdapterConfig, Config, InferenceConfig, LearningConfig, PolicyConfig
 from showonce.learning.contract import LearnerContract
 from showonce.learning.gate.gate import Gate
-from showonce.learning.methods.base import LearnerContext, Loss, Method, student_prompts
+from showonce.learning.methods.base import Loss, Method
+from showonce.learning.methods.context import LearnerContext
 from showonce.learning.methods.imitation import imitation
-from showonce.learning.methods.registry import METHODS, make_learner
+from showonce.learning.methods.prompts import student_prompts
+from showonce.learning.methods.registry import METHODS
 from showonce.learning.methods.sdft import SDFT
 from showonce.learning.practice.buffer import Sample
-from showonce.learning.trainer import Trainer
+from showonce.learning.trainer import Trainer, make_learner
 from showonce.policy.vlm_policy import load_policy
 from showonce.types import Demonstration, Frame, Task
 

@@ -13,7 +13,7 @@ from tests.tinyfactory import frame, save_checkpoint
 
 from showonce.actions import Click
 from showonce.config import AdapterConfig, Config, InferenceConfig, LearningConfig, PolicyConfig
-from showonce.learning.methods.base import LearnerContext
+from showonce.learning.methods.context import LearnerContext
 from showonce.learning.practice.buffer import Sample
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.types import Demonstration, Frame

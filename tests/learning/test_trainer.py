@@ -16,12 +16,12 @@ from showonce.config import FaultConfig, GateConfig
 from showonce.errors import BadInput, ConfigError
 from showonce.events import Event
 from showonce.learning.gate.gate import GateReason
-from showonce.learning.methods.base import LearnerContext
+from showonce.learning.methods.context import LearnerContext
 from showonce.learning.methods.faults import Fault
-from showonce.learning.methods.registry import METHODS, find_method, make_learner
+from showonce.learning.methods.registry import METHODS, find_method
 from showonce.learning.methods.sdft import SDFT
 from showonce.learning.practice.buffer import Sample, ScreenBuffer
-from showonce.learning.trainer import Trainer
+from showonce.learning.trainer import Trainer, make_learner
 from showonce.learning.updates import Purse, Refusal, UpdateReport
 from showonce.protocols import Context
 from showonce.types import Confidence, Episode, Outcome, Proposal, Step, StopReason, Task
@@ -348,11 +348,10 @@ def test_ema_and_optimiser_travel_with_a_snapshot(make_context: MakeContext) -> 
 
 
 def test_learners_without_weights(make_context: MakeContext) -> None:
-    for name, shown in (("in_context", SHOWN), ("frozen", None)):
+    for name, in_view in (("in_context", True), ("frozen", False)):
         trainer = trainer_of(make_context(), name)
         assert refusal(trainer) == "no_weights"
-        assert trainer.shown_when_acting(TASK) == shown
-    assert trainer_of(make_context()).shown_when_acting(TASK) is None
+        assert trainer.method.acts_with_demonstration == in_view
 
 
 def test_learners_by_name(make_context: MakeContext) -> None:

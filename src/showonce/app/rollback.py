@@ -19,7 +19,7 @@ from showonce.runs.event_file import EventWriter
 from showonce.runs.index import CONFIG, find_store, resolve_run
 from showonce.settings import load_config
 from showonce.versions.checkpoints import version_name
-from showonce.versions.store import STORE, AdapterStore, Move, VersionInfo
+from showonce.versions.store import STORE, AdapterStore, ChampionMove, VersionInfo
 
 EVENTS: Final = "events.jsonl"
 REASON: Final = "by hand"
@@ -108,7 +108,7 @@ def roll_back(run: Path, to: str, console: Console | None = None) -> int:
     return 0
 
 
-def tell(events: EventWriter, store: AdapterStore, move: Move) -> None:
+def tell(events: EventWriter, store: AdapterStore, move: ChampionMove) -> None:
     """Write a move into the events of a run."""
     if store.taken_over_from is not None:
         events.emit(LockTakenOver(owner=str(store.taken_over_from), path=str(store.path)))
@@ -131,7 +131,7 @@ def checkpoint_table(versions: list[VersionInfo], title: str) -> Table:
     return table
 
 
-def told(move: Move, name: str) -> str:
+def told(move: ChampionMove, name: str) -> str:
     """Return what a person should know about a move."""
     if move.old == move.new and not move.quarantined and not move.readmitted:
         return f"{move.new} acts already in adapter {name}; nothing was changed."

@@ -18,7 +18,8 @@ from showonce.errors import Unavailable
 from showonce.events import Event, UpdateMade
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.learning.gate.gate import GateReason
-from showonce.learning.practice.episodes import practise, teacher_of
+from showonce.learning.methods.prompts import teacher_of
+from showonce.learning.practice.episodes import practise
 from showonce.learning.session import SUSPENSION, Session, identity_of
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import CANDIDATE, CHAMPION, Environment

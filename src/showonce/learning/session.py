@@ -31,12 +31,11 @@ from showonce.events import (
 )
 from showonce.inference.torch.adapter import Adapter
 from showonce.learning.gate.calibration import Calibration
-from showonce.learning.gate.outcomes import Outcomes
-from showonce.learning.methods.base import LearnerContext
+from showonce.learning.methods.context import LearnerContext
 from showonce.learning.methods.faults import Fault, corrupt_checkpoint
-from showonce.learning.methods.registry import make_learner
 from showonce.learning.practice.buffer import ScreenBuffer
 from showonce.learning.practice.episodes import demonstrated, in_the_head
+from showonce.learning.practice.outcomes import Outcomes
 from showonce.learning.ratchet.canary_screens import load_canaries, save_canaries
 from showonce.learning.ratchet.canary_watch import (
     NO_SKILLS,
@@ -51,8 +50,8 @@ from showonce.learning.ratchet.canary_watch import (
 )
 from showonce.learning.ratchet.promotion import ProbeVerdict, PromotionDecision, PromotionReason, Ratchet
 from showonce.learning.ratchet.refusals import SECTION as TROUBLE
-from showonce.learning.ratchet.refusals import Trouble
-from showonce.learning.trainer import Trainer
+from showonce.learning.ratchet.refusals import RefusedCandidates
+from showonce.learning.trainer import Trainer, make_learner
 from showonce.learning.updates import UpdateReport
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import CANDIDATE, CHAMPION
@@ -60,7 +59,7 @@ from showonce.runtime.player import Player
 from showonce.seeds import Seeds
 from showonce.stats import lower_bound
 from showonce.types import Demonstration, Episode, StopReason, Task
-from showonce.versions.store import AdapterStore, Identity, Move
+from showonce.versions.store import AdapterStore, ChampionMove, Identity
 
 CANARIES, SCREENS = "canaries", "screens"  # folders of the adapter store
 LESSONS: Final = "lessons"  # section of its ledger: task id -> where its demonstration is
@@ -113,7 +112,7 @@ class Session:
         self.tally = {"probes": 0, "promotions": 0, "refused": 0, "rollbacks": 0}
         self._recent: dict[str, deque[bool]] = {}
         self._lesson: LessonCanaries | None = None
-        self._trouble = Trouble(run)
+        self._trouble = RefusedCandidates(run)
         self._open_store()
 
     @property
@@ -128,10 +127,10 @@ class Session:
     def begin(self, task: Task, demonstration: Demonstration | None = None) -> None:
         """Make a task the lesson at hand, with its canaries. A demonstration is kept for it from now on."""
         self.trainer.begin(task, demonstration)
-        kept = Trouble(**self.store.ledger.read_section(TROUBLE))
+        kept = RefusedCandidates(**self.store.ledger.read_section(TROUBLE))
         same = (kept.run, kept.task) == (self._trouble.run, task.id)
         self.ratchet.begin_lesson(new=kept.task != task.id)
-        self._note_trouble(kept if same else Trouble(self._trouble.run, task.id))
+        self._note_trouble(kept if same else RefusedCandidates(self._trouble.run, task.id))
         if demonstration is not None:
             lessons = self.store.ledger.read_section(LESSONS)
             self.store.ledger.write_section(LESSONS, {**lessons, task.id: demonstration.ref})
@@ -311,7 +310,7 @@ class Session:
         self.stage.events.emit(GateDecided(accepted=False, route=None, reason=SUSPENSION, updates=self.trainer.updates))
         self._retreat(reason)
 
-    def _note_trouble(self, trouble: Trouble) -> None:
+    def _note_trouble(self, trouble: RefusedCandidates) -> None:
         self._trouble = trouble
         self.store.ledger.write_section(TROUBLE, asdict(trouble))
 
@@ -427,12 +426,12 @@ class Session:
         self.tally["rollbacks"] += 1
         self._recent.clear()
         if not reason:  # what was refused under the damaged champion says nothing about the restored one
-            self._note_trouble(Trouble(self._trouble.run, self._trouble.task))
+            self._note_trouble(RefusedCandidates(self._trouble.run, self._trouble.task))
         self._load(decision.new)
-        move = Move(decision.old, decision.new, decision.reason, decision.quarantined)
+        move = ChampionMove(decision.old, decision.new, decision.reason, decision.quarantined)
         self._tell_move(move, episode, None if reason else decision.statistic)
 
-    def _tell_move(self, move: Move, episode: str, statistic: float | None) -> None:
+    def _tell_move(self, move: ChampionMove, episode: str, statistic: float | None) -> None:
         self.context.quarantined = self.store.ledger.quarantined_sources
         emit = self.stage.events.emit
         emit(RolledBack(episode=episode, old=move.old, new=move.new, statistic=statistic, reason=move.reason))

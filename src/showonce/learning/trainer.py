@@ -23,14 +23,16 @@ from torch import Tensor
 
 from showonce.errors import BadInput
 from showonce.events import GateDecided
+from showonce.learning.gate.champion_distance import ChampionDistance
 from showonce.learning.gate.evidence import EvidenceBook, ScreenEvidence, difference, weakest
 from showonce.learning.gate.gate import Gate, GateDecision, GateEvidence, GateReason
 from showonce.learning.methods.base import Loss, Method
+from showonce.learning.methods.context import LearnerContext
+from showonce.learning.methods.corrections import shown_on
+from showonce.learning.methods.registry import find_method
 from showonce.learning.optimiser import AdapterOptimiser
 from showonce.learning.practice.buffer import Sample, sample_of_step
-from showonce.learning.practice.corrections import shown_on
 from showonce.learning.practice.episodes import demonstrated
-from showonce.learning.ratchet.distance import ChampionDistance
 from showonce.learning.updates import Budget, Purse, Refusal, UpdateReport
 from showonce.protocols import EMA, Context, EventSink
 from showonce.types import Demonstration, Episode, Observation, Step, Task
@@ -152,10 +154,6 @@ class Trainer:
     def note_probe(self, task_id: str, success: bool) -> None:
         """Note a verified probe; the gate stops asking for updates when nothing is left to gain."""
         self._probes.setdefault(task_id, deque(maxlen=PROBES)).append(success)
-
-    def shown_when_acting(self, task_id: str) -> Demonstration | None:
-        """Return the demonstration that the policy is given when it acts: none, unless the method works that way."""
-        return self.context.demonstration(task_id) if self.method.acts_with_demonstration else None
 
     # ---- one update
 
@@ -355,3 +353,21 @@ class Trainer:
         }
         if "rng" in counters:
             self.context.rng.bit_generator.state = counters["rng"]
+
+
+def make_learner(
+    name: str,
+    context: LearnerContext,
+    events: EventSink | None = None,
+    budget: Budget | None = None,
+    run: str = "run",
+) -> Trainer:
+    """Return a learner: the named method with the shared gate, optimiser, events and state around it.
+
+    budget: who keeps account of updates (an adapter store, over restarts); run: the name they are booked under.
+
+    Raises:
+        ConfigError: no such method.
+        BadInput: the method trains an adapter and the policy has none.
+    """
+    return Trainer(find_method(name)(context), Gate(context.config.gate), events, budget, run)

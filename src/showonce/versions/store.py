@@ -67,7 +67,7 @@ class VersionInfo:
 
 
 @dataclass(frozen=True)
-class Move:
+class ChampionMove:
     """The champion was changed from `old` to `new`; `reason`: why.
 
     quarantined: versions put aside. readmitted: whether `new` was put aside before.
@@ -309,7 +309,7 @@ class AdapterStore:
             self.promote(version, "the first version")
         return version
 
-    def promote(self, version: str, reason: str = "promoted") -> Move:
+    def promote(self, version: str, reason: str = "promoted") -> ChampionMove:
         """Let another version act from now on.
 
         Raises:
@@ -322,11 +322,11 @@ class AdapterStore:
         if aside is not None:
             command = self._command("--readmit", version)
             raise StoreError(f"{version} is quarantined ({aside}); re-admit it first by {command}.")
-        move = Move(self.champion or version, version, reason)
+        move = ChampionMove(self.champion or version, version, reason)
         self._move("promoted", move)
         return move
 
-    def rollback_to(self, version: str, reason: str, sources: Iterable[str] = ()) -> Move:
+    def rollback_to(self, version: str, reason: str, sources: Iterable[str] = ()) -> ChampionMove:
         """Move the champion back. Reads and writes files only; no model is loaded.
 
         Every version made after `version` is quarantined, and so are the demonstrations and episodes that were first
@@ -344,11 +344,11 @@ class AdapterStore:
         if version in aside:
             self.ledger.readmit([version])
         self.ledger.put_aside(later, f"newer than {version}, to which the adapter was moved back: {reason}", sources)
-        move = Move(self._acting(), version, reason, tuple(later), version in aside)
+        move = ChampionMove(self._acting(), version, reason, tuple(later), version in aside)
         self._move("rolled_back", move)
         return move
 
-    def recover(self) -> Move | None:
+    def recover(self) -> ChampionMove | None:
         """Move to the most trusted whole version if the champion is not whole; None when it is.
 
         Raises:
@@ -367,12 +367,12 @@ class AdapterStore:
             except CheckpointCorrupt:
                 continue
             self.ledger.put_aside([champion], str(corrupt))
-            move = Move(champion, version, str(corrupt), (champion,))
+            move = ChampionMove(champion, version, str(corrupt), (champion,))
             self._move("recovered", move)
             return move
         raise corrupt
 
-    def _move(self, event: str, move: Move) -> None:
+    def _move(self, event: str, move: ChampionMove) -> None:
         """Write what is about to happen, let it happen, write that it has: a kill in between is finished on opening."""
         self.ledger.moving_to = move.new
         self.ledger.note(event, **asdict(move))

@@ -12,16 +12,11 @@ from tests.learning.conftest import GOAL, SHOWN, TASK
 from tests.tinyfactory import frame
 
 from showonce.actions import Click
-from showonce.learning.methods.base import (
-    LearnerContext,
-    Method,
-    can_teach,
-    student_prompts,
-    teacher_prompts,
-    token_marks,
-)
+from showonce.learning.methods.base import Method, token_marks
+from showonce.learning.methods.context import LearnerContext
 from showonce.learning.methods.divergence import divergence, masked_mean
 from showonce.learning.methods.imitation import RFT, SFTDemonstration, SFTTeacher
+from showonce.learning.methods.prompts import can_teach, student_prompts, teacher_prompts
 from showonce.learning.methods.regularise import _anchors, anchor_loss, confidence_target
 from showonce.learning.methods.sdft import SDFT
 from showonce.learning.optimiser import AdapterOptimiser

@@ -18,17 +18,12 @@ import numpy as np
 
 from showonce.inference.decode import Decoded
 from showonce.learning.gate.gate import GateEvidence
-from showonce.learning.methods.base import (
-    LearnerContext,
-    can_teach,
-    student_prompts,
-    teacher_adapter,
-    teacher_prompts,
-    token_marks,
-)
+from showonce.learning.methods.base import token_marks
+from showonce.learning.methods.context import LearnerContext
+from showonce.learning.methods.corrections import refs_of, shown_on, similarities
 from showonce.learning.methods.divergence import divergence, masked_mean
+from showonce.learning.methods.prompts import can_teach, student_prompts, teacher_adapter, teacher_prompts
 from showonce.learning.practice.buffer import Key, Sample
-from showonce.learning.practice.corrections import refs_of, shown_on, similarities
 from showonce.learning.practice.episodes import demonstrated
 from showonce.policy.confidence import read_confidence
 from showonce.policy.vlm_policy import VLMPolicy

@@ -38,7 +38,6 @@ class GateReason(StrEnum):
     KL_LIMIT = "kl_limit"  # the candidate is too far from the champion, or the distance is not a number
     NO_EVIDENCE = "no_evidence"  # no demonstration covers the step, and no verified success
     NOT_ALIGNED = "not_aligned"  # shown: the screen does not look like the demonstrated one
-    OUT_OF_ORDER = "out_of_order"  # shown: the demonstrated step lies before one that was already passed
     TEACHER_UNPARSED = "teacher_unparsed"  # shown: the teacher's answer is not an action
     TEACHER_UNSURE = "teacher_unsure"  # shown: the teacher's confidence is missing or not over its threshold
     NO_DIFFERENCE = "no_difference"  # shown: the student answers as the teacher does already
@@ -51,16 +50,15 @@ class GateReason(StrEnum):
 class GateEvidence:
     """What is known when an update is asked for. None = not measured, which never counts as good enough.
 
-    demonstration_covers: a demonstration of this task has a step for this screen. alignment: cosine similarity of the
-    screen and that step's frame. step_order_ok: demonstrated steps so far are non-decreasing. *_confidence: in [0, 1],
-    the reading that the setting `confidence` names. divergence: KL of teacher and student in nats per decision token.
-    updates_*: used so far. episodes_since_update: None = no update yet. probe_success of the last probe_n probes.
-    kl_to_champion: nats per decision token on canary screens; None = there is no other candidate yet.
+    demonstration_covers: a demonstration of this task has a frame at this step or later. alignment: cosine similarity
+    in [-1, 1] of the screen and the best of those frames (earlier frames never count: the order of steps holds).
+    *_confidence: in [0, 1], the reading that the setting `confidence` names. divergence: KL(teacher || student) in
+    nats per decision token. updates_*: used so far. episodes_since_update: None = no update yet. probe_success: mean
+    of the last probe_n probes. kl_to_champion: nats per decision token; None = the candidate was not measured yet.
     """
 
     demonstration_covers: bool = False
     alignment: float | None = None
-    step_order_ok: bool = True
     teacher_parsed: bool = False
     teacher_confidence: float | None = None
     divergence: float | None = None
@@ -136,8 +134,6 @@ class Gate:
             return GateReason.NO_EVIDENCE
         if e.alignment is None or not e.alignment >= self.config.alignment:
             return GateReason.NOT_ALIGNED
-        if not e.step_order_ok:
-            return GateReason.OUT_OF_ORDER
         if not e.teacher_parsed:
             return GateReason.TEACHER_UNPARSED
         if not _over(e.teacher_confidence, self.config.teacher_threshold):

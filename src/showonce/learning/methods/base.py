@@ -19,57 +19,16 @@ It is chosen by its name when it is one of `learners.METHODS`, and by `package.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from showonce.config import FaultConfig, LearningConfig
 from showonce.inference.decode import Decoded
-from showonce.learning.gate.outcomes import Outcomes
-from showonce.learning.methods.faults import Fault
-from showonce.learning.practice.buffer import Sample, ScreenBuffer
-from showonce.learning.practice.corrections import is_shown, shown_on
-from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import CANDIDATE, CHAMPION, EMA, Context
-from showonce.types import Demonstration, Observation
-
-Anchor = tuple[Observation, Context]  # an old prompt, with or without a demonstration in it
-Prompt = list[Any]  # token ids and features
-
-
-@dataclass
-class LearnerContext:
-    """What every learner is given.
-
-    adapter: the set of tensors that is trained (the candidate). champion: the set that acts; None = the base acts.
-    demonstrations: by task id. anchors: old prompts on which the student shall stay as the base is. others: goals that
-    were never taught, for which it shall do so, too, on the very screens that it learns from.
-    """
-
-    policy: VLMPolicy
-    config: LearningConfig
-    rng: np.random.Generator
-    adapter: str = CANDIDATE
-    champion: str | None = CHAMPION
-    demonstrations: dict[str, Demonstration] = field(default_factory=dict)
-    anchors: Sequence[Anchor] = ()
-    others: Sequence[str] = ()
-    buffer: ScreenBuffer = field(default_factory=ScreenBuffer)
-    outcomes: Outcomes = field(default_factory=Outcomes)
-    fault: Fault = field(default_factory=lambda: Fault(FaultConfig()))
-    quarantined: Collection[str] = ()  # refs of demonstrations and episodes that must not be learned from
-
-    def demonstration(self, task_id: str) -> Demonstration | None:
-        """Return what a teacher is shown for a task: none if it is quarantined, a wrong one while that fault is on."""
-        shown = self.demonstrations.get(task_id)
-        if shown is None or shown.ref in self.quarantined:
-            return None
-        shown = self.fault.demonstration(shown)
-        return None if shown.ref in self.quarantined else shown
+from showonce.learning.methods.context import LearnerContext
+from showonce.learning.practice.buffer import Sample
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,36 +80,6 @@ class Method:
 
     def begin(self, fresh: bool) -> None:
         """Prepare for training. fresh: nothing was restored from a checkpoint."""
-
-
-def student_prompts(context: LearnerContext, batch: Sequence[Sample]) -> list[Prompt]:
-    """Return what the student is told on each screen: no demonstration."""
-    return [context.policy.parts(sample.observation, sample.context()) for sample in batch]
-
-
-def teacher_prompts(context: LearnerContext, batch: Sequence[Sample]) -> list[Prompt]:
-    """Return what the teacher is told: the demonstration, and a highlight where the right action is verified."""
-    return [
-        context.policy.parts(
-            sample.observation,
-            sample.context(shown_on(context, sample)),
-            highlight=sample.action if sample.correct else None,
-        )
-        for sample in batch
-    ]
-
-
-def teacher_adapter(context: LearnerContext) -> str | None:
-    """Return the set of tensors that the teacher thinks with; None = the base."""
-    return {"base": None, "ema": EMA, "live": context.adapter}[context.config.sdft.teacher]
-
-
-def can_teach(context: LearnerContext, sample: Sample) -> bool:
-    """Say whether a teacher knows more than the student: a demonstration, a correction, a verified target to mark."""
-    form = context.policy.config.teacher_context
-    if form != "highlight" and is_shown(context, sample):
-        return True
-    return form != "demonstration" and sample.correct is True and sample.action is not None
 
 
 def token_marks(answers: Sequence[Decoded], like_BT: Tensor) -> tuple[Tensor, Tensor]:

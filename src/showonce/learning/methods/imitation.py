@@ -13,18 +13,10 @@ from typing import ClassVar
 import torch
 
 from showonce.inference.decode import Decoded
-from showonce.learning.methods.base import (
-    LearnerContext,
-    Loss,
-    Method,
-    Prompt,
-    can_teach,
-    student_prompts,
-    teacher_adapter,
-    teacher_prompts,
-    token_marks,
-)
+from showonce.learning.methods.base import Loss, Method, token_marks
+from showonce.learning.methods.context import LearnerContext, Prompt
 from showonce.learning.methods.divergence import masked_mean
+from showonce.learning.methods.prompts import can_teach, student_prompts, teacher_adapter, teacher_prompts
 from showonce.learning.methods.regularise import add_regularisers
 from showonce.learning.practice.buffer import Sample
 from showonce.learning.practice.episodes import demonstrated

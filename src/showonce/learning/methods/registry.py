@@ -14,13 +14,9 @@ import importlib
 from typing import ClassVar, Final
 
 from showonce.errors import ConfigError, nearest
-from showonce.learning.gate.gate import Gate
-from showonce.learning.methods.base import LearnerContext, Method
+from showonce.learning.methods.base import Method
 from showonce.learning.methods.imitation import RFT, SFTDemonstration, SFTTeacher
 from showonce.learning.methods.sdft import SDFT
-from showonce.learning.trainer import Trainer
-from showonce.learning.updates import Budget
-from showonce.protocols import EventSink
 
 
 class InContext(Method):
@@ -63,21 +59,3 @@ def find_method(name: str) -> type[Method]:
     if not (isinstance(found, type) and issubclass(found, Method)):
         raise ConfigError(f"learning.learner={name!r} is not a subclass of showonce.learning.methods.base.Method.")
     return found
-
-
-def make_learner(
-    name: str,
-    context: LearnerContext,
-    events: EventSink | None = None,
-    budget: Budget | None = None,
-    run: str = "run",
-) -> Trainer:
-    """Return a learner: the named method with the shared gate, optimiser, events and state around it.
-
-    budget: who keeps account of updates (an adapter store, over restarts); run: the name they are booked under.
-
-    Raises:
-        ConfigError: no such method.
-        BadInput: the method trains an adapter and the policy has none.
-    """
-    return Trainer(find_method(name)(context), Gate(context.config.gate), events, budget, run)

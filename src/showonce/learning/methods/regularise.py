@@ -8,8 +8,9 @@ from dataclasses import replace
 from torch import Tensor
 
 from showonce.inference.decode import Decoded
-from showonce.learning.methods.base import Anchor, LearnerContext, token_marks
+from showonce.learning.methods.base import token_marks
 from showonce.learning.methods.confidence_target import confidence_loss
+from showonce.learning.methods.context import Anchor, LearnerContext
 from showonce.learning.methods.divergence import divergence, masked_mean
 from showonce.learning.practice.buffer import Sample
 from showonce.types import Parsed

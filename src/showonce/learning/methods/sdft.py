@@ -22,17 +22,10 @@ from typing import ClassVar
 import torch
 
 from showonce.inference.decode import Decoded
-from showonce.learning.methods.base import (
-    Loss,
-    Method,
-    Prompt,
-    can_teach,
-    student_prompts,
-    teacher_adapter,
-    teacher_prompts,
-    token_marks,
-)
+from showonce.learning.methods.base import Loss, Method, token_marks
+from showonce.learning.methods.context import Prompt
 from showonce.learning.methods.divergence import divergence, masked_mean
+from showonce.learning.methods.prompts import can_teach, student_prompts, teacher_adapter, teacher_prompts
 from showonce.learning.methods.regularise import add_regularisers
 from showonce.learning.practice.buffer import Sample
 from showonce.protocols import EMA

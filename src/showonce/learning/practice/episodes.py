@@ -20,11 +20,9 @@ import numpy as np
 from showonce.actions import Action
 from showonce.config import PracticeConfig
 from showonce.errors import BadInput
-from showonce.learning.gate.outcomes import progress_of
-from showonce.learning.methods.base import LearnerContext, teacher_adapter
 from showonce.learning.practice.buffer import Sample
+from showonce.learning.practice.outcomes import progress_of
 from showonce.learning.practice.views import Jitter, Map, map_action, view
-from showonce.protocols import Context
 from showonce.types import Demonstration, Episode, Observation
 
 
@@ -44,23 +42,6 @@ def practise(config: PracticeConfig, run: Callable[[int, float], Episode], first
     for index in range(first, config.episodes):
         share = teacher_share(index, config.episodes, config.teacher_beta, config.teacher_beta_end)
         yield run(config.seed_offset + index, share)
-
-
-def teacher_of(context: LearnerContext, task_id: str) -> Callable[[Observation, Context], Action | None]:
-    """Return who executes in the student's place: the teacher's greedy answer, with the demonstration before it.
-
-    Raises:
-        BadInput: there is no demonstration of the task.
-    """
-    shown = context.demonstration(task_id)
-    if shown is None:
-        raise BadInput(f"nobody can teach {task_id!r}: give a demonstration of it, or practise with teacher_beta=0.")
-
-    def act(observation: Observation, told: Context) -> Action | None:
-        view = replace(told, demonstration=shown)
-        return context.policy.propose(observation, view, adapter=teacher_adapter(context)).action
-
-    return act
 
 
 def demonstrated(demonstration: Demonstration) -> list[Sample]:

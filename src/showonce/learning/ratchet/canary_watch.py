@@ -26,7 +26,7 @@ from showonce.errors import BadInput
 from showonce.inference.decode import Decoded
 from showonce.inference.torch.adapter import Adapter
 from showonce.inference.torch.features import Parts
-from showonce.learning.methods.base import Anchor
+from showonce.learning.methods.context import Anchor
 from showonce.learning.methods.divergence import divergence
 from showonce.learning.practice.buffer import Sample
 from showonce.learning.practice.episodes import demonstrated

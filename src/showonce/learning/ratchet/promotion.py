@@ -34,7 +34,7 @@ from showonce.learning.ratchet.drop_test import DropTest, DropVerdict
 from showonce.learning.ratchet.thresholds import Reference
 from showonce.versions.checkpoints import version_number
 from showonce.versions.ledger import SOME
-from showonce.versions.store import AdapterStore, Move
+from showonce.versions.store import AdapterStore, ChampionMove
 
 SECTION: Final = "ratchet"
 SUSPECT: Final = 0.5  # of the way to the alarm: no promotion and no new reference from here on
@@ -228,7 +228,7 @@ class Ratchet:
             return say(True, PromotionReason.CANARIES_OFF)
         return say(True, PromotionReason.PASSED, CanaryReason.PASSED)
 
-    def promote(self, version: str) -> Move:
+    def promote(self, version: str) -> ChampionMove:
         """Let a saved candidate act from now on, and start collecting its window.
 
         Raises:
@@ -291,7 +291,7 @@ class Ratchet:
                 f"{standing.n} probes"
             )  # fmt: skip
         skipped: list[str] = []
-        found: Move | None = None
+        found: ChampionMove | None = None
         sources = list(sources)
         known = [to] if to is not None else self.store.candidates(task, (old,), self.config.min_probes_best)
         for version in known:

@@ -11,7 +11,7 @@ SUSPENDED: Final = 2  # refusals after which nothing more is learned in this run
 
 
 @dataclass(frozen=True)
-class Trouble:
+class RefusedCandidates:
     """Refusals in one lesson of one run, and what the candidates were made from.
 
     They are not forgotten when a candidate passes in between: a slow poison passes in small doses. A healthy lesson
@@ -23,7 +23,7 @@ class Trouble:
     refused: int = 0
     doubted: Sequence[str] = ()
 
-    def plus(self, sources: Iterable[str]) -> Trouble:
+    def plus(self, sources: Iterable[str]) -> RefusedCandidates:
         """Return it with one more refusal, of a candidate that was made from `sources`."""
         return replace(self, refused=self.refused + 1, doubted=sorted({*self.doubted, *sources}))
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from showonce.actions import Action, Click, Done, Drag, Key, Scroll, Type
-from showonce.learning.gate.outcomes import WINDOW, Outcomes, agree, judge, progress_of
 from showonce.learning.practice.buffer import Sample
+from showonce.learning.practice.outcomes import WINDOW, Outcomes, agree, judge, progress_of
 from showonce.types import Episode, Observation, Outcome, Step, StopReason
 
 SCREEN = Observation(np.zeros((4, 4, 3), dtype=np.uint8))

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 
 from showonce.inference.decode import Decoded
-from showonce.learning.methods.base import LearnerContext, Prompt, token_marks
+from showonce.learning.methods.base import token_marks
+from showonce.learning.methods.context import LearnerContext, Prompt
 from showonce.learning.methods.divergence import divergence, masked_mean
 from showonce.learning.practice.buffer import Sample
 

@@ -13,11 +13,11 @@ from tests.tinyfactory import frame
 
 from showonce.actions import Action, Click
 from showonce.config import GateConfig
-from showonce.learning.methods.base import LearnerContext, can_teach
-from showonce.learning.methods.registry import make_learner
+from showonce.learning.methods.context import LearnerContext
+from showonce.learning.methods.corrections import LIKENESS, as_demonstration, is_shown, shown_on, similarities
+from showonce.learning.methods.prompts import can_teach
 from showonce.learning.practice.buffer import Sample, ScreenBuffer, sample_of_step
-from showonce.learning.practice.corrections import LIKENESS, as_demonstration, is_shown, shown_on, similarities
-from showonce.learning.trainer import Trainer
+from showonce.learning.trainer import Trainer, make_learner
 from showonce.learning.updates import Refusal
 from showonce.protocols import Context
 from showonce.types import Episode, Outcome, Proposal, Step, StopReason, Task
@@ -132,7 +132,7 @@ def test_a_screen_that_looks_otherwise_is_not_taught_by_it(
     context = make_context()
     context.demonstrations.clear()
     context.buffer.add(corrected(1))
-    monkeypatch.setattr("showonce.learning.practice.corrections.LIKENESS", 1.1)
+    monkeypatch.setattr("showonce.learning.methods.corrections.LIKENESS", 1.1)
     assert LIKENESS < 1 and shown_on(context, plain(1)) is None
 
 

@@ -9,17 +9,14 @@ looks more like the screen is shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import torch
 
+from showonce.learning.methods.context import LearnerContext
 from showonce.learning.practice.buffer import Sample
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.types import Demonstration, Frame, Observation
-
-if TYPE_CHECKING:
-    from showonce.learning.methods.base import LearnerContext
-
 
 LIKENESS: Final = 0.9  # least similarity; of the shipped model 0.93-0.97 on one step, 0.81-0.95 if a dialog is there
 
