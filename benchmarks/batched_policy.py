@@ -1,7 +1,7 @@
 """How many answers a second one thread gives: one by one, and through the batched policy.
 
-    python benchmarks/batched_policy.py              # under a minute; exit code 0 when the goal holds
-    python benchmarks/batched_policy.py --checkpoint FOLDER
+    python -m benchmarks.batched_policy              # under a minute; exit code 0 when the goal holds
+    python -m benchmarks.batched_policy --checkpoint FOLDER
 
 Greedy answers to fresh screens of one app, student and teacher view, on the CPU time of this process, so that other
 load on the machine does not count. Both give the same answers. What batching saves is the cost of calling kernels: of

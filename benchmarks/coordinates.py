@@ -1,8 +1,8 @@
 """Does a click land on what the policy saw? Every device pixel ratio x zoom x scroll x iframe, random points each.
 
-    python benchmarks/coordinates.py                 # ten minutes on two cores; exit code 0 when the goal holds
-    python benchmarks/coordinates.py --points 25     # one minute
-    python benchmarks/coordinates.py --attached      # a browser with a window, zoomed with Ctrl and + (Xvfb)
+    python -m benchmarks.coordinates                 # ten minutes on two cores; exit code 0 when the goal holds
+    python -m benchmarks.coordinates --points 25     # one minute
+    python -m benchmarks.coordinates --attached      # a browser with a window, zoomed with Ctrl and + (Xvfb)
 
 The page is a picture in which every pixel's colour is its own address, drawn without smoothing. A random pixel of the
 frame is clicked through the environment; what the page says about the place of the event is compared with the address
@@ -34,7 +34,7 @@ from typing import Any
 
 import numpy as np
 
-from screen import screen
+from benchmarks.screen import screen
 from showonce.actions import Click, from_pixel
 from showonce.environments.browser.executable import find_browser
 from showonce.environments.browser.geometry import Offset, offset_of

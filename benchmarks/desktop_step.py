@@ -1,6 +1,6 @@
 """How long a step on the desktop takes: click, wait until the screen rests, look.
 
-    python benchmarks/desktop_step.py     # half a minute; needs Xvfb, openbox, xdotool; exit code 0 when the goal holds
+    python -m benchmarks.desktop_step     # half a minute; needs Xvfb, openbox, xdotool; exit code 0 when the goal holds
 
 A Tk program on an Xvfb of 1280x720 draws a dot where it is clicked. Reported apart: typing a character, and a click
 that changes nothing, which waits as long as a first change is waited for; and the frames of a step on which the dot of
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from screen import screen
+from benchmarks.screen import screen
 from showonce.actions import Action, Click, Move, Type, from_pixel
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.settings import DesktopSettings

@@ -2,8 +2,8 @@
 
 Simulated probes through the very rules that are shipped. p0 is always *estimated* from a frozen window.
 
-    python benchmarks/drop_test.py            # about a minute on one core; exit code 0 when the goals hold
-    python benchmarks/drop_test.py --runs 5000
+    python -m benchmarks.drop_test            # about a minute on one core; exit code 0 when the goals hold
+    python -m benchmarks.drop_test --runs 5000
 
 Scenarios of the false-alarm table (nothing gets worse in any of them, so every alarm is false):
   i.i.d.        one task, constant success probability p0

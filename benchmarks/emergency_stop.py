@@ -1,6 +1,6 @@
 """How soon nothing comes any more once a person has pressed ESC, and whether the agent ever stops itself.
 
-    python benchmarks/emergency_stop.py      # some minutes; needs Xvfb, openbox, xdotool, chromium; exit 0: goals hold
+    python -m benchmarks.emergency_stop      # some minutes; needs Xvfb, openbox, xdotool, chromium; exit 0: goals hold
 
 The agent drags, clicks and types without a pause on an Xvfb of its own. The person is another process with a
 connection of its own: it presses ESC at a random moment and takes, from the display's own record of events, the time
@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from screen import screen
+from benchmarks.screen import screen
 from showonce.actions import NAMED_KEYS, Action, Click, DoubleClick, Drag, Key, Scroll, Type
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.settings import DesktopSettings
@@ -120,15 +120,14 @@ def acts(rng: random.Random) -> Iterator[Action]:
     """Yield actions without end, the long ones most often: a stop in their midst is what counts."""
     while True:
         places = [rng.uniform(0.05, 0.95) for _ in range(2)] + [rng.uniform(0.2, 0.9) for _ in range(2)]
-        yield rng.choice(
-            [
-                Drag(places[0], places[2], places[1], places[3]),
-                Type("".join(rng.choices(LETTERS[:-2] + BEYOND, k=300))),
-                Type("".join(rng.choices(LETTERS[:-2], k=300))),
-                Click(places[0], places[2]),
-                Scroll(places[0], places[2], 20),
-            ]
-        )
+        actions: list[Action] = [
+            Drag(places[0], places[2], places[1], places[3]),
+            Type("".join(rng.choices(LETTERS[:-2] + BEYOND, k=300))),
+            Type("".join(rng.choices(LETTERS[:-2], k=300))),
+            Click(places[0], places[2]),
+            Scroll(places[0], places[2], 20),
+        ]
+        yield rng.choice(actions)
 
 
 def trials(display: str, count: int, think: Callable[[Any], None], seed: int) -> tuple[list[float], int, int, int]:

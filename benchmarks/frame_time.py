@@ -1,6 +1,6 @@
 """How long the embedded world takes to draw one screen.
 
-    python benchmarks/frame_time.py                  # some seconds on one core; exit code 0 when the goal holds
+    python -m benchmarks.frame_time                  # some seconds on one core; exit code 0 when the goal holds
 
 Screens of every skill and of single- and multi-step apps, along the oracle's steps; each is drawn anew.
 """

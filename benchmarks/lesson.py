@@ -1,8 +1,8 @@
 """Is a task learned on a real screen from one demonstration that was recorded through the real input path?
 
-    python benchmarks/lesson.py --environment desktop   # needs Xvfb, openbox, xdotool; exit code 0 when the goal holds
-    python benchmarks/lesson.py --environment browser   # a page of the demo site; needs a Chromium
-    python benchmarks/lesson.py --environment miniwob --task miniwob/drag-circle learning.gate.budget_run=30
+    python -m benchmarks.lesson --environment desktop   # needs Xvfb, openbox, xdotool; exit code 0 when the goal holds
+    python -m benchmarks.lesson --environment browser   # a page of the demo site; needs a Chromium
+    python -m benchmarks.lesson --environment miniwob --task miniwob/drag-circle learning.gate.budget_run=30
 
 `showonce record` watches a person: xdotool in the window of the shipped example program, or a second DevTools client in
 the browser. Neither is one, so the demonstration is scripted. `showonce run experiment=one_demo` then measures, learns
@@ -27,7 +27,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from screen import screen
+from benchmarks.screen import screen
 from showonce.actions import Click, to_pixel
 from showonce.environments.browser.executable import find_browser
 from showonce.environments.desktop.example import TITLE

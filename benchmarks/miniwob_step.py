@@ -1,8 +1,8 @@
 """How long a MiniWoB++ step with its screenshot takes, against the environments that the field uses; and all 130 pages.
 
-    python benchmarks/miniwob_step.py                # some minutes on two cores; exit code 0 when the goals hold
-    python benchmarks/miniwob_step.py --pages --seeds 25      # also: every page once, every oracle on 25 seeds
-    python benchmarks/miniwob_step.py --soak 30      # minutes of episodes in four contexts: does memory stay flat?
+    python -m benchmarks.miniwob_step                # some minutes on two cores; exit code 0 when the goals hold
+    python -m benchmarks.miniwob_step --pages --seeds 25      # also: every page once, every oracle on 25 seeds
+    python -m benchmarks.miniwob_step --soak 30      # minutes of episodes in four contexts: does memory stay flat?
 
 Peers, in this very run: the selenium environment of the `miniwob` wheel (chromedriver is needed; both are found by name
 or by MINIWOB_CHROME_BINARY and MINIWOB_CHROMEDRIVER), and BrowserGym without its extra delay. BrowserGym pins an old
@@ -258,7 +258,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=25)
     parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES")
     given = parser.parse_args()
-    said, good = [], True
+    said, good = list[str](), True
     if given.soak:
         flat = soak(given.soak)
         said, good = [*said, f"memory {'stays flat' if flat else 'grows'}"], flat

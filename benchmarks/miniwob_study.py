@@ -1,8 +1,8 @@
 """Is a MiniWoB++ task learned online from one demonstration? Zero-shot, teacher, after and controls, with curves.
 
-    python benchmarks/miniwob_study.py --policy checkpoints/tiny --tasks click-test,click-test-2 --out logs/study
-    python benchmarks/miniwob_study.py --tasks focus-text --updates 40 learning.sdft.lora_lr=0.004   # any setting
-    python benchmarks/miniwob_study.py --tasks click-checkboxes --full     # also without the page's partial rewards
+    python -m benchmarks.miniwob_study --policy checkpoints/tiny --tasks click-test,click-test-2 --out logs/study
+    python -m benchmarks.miniwob_study --tasks focus-text --updates 40 learning.sdft.lora_lr=0.004   # any setting
+    python -m benchmarks.miniwob_study --tasks click-checkboxes --full     # also without the page's partial rewards
 
 For every task and seed the page's oracle shows the task once, on a screen of its own (so it is labelled scripted), the
 policy practises and learns as in `showonce run experiment=one_demo`, and a process that was never shown anything
@@ -21,32 +21,31 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.core_table.lesson_settings import learning_of
+from benchmarks.jobs import Job, Work, check_settings, numbers_of, records, run_jobs
+from benchmarks.study_page import ARM_BEFORE, CURVE, FULL, PAGE, PART, ZERO_SHOT, Row, rows_of, write_page
 from showonce.app.verbs import make_bench
 from showonce.config import Config
 from showonce.demonstrations import load_demonstration, save_demonstration
 from showonce.environments.registry import find_task, make_environment
 from showonce.errors import ShowonceError
 from showonce.evaluation.bench import TaughtLesson
-from showonce.evaluation.controls import CONTROLS, Control, Exam, teacher
+from showonce.evaluation.controls import CONTROLS, Exam, teacher
 from showonce.evaluation.fresh import measure
-from showonce.evaluation.jobs import Job, Work, records, run_jobs
-from showonce.evaluation.parts import learning_of
 from showonce.evaluation.results import paired
 from showonce.evaluation.runner import Advance, evaluate_set, progress_bar
-from showonce.evaluation.table import check_settings
 from showonce.evaluation.tasks import demonstration_seed, evaluation_seeds, task_set
 from showonce.fsio import make_folder
 from showonce.learning.lesson import teaching
-from showonce.runtime.teaching import TeachRequest, TeachResult
+from showonce.runtime.teaching import TeachRequest, TeachResult, Tensors
 from showonce.seeds import STRIDE, Seeds
 from showonce.settings import load_config
 from showonce.stats import paired_interval
 from showonce.types import Demonstration, Task
-from study_page import ARM_BEFORE, CURVE, FULL, PAGE, PART, ZERO_SHOT, Row, rows_of, write_page
 
 WIDTH: Final = 4  # pages that are open at a time in each process
 POINTS: Final = 4  # of a learning curve, beside its beginning
@@ -230,7 +229,7 @@ def _full(job: Job, work: Work) -> dict[str, Any]:
     task, exam = find_task(job.task), exam_of(work, seed)
     result = lesson_of(job, work, seed).result
     settings = {**work.config.environment.settings, "success": "full"}
-    arms = {f"{FULL}after@{seed}": result.tensors}
+    arms: dict[str, Tensors | None] = {f"{FULL}after@{seed}": result.tensors}
     if job.repetition == 0:
         arms[FULL + ARM_BEFORE] = None
     for arm, tensors in arms.items():
@@ -246,7 +245,7 @@ def _controls(job: Job, work: Work) -> dict[str, Any]:
     """The controls that need no teaching; and whether other tasks and old skills have suffered."""
     seed = work.config.evaluation.seeds[job.repetition]
     lesson, exam = lesson_of(job, work, seed), exam_of(work, seed)
-    found = {name: plain_control(CONTROLS[name](work.bench, lesson, exam)) for name in UNTAUGHT}
+    found = {name: numbers_of(CONTROLS[name](work.bench, lesson, exam)) for name in UNTAUGHT}
     if job.repetition == 0:
         found |= {"other_tasks": _other_tasks(lesson, work, exam), "old_skills": _old_skills(lesson, work)}
     return found
@@ -258,11 +257,7 @@ def _taught(job: Job, work: Work) -> dict[str, Any]:
     lesson, exam = lesson_of(job, work, seed), exam_of(work, seed)
     if not lesson.result.updates:
         raise ShowonceError("the lesson made no update, so there is nothing to compare with.")
-    return {name: plain_control(CONTROLS[name](work.bench, lesson, exam)) for name in TAUGHT}
-
-
-def plain_control(control: Control) -> dict[str, Any]:
-    return {key: value for key, value in asdict(control).items() if key not in ("name", "question")}
+    return {name: numbers_of(CONTROLS[name](work.bench, lesson, exam)) for name in TAUGHT}
 
 
 def _other_tasks(lesson: TaughtLesson, work: Work, exam: Exam) -> dict[str, Any]:
@@ -378,8 +373,8 @@ def main(words: list[str] | None = None, say: Callable[[str], None] = print) -> 
         return error.exit_code
     good, line = verdict(rows)
     failed = {key: record.error for key, record in records(folder).items() if record.error}
-    for key, error in failed.items():
-        say(f"not done: {key}: {error}")
+    for key, why in failed.items():
+        say(f"not done: {key}: {why}")
     say((folder / PAGE).read_text("utf-8"))
     say(line)
     return 0 if good else 1

@@ -1,6 +1,6 @@
 """Is what a person does recorded exactly, and does a recording do the same again?
 
-    python benchmarks/recorder.py            # some minutes on two cores; exit code 0 when the goals hold
+    python -m benchmarks.recorder            # some minutes on two cores; exit code 0 when the goals hold
 
 The person is xdotool on an X screen of its own, and a second DevTools client in front of a headless browser. Both
 programs draw a bar code that counts the input they got, so every frame tells which input came before it.
@@ -28,7 +28,7 @@ import numpy as np
 from tests.people import CdpPerson, running_browser
 from tests.xscreen import Screen, until, x_screen
 
-from recorder_screens import BITS, CELL, SCREEN, bench, panel, panel_places
+from benchmarks.recorder_screens import BITS, CELL, SCREEN, bench, panel, panel_places
 from showonce.actions import (
     Action,
     Click,
@@ -235,7 +235,9 @@ def synthetic(rng: random.Random, n: int, area: tuple[int, int, int, int]) -> li
         elif kind == "drag":
             made.append(Drag(*place(), *place()))
         elif kind in ("click", "double", "right"):
-            made.append({"click": Click, "double": DoubleClick, "right": RightClick}[kind](*place()))
+            verbs: dict[str, Callable[[float, float], Action]]
+            verbs = {"click": Click, "double": DoubleClick, "right": RightClick}
+            made.append(verbs[kind](*place()))
     return made
 
 

@@ -40,7 +40,7 @@ from page_corpus import dense_targets as page_targets
 from page_words import held_out_pages_hash
 from showonce.environments.embedded.draw import draw
 from showonce.environments.embedded.language import held_out_hash
-from showonce.evaluation.jobs import end_with_parent
+from showonce.runtime.stop import end_with_parent
 from tiny_model import Shape, save
 from trainee import Trainee, answer_loss, collate, evaluate
 

@@ -32,9 +32,7 @@ BACKENDS = ("torch", "scripted", "mlx", "onnx", "tensorrt", "server")
 def test_all_of_them_are_found() -> None:
     assert shipped_root("configs") == CONFIGS
     assert not list(CONFIGS.rglob("*.yml"))
-    assert set(RUNS) >= {
-        f"{name}.yaml" for name in ("run", "demo", "demo_fault", "core_table", "record", "eval", "prove")
-    }
+    assert set(RUNS) >= {f"{name}.yaml" for name in ("run", "demo", "demo_fault", "record", "eval", "prove")}
     assert len(GROUPS) >= len(LEARNERS) + len(FAULTS) + len(BACKENDS) + 4
     assert {load_task(CONFIGS / name).success.kind for name in TASKS} == set(KINDS)
     assert {load_task(CONFIGS / name).reset.partition(":")[0] for name in TASKS} == set(RESETS)

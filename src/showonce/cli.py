@@ -226,7 +226,7 @@ def evaluate(config_name: str | None, words: tuple[str, ...]) -> int:
     \b
     Examples:
       showonce eval evaluation.set=skills evaluation.per_family=40
-      showonce eval --config configs/core_table.yaml
+      showonce eval evaluation.set=single evaluation.split=dev evaluation.apps=2 adapter=NAME
 
     Outputs: a table on the terminal, and everything that was measured in logs/<time>-<name>/. With run_dir=PATH the
     same command goes on where it was stopped.

@@ -362,7 +362,7 @@ class RecordConfig:
 class EvaluationConfig:
     """`eval`: which task sets, how many apps, seeds and screens."""
 
-    set: str = "skills"  # skills | single | multi | core_table
+    set: str = "skills"  # skills | single | multi
     split: str = "test"
     apps: int = 20
     seeds: tuple[int, ...] = (0, 1, 2)

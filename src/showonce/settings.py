@@ -90,6 +90,8 @@ def _find(path_or_name: str | Path | None) -> Path:
         raise ConfigError(f"{path} is a folder; name a YAML file in it.")
     if path.suffix in ("", ".yaml") and str(path.parent) in (".", "configs") and path.stem in shipped_names("configs"):
         return shipped("configs", path.stem)
+    if path.stem == "core_table":
+        raise ConfigError(f"no config {str(path_or_name)!r}: it is a command now: python -m benchmarks.core_table")
     hint = nearest(path.stem, shipped_names("configs"))
     known = "" if hint.startswith(" Valid") else f" Shipped configs: {', '.join(shipped_names('configs'))}."
     raise ConfigError(f"no config {str(path_or_name)!r}: neither a file nor shipped.{hint}{known}")

@@ -10,11 +10,10 @@ import pytest
 from PIL import Image
 from tests.browsers import needs_miniwob
 
+from benchmarks.jobs import RECORDS, ROWS
 from showonce.config import Config, ExperimentConfig
 from showonce.errors import ConfigError, ShowonceError
-from showonce.evaluation.jobs import RECORDS, ROWS
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SMALL = (
     "learning.practice.episodes=2", "learning.ratchet.min_probes_best=1", "learning.ratchet.canary_screens=0",
     "learning.sdft.batch_size=2", "learning.gate.teacher_threshold=0", "learning.gate.headroom=0",
@@ -23,8 +22,7 @@ SMALL = (
 
 @pytest.fixture
 def study(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
-    import miniwob_study
+    from benchmarks import miniwob_study
 
     monkeypatch.setattr(miniwob_study, "PER_SKILL", 1)
     return miniwob_study
@@ -74,8 +72,8 @@ def test_what_is_measured_is_neither_shown_nor_practised(study: ModuleType) -> N
 
 
 def test_the_verdict_asks_for_five_and_five(study: ModuleType) -> None:
-    from study_page import Row as row
-    from study_page import Share as share
+    from benchmarks.study_page import Row as row
+    from benchmarks.study_page import Share as share
 
     known = [row(f"miniwob/k{i}", before=share(8, 10), after=share(8, 10)) for i in range(5)]
     lifted = [row(f"miniwob/l{i}", before=share(1, 10), after=share(24, 60)) for i in range(5)]
@@ -85,8 +83,8 @@ def test_the_verdict_asks_for_five_and_five(study: ModuleType) -> None:
 
 
 def test_the_page_tells_failures_too(study: ModuleType) -> None:
-    import study_page
-    from study_page import Share as share
+    from benchmarks import study_page
+    from benchmarks.study_page import Share as share
 
     worse = study.Row(
         "miniwob/a", "do it", 1, share(5, 10), share(5, 10), share(2, 10), updates=(0,), practice=(4,), held_back=2
@@ -99,7 +97,7 @@ def test_the_page_tells_failures_too(study: ModuleType) -> None:
 
 
 def test_controls_that_learned_stand_in_the_rows(study: ModuleType, tmp_path: Path) -> None:
-    import study_page
+    from benchmarks import study_page
 
     found = {name: {"value": 0.25, "n": 8} for name in study.TAUGHT}
     record = {"key": "taught|miniwob/click-test|0", "seconds": 1.0, "numbers": found, "error": ""}

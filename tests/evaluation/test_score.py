@@ -1,4 +1,4 @@
-"""A named set is scored on fixed seeds, once, and written down; the runtime's own cost is measured as in a run."""
+"""A named set is scored on fixed seeds, once, and written down."""
 
 from __future__ import annotations
 
@@ -12,14 +12,11 @@ from rich.console import Console
 from tests.benchfactory import embedded
 
 from showonce.config import Config, EvaluationConfig
-from showonce.environments.registry import find_task
 from showonce.errors import ConfigError
-from showonce.evaluation.overhead import OTHERS, WrittenOracle, step_overheads
 from showonce.evaluation.results import Results
 from showonce.evaluation.score import score, score_table
 from showonce.evaluation.tasks import evaluation_seeds
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import Context
 
 
 def test_a_set_is_scored_and_a_second_call_measures_nothing(config: Config, policy: VLMPolicy, tmp_path: Path) -> None:
@@ -50,21 +47,3 @@ def test_skills_have_a_number_of_screens_of_their_own(config: Config, policy: VL
 def test_an_unknown_set_is_named(config: Config, policy: VLMPolicy, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="'skills'"):
         score(replace(config, evaluation=EvaluationConfig(set="skils")), policy, embedded, tmp_path)
-
-
-def test_the_runtimes_own_time_is_that_of_no_other_part() -> None:
-    world = embedded()
-    found = step_overheads(world, [find_task("skill/form"), find_task("skill/ask")], 4)
-    assert len(found) == 2 * 5 + 2
-    assert all(ms > 0 for ms in found)
-    assert "model" in OTHERS
-    assert "parse" not in OTHERS
-
-
-def test_the_written_oracle_is_parsed_like_a_model() -> None:
-    world = embedded()
-    screen = world.reset(find_task("skill/drag"), 1)
-    said = WrittenOracle(world).propose(screen, Context("drag"))
-    assert said.text.startswith('{"action":"drag"')
-    assert said.action == world.oracle()  # type: ignore[attr-defined]
-    assert said.confidence.stated == 0.95

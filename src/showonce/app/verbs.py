@@ -47,12 +47,11 @@ from showonce.evaluation.proof_page import PHASES, summary_of
 from showonce.evaluation.prove import lesson_of
 from showonce.evaluation.prove import prove as proof_of
 from showonce.evaluation.score import score, score_table
-from showonce.evaluation.table import core_table, markdown, rich_table
 from showonce.fsio import atomic_write_bytes
 from showonce.learning.gate.calibration import Calibration
 from showonce.learning.lesson import teaching
 from showonce.protocols import Environment
-from showonce.runs.index import CONFIG, check_resumed, finish_run, start_run
+from showonce.runs.index import CONFIG, check_resumed, start_run
 from showonce.runs.report import PICTURE, SUMMARY
 from showonce.runtime.approvals import ConsoleApprover
 from showonce.runtime.recorder import HandPolicy
@@ -64,7 +63,6 @@ from showonce.seeds import Seeds
 from showonce.settings import load_config
 from showonce.types import Executor, Task
 
-CORE_TABLE: Final = "core_table"  # the evaluation.set that is a table
 SHEET: Final = "contact_sheet.png"
 IMPORTED: Final = "imported"  # folder below the logs
 CLEAR: Final = "\r\x1b[K"  # back to the beginning of an empty line
@@ -262,16 +260,14 @@ def told(report: ReplayReport) -> str:
 
 
 def evaluate(config: Config) -> int:
-    """Score on a task set with fixed seeds, or fill the core table. The same command with `run_dir` goes on.
+    """Score on a task set with fixed seeds. The same command with `run_dir` goes on.
 
     Raises:
-        ConfigError: no such set, split or part. Stopped: what was measured is kept.
+        ConfigError: no such set or split. Stopped: what was measured is kept.
     """
     if config.run_dir and (Path(config.run_dir) / CONFIG).is_file():
         config = replace(config, resume=config.run_dir)
     check_unattended(config, "eval")
-    if config.evaluation.set == CORE_TABLE:
-        return fill_core_table(config)
     policy = policy_for(config)
     check_adapter(config, policy, learning=False)
     with RunLog(config, start_run(config), report=False) as log:
@@ -281,23 +277,6 @@ def evaluate(config: Config) -> int:
         made = score(config, parts.stage.policy, make, log.folder, log.stop)
         wide_console().print(score_table(made))
     return log.exit_code
-
-
-def fill_core_table(config: Config) -> int:
-    """Do what is missing of the core table, over several processes, and print it."""
-    folder, reason = start_run(config), "stopped"
-    try:
-        table = core_table(config, folder, make_bench)
-        reason = "completed"
-    finally:
-        finish_run(folder, config.output.logs, reason)
-    out = Console()
-    if out.is_terminal:
-        out.print(rich_table(table))
-    else:
-        say(markdown(table).partition("\n\n")[0])
-    say(f"{table.summary}. Everything is in {folder}.")
-    return 0
 
 
 def wide_console() -> Console:

@@ -46,6 +46,8 @@ def task_set(name: str, split: str = "test", n: int = 0) -> TaskSet:
     Raises:
         ConfigError: no such set or split.
     """
+    if name == "core_table":
+        raise ConfigError("evaluation.set=core_table is a command now: python -m benchmarks.core_table")
     if name not in SETS:
         raise ConfigError(f"evaluation.set={name!r} is not a task set.{nearest(name, SETS)}")
     if name == "skills":

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from multiprocessing import parent_process
 from pathlib import Path
 from types import FrameType
 from typing import Final, Protocol
@@ -105,3 +106,19 @@ def stop_on_interrupt(stop: Stop) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def end_with_parent() -> None:
+    """In a process made by multiprocessing: end it (exit code 1) as soon as its parent is gone.
+
+    A parent that is killed cannot stop its workers; each watches it from a daemon thread.
+    """
+    parent = parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -1,39 +1,49 @@
-"""Jobs on worker processes of one thread each. A finished job leaves a line and is never done again."""
+"""Runs jobs on worker processes of one thread each. A finished job leaves a line in a file and is not run again.
+
+FOLDER/settings.json   the settings under which everything in the folder was measured
+FOLDER/results.jsonl   one line a measured screen
+FOLDER/jobs.jsonl      one line a finished job
+FOLDER/lessons/        what was taught
+FOLDER/STOP            ends all jobs when it appears
+"""
 
 from __future__ import annotations
 
 import contextlib
-import os
+import hashlib
+import json
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
-from multiprocessing import get_context, parent_process
+from dataclasses import asdict, dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
 from showonce.config import Config
-from showonce.errors import ShowonceError, Stopped
+from showonce.errors import BadInput, ShowonceError, Stopped
 from showonce.evaluation.bench import Bench
+from showonce.evaluation.controls import Control
 from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.results import Results
-from showonce.fsio import LineWriter, make_folder, read_lines
-from showonce.runtime.stop import Stop
+from showonce.fsio import LineWriter, atomic_write_json, explained, make_folder, plain, read_lines
+from showonce.policy.vlm_policy import find_checkpoint
+from showonce.runtime.stop import Stop, end_with_parent
 
 STOP_FILE: Final = "STOP"  # its appearance in the work folder ends all jobs
-RECORDS, ROWS, LESSONS = "jobs.jsonl", "results.jsonl", "lessons"
+SETTINGS, RECORDS, ROWS, LESSONS = "settings.json", "jobs.jsonl", "results.jsonl", "lessons"
+NOT_COMPARED: Final = ("set", "parts", "workers", "multi_updates")  # older folders have these beside the evaluation
 POLL_S: Final = 0.5
 
 MakeBench = Callable[[Config, Stop], Bench]
-Run = Callable[["Job", "Work"], dict[str, Any]]
+RunJob = Callable[["Job", "Work"], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of a table: a part, a task and a repetition name it."""
+    """One piece of work, named by a part of the table, a task id and the number of the repetition."""
 
     part: str
     task: str
@@ -46,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Record:
-    """A job that was done. numbers: what it found beside its rows; error: why it could not be done, or empty."""
+    """A finished job. numbers: what it found beside its rows; error: empty, or why it failed."""
 
     key: str
     seconds: float
@@ -56,7 +66,7 @@ class Record:
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """What a job is given. folder holds rows and lessons of all jobs."""
+    """What a job is given: a bench, and the rows and lessons of all jobs."""
 
     bench: Bench
     results: Results
@@ -74,6 +84,11 @@ def open_work(make_bench: MakeBench, config: Config, folder: Path) -> Work:
     return Work(make_bench(config, stop), Results(folder / ROWS), LessonStore(folder / LESSONS), stop)
 
 
+def numbers_of(control: Control) -> dict[str, Any]:
+    """Return what a control found as a job's numbers, without its name and its question."""
+    return {key: value for key, value in asdict(control).items() if key not in ("name", "question")}
+
+
 def records(folder: Path) -> dict[str, Record]:
     """Return the jobs that were done, by key; of a key that is there twice, the last."""
     found = {}
@@ -86,7 +101,7 @@ def records(folder: Path) -> dict[str, Record]:
 
 def run_jobs(
     jobs: Sequence[Job],
-    run: Run,
+    run: RunJob,
     make_bench: MakeBench,
     config: Config,
     folder: Path,
@@ -96,8 +111,8 @@ def run_jobs(
 ) -> None:
     """Do the jobs that are not done yet, in order, in new processes; workers=0: in this one.
 
-    run and make_bench must be functions of a module, since they are handed to other processes. A job that fails leaves
-    a record with its error and is tried again next time.
+    run and make_bench must be functions of a module, since worker processes import them. A job that fails leaves
+    a record with its error and is tried again by the next call.
 
     Raises:
         Stopped: the stop file appeared, or Ctrl-C was pressed; finished jobs are kept.
@@ -121,8 +136,9 @@ def run_jobs(
 
 
 def _done_by(
-    jobs: Sequence[Job], run: Run, make_bench: MakeBench, config: Config, folder: Path, workers: int, stop: Stop
+    jobs: Sequence[Job], run: RunJob, make_bench: MakeBench, config: Config, folder: Path, workers: int, stop: Stop
 ) -> Iterator[Record]:
+    """Yield the record of each job when it is done; workers=0: in this process."""
     if workers < 1:
         work = open_work(make_bench, config, folder)
         try:
@@ -159,7 +175,7 @@ def _done_by(
 
 @contextlib.contextmanager
 def _pressed(folder: Path) -> Iterator[None]:
-    """Let the workers find the stop file within a block."""
+    """Create the stop file for the length of a block, so that worker processes end their jobs."""
     file = folder / STOP_FILE
     file.touch()
     try:
@@ -168,24 +184,11 @@ def _pressed(folder: Path) -> Iterator[None]:
         file.unlink(missing_ok=True)
 
 
-def end_with_parent() -> None:
-    """End this spawned process at once when the one that started it is gone: killed, it cannot tell its workers."""
-    parent = parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=watch, name="parent", daemon=True).start()
-
-
-_here: Work | None = None  # of a worker process
+_here: Work | None = None  # what the jobs of this worker process are given
 
 
 def _begin(make_bench: MakeBench, config: Config, folder: str) -> None:
-    """Begin a worker process: one thread, deaf to Ctrl-C (the parent tells it), with a bench of its own."""
+    """Set a worker process up: one torch thread, SIGINT ignored (the parent uses the stop file), a bench of its own."""
     global _here
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
@@ -195,13 +198,13 @@ def _begin(make_bench: MakeBench, config: Config, folder: str) -> None:
     _here = open_work(make_bench, config, Path(folder))
 
 
-def _in_worker(job: Job, run: Run) -> Record | None:
+def _in_worker(job: Job, run: RunJob) -> Record | None:
     assert _here is not None, "the worker was begun"
     _here.results.reload()
     return _attempt(job, run, _here)
 
 
-def _attempt(job: Job, run: Run, work: Work) -> Record | None:
+def _attempt(job: Job, run: RunJob, work: Work) -> Record | None:
     """Do a job; None when it was stopped."""
     begun = time.monotonic()
     try:
@@ -212,3 +215,63 @@ def _attempt(job: Job, run: Run, work: Work) -> Record | None:
     except Exception as error:
         return Record(job.key, time.monotonic() - begun, error=f"{type(error).__name__}: {error}")
     return Record(job.key, time.monotonic() - begun, numbers)
+
+
+# ------------------------------------------------------------------------------------------ settings
+
+
+def check_settings(config: Config, folder: Path) -> None:
+    """Compare the settings with those in the folder's settings.json; write that file where there is none.
+
+    The number of repetitions may change: further evaluation.seeds may follow those that were measured, or only the
+    first of them be given.
+
+    Raises:
+        BadInput: the folder was begun under other settings, or settings.json is damaged.
+    """
+    wanted = settings_of(config)
+    path = folder / SETTINGS
+    if not path.is_file():
+        atomic_write_json(path, wanted)
+        return
+    with explained(path, "read"):
+        text = path.read_text(encoding="utf-8")
+    try:
+        found: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise BadInput(f"{path} is not JSON ({error}): choose another folder with run_dir=PATH.") from None
+    found["evaluation"] = {k: v for k, v in found.get("evaluation", {}).items() if k not in NOT_COMPARED}
+    old, new = (settings.get("evaluation", {}).get("seeds", []) for settings in (found, wanted))
+    if found != wanted and old[: len(new)] == new[: len(old)]:
+        longer = max(old, new, key=len)
+        same = {**wanted, "evaluation": {**wanted["evaluation"], "seeds": old}}
+        if found == same:
+            atomic_write_json(path, {**same, "evaluation": {**same["evaluation"], "seeds": longer}})
+            return
+    if found != wanted:
+        other = [key for key in {*found, *wanted} if found.get(key) != wanted.get(key)]
+        raise BadInput(
+            f"{folder} was begun under other settings ({', '.join(sorted(other))}). Use those again, or begin anew in "
+            "another folder with run_dir=PATH."
+        )
+
+
+def settings_of(config: Config) -> dict[str, Any]:
+    """Return the settings on which measured figures depend, and the hash of the model's weights."""
+    model = find_checkpoint(config.policy.checkpoint) / "model.safetensors"
+    weights = model.stat().st_size if model.is_file() else 0
+    kept = {key: value for key, value in asdict(config.evaluation).items() if key not in NOT_COMPARED}
+    own = {
+        "seed": config.seed, "policy": config.policy, "learning": config.learning, "evaluation": kept,
+        "environment": config.environment, "eval_seed_offset": config.experiment.eval_seed_offset,
+        "weights_bytes": weights, "weights": _digest(model),
+    }  # fmt: skip
+    settings: dict[str, Any] = json.loads(json.dumps(plain(own)))
+    return settings
+
+
+def _digest(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -18,31 +18,32 @@ import pytest
 from rich.console import Console
 from tests.benchfactory import embedded
 
+from benchmarks.core_table import job_bodies, rows_learning, rows_safety, schedule
+from benchmarks.core_table.__main__ import main
+from benchmarks.core_table.lesson_settings import fault_learning
+from benchmarks.core_table.rows import Found, TableRow
+from benchmarks.core_table.schedule import STEPS, TABLE_CONTROLS, jobs_of, lines_of
+from benchmarks.core_table.standalone import run_standalone_job
+from benchmarks.core_table.table import BUILDERS, Table, core_table, markdown, rich_table, table_of
+from benchmarks.jobs import Job, Record, Work, check_settings, records, run_jobs, settings_of
 from showonce.config import Config, EvaluationConfig, InferenceConfig
 from showonce.errors import BadInput, ConfigError, ShowonceError, Stopped
-from showonce.evaluation import parts as parts_module
-from showonce.evaluation import rows, rows_machine
 from showonce.evaluation.bench import Bench
-from showonce.evaluation.jobs import Job, Record, Work, records, run_jobs
-from showonce.evaluation.machine import run_machine_job
-from showonce.evaluation.parts import STEPS, TABLE_CONTROLS, fault_learning, jobs_of, lines_of
 from showonce.evaluation.results import Results, Row, StepScore
-from showonce.evaluation.rows import Found, TableRow
-from showonce.evaluation.table import BUILDERS, Table, core_table, markdown, rich_table, table_of
 from showonce.evaluation.tasks import task_set
 from showonce.policy.vlm_policy import load_policy
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import TeachRequest, TeachResult
+from showonce.settings import load_config
 
 MACHINE = ("drop_test", "overhead", "demo_time")
-SMALL = EvaluationConfig(set="core_table", split="dev", apps=2, seeds=(0,), screens=2, per_family=2, workers=0)
+SMALL = EvaluationConfig(split="dev", apps=2, seeds=(0,), screens=2, per_family=2)
+LEARNED = tuple(part for part in STEPS if part not in MACHINE)
 
 
 @pytest.fixture
 def small(config: Config) -> Config:
-    learned = tuple(part for part in STEPS if part not in MACHINE)
-    ours = replace(SMALL, parts=learned)
-    return replace(config, evaluation=ours, inference=InferenceConfig(max_new_tokens=12))
+    return replace(config, evaluation=SMALL, inference=InferenceConfig(max_new_tokens=12))
 
 
 class Teaching:
@@ -64,14 +65,14 @@ class Teaching:
 
 @pytest.mark.slow
 def test_the_whole_table_on_a_small_scale(small: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parts_module, "FAULT_RUNS", 1)
-    monkeypatch.setattr(parts_module, "ALONE_RUNS", 1)
-    monkeypatch.setattr(parts_module, "UNTAUGHT_SCREENS", 2)
+    monkeypatch.setattr(schedule, "FAULT_RUNS", 1)
+    monkeypatch.setattr(schedule, "NO_CANARY_RUNS", 1)
+    monkeypatch.setattr(job_bodies, "UNTAUGHT_SCREENS", 2)
     teaching = Teaching()
-    table = core_table(small, tmp_path, teaching.bench)
+    table = core_table(small, tmp_path, teaching.bench, LEARNED, 0)
     assert table.failed == {}
     done = {record.key for record in records(tmp_path).values()}
-    assert done == {job.key for phase in jobs_of(small, small.evaluation.parts) for job in phase}
+    assert done == {job.key for phase in jobs_of(small, LEARNED) for job in phase}
     by_title = {row.title: row for row in table.rows}
     assert {row.part for row in table.rows} == set(BUILDERS)
     not_run = {row.part: row.worst for row in table.rows if row.verdict == "not run"}
@@ -88,7 +89,7 @@ def test_the_whole_table_on_a_small_scale(small: Config, tmp_path: Path, monkeyp
     assert rich_table(table).row_count == len(table.rows)
 
     asked, rows_before = len(teaching.requests), (tmp_path / "results.jsonl").stat().st_size
-    again = core_table(small, tmp_path, teaching.bench)
+    again = core_table(small, tmp_path, teaching.bench, LEARNED, 0)
     assert (len(teaching.requests), (tmp_path / "results.jsonl").stat().st_size) == (asked, rows_before)
     assert again.rows == table.rows
     _check_lessons(teaching, small)
@@ -108,41 +109,39 @@ def _check_lessons(teaching: Teaching, small: Config) -> None:
     damaged = [r for r in teaching.requests if r.learning.fault.kind != "none"]
     watched = [r.learning.fault.kind for r in damaged if r.learning.ratchet.canary_screens]
     alone = [r.learning.fault.kind for r in damaged if not r.learning.ratchet.canary_screens]
-    assert (watched, alone) == (list(parts_module.FAULTS), list(parts_module.FAULTS[:3]))
+    assert (watched, alone) == (list(schedule.FAULTS), list(schedule.FAULTS[:3]))
     assert all(r.start is not None and r.learning.gate.headroom == 0 for r in damaged)
 
 
 def _check_settings(teaching: Teaching, small: Config, folder: Path) -> None:
     """Other parts may follow in the same folder; other settings may not."""
-    fewer = replace(small, evaluation=replace(small.evaluation, parts=("skills",), workers=1))
-    core_table(fewer, folder, teaching.bench)
-    more = replace(small, evaluation=replace(small.evaluation, parts=("skills",), workers=1, seeds=(0, 1)))
-    core_table(more, folder, teaching.bench)
-    core_table(fewer, folder, teaching.bench)
+    core_table(small, folder, teaching.bench, ("skills",), 1)
+    more = replace(small, evaluation=replace(small.evaluation, seeds=(0, 1)))
+    core_table(more, folder, teaching.bench, ("skills",), 1)
+    core_table(small, folder, teaching.bench, ("skills",), 1)
     assert json.loads((folder / "settings.json").read_text())["evaluation"]["seeds"] == [0, 1]
     for changed in ({"screens": 3}, {"seeds": (1,)}):
         other = replace(small, evaluation=replace(small.evaluation, **changed))
         with pytest.raises(BadInput, match="other settings \\(evaluation\\)"):
-            core_table(other, folder, teaching.bench)
+            core_table(other, folder, teaching.bench, LEARNED, 0)
 
 
 def test_a_job_that_fails_is_told_and_tried_again(small: Config, tmp_path: Path) -> None:
-    some = replace(small, evaluation=replace(small.evaluation, parts=("single", "specificity")))
-    table = core_table(some, tmp_path, Teaching(fails=("app/dev/single/1",)).bench)
+    some = ("single", "specificity")
+    table = core_table(small, tmp_path, Teaching(fails=("app/dev/single/1",)).bench, some, 0)
     assert "optimiser exploded" in table.failed["single|app/dev/single/1|0"]
     assert "was not taught" in table.failed["after_single|app/dev/single/1|0"]
     row = next(row for row in table.rows if row.title == "single-step apps: after")
     assert row.verdict == "missed"
     assert "1 apps, 1 lessons" in row.n
     assert "2 jobs failed" in row.n
-    mended = core_table(some, tmp_path, Teaching().bench)
+    mended = core_table(small, tmp_path, Teaching().bench, some, 0)
     assert mended.failed == {}
 
 
 def test_unknown_parts_are_refused_before_anything_is_done(small: Config, tmp_path: Path) -> None:
-    wrong = replace(small, evaluation=replace(small.evaluation, parts=("singel",)))
     with pytest.raises(ConfigError, match="Did you mean 'single'"):
-        core_table(wrong, tmp_path, Teaching().bench)
+        core_table(small, tmp_path, Teaching().bench, ("singel",))
     assert not (tmp_path / "settings.json").exists()
 
 
@@ -172,7 +171,7 @@ def test_the_table_is_written_as_markdown_and_drawn_for_a_wide_terminal() -> Non
 
 def test_every_part_is_in_the_table_and_has_its_jobs(small: Config) -> None:
     assert set(STEPS) == set(BUILDERS)
-    full = replace(small, evaluation=EvaluationConfig(set="core_table"))
+    full = replace(small, evaluation=EvaluationConfig())
     phases = jobs_of(full, tuple(STEPS))
     count: dict[str, int] = {}
     for job in (job for phase in phases for job in phase):
@@ -211,7 +210,7 @@ def test_success_is_judged_by_its_mean_over_apps(small: Config, successes: int, 
         fill(results, "single", "before@0", app, 2, 20)
         fill(results, "single", "teacher@0", app, 20, 20)
         fill(results, "single", "after@0", app, successes, 20)
-    before, teacher, after, _ = rows.single(found_of(small, results))
+    before, teacher, after, _ = rows_learning.single(found_of(small, results))
     assert (before.verdict, teacher.verdict, after.verdict) == ("reached", "reached", verdict)
     assert after.value == f"{successes / 20:.3f}"
 
@@ -221,12 +220,12 @@ def test_retention_is_missed_when_one_family_clearly_falls(small: Config) -> Non
     for at, task in enumerate(task_set("skills").ids):
         fill(results, "skills", "before", task, 200, 200)
         fill(results, "retention", "after", task, 184 if at == 3 else 200, 200)
-    (row,) = rows.retention(found_of(small, results))
+    (row,) = rows_learning.retention(found_of(small, results))
     assert row.verdict == "missed"
     assert "below: double_click" in row.worst
     for seed in range(184, 200):
         results.add(Row("retention", task_set("skills").ids[3], seed, "after", True, "completed", 1))
-    assert rows.retention(found_of(small, results))[0].verdict == "reached"
+    assert rows_learning.retention(found_of(small, results))[0].verdict == "reached"
 
 
 def test_the_confidence_is_judged_on_a_mixed_set_that_is_large_enough(small: Config) -> None:
@@ -238,39 +237,39 @@ def test_the_confidence_is_judged_on_a_mixed_set_that_is_large_enough(small: Con
             results.add(Row("calibration", "app/dev/single/5", seed, "untaught:x", right, "", 1, 0, "v", (stated,)))
         return found_of(small, results)
 
-    assert rows.calibration(score(True, 1000))[0].verdict == "reached"
-    assert rows.calibration(score(True, 900))[0].verdict == "missed"
-    assert rows.calibration(score(False, 1000))[0].verdict == "missed"
-    assert "50% failures" in rows.calibration(score(True, 1000))[0].n
+    assert rows_learning.calibration(score(True, 1000))[0].verdict == "reached"
+    assert rows_learning.calibration(score(True, 900))[0].verdict == "missed"
+    assert rows_learning.calibration(score(False, 1000))[0].verdict == "missed"
+    assert "50% failures" in rows_learning.calibration(score(True, 1000))[0].n
 
 
 def test_one_fault_that_goes_on_acting_is_a_miss(small: Config) -> None:
     whole = {"refusals": 1, "by_hash": 1, "probes_to_see": None, "seen_rate": None, "restored": None, "start": 1.0}
     whole |= {"end_rate": 1.0}
-    kinds = [(kind, run) for kind in parts_module.FAULTS for run in range(parts_module.FAULT_RUNS)]
+    kinds = [(kind, run) for kind in schedule.FAULTS for run in range(schedule.FAULT_RUNS)]
     jobs = {
         f"faults|{kind}|{run}": Record(f"faults|{kind}|{run}", 1.0, {**whole, "end": "refused"}) for kind, run in kinds
     }
     found = Found(small, Results(), jobs)
-    first, alone, collapse, smaller, by_hash, restored = rows_machine.faults(found)
+    first, alone, collapse, smaller, by_hash, restored = rows_safety.faults(found)
     assert (first.verdict, alone.verdict, by_hash.verdict, restored.verdict) == (
         "reached", "not run", "reached", "reported",
     )  # fmt: skip
     assert (collapse.verdict, smaller.verdict) == ("reported", "reported")
     jobs["faults|lr_x100|1"] = Record("faults|lr_x100|1", 1.0, {**whole, "end": "contained"})
-    assert rows_machine.faults(found)[0].verdict == "missed", "contained is told apart, and is not rolled back"
+    assert rows_safety.faults(found)[0].verdict == "missed", "contained is told apart, and is not rolled back"
     jobs["faults|lr_x100|0"] = Record("faults|lr_x100|0", 1.0, {**whole, "end": "acted", "end_rate": 0.2})
     back = {**whole, "end": "rolled_back", "probes_to_see": 20, "seen_rate": 0.4, "restored": False}
     jobs["faults|inverted_loss|0"] = Record("faults|inverted_loss|0", 1.0, back)
-    first, _, collapse, smaller, _, restored = rows_machine.faults(found)
+    first, _, collapse, smaller, _, restored = rows_safety.faults(found)
     assert (first.verdict, collapse.verdict, restored.verdict) == ("missed", "missed", "missed")
     assert smaller.verdict == "reported", "what fell from 1.0 to 0.4 is a collapse"
     assert "0.80" in first.worst
     jobs["faults|inverted_loss|0"] = Record("faults|inverted_loss|0", 1.0, {**back, "seen_rate": 0.7})
-    _, _, collapse, smaller, *_ = rows_machine.faults(found)
+    _, _, collapse, smaller, *_ = rows_safety.faults(found)
     assert (collapse.verdict, smaller.verdict) == ("reported", "reached"), "a smaller loss may take 50 probes"
     jobs["faults|drop_test:lr_x100|0"] = Record("faults|drop_test:lr_x100|0", 1.0, {**back, "restored": True})
-    assert "1 rolled back" in rows_machine.faults(found)[1].value
+    assert "1 rolled back" in rows_safety.faults(found)[1].value
 
 
 def test_specificity_is_a_paired_difference_and_names_the_worst_app(small: Config) -> None:
@@ -280,7 +279,7 @@ def test_specificity_is_a_paired_difference_and_names_the_worst_app(small: Confi
 
     made = {f"specificity|app/dev/single/{i}|0": numbers(0.3 * i) for i in range(2)}
     found = Found(small, Results(), {key: Record(key, 1.0, value) for key, value in made.items()})
-    greedy, sampled, in_context = rows.specificity(found)
+    greedy, sampled, in_context = rows_learning.specificity(found)
     assert (greedy.verdict, sampled.verdict, in_context.verdict) == ("missed", "reached", "not run")
     assert greedy.value.startswith("+0.150")
     assert greedy.worst == "dev/single/1 +0.30"
@@ -354,7 +353,7 @@ def test_a_worker_does_not_outlive_who_started_it(tmp_path: Path) -> None:
     script = tmp_path / "starts_a_worker.py"
     script.write_text(
         "import multiprocessing, os, time\n"
-        "from showonce.evaluation.jobs import end_with_parent\n"
+        "from showonce.runtime.stop import end_with_parent\n"
         "def work():\n    end_with_parent()\n    print(os.getpid(), flush=True)\n    time.sleep(300)\n"
         "if __name__ == '__main__':\n"
         "    worker = multiprocessing.get_context('spawn').Process(target=work)\n"
@@ -372,6 +371,43 @@ def test_a_worker_does_not_outlive_who_started_it(tmp_path: Path) -> None:
 def test_the_overhead_is_a_job_too(make_bench: Callable[..., Bench], tmp_path: Path) -> None:
     stop = Stop()
     work = Work(make_bench(), Results(), None, stop)  # type: ignore[arg-type]
-    overhead = run_machine_job(Job("overhead", ""), work)
+    overhead = run_standalone_job(Job("overhead", ""), work)
     assert overhead["n"] > 60
     assert 0 < overhead["median"] <= overhead["p99"]
+    assert overhead["answer"] > 0
+
+
+# ------------------------------------------------------------------------------------------ the command
+
+
+def test_whoever_types_the_old_command_reads_the_new_one() -> None:
+    with pytest.raises(ConfigError, match=r"python -m benchmarks\.core_table"):
+        task_set("core_table")
+    with pytest.raises(ConfigError, match=r"python -m benchmarks\.core_table"):
+        load_config("configs/core_table.yaml")
+
+
+def test_the_command_fills_a_folder_and_prints_it_again(
+    small: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "filled"
+    words = [f"policy.checkpoint={small.policy.checkpoint}", "evaluation.per_family=1", "inference.max_new_tokens=4"]
+    words += [f"run_dir={folder}", f"output.logs={tmp_path}"]
+    assert main(["--parts", "skills", "--workers", "0", *words]) == 1  # a random model has no skills
+    first = capsys.readouterr().out
+    assert "| built-in skills of the tiny VLM | mean >= 0.95, each family >= 0.85 | 0." in first
+    assert main(["--print", *words]) == 1
+    assert capsys.readouterr().out == first
+    assert main(["--parts", "skills", "--workers", "0", *words]) == 1  # goes on where it was, with nothing to do
+    assert len((folder / "jobs.jsonl").read_text().splitlines()) == 20
+    assert main(["--parts", "skils", *words]) == 2
+    assert "Did you mean 'skills'" in capsys.readouterr().err
+
+
+def test_a_folder_of_an_older_version_is_gone_on_with(small: Config, tmp_path: Path) -> None:
+    wanted = settings_of(small)
+    older = {**wanted["evaluation"], "set": "core_table", "parts": [], "workers": 0, "multi_updates": 200}
+    (tmp_path / "settings.json").write_text(json.dumps({**wanted, "evaluation": older}))
+    check_settings(small, tmp_path)
+    with pytest.raises(BadInput, match="other settings"):
+        check_settings(replace(small, seed=7), tmp_path)
