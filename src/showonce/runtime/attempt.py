@@ -7,11 +7,12 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from showonce.actions import Action, Ask, Done, points
+from showonce.environments.wrappers.fence import TOUCHES_NOTHING
 from showonce.errors import BadInput, EnvironmentBroken, Stopped, Unavailable
 from showonce.events import GIVE_UP
 from showonce.protocols import (
@@ -30,6 +31,7 @@ from showonce.protocols import (
 from showonce.runtime.approvals import person_of
 from showonce.runtime.clock import Clock
 from showonce.runtime.completion import Checker
+from showonce.runtime.freshness import compare
 from showonce.runtime.guards import Guard
 from showonce.runtime.journal import Journal
 from showonce.runtime.recovery import NOTHING_LEFT, Measure, Recovery
@@ -51,6 +53,9 @@ from showonce.types import (
 )
 
 Teacher = Callable[[Observation, Context], Action | None]
+WAIT_SECONDS: Final = 0.02  # a shorter wait leaves the frame as good as new
+OLD_SECONDS: Final = 1.0  # age of a frame from which on a step begins with a new one
+MOST_OUTDATED: Final = 2  # times in a row that an action is proposed again because the screen changed
 BROKEN = (StopReason.STOPPED, StopReason.MODEL_ERROR, StopReason.ENVIRONMENT_ERROR)
 
 
@@ -114,6 +119,8 @@ class Attempt:
         self._watched = False
         looks = setting.safety is not allow or any(getattr(g, "wants_facts", False) for g in setting.guards)
         self._facts = ability(setting.environment, Facts) if looks else None
+        self._seen_waited = self._seen_at = 0.0  # `time.waited` and `time.now` when `screen` was taken
+        self._outdated = 0  # actions in a row that were not executed because the screen had changed
 
     def reset(self, seed: int | None, phase: str) -> StopReason | None:
         """Prepare the start and announce the episode. A task that cannot be used here is the caller's error.
@@ -137,6 +144,7 @@ class Attempt:
             self._failed("environment", failure)
         self._clock, self._started = Stopwatch(), time.monotonic()
         self.time.begin()
+        self._note_seen()
         return reason
 
     def stopped(self) -> StopReason | None:
@@ -154,9 +162,31 @@ class Attempt:
         return StopReason.TIMEOUT if self.time.seconds >= self.set.limits.max_seconds else None
 
     def observe(self) -> StepDraft:
-        """Begin a step on the screen as it was last seen: after the reset or after the previous action."""
+        """Begin a step on the screen as it is now.
+
+        The frame that was taken after the reset or after the previous action serves as long as nothing waited since.
+        After a pause, a wait or slow observers (the frame is older than `OLD_SECONDS`) a new one is taken.
+        """
         self.time.begin_step()
-        return StepDraft(self.screen, self.set.executor)
+        draft = StepDraft(self.screen, self.set.executor)
+        if self._has_waited() or self.time.now - self._seen_at > OLD_SECONDS:
+            with self._boundary("environment", draft, StopReason.ENVIRONMENT_ERROR):
+                draft.screen = self._look()
+        return draft
+
+    def _look(self) -> Observation:
+        """Take a frame of the screen and keep it as `screen`."""
+        with self._clock.part("observe"):
+            self.screen = self.set.environment.observe()
+        self._note_seen()
+        return self.screen
+
+    def _note_seen(self) -> None:
+        self._seen_waited, self._seen_at = self.time.waited, self.time.now
+
+    def _has_waited(self) -> bool:
+        """Whether the episode waited for more than `WAIT_SECONDS` since `screen` was taken."""
+        return self.time.waited - self._seen_waited > WAIT_SECONDS
 
     def context(self) -> Context:
         """Return what the policy is told beside the screen."""
@@ -171,6 +201,8 @@ class Attempt:
         Whoever pressed stop while the model was thinking, or let the step run out of time, is heard before anything
         comes of it.
         """
+        if turn.reason is not None:
+            return
         context = self.context()
         with self._boundary("model", turn, StopReason.MODEL_ERROR), self._clock.part("model"):
             turn.proposal = self.set.policy.propose(turn.screen, context, self.set.sampling)
@@ -296,6 +328,8 @@ class Attempt:
                 with self._clock.part("wait"):
                     self.time.hold_until(turn.not_before)
                 self.time.check()
+                if self._outdates(turn):
+                    return
                 self.set.pace.note(turn.approved, self.time.now)
                 try:
                     with self._clock.part("execute"):
@@ -308,14 +342,38 @@ class Attempt:
                 again = self.set.recovery.on and self._recover(len(self.steps), "refused", turn.note) == "retry"
                 again = again and self._still_allowed(turn)
 
+    def _outdates(self, turn: StepDraft) -> bool:
+        """Look again where time has passed since the frame of the step, and say whether the screen outdates the action.
+
+        An outdated action is not executed: the next step proposes anew on the screen as it is. A person's own action is
+        meant for what the person sees now, so the new frame becomes the step's. After `MOST_OUTDATED` times in a row
+        only the target counts; one that goes on changing ends the episode.
+        """
+        assert turn.approved is not None
+        if isinstance(turn.approved, TOUCHES_NOTHING) or not (turn.asked or self._has_waited()):
+            return False
+        before, now = turn.screen, self._look()
+        if turn.executor == "person":
+            turn.screen = now
+            return False
+        change = compare(before, now, turn.approved)
+        last = self._outdated >= MOST_OUTDATED
+        if not change.matters or (last and not change.target and points(turn.approved)):
+            self._outdated = 0
+            return False
+        self._outdated += 1
+        turn.note = f"{change}; {'given up' if last else 'it is proposed again'}"
+        turn.approved = None
+        turn.reason = StopReason.REFUSED if last else None
+        return True
+
     def record(self, turn: StepDraft) -> StopReason | None:
         """Look again, append the step, tell everybody, and say whether the episode is over."""
         outcome = None
         changed = None
         if turn.reason not in BROKEN:
             with self._boundary("environment", turn, StopReason.ENVIRONMENT_ERROR):
-                with self._clock.part("observe"):
-                    self.screen = self.set.environment.observe()
+                self._look()
                 if turn.executed is not None:
                     changed = self.screen.hash != turn.screen.hash
                     outcome = self.outcome = self._verify(turn.executed)
@@ -422,8 +480,7 @@ class Attempt:
         told = f"waited {measure.wait_s:g} s" if measure.wait_s else "looked again"
         if measure.name == "undo":
             told = self._undo(trouble)
-        with self._clock.part("observe"):
-            self.screen = self.set.environment.observe()
+        self._look()
         return told
 
     def _undo(self, trouble: str) -> str:

@@ -40,13 +40,18 @@ class Clock:
         return time.monotonic()
 
     @property
+    def waited(self) -> float:
+        """Seconds so far in which the episode waited: for a person, a pause, the rate limit or a back-off."""
+        return self._uncounted + held_by(self._stop)
+
+    @property
     def counted(self) -> float:
-        """The same without what is not counted."""
-        return self.now - self._uncounted - held_by(self._stop)
+        """Monotonic seconds minus the time spent waiting (`waited`)."""
+        return self.now - self.waited
 
     @property
     def seconds(self) -> float:
-        """What counts of the episode so far."""
+        """Counted seconds since the episode began."""
         return self.counted - self._began
 
     def begin(self) -> None:

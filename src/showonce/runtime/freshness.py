@@ -1,0 +1,58 @@
+"""Whether a screen is still the one that an action was chosen on: two frames are compared, pixels only.
+
+A person who approves, a pause and the rate limit take time, and the page may be another one afterwards. A blinking
+caret or a clock in a corner must not count as another page, else nothing could ever be approved on a real screen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from showonce.actions import Action, points, to_pixel
+from showonce.types import Observation
+
+NOTICEABLE: Final = 16  # of 255: a pixel has changed where one of its channels differs by more than this
+TARGET_RADIUS: Final = 0.03  # of the frame's longer side: half the side of the square around a point of an action
+TARGET_PIXELS: Final = 6  # least half side of that square, in pixels
+TARGET_SHARE: Final = 0.10  # share of changed pixels in the square from which on the target counts as another one
+FRAME_SHARE: Final = 0.05  # the same for the whole frame
+
+
+@dataclass(frozen=True)
+class Change:
+    """What differs between two frames. target: under a point of the action; share: of all pixels, in [0, 1]."""
+
+    target: bool = False
+    share: float = 0.0
+
+    @property
+    def matters(self) -> bool:
+        """Whether an action that was chosen on the first frame must not be executed on the second."""
+        return self.target or self.share > FRAME_SHARE
+
+    def __str__(self) -> str:
+        where = "under the target" if self.target else f"on {self.share:.0%} of its area"
+        return f"the screen changed {where} before the action was executed"
+
+
+def compare(before: Observation, after: Observation, action: Action) -> Change:
+    """Return what differs between the frame on which an action was chosen and a later one.
+
+    Frames of different size differ everywhere. An action without points (typing, a key) has no target; for it only the
+    share of the whole frame counts.
+    """
+    if before.hash == after.hash:
+        return Change()
+    if before.image.shape != after.image.shape:
+        return Change(True, 1.0)
+    differs_HW = (np.abs(before.image.astype(np.int16) - after.image) > NOTICEABLE).any(axis=-1)
+    radius = max(TARGET_PIXELS, round(TARGET_RADIUS * max(before.width, before.height)))
+    target = False
+    for x, y in points(action):
+        column, row = to_pixel(x, before.width), to_pixel(y, before.height)
+        square = differs_HW[max(0, row - radius) : row + radius + 1, max(0, column - radius) : column + radius + 1]
+        target = target or float(square.mean()) >= TARGET_SHARE
+    return Change(target, float(differs_HW.mean()))
