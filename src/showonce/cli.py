@@ -121,6 +121,8 @@ def run(
     Useful keys: task, seed, learning, experiment=one_demo (before, teacher, learn, after),
       adapter=none|NAME|PATH, demonstration=none|PATH, run_dir=PATH, dashboard.mode=plain,
       safety=watch|step|confident|free (who is asked before something is done),
+      environment=embedded|browser|miniwob|desktop|browsergym|module:Class, environment.settings.KEY
+      (`showonce doctor --settings browser` lists the keys, with type, default and meaning),
       resume=RUN (go on with a run, by its own config.yaml; further keys are taken on top)
 
     \b
@@ -348,9 +350,12 @@ def rollback(
     "--tasks", "prefix", is_flag=False, flag_value="", metavar="[PREFIX]",
     help="List the registered tasks instead (those that begin with PREFIX).",
 )  # fmt: skip
+@click.option(
+    "--settings", "environment", metavar="NAME", help="List the settings of this environment (environment.settings)."
+)
 @configured()
-def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None) -> int:
-    """Say what this machine can do, or which tasks there are.
+def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None, environment: str | None) -> int:
+    """Say what this machine can do, or which tasks or settings there are.
 
     Devices, backends, checkpoint, fonts, display, extras and disk; nothing is changed or downloaded.
 
@@ -359,12 +364,15 @@ def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None) 
       showonce doctor
       showonce doctor policy.checkpoint=/models/mine
       showonce doctor --tasks app/dev
+      showonce doctor --settings browser
 
     Outputs: a table on the terminal. Exit code 3 when something that the config needs is missing.
     """
     config = _load(config_name, "run", _split(words)[1])
     from showonce.app import doctor as machine
 
+    if environment is not None:
+        return machine.list_settings(environment)
     return machine.report(config) if prefix is None else machine.list_tasks(prefix)
 
 

@@ -90,3 +90,23 @@ def test_the_tasks_are_listed_and_a_wrong_one_says_how(capsys: pytest.CaptureFix
         assert main(["run", f"task={task}"]) == 2
         said = capsys.readouterr().err
         assert told in said and len(said) < 300
+
+
+def test_the_settings_of_an_environment_are_listed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["doctor", "--settings", "browser"]) == 0
+    shown = capsys.readouterr().out
+    for word in ("width", "whole number in [16, 8192]", "1280", "width of the page in CSS pixels", "marks"):
+        assert word in shown
+    assert main(["doctor", "--settings", "brwser"]) == 2
+    assert "Did you mean 'browser'?" in capsys.readouterr().err
+
+
+def test_a_wrong_environment_setting_is_refused_before_anything_is_loaded(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "task=app/dev/single/0", "environment.settings.teme=dark"]) == 2
+    assert "Did you mean 'theme'?" in capsys.readouterr().err
+    assert not (elsewhere / "logs").exists()

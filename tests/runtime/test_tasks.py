@@ -44,7 +44,7 @@ def test_everything(tmp_path: Path) -> None:
     text = """
     id: mine/box
     goal: schließe die Box
-    environment: {name: board, settings: {fatal: true, scale: 2}}
+    environment: {name: embedded, settings: {moved: true, layout: 2}}
     start: somewhere
     success: {kind: text, value: 42}
     reset: "command:rm -f x"
@@ -52,7 +52,7 @@ def test_everything(tmp_path: Path) -> None:
     redact: [[0, 0.5, 1, 1]]
     """
     assert load_task(task_file(tmp_path, text)) == Task(
-        "mine/box", "schließe die Box", "board", {"fatal": True, "scale": 2}, "somewhere", Success("text", "42"),
+        "mine/box", "schließe die Box", "embedded", {"moved": True, "layout": 2}, "somewhere", Success("text", "42"),
         "command:rm -f x", Limits(max_steps=3, max_seconds=7.5, same_action=0), redact=((0.0, 0.5, 1.0, 1.0),),
     )  # fmt: skip
 
@@ -95,6 +95,9 @@ def test_short_forms(tmp_path: Path) -> None:
         ("goal: g\nlimits: {max_steps: 2.5}", ["limits.max_steps must be a whole number"]),
         ("goal: g\nlimits: {max_seconds: -1}", ["limits.max_seconds must be a number of at least 0"]),
         ("goal: g\nlimits: 3", ["limits must be keys with values"]),
+        ("goal: g\nenvironment: {settings: {teme: dark}}", ["'teme'", "Did you mean 'theme'?"]),
+        ("goal: g\nenvironment: {name: browser, settings: {width: wide}}", ["environment.settings.width must be"]),
+        ("goal: g\nenvironment: {name: brwser, settings: {width: 9}}", ["Did you mean 'browser'?"]),
         ("goal: g\nenvironment: {settings: [1]}", ["environment.settings must be keys with values"]),
         ("goal: g\nredact: [[0, 0, 2, 1]]", ["left, top, right, bottom"]),
         ("goal: g\n 3: x", ["line 2"]),

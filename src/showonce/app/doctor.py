@@ -19,7 +19,8 @@ from rich.text import Text
 
 from showonce.about import package_versions, shipped_names, snapshot
 from showonce.config import Config
-from showonce.environments.registry import all_task_ids
+from showonce.environments.registry import all_task_ids, settings_type
+from showonce.environments.settings import listed
 from showonce.errors import ShowonceError, TaskError, Unavailable, nearest
 
 Verdict = Literal["ok", "no", "later", "needed"]  # needed = the config asks for it and it is not here
@@ -70,6 +71,17 @@ def list_tasks(prefix: str, console: Console | None = None) -> int:
     if not found:
         raise TaskError(f"no task begins with {prefix!r}.{nearest(prefix, known)}")
     (console or Console()).print("\n".join(found), soft_wrap=True, markup=False, highlight=False)
+    return 0
+
+
+def list_settings(name: str, console: Console | None = None) -> int:
+    """Print the settings of an environment. Raises ConfigError: there is no such environment (nearest named)."""
+    table = Table(
+        "environment.settings.", "type", "default", "meaning", title=f"environment {name}", title_justify="left"
+    )
+    for line in listed(settings_type(name)):
+        table.add_row(line.name, Text(line.type), Text(line.default), Text(line.meaning))
+    (console or Console()).print(table)
     return 0
 
 

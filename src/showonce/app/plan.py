@@ -13,7 +13,7 @@ from typing import Final
 from showonce.about import shipped_root
 from showonce.config import Config, LimitsConfig, SafetyConfig
 from showonce.demonstrations import EpisodeStore, fit, latest_demonstration, load_demonstration, read_meta
-from showonce.environments.registry import find_task, make_environment, oracle_for
+from showonce.environments.registry import find_task, make_environment, oracle_for, settings_of
 from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import BadInput, CheckpointCorrupt, ConfigError, DemonstrationError
 from showonce.learning.methods.registry import find_method
@@ -41,8 +41,9 @@ def tasks_of(config: Config) -> list[Task]:
     """Return the tasks of a run: registered ids or YAML files.
 
     Raises:
-        ConfigError: none is named. TaskError: one cannot be used (nearest named).
+        ConfigError: none is named, or environment.settings are wrong. TaskError: one cannot be used (nearest named).
     """
+    settings_of(config.environment.name, config.environment.settings)
     names = [*config.tasks] or [config.task]
     if not any(names):
         raise ConfigError("task is empty: name one, e.g. task=app/dev/single/0, or a task file of your own.")

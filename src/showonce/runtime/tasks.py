@@ -22,7 +22,8 @@ import yaml
 
 from showonce.about import shipped_root
 from showonce.demonstrations.redact import check_regions
-from showonce.errors import BadInput, EnvironmentBroken, TaskError, nearest
+from showonce.environments.registry import settings_of
+from showonce.errors import BadInput, ConfigError, EnvironmentBroken, TaskError, nearest
 from showonce.protocols import Environment
 from showonce.runtime.approvals import ConsoleApprover, Person
 from showonce.runtime.completion import KINDS
@@ -80,6 +81,12 @@ def task_from_mapping(data: Any, file: Path) -> Task:
     settings = environment.get("settings") or {}
     if not isinstance(settings, dict):
         raise TaskError(f"task file {file}: environment.settings must be keys with values, not {settings!r}.")
+    name = _text(environment.get("name", "embedded"), file, "environment.name")
+    try:
+        if settings:
+            settings_of(name, settings)
+    except ConfigError as error:
+        raise TaskError(f"task file {file}: {error}") from None
     try:
         regions = check_regions(given.get("redact") or [])
     except BadInput as error:
@@ -87,7 +94,7 @@ def task_from_mapping(data: Any, file: Path) -> Task:
     return Task(
         id=_text(given.get("id", f"user/{file.stem}"), file, "id"),
         goal=goal,
-        environment=_text(environment.get("name", "embedded"), file, "environment.name"),
+        environment=name,
         settings={str(k): v for k, v in settings.items()},
         start=_text(given.get("start", ""), file, "start"),
         success=Success(kind, value),
