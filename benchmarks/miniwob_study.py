@@ -28,7 +28,7 @@ from typing import Any, Final
 from benchmarks.core_table.lesson_settings import learning_of
 from benchmarks.jobs import Job, Work, check_settings, numbers_of, records, run_jobs
 from benchmarks.study_page import ARM_BEFORE, CURVE, FULL, PAGE, PART, ZERO_SHOT, Row, rows_of, write_page
-from showonce.app.verbs import make_bench
+from showonce.app.compose import make_bench
 from showonce.config import Config
 from showonce.demonstrations import load_demonstration, save_demonstration
 from showonce.environments.registry import find_task, make_environment

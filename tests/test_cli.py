@@ -14,7 +14,9 @@ import click
 import pytest
 
 from showonce import __version__, errors
+from showonce.app.frontend import Frontend
 from showonce.cli import cli, main
+from showonce.config import Config
 from showonce.settings import load_config
 
 VERBS = {"run", "record", "replay", "eval", "prove", "watch", "runs", "rollback", "doctor"}
@@ -141,12 +143,18 @@ def test_python_dash_m_works_too(elsewhere: Path) -> None:
 def test_a_success_flag_takes_the_place_of_the_tasks_own_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import showonce.app.verbs
+    import showonce.app.run
     from showonce.app.plan import tasks_of
+    from showonce.app.run import RunResult
     from showonce.types import Success
 
     got: list[Success] = []
-    monkeypatch.setattr(showonce.app.verbs, "run", lambda config, show: got.append(tasks_of(config)[0].success) or 0)
+
+    def run(config: Config, frontend: Frontend) -> RunResult:
+        got.append(tasks_of(config)[0].success)
+        return RunResult(Path("logs/x"))
+
+    monkeypatch.setattr(showonce.app.run, "run", run)
     assert main(["run", "task=site/table", "--success-url", "*/a=b?*"]) == 0
     assert main(["run", "task=site/table", "success.file=x.txt"]) == 0
     assert main(["run", "task=site/table"]) == 0

@@ -27,7 +27,7 @@ from rich.console import Console
 from benchmarks.core_table.schedule import STEPS
 from benchmarks.core_table.table import Table, core_table, markdown, rich_table, table_of
 from benchmarks.verdict import EXIT_CODES
-from showonce.app.verbs import make_bench
+from showonce.app.compose import make_bench
 from showonce.config import Config
 from showonce.errors import ShowonceError
 from showonce.runs.index import CONFIG, finish_run, start_run

@@ -10,7 +10,8 @@ import pytest
 from tests.toys import lesson_config
 
 from showonce.actions import Click
-from showonce.app import verbs as app
+from showonce.app.run import run
+from showonce.cli.terminal import Terminal
 from showonce.config import AdapterConfig, Config, DashboardConfig, ExperimentConfig, PolicyConfig, SafetyConfig
 from showonce.demonstrations import load_episode
 from showonce.environments.registry import find_task, make_environment
@@ -92,7 +93,7 @@ def test_corrections_typed_at_the_console_of_a_run(
         learning=lesson_config(sdft={"batch_size": 2}), experiment=ExperimentConfig(episodes=2),
         dashboard=DashboardConfig("off"),
     )  # fmt: skip
-    assert app.run(config) == 0
+    assert not run(config, Terminal()).stopped
     (folder,) = Path("logs").glob("*-t")
     episodes = [load_episode(path) for path in sorted((folder / "episodes").iterdir())]
     asked = [episode for episode in episodes if episode.steps[0].proposed is not None]

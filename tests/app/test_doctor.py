@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import os
 import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from rich.console import Console
 
 from showonce.about import shipped
-from showonce.app.doctor import Check, examine, report
+from showonce.app.doctor import Check, examine
 from showonce.cli import main
 from showonce.config import Config, EnvironmentConfig, InferenceConfig, OutputConfig, PolicyConfig
 from showonce.inference import HERE, LATER
 from showonce.inference.torch.backbone import Backbone
+from showonce.settings import load_config, to_yaml
 
 
 def checks(config: Config) -> dict[str, Check]:
@@ -46,11 +45,13 @@ def test_backends_of_later_releases_are_named_as_such(here: dict[str, Check]) ->
     assert {name for name in LATER if here[f"inference={name}"].verdict == "later"} == set(LATER)
 
 
-def test_all_well_is_0_and_every_check_has_its_row(elsewhere: Path) -> None:
-    console = Console(width=250, record=True, file=io.StringIO())
-    assert report(Config(), console) == 0
-    text = console.export_text()
-    assert all(check.name in text and check.detail[-12:] in text for check in checks(Config()).values())
+def test_all_well_is_0_and_every_check_has_its_row(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "250")
+    assert main(["doctor"]) == 0
+    text = capsys.readouterr().out
+    assert all(check.name in text and check.detail[-12:] in text for check in checks(load_config("run")).values())
     assert "Missing" not in text
 
 
@@ -64,11 +65,14 @@ def test_all_well_is_0_and_every_check_has_its_row(elsewhere: Path) -> None:
         (Config(environment=EnvironmentConfig("desktop", {"display": ":987"})), "desktop screen"),
     ],
 )
-def test_what_the_config_lacks_is_3_and_named(elsewhere: Path, config: Config, name: str) -> None:
+def test_what_the_config_lacks_is_3_and_named(
+    elsewhere: Path, config: Config, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     (elsewhere / "a_file").write_text("")
-    console = Console(width=250, record=True, file=io.StringIO())
-    assert report(config, console) == 3
-    assert f"Missing for this config: {name}" in console.export_text()
+    Path("mine.yaml").write_text(to_yaml(config))
+    monkeypatch.setenv("COLUMNS", "250")
+    assert main(["doctor", "--config", "mine.yaml"]) == 3
+    assert f"Missing for this config: {name}" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")

@@ -14,8 +14,8 @@ from typing import Any, cast
 import pytest
 from tests.toys import lesson_config
 
-from showonce.app import verbs as app
 from showonce.app.phases import ADAPTER_OFF, BEFORE, OFF, RESULTS, Scores, same_row
+from showonce.app.run import run
 from showonce.config import AdapterConfig, Config, DashboardConfig, ExperimentConfig, PolicyConfig
 from showonce.environments.registry import find_task
 from showonce.errors import BadInput, DemonstrationError, ShowonceError
@@ -66,7 +66,7 @@ def events(kind: str) -> list[dict[str, Any]]:
 @pytest.mark.slow
 def test_all_phases_are_measured_and_what_was_learned_is_measured_elsewhere(make: MakeConfig) -> None:
     config = make(baselines=("replay_coordinates", "sft_demo"))
-    assert app.run(config) == 0
+    assert not run(config).stopped
     found = metrics()
     for phase in ("before", "teacher", "after", "adapter_off"):
         assert found[phase]["n"] == SCREENS and 0 <= found[phase]["low"] <= found[phase]["success"] <= 1
@@ -89,7 +89,7 @@ def test_all_phases_are_measured_and_what_was_learned_is_measured_elsewhere(make
 
     rows = Path("here", RESULTS).read_text()
     measured = len(events("phase_result"))
-    assert app.run(replace(config, run_dir="", resume="here")) == 0
+    assert not run(replace(config, run_dir="", resume="here")).stopped
     assert Path("here", RESULTS).read_text() == rows or metrics()["checkpoint"] != found["checkpoint"]
     assert len(events("phase_result")) > measured, "what was measured before is told again"
     assert metrics()["updates"]["accepted"] <= config.learning.gate.budget_run
@@ -110,7 +110,7 @@ def check_that_screens_are_apart() -> None:
 def test_without_learning_there_is_no_after(make: MakeConfig) -> None:
     config = make()
     config = replace(config, learning=replace(config.learning, enabled=False), adapter="none")
-    assert app.run(config) == 0
+    assert not run(config).stopped
     found = metrics()
     assert found["before"]["n"] == SCREENS == found["teacher"]["n"]
     assert found["after"] is None and "learning is off" in found["reasons"]["after"]
@@ -119,17 +119,17 @@ def test_without_learning_there_is_no_after(make: MakeConfig) -> None:
 
 def test_it_needs_one_task_that_can_be_shown_and_measured(make: MakeConfig) -> None:
     with pytest.raises(BadInput, match="one task"):
-        app.run(make({"tasks": ("app/dev/single/0", "app/dev/single/1"), "run_dir": "a"}))
+        run(make({"tasks": ("app/dev/single/0", "app/dev/single/1"), "run_dir": "a"}))
     with pytest.raises(DemonstrationError, match="showonce record"):
-        app.run(make({"demonstration": "none", "run_dir": "b"}))
+        run(make({"demonstration": "none", "run_dir": "b"}))
     Path("asks.yaml").write_text("goal: click red circle\nsuccess: ask_person\n")
     with pytest.raises(BadInput, match="nothing but a person"):
-        app.run(make({"task": "asks.yaml", "run_dir": "c"}))
+        run(make({"task": "asks.yaml", "run_dir": "c"}))
 
 
 def test_a_skill_draws_its_goal_and_cannot_be_shown_once(make: MakeConfig) -> None:
     with pytest.raises(DemonstrationError, match="needs a demonstration"):
-        app.run(make({"task": "skill/click_icon"}))
+        run(make({"task": "skill/click_icon"}))
 
 
 @pytest.mark.parametrize(

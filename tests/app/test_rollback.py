@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 from collections.abc import Callable
@@ -10,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from showonce.app.rollback import list_checkpoints, readmit, roll_back
 from showonce.cli import main
+from showonce.cli.reports import move_text
 from showonce.config import Config
 from showonce.errors import BadInput, CheckpointCorrupt, StoreError, StoreLocked
 from showonce.runs.event_file import read_events
@@ -23,10 +22,6 @@ from showonce.settings import load_config
 from showonce.versions.store import STORE, AdapterStore, Identity
 
 IDENTITY = Identity("adapter/tokens", "abc")
-
-
-def console() -> Console:
-    return Console(width=160, record=True, file=io.StringIO())
 
 
 def learned(run: Path, versions: int = 3) -> tuple[Path, str]:
@@ -44,21 +39,20 @@ def run(elsewhere: Path) -> Path:
     return start_run(Config(name="demo"))
 
 
-def test_a_run_without_checkpoints_says_so(run: Path, elsewhere: Path) -> None:
-    out = console()
-    assert list_checkpoints(run, out) == 0
-    assert "has no checkpoints" in out.export_text()
+def test_a_run_without_checkpoints_says_so(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert list_checkpoints(run).store is None
+    assert main(["rollback", str(run), "--list"]) == 0
+    assert "has no checkpoints" in capsys.readouterr().out
     with pytest.raises(BadInput, match="no checkpoints to go back to"):
         roll_back(run, "v0000")
     bare = start_run(Config(name="bare", adapter="none"))
-    assert list_checkpoints(bare, console()) == 0
+    assert list_checkpoints(bare).versions == ()
 
 
-def test_the_list_shows_champion_and_probes(run: Path) -> None:
+def test_the_list_shows_champion_and_probes(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     learned(run)
-    out = console()
-    assert list_checkpoints(run, out) == 0
-    lines = {line.split()[1]: line for line in out.export_text().splitlines() if "v000" in line}
+    assert main(["rollback", str(run), "--list"]) == 0
+    lines = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if "v000" in line}
     assert set(lines) == {"v0000", "v0001", "v0002"}
     assert "champion" in lines["v0002"] and "champion" not in lines["v0000"]
     assert "app/dev/single/0 1/1" in lines["v0000"]
@@ -67,22 +61,17 @@ def test_the_list_shows_champion_and_probes(run: Path) -> None:
 @pytest.mark.parametrize("to", ["v0001", "1"])
 def test_moving_back_changes_the_champion_and_leaves_an_event(run: Path, to: str) -> None:
     place = learned(run)
-    out = console()
-    assert roll_back(run, to, out) == 0
-    assert "v0002 -> v0001. Put aside until re-admitted: v0002." in out.export_text()
+    assert move_text(roll_back(run, to)).endswith("v0002 -> v0001. Put aside until re-admitted: v0002.")
     with AdapterStore(*place, readonly=True) as store:
         assert store.champion == "v0001"
     events, _ = read_events(run / "events.jsonl")
     assert [(event["kind"], event.get("new")) for event in events] == [("rollback", "v0001"), ("quarantine", None)]
-    assert list_checkpoints(run, out) == 0
-    assert "quarantined" in out.export_text()
+    assert [bool(one.quarantined) for one in list_checkpoints(run).versions] == [False, False, True]
 
 
 def test_going_to_where_one_is_changes_nothing(run: Path) -> None:
     learned(run)
-    out = console()
-    assert roll_back(run, "v0002", out) == 0
-    assert "nothing was changed" in out.export_text()
+    assert "nothing was changed" in move_text(roll_back(run, "v0002"))
 
 
 def test_an_unknown_checkpoint_is_refused(run: Path) -> None:
@@ -133,22 +122,20 @@ def test_the_command_needs_no_torch(run: Path, python: Callable[..., subprocess.
 
 def test_moving_to_what_was_put_aside_says_that_it_is_re_admitted(run: Path) -> None:
     place = learned(run)
-    roll_back(run, "v0000", console())
-    out = console()
-    assert roll_back(run, "v0002", out) == 0
-    assert "v0000 -> v0002. v0002 had been put aside and is re-admitted, with its sources." in out.export_text()
+    roll_back(run, "v0000")
+    text = move_text(roll_back(run, "v0002"))
+    assert text.endswith("v0000 -> v0002. v0002 had been put aside and is re-admitted, with its sources.")
     with AdapterStore(*place, readonly=True) as store:
         assert set(store.ledger.quarantine) == {"v0001"}
 
 
-def test_versions_and_sources_are_re_admitted_by_name(run: Path) -> None:
+def test_versions_and_sources_are_re_admitted_by_name(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = learned(run)
     with AdapterStore(*place) as store:
         store.promote(store.save({"rows": np.zeros((2, 2), np.float32)}, sources=["00007-practice-x"]))
         store.rollback_to("v0000", "test", ["00008-practice-x"])
-    out = console()
-    assert list_checkpoints(run, out) == 0
-    assert "source put aside: 00008-practice-x" in out.export_text()
+    assert main(["rollback", str(run), "--list"]) == 0
+    assert "source put aside: 00008-practice-x" in capsys.readouterr().out
     with pytest.raises(StoreError, match="Did you mean 'v0003'"):
         readmit(run, ["v0001", "v0033"])
     assert main(["rollback", str(run), "--readmit", "v0003", "--readmit", "00008-practice-x"]) == 0

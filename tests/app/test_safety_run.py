@@ -12,9 +12,13 @@ from pathlib import Path
 import pytest
 from tests.toys import lesson_config
 
-from showonce.app import verbs as app
+from showonce.app.evaluate import evaluate
 from showonce.app.plan import approver_for, fenced, learns
-from showonce.app.run_log import PAUSE_FILE
+from showonce.app.record import record
+from showonce.app.replay import replay
+from showonce.app.run import run
+from showonce.app.run_writer import PAUSE_FILE
+from showonce.cli.terminal import Terminal
 from showonce.config import (
     AdapterConfig,
     Config,
@@ -61,7 +65,7 @@ def events() -> list[dict[str, object]]:
 def test_a_watching_run_does_nothing_and_learns_nothing(make: MakeConfig) -> None:
     config = make(safety=SafetyConfig(mode="watch", actions_per_second=100.0))
     assert not learns(config) and learns(make())
-    assert app.run(config) == 0
+    assert not run(config).stopped
     told = events()
     assert [e for e in told if e["kind"] == "step"] and not any(e["executed"] for e in told if e["kind"] == "step")
     assert not any(e["kind"] in ("update", "gate", "probe") for e in told)
@@ -80,7 +84,7 @@ def test_a_paused_run_goes_on_when_the_file_is_gone(make: MakeConfig, capsys: py
         (folder / PAUSE_FILE).unlink()
 
     config = make(learning=LearningConfig(enabled=False), adapter="none", demonstration="none")
-    assert app.run(config, show=paused) == 0
+    assert not run(config, Terminal(paused)).stopped
     told = events()
     assert [e["paused"] for e in told if e["kind"] == "pause"] == [True, False]
     kinds = [e["kind"] for e in told]
@@ -92,7 +96,7 @@ def test_a_paused_run_goes_on_when_the_file_is_gone(make: MakeConfig, capsys: py
 
 def test_a_run_that_used_up_its_actions_ends(make: MakeConfig) -> None:
     config = make(safety=SafetyConfig(max_actions=1), experiment=ExperimentConfig(episodes=9), demonstration="none")
-    assert app.run(config) == 130
+    assert run(config).stopped
     told = events()
     assert sum(bool(e["executed"]) for e in told if e["kind"] == "step") <= 1
     assert sum(e["kind"] == "episode_finished" for e in told) < 9
@@ -101,13 +105,13 @@ def test_a_run_that_used_up_its_actions_ends(make: MakeConfig) -> None:
 @pytest.mark.parametrize("safety", [SafetyConfig(mode="step"), SafetyConfig(ask_words=("pay",))])
 def test_nothing_is_measured_where_a_person_wants_to_be_asked(make: MakeConfig, safety: SafetyConfig) -> None:
     with pytest.raises(ConfigError, match=r"experiment=one_demo.*safety=free"):
-        app.run(make(safety=safety, experiment=ExperimentConfig("one_demo")))
+        run(make(safety=safety, experiment=ExperimentConfig("one_demo")))
     with pytest.raises(ConfigError, match=r"eval.*safety=free"):
-        app.evaluate(make(safety=safety))
+        evaluate(make(safety=safety))
     with pytest.raises(ConfigError, match=r"replay.*safety=free"):
-        app.replay(Path("nowhere"), "coordinates", make(safety=safety))
+        replay(Path("nowhere"), "coordinates", make(safety=safety))
     with pytest.raises(ConfigError, match=r"record --oracle.*safety=free"):
-        app.record(make(safety=safety), oracle=True)
+        record(make(safety=safety), oracle=True)
     assert not list(Path("logs").glob("*-t/episodes/*"))
 
 

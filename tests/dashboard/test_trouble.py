@@ -16,7 +16,7 @@ from tests.xscreen import until
 
 from showonce.actions import Action, Click, Wait
 from showonce.app.rollback import readmit
-from showonce.app.run_log import RunLog
+from showonce.app.run_writer import RunWriter
 from showonce.config import Config, RecoveryConfig
 from showonce.dashboard.card import summary
 from showonce.dashboard.reader import RunReader
@@ -48,12 +48,12 @@ def recovery(*measures: str, **settings: Any) -> Recovery:
 
 
 @pytest.fixture
-def log(elsewhere: Path) -> RunLog:
+def log(elsewhere: Path) -> RunWriter:
     config = Config(name="demo", adapter="none")
-    return RunLog(config, start_run(config), report=False)
+    return RunWriter(config, start_run(config), report=False)
 
 
-def test_guards_and_recovery(log: RunLog) -> None:
+def test_guards_and_recovery(log: RunWriter) -> None:
     task = find_task("app/dev/single/0")
     task = replace(task, limits=replace(task.limits, max_steps=12))
     plain = EmbeddedWorld()
@@ -86,7 +86,7 @@ def test_guards_and_recovery(log: RunLog) -> None:
         assert "guards: same action" in text and "took something back 1" in text
 
 
-def test_giving_up_says_why(log: RunLog) -> None:
+def test_giving_up_says_why(log: RunWriter) -> None:
     task = find_task("app/dev/single/0")
     with log:
         run_episode(
@@ -99,7 +99,7 @@ def test_giving_up_says_why(log: RunLog) -> None:
     assert reader.view.recoveries == {"reobserve": 1, "give_up": 1}
 
 
-def test_pause_resume_and_the_emergency_stop(log: RunLog) -> None:
+def test_pause_resume_and_the_emergency_stop(log: RunWriter) -> None:
     seen: list[str] = []
     reader = RunReader(log.folder)
 
@@ -122,7 +122,7 @@ def test_pause_resume_and_the_emergency_stop(log: RunLog) -> None:
         run_episode(Board(), ScriptedPolicy([think]), board_task(), seed=1, events=log.events, stop=log.stop)
         log.stop.check()
     thread.join()
-    assert log.exit_code == 130
+    assert "STOP was found" in log.stopped
     assert "paused: nothing is executed until a person resumes it (lunch)" in seen
     assert "paused 0:0" in seen[-1] and "(lunch)" in seen[-1]
     told = [line for _, line in reader.poll()]
@@ -137,7 +137,7 @@ def test_what_a_person_readmits_is_out_of_quarantine(elsewhere: Path) -> None:
     run = start_run(config)
     place = adapter_store(config, run)
     assert place is not None
-    with RunLog(config, run, report=False) as log, AdapterStore(*place, Identity("adapter/tokens", "abc")) as store:
+    with RunWriter(config, run, report=False) as log, AdapterStore(*place, Identity("adapter/tokens", "abc")) as store:
         for number in range(3):
             store.promote(store.save({"rows": np.full((2, 2), number, np.float32)}))
         store.quarantine(["v0001"], "by the test")

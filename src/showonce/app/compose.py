@@ -12,30 +12,37 @@ from showonce.app.plan import (
     approver_for,
     demonstration_for,
     environment_maker,
+    fenced,
     limits_of,
     open_store,
     place_of,
+    policy_for,
 )
-from showonce.app.run_log import PausingApprover, RunLog
+from showonce.app.run_writer import RunWriter
 from showonce.config import Config
+from showonce.environments.registry import make_environment
+from showonce.evaluation.bench import Bench
 from showonce.events import RunStarted
+from showonce.learning.gate.calibration import Calibration
+from showonce.learning.lesson import teaching
 from showonce.learning.session import Session
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import CANDIDATE, CHAMPION
+from showonce.protocols import CANDIDATE, CHAMPION, Environment
 from showonce.runtime.player import Player
+from showonce.runtime.stop import Stop
 from showonce.seeds import Seeds
 from showonce.types import Demonstration, Task
 
 
 @dataclass
-class Run:
-    """The parts of a run. session: None when nothing can be learned. store_version: the checkpoint that acts.
+class LiveRun:
+    """The parts of a run at work. session: None when nothing can be learned. store_version: the checkpoint that acts.
 
     demonstrate: the demonstration of a task, None when there is none.
     """
 
     config: Config
-    log: RunLog
+    log: RunWriter
     tasks: list[Task]
     stage: Player
     seeds: Seeds
@@ -49,7 +56,7 @@ class Run:
         return None if self.stage.policy.adapter is None else CHAMPION
 
 
-def announce(log: RunLog, tasks: list[Task], learning: bool) -> None:
+def announce(log: RunWriter, tasks: list[Task], learning: bool) -> None:
     """Tell what the run is about to do."""
     config, gate = log.config, log.config.learning.gate
     log.events.emit(
@@ -69,7 +76,7 @@ def announce(log: RunLog, tasks: list[Task], learning: bool) -> None:
     )
 
 
-def assemble(config: Config, log: RunLog, tasks: list[Task], learning: bool, policy: VLMPolicy) -> Run:
+def assemble(config: Config, log: RunWriter, tasks: list[Task], learning: bool, policy: VLMPolicy) -> LiveRun:
     """Build the parts of a run around its policy."""
     seeds, make = Seeds.of(config), environment_maker(config, log.folder)
     log.stop.check()
@@ -80,14 +87,14 @@ def assemble(config: Config, log: RunLog, tasks: list[Task], learning: bool, pol
         log.events,
         log.stop,
         log.episodes(),
-        approver_for(config.safety, PausingApprover(log), log.stop, person),
+        approver_for(config.safety, log.frontend.approver(log.stop), log.stop, person),
         limits_of(config.limits),
         config.learning.shadow_every,
         config.safety,
         run=log.folder.name,
     )
     session, checkpoint = with_adapter(config, log, stage, seeds, len(tasks), learning)
-    return Run(
+    return LiveRun(
         config,
         log,
         tasks,
@@ -100,7 +107,7 @@ def assemble(config: Config, log: RunLog, tasks: list[Task], learning: bool, pol
 
 
 def with_adapter(
-    config: Config, log: RunLog, stage: Player, seeds: Seeds, tasks: int, learning: bool
+    config: Config, log: RunWriter, stage: Player, seeds: Seeds, tasks: int, learning: bool
 ) -> tuple[Session | None, Path | None]:
     """Let the adapter that the config names act. Returns the session that trains it, or the folder of what acts."""
     policy, place = stage.policy, place_of(config, log.folder)
@@ -117,3 +124,15 @@ def with_adapter(
         return None, place.outside
     with open_store(place, policy, readonly=True) as store:
         return None, store.folder(act_with(policy, store))
+
+
+def make_bench(config: Config, stop: Stop) -> Bench:
+    """Return what measurements are made with; lessons are taught on it as a run teaches them."""
+    policy = policy_for(config)
+    teach = None if policy.adapter is None else teaching(config, policy, environment_maker(config), stop)
+    return Bench(config, policy, bench_environment(config), teach, Calibration.from_state)
+
+
+def bench_environment(config: Config) -> Callable[[], Environment]:
+    """Return what makes the environment of the config."""
+    return lambda: fenced(make_environment(config.environment.name, **config.environment.settings), config.safety)

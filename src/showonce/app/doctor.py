@@ -1,4 +1,4 @@
-"""What this machine can do, as one table: nothing is changed, nothing is downloaded."""
+"""The verb `doctor`: what this machine can do for a config. Nothing is changed, nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -13,14 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
 from showonce.about import package_versions, shipped_names, snapshot
 from showonce.config import Config
-from showonce.environments.registry import all_task_ids, settings_type
-from showonce.environments.settings import listed
+from showonce.environments.registry import all_task_ids
 from showonce.errors import ShowonceError, TaskError, Unavailable, nearest
 
 Verdict = Literal["ok", "no", "later", "needed"]  # needed = the config asks for it and it is not here
@@ -34,34 +29,19 @@ EXTRAS: Final = {
     "export": ("pyarrow",), "gym": ("gymnasium",), "miniwob": ("miniwob", "playwright"), "ocr": ("tesserocr",),
     "track": ("tensorboard", "wandb"), "dev": ("pytest", "hypothesis", "ruff", "mypy", "importlinter"),
 }  # fmt: skip
-_MARK: Final = {"ok": "[green]yes[/]", "no": "[dim]no[/]", "later": "[dim]later[/]", "needed": "[red]MISSING[/]"}
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the table."""
+    """One thing that was looked at, and what was found."""
 
     name: str
     verdict: Verdict
     detail: str
 
 
-def report(config: Config, console: Console | None = None) -> int:
-    """Print the table. Returns 3 when something that `config` needs is missing, else 0."""
-    checks = list(examine(config))
-    table = Table("", "here", "detail", title="showonce doctor", title_justify="left")
-    for check in checks:
-        table.add_row(check.name, _MARK[check.verdict], Text(check.detail))
-    out = console or Console()
-    out.print(table)
-    missing = [check.name for check in checks if check.verdict == "needed"]
-    if missing:
-        out.print(f"Missing for this config: {', '.join(missing)}.")
-    return 3 if missing else 0
-
-
-def list_tasks(prefix: str, console: Console | None = None) -> int:
-    """Print the ids of the registered tasks that begin with `prefix`, one a line.
+def registered_tasks(prefix: str) -> list[str]:
+    """Return the ids of the registered tasks that begin with `prefix`.
 
     Raises:
         TaskError: there is none (nearest named).
@@ -70,19 +50,7 @@ def list_tasks(prefix: str, console: Console | None = None) -> int:
     found = [task for task in known if task.startswith(prefix)]
     if not found:
         raise TaskError(f"no task begins with {prefix!r}.{nearest(prefix, known)}")
-    (console or Console()).print("\n".join(found), soft_wrap=True, markup=False, highlight=False)
-    return 0
-
-
-def list_settings(name: str, console: Console | None = None) -> int:
-    """Print the settings of an environment. Raises ConfigError: there is no such environment (nearest named)."""
-    table = Table(
-        "environment.settings.", "type", "default", "meaning", title=f"environment {name}", title_justify="left"
-    )
-    for line in listed(settings_type(name)):
-        table.add_row(line.name, Text(line.type), Text(line.default), Text(line.meaning))
-    (console or Console()).print(table)
-    return 0
+    return found
 
 
 def examine(config: Config) -> Iterator[Check]:

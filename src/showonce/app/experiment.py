@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from showonce.app.compose import Run
+from showonce.app.compose import LiveRun
 from showonce.app.phases import BEFORE, RETENTION_AFTER, RETENTION_BEFORE, TEACHER, Scores
 from showonce.app.plan import recorded_of
-from showonce.app.run_log import EVENTS
+from showonce.app.run_writer import EVENTS
 from showonce.config import Config
 from showonce.errors import BadInput, DemonstrationError
 from showonce.events import PhaseStarted
@@ -23,7 +23,7 @@ from showonce.types import Demonstration, Task
 UNSEEN: Final = ("ask_person", "none")  # success checks by which nothing can be measured
 
 
-def perform(run: Run) -> None:
+def perform(run: LiveRun) -> None:
     """Do what `experiment.name` asks for."""
     try:
         {"tasks": do_tasks, "one_demo": one_demonstration}[run.config.experiment.name](run)
@@ -37,7 +37,7 @@ def perform(run: Run) -> None:
 # ------------------------------------------------------------------------------------------ tasks
 
 
-def do_tasks(run: Run) -> None:
+def do_tasks(run: LiveRun) -> None:
     """Attempt each task `experiment.episodes` times, learning in between or not; every m-th attempt is a probe."""
     for task in run.tasks:
         run.log.events.emit(PhaseStarted(name="tasks", total=run.config.experiment.episodes))
@@ -52,7 +52,7 @@ def do_tasks(run: Run) -> None:
         run.log.reasons[name] = "experiment=tasks measures no phases; experiment=one_demo does"
 
 
-def attempt(run: Run, task: Task, shown: Demonstration | None) -> None:
+def attempt(run: LiveRun, task: Task, shown: Demonstration | None) -> None:
     """Attempt a task without learning; an in-context learner is shown the demonstration whenever it acts."""
     learning = run.config.learning
     in_view = learning.enabled and find_method(learning.learner).acts_with_demonstration
@@ -60,7 +60,7 @@ def attempt(run: Run, task: Task, shown: Demonstration | None) -> None:
         run.stage.play(task, seed, "run", demonstration=shown if in_view else None)
 
 
-def attempt_and_learn(run: Run, session: Session, task: Task, shown: Demonstration | None) -> None:
+def attempt_and_learn(run: LiveRun, session: Session, task: Task, shown: Demonstration | None) -> None:
     """Attempt a task, learn between the attempts, probe at every m-th."""
     session.begin(task, shown)
     if run.config.learning.practice.source in ("head", "mixed"):
@@ -75,13 +75,13 @@ def attempt_and_learn(run: Run, session: Session, task: Task, shown: Demonstrati
     session.consider(force=True)
 
 
-def _rest(run: Run, task: Task) -> range:
+def _rest(run: LiveRun, task: Task) -> range:
     """Return the seeds of the attempts that are still to be made (of a resumed run: those after the ones made)."""
     seeds = run.seeds.take("practice", run.config.experiment.episodes)
     return seeds[_done(run, task, "run") + _done(run, task, "probe") :]
 
 
-def _done(run: Run, task: Task, phase: str) -> int:
+def _done(run: LiveRun, task: Task, phase: str) -> int:
     """Return how many episodes of a task the run finished before it was resumed."""
     if not run.config.resume:
         return 0
@@ -116,7 +116,7 @@ def not_shown(task: Task) -> DemonstrationError:
     )
 
 
-def one_demonstration(run: Run) -> None:
+def one_demonstration(run: LiveRun) -> None:
     """Before, teacher, learn, after; then what was kept, what the confidence is worth, and the baselines."""
     task = run.tasks[0]
     shown = run.demonstrate(task)
@@ -143,7 +143,7 @@ def one_demonstration(run: Run) -> None:
     scores.close()
 
 
-def note_demonstration(run: Run, shown: Demonstration) -> None:
+def note_demonstration(run: LiveRun, shown: Demonstration) -> None:
     """Add what the run was shown to what it found; a path within its folder is told relative to it."""
     path = Path(shown.ref).resolve()
     folder = run.log.folder.resolve()
@@ -151,7 +151,7 @@ def note_demonstration(run: Run, shown: Demonstration) -> None:
     run.log.found["demonstration"] = {"path": told, "source": shown.source, "steps": len(shown.frames)}
 
 
-def learn(run: Run, task: Task, shown: Demonstration) -> None:
+def learn(run: LiveRun, task: Task, shown: Demonstration) -> None:
     """Practise and learn the task."""
     practice = run.config.learning.practice
     total = 0 if practice.source == "head" else practice.episodes
@@ -162,7 +162,7 @@ def learn(run: Run, task: Task, shown: Demonstration) -> None:
         Lesson(run.session, task, done, _done(run, task, "probe")).learn()
 
 
-def acts_as_base(run: Run) -> bool:
+def acts_as_base(run: LiveRun) -> bool:
     """Whether the acting adapter does nothing yet: no trained rows, and every LoRA matrix B zero."""
     adapter = run.stage.policy.adapter
     tensors = {} if adapter is None else adapter.tensors(CHAMPION)
@@ -172,7 +172,7 @@ def acts_as_base(run: Run) -> bool:
 # ------------------------------------------------------------------------------------------ what is told
 
 
-def note_learning(run: Run, session: Session) -> None:
+def note_learning(run: LiveRun, session: Session) -> None:
     """Add what the session knows to what the run found."""
     run.log.found["checkpoint"] = str(session.store.folder(session.store.champion or ""))
     run.log.found["distinct_screens"] = len(session.context.buffer)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from showonce.app.baselines import baseline
-from showonce.app.compose import Run
+from showonce.app.compose import LiveRun
 from showonce.errors import ShowonceError
 from showonce.evaluation.fresh import run_after
 from showonce.evaluation.results import EvalResult, Results, Row, paired, readings
@@ -56,7 +56,7 @@ class Scores:
     version: the checkpoint that `after` is about, once there is one.
     """
 
-    def __init__(self, run: Run, task: Task) -> None:
+    def __init__(self, run: LiveRun, task: Task) -> None:
         self.run, self.task = run, task
         self.results = Told(run.log.folder / RESULTS, run.log.events)
         self.version = NOTHING

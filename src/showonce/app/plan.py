@@ -92,7 +92,7 @@ def fenced(environment: Environment, safety: SafetyConfig) -> Environment:
     return Fenced(environment, safety) if safety.fenced else environment
 
 
-def approver_for(safety: SafetyConfig, console: Approver, stop: Stop, needed: bool) -> Approver | None:
+def approver_for(safety: SafetyConfig, console: Approver | None, stop: Stop, needed: bool) -> Approver | None:
     """Return who is asked; None where nobody has to be, or nobody is there. needed: a task asks for a person anyway.
 
     Raises:

@@ -1,18 +1,14 @@
-"""`showonce rollback`: which checkpoints a run's adapter has, moving it back and re-admitting by hand. No model."""
+"""The verb `rollback`: which checkpoints an adapter has, moving it back, re-admitting by hand. Loads no model."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from showonce.config import Config
+from showonce.config import OutputConfig
 from showonce.errors import BadInput
 from showonce.events import LockTakenOver, Quarantined, Readmitted, RolledBack
 from showonce.runs.event_file import EventWriter
@@ -25,69 +21,60 @@ EVENTS: Final = "events.jsonl"
 REASON: Final = "by hand"
 
 
-def run_or_adapter(name: str, config: Config) -> Path:
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of an adapter, newest last, and the sources that are quarantined, with the reasons.
+
+    store: the adapter's folder; None when the run acted without an adapter.
+    """
+
+    owner: str  # name of the run or adapter that was asked for
+    store: Path | None
+    versions: tuple[VersionInfo, ...] = ()
+    sources: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class RollbackResult:
+    """A champion that was moved by hand."""
+
+    adapter: str
+    move: ChampionMove
+
+
+@dataclass(frozen=True)
+class ReadmitResult:
+    """Versions and sources that may be used again. champion: acts as before."""
+
+    adapter: str
+    names: tuple[str, ...]
+    champion: str | None
+
+
+def run_or_adapter(name: str, output: OutputConfig) -> Path:
     """Return the folder of a run, or of an adapter (exactly so named) that is no run's own.
 
     Raises:
         BadInput: there is neither.
     """
-    adapter = Path(config.output.adapters) / name
-    if (adapter / STORE).is_file() and not (Path(config.output.logs) / name / CONFIG).is_file():
+    adapter = Path(output.adapters) / name
+    if (adapter / STORE).is_file() and not (Path(output.logs) / name / CONFIG).is_file():
         return adapter
-    return resolve_run(name, config.output.logs)
+    return resolve_run(name, output.logs)
 
 
-def place_of(folder: Path) -> tuple[Path, str] | None:
-    """Return root and name of the adapter store of a run, or of the adapter that `folder` is; None without one."""
-    if (folder / STORE).is_file():
-        return folder.parent, folder.name
-    return find_store(load_config(folder / CONFIG), folder)
-
-
-def events_of(folder: Path) -> AbstractContextManager[EventWriter | None]:
-    """Return where a run is told what was done by hand; an adapter alone has no such place."""
-    return EventWriter(folder / EVENTS) if (folder / CONFIG).is_file() else nullcontext()
-
-
-def readmit(run: Path, names: Sequence[str], console: Console | None = None) -> int:
-    """Let versions (with their sources) and single sources be used again that were put aside. Returns the exit code.
-
-    Raises:
-        BadInput: the run has no adapter store. StoreError: one of them is not put aside; nothing was changed.
-        StoreLocked: a live run owns the store.
-    """
-    place = place_of(run)
+def list_checkpoints(folder: Path) -> Checkpoints:
+    """Return the checkpoints of the adapter of a run, or of the adapter in `folder`."""
+    place = _place_of(folder)
     if place is None:
-        raise BadInput(f"{run.name} has put nothing aside: it acted without an adapter, or learned nothing.")
-    with AdapterStore(*place) as store, events_of(run) as events:
-        before = {*store.ledger.quarantine, *store.ledger.quarantined_sources}
-        store.readmit(names)
-        back = sorted(before - {*store.ledger.quarantine, *store.ledger.quarantined_sources})
-        if events is not None:
-            events.emit(Readmitted(names=tuple(back), reason=REASON))
-        text = f"adapter {store.name}: re-admitted {', '.join(back)}. {store.champion} acts as before."
-    (console or Console()).print(text, soft_wrap=True, markup=False, highlight=False)
-    return 0
+        return Checkpoints(folder.name, None)
+    with AdapterStore(*place, readonly=True) as store:
+        versions, sources = store.list_versions(), dict(store.ledger.quarantined_sources)
+    return Checkpoints(folder.name, place[0] / place[1], tuple(versions), sources)
 
 
-def list_checkpoints(run: Path, console: Console | None = None) -> int:
-    """Print the checkpoints of a run's adapter, or that there are none. Returns the exit code."""
-    out = console or Console()
-    place, versions, sources = place_of(run), [], {}
-    if place is not None:
-        with AdapterStore(*place, readonly=True) as store:
-            versions, sources = store.list_versions(), store.ledger.quarantined_sources
-    if place is None or not versions:
-        out.print(f"{run.name} has no checkpoints: it acted without an adapter, or nothing was learned yet.")
-    else:
-        out.print(checkpoint_table(versions, f"{place[0] / place[1]}"))
-        for name, reason in sorted(sources.items()):
-            out.print(f"source put aside: {name} ({reason})", soft_wrap=True, markup=False, highlight=False)
-    return 0
-
-
-def roll_back(run: Path, to: str, console: Console | None = None) -> int:
-    """Let checkpoint `to` (v0003, or 3) act from now on; later ones are quarantined. Returns the exit code.
+def roll_back(folder: Path, to: str) -> RollbackResult:
+    """Let checkpoint `to` (v0003, or 3) act from now on; later ones are quarantined.
 
     The move is written into the run's events.
 
@@ -97,18 +84,50 @@ def roll_back(run: Path, to: str, console: Console | None = None) -> int:
         StoreLocked: a live run owns the store.
         CheckpointCorrupt: the checkpoint is not whole; nothing was changed.
     """
-    place = place_of(run)
+    place = _place_of(folder)
     if place is None:
-        raise BadInput(f"{run.name} has no checkpoints to go back to: it acted without an adapter, or learned nothing.")
-    with AdapterStore(*place) as store, events_of(run) as events:
+        raise BadInput(
+            f"{folder.name} has no checkpoints to go back to: it acted without an adapter, or learned nothing."
+        )
+    with AdapterStore(*place) as store, _events_of(folder) as events:
         move = store.rollback_to(version_name(int(to)) if to.isdecimal() else to, REASON)
         if events is not None:
-            tell(events, store, move)
-    (console or Console()).print(told(move, store.name))
-    return 0
+            _emit(events, store, move)
+    return RollbackResult(store.name, move)
 
 
-def tell(events: EventWriter, store: AdapterStore, move: ChampionMove) -> None:
+def readmit(folder: Path, names: Sequence[str]) -> ReadmitResult:
+    """Let quarantined versions (with their sources) and single sources be used again.
+
+    Raises:
+        BadInput: the run has no adapter store. StoreError: one of them is not quarantined; nothing was changed.
+        StoreLocked: a live run owns the store.
+    """
+    place = _place_of(folder)
+    if place is None:
+        raise BadInput(f"{folder.name} has put nothing aside: it acted without an adapter, or learned nothing.")
+    with AdapterStore(*place) as store, _events_of(folder) as events:
+        before = {*store.ledger.quarantine, *store.ledger.quarantined_sources}
+        store.readmit(names)
+        back = sorted(before - {*store.ledger.quarantine, *store.ledger.quarantined_sources})
+        if events is not None:
+            events.emit(Readmitted(names=tuple(back), reason=REASON))
+        return ReadmitResult(store.name, tuple(back), store.champion)
+
+
+def _place_of(folder: Path) -> tuple[Path, str] | None:
+    """Return root and name of the adapter store of a run, or of the adapter that `folder` is; None without one."""
+    if (folder / STORE).is_file():
+        return folder.parent, folder.name
+    return find_store(load_config(folder / CONFIG), folder)
+
+
+def _events_of(folder: Path) -> AbstractContextManager[EventWriter | None]:
+    """Return the event file of a run; None for the folder of an adapter, which has none."""
+    return EventWriter(folder / EVENTS) if (folder / CONFIG).is_file() else nullcontext()
+
+
+def _emit(events: EventWriter, store: AdapterStore, move: ChampionMove) -> None:
     """Write a move into the events of a run."""
     if store.taken_over_from is not None:
         events.emit(LockTakenOver(owner=str(store.taken_over_from), path=str(store.path)))
@@ -117,24 +136,3 @@ def tell(events: EventWriter, store: AdapterStore, move: ChampionMove) -> None:
         events.emit(Quarantined(versions=tuple(move.quarantined), reason=move.reason))
     if move.readmitted:
         events.emit(Readmitted(names=(move.new,), reason=move.reason))
-
-
-def checkpoint_table(versions: list[VersionInfo], title: str) -> Table:
-    """Return one row a checkpoint, newest last."""
-    table = Table("checkpoint", "made", "probes", "state", title=title, title_justify="left")
-    for one in versions:
-        made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.created))
-        probes = ", ".join(f"{task} {good}/{n}" for task, (good, n) in sorted(one.probes.items())) or "-"
-        quarantined = f"quarantined: {one.quarantined}" if one.quarantined else ""
-        marks = ["champion" if one.champion else "", "pinned" if one.pinned else "", quarantined]
-        table.add_row(one.version, made, Text(probes), Text(", ".join(filter(None, marks))))
-    return table
-
-
-def told(move: ChampionMove, name: str) -> str:
-    """Return what a person should know about a move."""
-    if move.old == move.new and not move.quarantined and not move.readmitted:
-        return f"{move.new} acts already in adapter {name}; nothing was changed."
-    aside = f" Put aside until re-admitted: {', '.join(move.quarantined)}." if move.quarantined else ""
-    back = f" {move.new} had been put aside and is re-admitted, with its sources." if move.readmitted else ""
-    return f"adapter {name}: {move.old} -> {move.new}.{back}{aside}"

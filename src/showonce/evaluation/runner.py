@@ -25,6 +25,7 @@ from showonce.types import Demonstration, Limits, StopReason, Task
 
 MakeEnvironment = Callable[[], Environment]
 Advance = Callable[[int], None]
+ProgressBar = Callable[[str, int], AbstractContextManager[Advance]]  # title, total -> advance by n
 PATIENCE: float = 3600.0  # seconds of an episode: in a batch it waits for the others, which is not its fault
 
 
@@ -218,6 +219,11 @@ def _join(threads: Sequence[threading.Thread]) -> None:
     for thread in threads:
         while thread.is_alive():
             thread.join(0.5)  # with a timeout, so that Ctrl-C is seen on every system
+
+
+def no_bar(title: str, total: int) -> AbstractContextManager[Advance]:
+    """Return a progress bar that shows nothing."""
+    return nullcontext(lambda n: None)
 
 
 @contextlib.contextmanager

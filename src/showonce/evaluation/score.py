@@ -10,7 +10,7 @@ from rich.table import Table
 
 from showonce.config import Config
 from showonce.evaluation.results import EvalResult, Results
-from showonce.evaluation.runner import MakeEnvironment, evaluate_set, progress_bar
+from showonce.evaluation.runner import MakeEnvironment, ProgressBar, evaluate_set, no_bar
 from showonce.evaluation.tasks import evaluation_seeds, task_set
 from showonce.fsio import atomic_write_json
 from showonce.policy.vlm_policy import VLMPolicy
@@ -44,8 +44,9 @@ class Score:
 
 
 def score(
-    config: Config, policy: VLMPolicy, make_env: MakeEnvironment, folder: str | Path, stop: Stop | None = None
-) -> Score:
+    config: Config, policy: VLMPolicy, make_env: MakeEnvironment, folder: str | Path, stop: Stop | None = None,
+    bar: ProgressBar = no_bar,
+) -> Score:  # fmt: skip
     """Measure config.evaluation.set and write results.jsonl (resumable) and scores.json into a folder.
 
     skills: `per_family` screens of every family; single, multi: `screens` of every app for each of `seeds`.
@@ -60,7 +61,7 @@ def score(
         seeds = [s for repetition in ours.seeds for s in evaluation_seeds(config, ours.screens, repetition)]
     rows = Results(Path(folder) / ROWS)
     try:
-        with progress_bar(f"{chosen.name} ({len(chosen.tasks)} tasks)", len(chosen.tasks) * len(seeds)) as advance:
+        with bar(f"{chosen.name} ({len(chosen.tasks)} tasks)", len(chosen.tasks) * len(seeds)) as advance:
             found = evaluate_set(
                 policy, make_env, chosen.tasks, seeds, results=rows, part=chosen.name, arm=policy.adapter_version,
                 stop=stop, advance=advance,

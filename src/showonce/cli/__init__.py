@@ -142,11 +142,20 @@ def run(
 
         given = {name.removeprefix("success_"): value for name, value in success.items() if value}
         config = replace(config, success=SuccessConfig(**given))
-    import showonce.app.verbs as app
+    from showonce.app.run import run as run_tasks
+    from showonce.cli.reports import stop_text
+    from showonce.cli.terminal import Terminal, say
     from showonce.dashboard import LiveDashboard
+    from showonce.runs.report import PICTURE, SUMMARY
 
     look = config.dashboard
-    return app.run(config, show=lambda folder: LiveDashboard(folder, look.mode, look.refresh_per_second))
+    terminal = Terminal(lambda folder: LiveDashboard(folder, look.mode, look.refresh_per_second))
+    result = run_tasks(config, terminal)
+    if result.stopped:
+        terminal.tell(stop_text(result, config.output.logs))
+    folder = result.folder
+    say(f"What happened, on a page and as a picture: {folder / SUMMARY}, {folder / PICTURE}")
+    return STOPPED if result.stopped else 0
 
 
 @cli.command()
@@ -183,13 +192,46 @@ def record(
         raise click.UsageError("give --import FILE or --export FOLDER, with --format NAME.")
     names, overrides = _split(words, most=0 if export_folder is None else None)
     config = _load(config_name, "record", overrides)
-    import showonce.app.verbs as app
-
     if import_file is not None:
-        return app.import_demonstrations(config, Path(import_file), form or "")
+        return _import(config, Path(import_file), form or "")
     if export_folder is not None:
-        return app.export_demonstrations(names, Path(export_folder), form or "")
-    return app.record(config, oracle, keep=yes)
+        from showonce.app.exchange import export_demonstrations
+        from showonce.cli.terminal import say
+
+        say(f"Written: {export_demonstrations(names, Path(export_folder), form or '')}")
+        return 0
+    return _record(config, oracle, keep=yes)
+
+
+def _import(config: Config, file: Path, form: str) -> int:
+    from showonce.app.exchange import import_demonstrations
+    from showonce.cli.terminal import say
+    from showonce.demonstrations import read_meta
+
+    found = import_demonstrations(config.output, file, form)
+    for path in found.paths:
+        meta = read_meta(path)
+        say(f"{path}: {meta['steps']} steps of {meta['task_id']}, {meta['goal']!r}")
+    for left in found.left_out:
+        say(f"left out, {left.where}: {left.reason}")
+    say(f"{len(found.paths)} imported, {len(found.left_out)} left out.")
+    return 0
+
+
+def _record(config: Config, oracle: bool, keep: bool) -> int:
+    from showonce.app.record import record as record_task
+    from showonce.cli.terminal import LiveLine, Terminal, say
+    from showonce.runtime.approvals import ConsoleApprover
+
+    made = record_task(config, oracle, Terminal(), LiveLine())
+    if made.path is not None:
+        say(f"Recorded {made.task_id} in {made.path}. Learn from it with `showonce run task={made.task}`.")
+    if made.sheet is not None:
+        say(f"Its steps at a glance: {made.sheet}")
+        if not keep and ConsoleApprover().confirm("Keep it?") is False:  # without an answer it stays
+            made.discard()
+            say("Deleted.")
+    return STOPPED if made.stopped else 0
 
 
 @cli.command()
@@ -215,9 +257,14 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str, check: bo
     """
     episode, overrides = _one(words, "EPISODE")
     config = _load(config_name, "replay", overrides)
-    import showonce.app.verbs as app
+    from showonce.app.replay import replay as replay_again
+    from showonce.cli.reports import replay_text
+    from showonce.cli.terminal import Terminal, say
 
-    return app.replay(Path(episode), mode, config, check)
+    found = replay_again(Path(episode), mode, config, Terminal())
+    if found.report is not None:
+        say(replay_text(found.report))
+    return STOPPED if found.stopped else int(check and found.differs)
 
 
 @cli.command("eval")
@@ -234,9 +281,15 @@ def evaluate(config_name: str | None, words: tuple[str, ...]) -> int:
     same command goes on where it was stopped.
     """
     config = _load(config_name, "eval", _split(words)[1])
-    import showonce.app.verbs as app
+    from showonce.app.evaluate import evaluate as evaluate_set
+    from showonce.cli.terminal import Terminal, wide_console
+    from showonce.evaluation.runner import progress_bar
+    from showonce.evaluation.score import score_table
 
-    return app.evaluate(config)
+    found = evaluate_set(config, Terminal(), progress_bar)
+    if found.score is not None:
+        wide_console().print(score_table(found.score))
+    return STOPPED if found.stopped else 0
 
 
 @cli.command()
@@ -260,9 +313,14 @@ def prove(config_name: str | None, words: tuple[str, ...]) -> int:
     from showonce.runs import index as runs
 
     folder = runs.resolve_run(name, config.output.logs)
-    import showonce.app.verbs as app
+    from showonce.app.prove import prove as prove_run
+    from showonce.cli.terminal import Terminal, counted, say
+    from showonce.evaluation.controls import CONTROLS
+    from showonce.evaluation.proof_page import PHASES, summary_of
 
-    return app.prove(folder, config)
+    proof = prove_run(folder, config, Terminal(), counted(len(PHASES) + len(CONTROLS)))
+    say(f"{summary_of(proof)}\nThe proof is in {folder}.")
+    return 0
 
 
 @cli.command()
@@ -337,12 +395,25 @@ def rollback(
         told = "not several of them" if any(chosen) else "one of them is needed"
         raise click.UsageError(f"give either --list, --to CHECKPOINT or --readmit NAME, {told}.")
     config = _load(config_name, "run", overrides)
-    from showonce.app import rollback as back
+    from rich.console import Console
 
-    folder = back.run_or_adapter(name, config)
+    from showonce.app import rollback as back
+    from showonce.cli.reports import checkpoint_table, move_text
+    from showonce.cli.terminal import say
+
+    folder = back.run_or_adapter(name, config.output)
     if readmit:
-        return back.readmit(folder, readmit)
-    return back.list_checkpoints(folder) if to is None else back.roll_back(folder, to)
+        done = back.readmit(folder, readmit)
+        say(f"adapter {done.adapter}: re-admitted {', '.join(done.names)}. {done.champion} acts as before.")
+    elif to is not None:
+        Console().print(move_text(back.roll_back(folder, to)))
+    elif (found := back.list_checkpoints(folder)).versions:
+        Console().print(checkpoint_table(found))
+        for source, reason in sorted((found.sources or {}).items()):
+            say(f"source put aside: {source} ({reason})")
+    else:
+        say(f"{found.owner} has no checkpoints: it acted without an adapter, or nothing was learned yet.")
+    return 0
 
 
 @cli.command()
@@ -369,11 +440,25 @@ def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None, 
     Outputs: a table on the terminal. Exit code 3 when something that the config needs is missing.
     """
     config = _load(config_name, "run", _split(words)[1])
-    from showonce.app import doctor as machine
+    from rich.console import Console
+
+    from showonce.app.doctor import examine, registered_tasks
+    from showonce.cli.reports import doctor_table, settings_table
+    from showonce.cli.terminal import say
+    from showonce.errors import Unavailable
 
     if environment is not None:
-        return machine.list_settings(environment)
-    return machine.report(config) if prefix is None else machine.list_tasks(prefix)
+        Console().print(settings_table(environment))
+        return 0
+    if prefix is not None:
+        say("\n".join(registered_tasks(prefix)))
+        return 0
+    checks = list(examine(config))
+    Console().print(doctor_table(checks))
+    missing = [check.name for check in checks if check.verdict == "needed"]
+    if missing:
+        Console().print(f"Missing for this config: {', '.join(missing)}.")
+    return Unavailable.exit_code if missing else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

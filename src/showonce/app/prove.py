@@ -1,0 +1,54 @@
+"""The verb `prove`: was the skill of a finished run learned from its demonstration?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from showonce.app.compose import make_bench
+from showonce.app.frontend import Frontend
+from showonce.app.plan import check_unattended, demonstration_of_run, open_store, place_of_run, tasks_of
+from showonce.app.run_writer import STOP_FILE
+from showonce.config import Config, FaultConfig
+from showonce.evaluation.proof import Proof
+from showonce.evaluation.prove import lesson_of
+from showonce.evaluation.prove import prove as proof_of
+from showonce.runs.index import CONFIG
+from showonce.runtime.pause import PausableStop
+from showonce.settings import load_config
+
+
+def prove(
+    run: Path, config: Config, frontend: Frontend | None = None, tell: Callable[[str], None] = lambda part: None
+) -> Proof:
+    """Run the controls on the adapter of a finished run, write its proof and return it.
+
+    config: only its experiment.eval_screens and inference are used; the rest is the run's own. tell: called with the
+    name of each part before it is measured.
+
+    Raises:
+        BadInput: the run learned nothing, or its demonstration or adapter is not there any more.
+        Stopped: what was measured is kept for the next call.
+    """
+    stop = PausableStop(run / STOP_FILE)
+    with (frontend or Frontend()).attached(run, stop):
+        theirs = _config_of(run, config)
+        check_unattended(theirs, "prove")
+        task = tasks_of(theirs)[0]
+        bench = make_bench(theirs, stop)
+        place = place_of_run(theirs, run)
+        with open_store(place, bench.policy, readonly=True) as store:
+            champion = store.champion
+            adapter = store.folder(champion or "")
+            store.verify(champion or "")
+        lesson = lesson_of(run, bench, task, demonstration_of_run(run), adapter)
+        return proof_of(run, bench, lesson, adapter=adapter, task=theirs.task, stop=stop, tell=tell)
+
+
+def _config_of(run: Path, config: Config) -> Config:
+    """Return the config of a run, to be measured on the screens and the device of `config`."""
+    theirs = load_config(run / CONFIG)
+    experiment = replace(theirs.experiment, eval_screens=config.experiment.eval_screens)
+    learning = replace(theirs.learning, fault=FaultConfig())
+    return replace(theirs, experiment=experiment, learning=learning, inference=config.inference, resume="", run_dir="")

@@ -1,0 +1,106 @@
+"""The verb `record`: a task is shown once, by a person or by the environment's scripted oracle."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from showonce.app.compose import announce
+from showonce.app.frontend import Frontend
+from showonce.app.plan import check_unattended, environment_maker, tasks_of
+from showonce.app.run_writer import RunWriter
+from showonce.config import Config, RecordConfig
+from showonce.demonstrations import load_demonstration
+from showonce.demonstrations.format import encode_png
+from showonce.demonstrations.reduce import Grip
+from showonce.demonstrations.sheet import contact_sheet
+from showonce.environments.registry import oracle_for, source_for
+from showonce.fsio import atomic_write_bytes
+from showonce.protocols import Environment
+from showonce.runs.index import start_run
+from showonce.runtime.recorder import HandPolicy
+from showonce.runtime.recorder import record as record_hand
+from showonce.runtime.watch import Hotkeys, record_watched
+from showonce.seeds import Seeds
+from showonce.types import Executor, Task
+
+SHEET: Final = "contact_sheet.png"
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What was recorded. path: the episode's folder, None when it was stopped before. task: for `run task=...`.
+
+    sheet: a picture of all steps, of a person's recording only. stopped: why it was stopped, "" if it was not.
+    """
+
+    task: str
+    task_id: str
+    path: Path | None = None
+    sheet: Path | None = None
+    stopped: str = ""
+
+    def discard(self) -> None:
+        """Delete the recorded episode."""
+        if self.path is not None:
+            shutil.rmtree(self.path)
+
+
+def record(
+    config: Config,
+    oracle: bool = False,
+    frontend: Frontend | None = None,
+    tell: Callable[[str, bool], None] = lambda text, final: None,
+) -> Recording:
+    """Record one demonstration: a person on the screen itself or in a window, or the oracle (stored as such).
+
+    tell: called with each action as it is understood, and whether that is its final form.
+
+    Raises:
+        TaskError: the environment has no oracle. Unavailable: there is no display, or it cannot be watched.
+        DemonstrationError: the goal was not reached; the episode is kept.
+    """
+    task, seed = tasks_of(config)[0], Seeds.of(config).first("demonstration")
+    if oracle:
+        check_unattended(config, "record --oracle")
+    environment = environment_maker(config)(task)
+    keys = Hotkeys(config.record.end, config.record.pause, config.record.redo)
+    watch = None if oracle else source_for(environment, (keys.end, keys.pause, keys.redo))
+    hand = None if watch is not None else _hand_for(environment, task, oracle)
+    path = sheet = None
+    with RunWriter(config, start_run(config), frontend or Frontend(), report=False) as writer:
+        announce(writer, [task], learning=False)
+        if watch is not None:
+            path = record_watched(
+                environment, watch, task, seed, writer.episodes(), stop=writer.stop, events=writer.events,
+                hotkeys=keys, tell=tell, grip=_grip_of(config.record),
+            )  # fmt: skip
+        else:
+            assert hand is not None
+            path = record_hand(
+                environment, task, seed, hand[0], writer.episodes(), hand[1], stop=writer.stop, events=writer.events
+            )
+        if not oracle:
+            sheet = path / SHEET
+            atomic_write_bytes(sheet, encode_png(contact_sheet(load_demonstration(path))))
+    environment.close()
+    return Recording(config.task or task.id, task.id, path, sheet, writer.stopped)
+
+
+def _grip_of(given: RecordConfig) -> Grip:
+    """Return how input events of a person are reduced to actions."""
+    return Grip(given.double_seconds, given.near, given.scroll_seconds, given.wait_seconds)
+
+
+def _hand_for(environment: Environment, task: Task, oracle: bool) -> tuple[HandPolicy, Executor]:
+    """Return who shows a task, and as what the episode is stored."""
+    if oracle:
+        script = oracle_for(environment)
+        return HandPolicy(lambda _: script()), "oracle"
+    from showonce.environments.embedded.window import ScreenWindow
+
+    window = ScreenWindow(f"showonce: {task.goal or task.id}")
+    return HandPolicy(window.next_action), "person"

@@ -1,0 +1,81 @@
+"""The verb `replay`: a stored episode is executed again and compared with its recording."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from showonce.app.compose import announce
+from showonce.app.frontend import Frontend
+from showonce.app.plan import check_unattended, environment_maker, task_named, tasks_of
+from showonce.app.run_writer import RunWriter
+from showonce.config import Config
+from showonce.demonstrations import read_meta
+from showonce.environments.registry import elements_for
+from showonce.environments.wrappers.secret import SECRET_VARIABLE
+from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
+from showonce.runs.index import start_run
+from showonce.runtime.replay import MODES, ReplayReport, check_recording, replay_episode
+from showonce.types import Task
+
+AS_RECORDED = -1  # the value of `seed` that stands for the recorded one
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What came of a replay. report: None when it was stopped before its end, for the reason in `stopped`."""
+
+    report: ReplayReport | None
+    stopped: str = ""
+
+    @property
+    def differs(self) -> bool:
+        """Whether it differed from the recording, or its success was not verified."""
+        return self.report is not None and not (self.report.first_difference is None and self.report.success is True)
+
+
+def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = None) -> Replayed:
+    """Execute a stored episode again; its new episode is stored in a run folder of its own.
+
+    Raises:
+        DemonstrationError: not an episode, of a newer schema, or of a task of the user's own whose file is not named.
+        ConfigError: an unknown mode.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
+    check_unattended(config, "replay")
+    task = tasks_of(config)[0] if config.task else _recorded_task(path)
+    check_recording(path, task)
+    environment = environment_maker(config)(task)
+    report = None
+    with RunWriter(config, start_run(config), frontend or Frontend(), report=False) as writer:
+        announce(writer, [task], learning=False)
+        report = replay_episode(
+            path,
+            environment,
+            task,
+            mode="template" if mode == "template" else "coordinates",
+            seed=None if config.seed == AS_RECORDED else config.seed,
+            folder=writer.folder,
+            store=writer.episodes(),
+            events=writer.events,
+            stop=writer.stop,
+            elements=elements_for(environment),
+            secret=os.environ.get(SECRET_VARIABLE, ""),
+        )
+    environment.close()
+    return Replayed(report, writer.stopped)
+
+
+def _recorded_task(path: Path) -> Task:
+    """Return the registered task that an episode is of.
+
+    Raises:
+        DemonstrationError: no registered task has its id.
+    """
+    task_id = str(read_meta(path)["task_id"])
+    try:
+        return task_named(task_id)
+    except TaskError as error:
+        raise DemonstrationError(f"{path} is an episode of {task_id!r}: name its file by task=FILE.yaml.") from error

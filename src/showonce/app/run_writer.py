@@ -1,0 +1,116 @@
+"""Writes a run's folder from its first event to its last: events, trackers, and what stays however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from showonce.app.frontend import Frontend
+from showonce.config import Config
+from showonce.demonstrations import EpisodeStore
+from showonce.errors import BadInput, DiskError, EnvironmentBroken, ShowonceError, Stopped, StoreError
+from showonce.events import ErrorRaised, PauseChanged, RunFinished, RunStopped
+from showonce.fsio import atomic_write_json
+from showonce.runs.event_file import EventWriter, read_events
+from showonce.runs.index import FAILED, METRICS, SHOWN, finish_run, status_word
+from showonce.runs.metrics import metrics_of
+from showonce.runs.report import write_report
+from showonce.runs.trackers import Following
+from showonce.runtime.pause import PausableStop
+from showonce.runtime.stop import CTRL_C
+from showonce.settings import to_yaml
+
+EVENTS: Final = "events.jsonl"
+STOP_FILE: Final = "STOP"  # a file of this name in a run's folder stops the run
+PAUSE_FILE: Final = "PAUSE"  # a file of this name pauses the run as long as it exists
+PLAYED: Final = ("episode_started", "episode_finished")
+
+
+@dataclass
+class RunWriter:
+    """A context manager around a run. `Stopped` and KeyboardInterrupt end the block quietly; other errors go on.
+
+    report: write metrics, summary and picture at the end. found: what the run measured, by key of metrics.json; a key
+    that is missing is null there, with the reason in `reasons`. stopped: why the run was stopped, "" if it was not.
+    """
+
+    config: Config
+    folder: Path
+    frontend: Frontend = field(default_factory=Frontend)
+    report: bool = True
+    found: dict[str, Any] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
+    stopped: str = ""
+
+    def __post_init__(self) -> None:
+        self.events = EventWriter(self.folder / EVENTS)
+        self.stop = PausableStop(self.folder / STOP_FILE, self.folder / PAUSE_FILE, self._note_pause)
+        self._stack = contextlib.ExitStack()
+        self._begun = time.monotonic()
+
+    def episodes(self) -> EpisodeStore:
+        """Return where the run's episodes are stored."""
+        return EpisodeStore(self.folder / "episodes", self.config.output.save_frames)
+
+    def _note_pause(self, paused: bool, reason: str) -> None:
+        self.events.emit(PauseChanged(paused=paused, reason=reason))
+        self.frontend.tell(f"{'paused' if paused else 'resumed'} ({reason})")
+
+    def __enter__(self) -> Self:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.events.close)
+            trackers = self.config.output.trackers
+            stack.enter_context(Following(self.folder, trackers, {"config": to_yaml(self.config)}))
+            stack.enter_context(self.frontend.attached(self.folder, self.stop))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        self.frontend.closing()
+        stopped = isinstance(error, (Stopped, KeyboardInterrupt))
+        reason = "stopped" if stopped else "completed" if error is None else f"{type(error).__name__}: {error}"
+        if error is not None and not stopped:
+            self.events.emit(ErrorRaised(where=_where(error), message=reason))
+        if stopped:
+            self.stopped = self.stop.reason or CTRL_C
+            self.events.emit(RunStopped(reason=self.stopped))
+        try:
+            self._finish(reason)
+        except ShowonceError as failure:
+            if error is None:
+                raise
+            self.frontend.tell(str(failure))
+        finally:
+            self._stack.close()
+            if self.events.failed:
+                self.frontend.tell(f"{self.events.lost} events were lost: {self.events.failed}")
+        return stopped
+
+    def _finish(self, reason: str) -> None:
+        """Write the last event, metrics, summary and picture, and the run's end into the index."""
+        seconds = time.monotonic() - self._begun
+        self.events.emit(RunFinished(reason=reason, seconds=seconds))
+        events, began = read_events(self.folder / EVENTS)[0], True
+        if status_word(reason) == FAILED:
+            began = any(event["kind"] in PLAYED and event.get("phase") != SHOWN for event in events)
+        try:
+            if self.report:
+                atomic_write_json(self.folder / METRICS, metrics_of(events, self.config, self.found, self.reasons))
+                write_report(self.folder)
+        finally:
+            finish_run(self.folder, self.config.output.logs, reason, began)
+
+
+def _where(error: BaseException) -> str:
+    """Return which part failed; bad input of a person counts as `input`."""
+    if isinstance(error, EnvironmentBroken):
+        return "environment"
+    if isinstance(error, (StoreError, DiskError)):
+        return "store"
+    return "input" if isinstance(error, BadInput) else "model"

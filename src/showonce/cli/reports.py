@@ -1,0 +1,88 @@
+"""What verbs return, as tables and sentences for a person."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from showonce.app.doctor import Check
+    from showonce.app.rollback import Checkpoints, RollbackResult
+    from showonce.app.run import RunResult
+    from showonce.runtime.replay import ReplayReport
+
+MARKS: Final = {"ok": "[green]yes[/]", "no": "[dim]no[/]", "later": "[dim]later[/]", "needed": "[red]MISSING[/]"}
+
+
+def doctor_table(checks: Sequence[Check]) -> Table:
+    """Return one row for each check."""
+    table = Table("", "here", "detail", title="showonce doctor", title_justify="left")
+    for check in checks:
+        table.add_row(check.name, MARKS[check.verdict], Text(check.detail))
+    return table
+
+
+def settings_table(environment: str) -> Table:
+    """Return one row for each setting of an environment.
+
+    Raises:
+        ConfigError: there is no such environment (nearest named).
+    """
+    from showonce.environments.registry import settings_type
+    from showonce.environments.settings import listed
+
+    title = f"environment {environment}"
+    table = Table("environment.settings.", "type", "default", "meaning", title=title, title_justify="left")
+    for line in listed(settings_type(environment)):
+        table.add_row(line.name, Text(line.type), Text(line.default), Text(line.meaning))
+    return table
+
+
+def checkpoint_table(found: Checkpoints) -> Table:
+    """Return one row for each checkpoint, newest last."""
+    table = Table("checkpoint", "made", "probes", "state", title=str(found.store), title_justify="left")
+    for one in found.versions:
+        made = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(one.created))
+        probes = ", ".join(f"{task} {good}/{n}" for task, (good, n) in sorted(one.probes.items())) or "-"
+        quarantined = f"quarantined: {one.quarantined}" if one.quarantined else ""
+        marks = ["champion" if one.champion else "", "pinned" if one.pinned else "", quarantined]
+        table.add_row(one.version, made, Text(probes), Text(", ".join(filter(None, marks))))
+    return table
+
+
+def move_text(moved: RollbackResult) -> str:
+    """Return which checkpoint acts now, and what was quarantined or re-admitted by the move."""
+    move = moved.move
+    if move.old == move.new and not move.quarantined and not move.readmitted:
+        return f"{move.new} acts already in adapter {moved.adapter}; nothing was changed."
+    aside = f" Put aside until re-admitted: {', '.join(move.quarantined)}." if move.quarantined else ""
+    back = f" {move.new} had been put aside and is re-admitted, with its sources." if move.readmitted else ""
+    return f"adapter {moved.adapter}: {move.old} -> {move.new}.{back}{aside}"
+
+
+def stop_text(result: RunResult, logs: str) -> str:
+    """Return why a run was stopped, and the command that resumes it from the working folder."""
+    below = Path(logs) == Path("logs") and result.folder.parent.resolve() == Path(logs).resolve()
+    first = f"Remove {result.stop_file}, then go on" if result.stop_file is not None else "Go on"
+    name = result.folder.name if below else result.folder
+    return f"stopped ({result.stopped}). {first} by: showonce run resume={name}"
+
+
+def replay_text(report: ReplayReport) -> str:
+    """Return what came of a replay; steps are counted from 1."""
+    verdict = {True: "succeeded", False: "did not succeed", None: "ended, and nobody can say whether it succeeded"}
+    first, of = report.first_difference, f"of {report.recorded_steps} recorded actions"
+    text = (
+        f"{report.steps} {of} were done, by {report.mode}: it {verdict[report.success]} ({report.stop_reason}). "
+        f"The new episode is in {report.episode.path}."
+    )
+    if first is None:
+        return f"{text}\nNo difference from the recording."
+    where = f"its ending, after {first.step} {of}" if first.kind == "ending" else f"step {first.step + 1}, {first.kind}"
+    picture = f" See {first.picture}." if first.picture else ""
+    return f"{text}\nFirst difference at {where}: {first.detail.rstrip('.')}.{picture}"
