@@ -47,7 +47,7 @@ class Interrupt(Protocol):
 
 @runtime_checkable
 class Environment(Protocol):
-    """A screen that can be looked at and acted upon. `execute` returns what was *really* done."""
+    """A screen with input. `execute` returns the action that was done, which may differ from the requested one."""
 
     name: str
     capabilities: Capabilities
@@ -183,7 +183,7 @@ def _has(environment: object, name: str) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What the policy is told beside the screen.
+    """The policy's input beside the screen.
 
     progress: number of earlier actions of this episode after which the screen changed. history: the executed
     actions so far. demonstration: None for the student; the teacher's view has it.

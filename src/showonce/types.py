@@ -24,10 +24,10 @@ class StopReason(StrEnum):
     """Why an episode ended."""
 
     COMPLETED = "completed"  # a checker verified success
-    CLAIMED = "claimed"  # the policy said done and the checker did not agree
+    CLAIMED = "claimed"  # the policy claimed done and the checker did not confirm it
     FAILED = "failed"  # the world says that success can no longer be reached
     REFUSED = "refused"  # a safety rule refused an action
-    DENIED = "denied"  # a person said no
+    DENIED = "denied"  # a person denied an action
     ASKED = "asked"  # the policy asked a person and nobody could answer
     STOPPED = "stopped"  # a person stopped it
     MAX_STEPS = "max_steps"  # the step limit was reached
@@ -54,7 +54,7 @@ class ParseReason(StrEnum):
 
 @dataclass(frozen=True)
 class ParseFailure:
-    """A text that is not an action, with the reason and what was seen."""
+    """A text that is not an action. reason: the kind of failure; detail: the offending part; text: all of it."""
 
     reason: ParseReason
     detail: str

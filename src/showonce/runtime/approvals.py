@@ -22,7 +22,7 @@ from showonce.runtime.stop import Stop
 
 @runtime_checkable
 class Person(Protocol):
-    """Somebody who can answer a question with yes or no; None when nobody is there."""
+    """Answers a question with yes or no; None when no person is there to answer."""
 
     def confirm(self, question: str) -> bool | None: ...
 
@@ -64,7 +64,7 @@ def _example(verb: str) -> str:
 
 
 def person_of(approver: Approver | None) -> Person | None:
-    """Return the approver as somebody who can be asked other questions, too; None when it cannot, or is nobody."""
+    """Return the approver if it can also `confirm` questions, else None."""
     return approver if isinstance(approver, Person) else None
 
 

@@ -61,7 +61,7 @@ BROKEN = (StopReason.STOPPED, StopReason.MODEL_ERROR, StopReason.ENVIRONMENT_ERR
 
 @dataclass
 class StepDraft:
-    """One step while it is being made. `intended` is what is judged: the policy's action, or the teacher's."""
+    """One step while it is being made. intended: the action that is judged, the policy's or the teacher's."""
 
     screen: Observation
     executor: Executor
@@ -148,7 +148,7 @@ class Attempt:
         return reason
 
     def stopped(self) -> StopReason | None:
-        """Say whether a person has pressed stop."""
+        """Return STOPPED if a person has pressed stop, else None."""
         try:
             self.set.stop.check()
         except Stopped:
@@ -156,7 +156,7 @@ class Attempt:
         return None
 
     def limit(self) -> StopReason | None:
-        """Say which limit is reached."""
+        """Return the reason of the limit that is reached, else None."""
         if len(self.steps) >= self.set.limits.max_steps:
             return StopReason.MAX_STEPS
         return StopReason.TIMEOUT if self.time.seconds >= self.set.limits.max_seconds else None
@@ -189,7 +189,7 @@ class Attempt:
         return self.time.waited - self._seen_waited > WAIT_SECONDS
 
     def context(self) -> Context:
-        """Return what the policy is told beside the screen."""
+        """Return the policy's input beside the screen: goal, progress, history, demonstration."""
         done = [step for step in self.steps if step.executed is not None]
         history = tuple(step.executed for step in done if step.executed is not None)
         progress = sum(step.changed is True for step in done)
@@ -198,8 +198,7 @@ class Attempt:
     def propose(self, turn: StepDraft) -> None:
         """Ask the policy; with probability `teacher_beta` the teacher's action takes the place of its answer.
 
-        Whoever pressed stop while the model was thinking, or let the step run out of time, is heard before anything
-        comes of it.
+        The stop and the step's time limit are checked before the answer is used.
         """
         if turn.reason is not None:
             return
@@ -220,7 +219,7 @@ class Attempt:
                 self.time.check()
 
     def parsed(self, turn: StepDraft) -> bool:
-        """Say whether there is an action to go on with; too many unreadable answers in a row end the episode."""
+        """Return whether the answer is an action. `limits.max_parse_failures` failures in a row end the episode."""
         if turn.intended is not None or turn.reason is not None:
             return turn.reason is None
         failure = turn.proposal.failure if turn.proposal is not None else None
@@ -236,7 +235,7 @@ class Attempt:
         return False
 
     def safe(self, turn: StepDraft) -> bool:
-        """Say whether the action may go on to approval; a refused one ends the episode, and so does a broken rule."""
+        """Return whether the action may go on to approval. A refusal ends the episode, as does a rule that raises."""
         assert turn.intended is not None
         verdict = self._judge(turn, turn.intended)
         turn.note = verdict.reason
@@ -254,7 +253,7 @@ class Attempt:
         return True
 
     def _judge(self, turn: StepDraft, action: Action) -> Verdict:
-        """Ask the safety rules, with what is known of the screen; whatever breaks on the way refuses."""
+        """Return the verdict of the safety rules on an action; an exception on the way counts as a refusal."""
         verdict = Verdict("refuse")
         if self._facts is not None:
             with self._boundary("environment", turn, StopReason.ENVIRONMENT_ERROR):
@@ -271,7 +270,7 @@ class Attempt:
         return Verdict("refuse", turn.note) if turn.reason is not None else verdict
 
     def _watch(self, turn: StepDraft) -> None:
-        """Go on without acting. If somebody acts it is a person, so a success is not the policy's."""
+        """Go on without acting (mode watch). Only a person can act meanwhile, so a success is not the policy's."""
         assert turn.intended is not None
         self._watched, turn.executor = True, "person"
         with self._boundary("executor", turn, StopReason.STOPPED), self._clock.part("wait"):
@@ -282,9 +281,9 @@ class Attempt:
             turn.reason = turn.reason or ended
 
     def approve(self, turn: StepDraft) -> bool:
-        """Ask the person where the verdict or the policy asks for one; without anybody to ask, the answer is no.
+        """Ask the approver where the verdict or the policy asks for one; without an approver the action is denied.
 
-        The right action in place of the proposed one is a correction. It is a person's, and bound to the same rules.
+        An answer with another action is a correction: its executor is the person, and the same safety rules judge it.
         """
         if turn.approved is not None:
             return True
@@ -308,7 +307,7 @@ class Attempt:
         return self._still_allowed(turn)
 
     def _still_allowed(self, turn: StepDraft) -> bool:
-        """Ask the rules once more after time has passed: the page may be another one, the action a person's own."""
+        """Judge the action again: time has passed since the first verdict, or the action is a person's correction."""
         assert turn.approved is not None
         verdict = self._judge(turn, turn.approved)
         turn.not_before = self.time.now + verdict.wait_s
@@ -318,8 +317,8 @@ class Attempt:
         return True
 
     def execute(self, turn: StepDraft) -> None:
-        """Do it, unless stop was pressed meanwhile. What counts is what the environment says that it did; an action
-        that it refuses is not done.
+        """Execute the approved action, unless stop was pressed. `executed` is what the environment returns; where it
+        refuses (BadInput) nothing was done.
         """
         assert turn.approved is not None
         with self._boundary("executor", turn, StopReason.ENVIRONMENT_ERROR):
@@ -343,7 +342,7 @@ class Attempt:
                 again = again and self._still_allowed(turn)
 
     def _outdates(self, turn: StepDraft) -> bool:
-        """Look again where time has passed since the frame of the step, and say whether the screen outdates the action.
+        """Take a new frame where time has passed since the step's, and return whether it outdates the action.
 
         An outdated action is not executed: the next step proposes anew on the screen as it is. A person's own action is
         meant for what the person sees now, so the new frame becomes the step's. After `MOST_OUTDATED` times in a row
@@ -368,7 +367,7 @@ class Attempt:
         return True
 
     def record(self, turn: StepDraft) -> StopReason | None:
-        """Look again, append the step, tell everybody, and say whether the episode is over."""
+        """Take the next frame, append the step, call journal and observers; return why the episode is over, or None."""
         outcome = None
         changed = None
         if turn.reason not in BROKEN:
@@ -412,7 +411,7 @@ class Attempt:
                 self._failed("environment", error)
 
     def episode(self, reason: StopReason, seed: int | None, phase: str) -> Episode:
-        """Return what happened. Whoever else executed a step is the source: that success is not the policy's own."""
+        """Return the episode. If another executor than the policy did a step, its source is that executor."""
         others = [s.executor for s in self.steps if s.executed is not None and s.executor != self.set.executor]
         executor = others[0] if others else "person" if self._watched else self.set.executor
         return Episode(
@@ -430,7 +429,7 @@ class Attempt:
         )
 
     def _verify(self, executed: Action) -> Outcome:
-        """Return the checker's word; who else can tell about the single step is the world."""
+        """Return the checker's outcome; where the checker is not the world, the world adds `step_correct`."""
         with self._clock.part("verify"):
             outcome = self.set.checker.check(self.screen, executed)
             if self.set.checker.name != "world" and self.set.environment.capabilities.verifiable:
@@ -470,7 +469,7 @@ class Attempt:
         return ""
 
     def _take(self, measure: Measure, trouble: str) -> str:
-        """Take one measure and say what came of it; the empty text when it was of no use."""
+        """Take one measure and return what it did; the empty text when it was of no use."""
         with self._clock.part("wait"):
             self.time.hold_until(self.time.now + measure.wait_s)
         self.time.check()

@@ -18,7 +18,7 @@ NOTICEABLE: Final = 16  # of 255: a pixel has changed where one of its channels 
 TARGET_RADIUS: Final = 0.03  # of the frame's longer side: half the side of the square around a point of an action
 TARGET_PIXELS: Final = 6  # least half side of that square, in pixels
 TARGET_SHARE: Final = 0.10  # share of changed pixels in the square from which on the target counts as another one
-FRAME_SHARE: Final = 0.05  # the same for the whole frame
+FRAME_SHARE: Final = 0.05  # share of changed pixels in the whole frame from which on it counts as another one
 
 
 @dataclass(frozen=True)

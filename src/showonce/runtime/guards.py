@@ -1,8 +1,8 @@
-"""Loop guards: what small models do wrong again and again. Each has a name, can be switched off and gives an event.
+"""Loop guards: checks for typical errors of small models. Each has a name, can be switched off and emits an event.
 
-A guard is a pure function of the steps so far and of the screen after them; it returns what it saw, or the empty
-text. It fires on what was seen, never on what is not known. What follows is the recovery's business; without one the
-episode ends.
+A guard is a pure function of the steps so far and of the screen after them; it returns a description of what it found,
+or the empty text. Unknown facts (None) never make it fire. Afterwards `runtime.recovery` chooses a measure; without one
+the episode ends.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class SubmitForgotten:
 
 @dataclass(frozen=True)
 class ClickOutside:
-    """A press outside of where the page or window lies in the frame, as far as the environment tells."""
+    """A press outside `ScreenFacts.content`, the page's or window's region; never fires where it is None."""
 
     name: ClassVar[str] = "click_outside"
     reason: ClassVar[StopReason] = StopReason.GUARD
@@ -166,7 +166,7 @@ def guards_for(limits: Limits, safety: SafetyConfig | None = None) -> tuple[Guar
     """Return the guards of an episode: those that the settings name. A limit of 0 switches its guard off, too."""
     safety = safety or SafetyConfig()
     guards: dict[str, Guard] = {
-        SubmitForgotten.name: SubmitForgotten(safety.submit_words),  # says more than that `done` was not proven
+        SubmitForgotten.name: SubmitForgotten(safety.submit_words),  # first: its text explains more than Unproved's
         Unproved.name: Unproved(),
         TypingIntoNothing.name: TypingIntoNothing(),
         ClickOutside.name: ClickOutside(),

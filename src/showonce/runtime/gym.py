@@ -166,7 +166,7 @@ class Screen(gymnasium.Env[dict[str, Any], Any]):
 
 
 class _Never:
-    """Nobody presses stop here: who steps the environment holds the reins."""
+    """An interrupt that never fires: the caller of `step` decides when to act."""
 
     def check(self) -> None:
         return None

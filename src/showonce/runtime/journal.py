@@ -1,4 +1,4 @@
-"""What an episode leaves behind while it runs: its events and its folder. A full disk is told, and ends nothing."""
+"""Writes an episode while it runs: its events and its folder. A full disk is reported once and does not end it."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ class Journal:
 
     @contextlib.contextmanager
     def _storing(self) -> Iterator[None]:
-        """Cross the boundary to the disk: a failure is told once, then nothing of this episode is stored any more."""
+        """On a DiskError in the block: report it once, and store nothing more of this episode."""
         try:
             yield
         except DiskError as error:

@@ -98,7 +98,7 @@ def _attempt(attempt: Attempt, seed: int | None, phase: str) -> Episode:
             and attempt.approve(turn)  # 7 approved, if asked for?
         ):
             attempt.execute(turn)  # 8 stop? then execute
-        reason = attempt.record(turn)  # 9 append the step, tell everybody; completed?
+        reason = attempt.record(turn)  # 9 append the step, call the observers; completed?
     attempt.settle(reason)
     episode = attempt.episode(reason, seed, phase)
     episode = replace(episode, path=attempt.journal.finish(episode))

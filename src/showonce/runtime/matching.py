@@ -1,4 +1,4 @@
-"""Finding a demonstrated place again on another screen: by its picture, or by the name of what was there."""
+"""Find a demonstrated point on another screen: by the picture around it, or by the name of the element under it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from showonce.types import Element, Image
 
 Place = tuple[float, float]
 PATCH: Final = 24  # pixels: least side of the square around a demonstrated point that is looked for
-SURE: Final = 0.97  # correlation at which a match near the old place ends the search
-LIKELY: Final = 0.9  # the same anywhere on the screen
+SURE: Final = 0.97  # correlation from which on a match near the old place ends the search
+LIKELY: Final = 0.9  # correlation from which on a match anywhere on the screen ends it
 GROWTH: Final = (1, 2, 4)  # sides of the square, as multiples of the patch
 
 
 def patch_for(screen: Image) -> int:
-    """Return the side of the square that says enough about a place on a screen of this size."""
+    """Return the side in pixels of the square that is matched: 1/14 of the screen's shorter side, at least `PATCH`."""
     height, width = screen.shape[:2]
     return max(PATCH, min(int(height), int(width)) // 14)
 
@@ -27,8 +27,8 @@ def patch_for(screen: Image) -> int:
 def find_target(shown: Image, point: Place, screen: Image, patch: int) -> tuple[Place, float]:
     """Find a demonstrated point again: near its old place, else everywhere.
 
-    Near it a small square says enough, and a larger one where the small one is flat. Far away many things look alike
-    in a small square, so the largest square that is found again decides.
+    Near the old place the smallest square is tried first, larger ones where it has no contrast. On the whole screen
+    the largest square is tried first, since many places look alike within a small one.
 
     Returns:
         The point on `screen` in [0, 1] and its correlation in [-1, 1]; the best one when none is sure.

@@ -26,7 +26,7 @@ class PausableStop(Stop):
     """A stop that can also be paused.
 
     pause_file: a path that pauses as long as it exists, so that another process can do it. tell: called with
-    (paused, reason) by whoever begins and ends to wait, never from a signal handler.
+    (paused, reason) when the first thread begins and the last one ends to wait; never from a signal handler.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class PausableStop(Stop):
 
     @property
     def held(self) -> float:
-        """Seconds so far in which somebody waited for the end of a pause."""
+        """Seconds so far in which at least one thread waited for the end of a pause."""
         with self._lock:
             return self._held + (time.monotonic() - self._since if self._waiting else 0.0)
 

@@ -1,4 +1,4 @@
-"""Where a run's episodes are played: what they all share, and when too many of them broke to go on."""
+"""Plays a run's episodes with shared environments, rules and observers; ends the run when several in a row broke."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BROKEN: Final[dict[StopReason, tuple[str, _Error]]] = {
 
 @dataclass
 class Player:
-    """A policy, one environment at a time, and who listens.
+    """A policy with its environments, its rules and the sinks of its events.
 
     make_environment: a fresh environment for a task. limits: of every episode, None = the task's own. episodes: where
     they are stored, None = nowhere. shadow_every: every n-th step the frozen policy answers too (0 = never). safety:
@@ -51,7 +51,7 @@ class Player:
     shadow_every: int = 0
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     pace: Pace = field(default_factory=Pace)
-    run: str = ""  # name of the run's folder, for whoever is asked to approve something
+    run: str = ""  # name of the run's folder; part of every approval request
     _environments: dict[tuple[str, str], Environment] = field(default_factory=dict)
     _broken: int = 0
 
@@ -63,12 +63,12 @@ class Player:
         return self._environments[key]
 
     def fresh(self, task: Task) -> Environment:
-        """Return an environment of one's own, for measuring or teaching; see `release`."""
+        """Return a new environment that the caller closes, for measuring or teaching. Calls `release` first."""
         self.release()
         return self.make_environment(task)
 
     def release(self) -> None:
-        """Close what stands on a screen that nobody else could use meanwhile; the next episode opens it again."""
+        """Close the environments that are not `parallel`, so that others may use their screen; `environment` reopens."""
         for key in [key for key, one in self._environments.items() if not one.capabilities.parallel]:
             self._environments.pop(key).close()
 
@@ -112,7 +112,7 @@ class Player:
         return LookAgain(self.policy, self.safety.look_again) if self.safety.look_again else self.policy
 
     def _recovery(self, environment: Environment) -> Recovery:
-        """Return what is tried in one episode: an undo where the environment offers it, a question to somebody."""
+        """Return the recovery of one episode: undo needs an Undoable environment, ask needs an approver."""
         able = {"undo": ability(environment, Undoable) is not None, "ask": self.approver is not None}
         return Recovery(self.safety.recovery, lambda name: able.get(name, True), confirm=self.safety.mode != "free")
 

@@ -16,7 +16,7 @@ CLICKS: Final = (Click, DoubleClick, RightClick)
 
 
 class LookAgain:
-    """A policy that moves to where another one would click, and clicks when that one, looking again, still says so.
+    """Replaces a click of the wrapped policy by a move to its place; the next answer, with the pointer visible, clicks.
 
     A pure function of the screen and the history: where the last executed action is a move to the place (up to `NEAR`
     of the frame), or was preceded by `looks` moves in a row, the click goes through, at the place of the latest

@@ -1,6 +1,6 @@
-"""Recording: the one loop with somebody else's hand in place of the policy.
+"""Record an episode with the one loop, where an oracle or a person chooses the actions in place of the policy.
 
-A hand is asked for the next action and may take its time: an oracle computes it, a window waits until a person acts.
+`next_action` may block: an oracle computes the action, a window waits until a person acts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from showonce.types import Demonstration, Episode, Executor, Frame, Observation,
 
 
 class Hand(Protocol):
-    """Somebody who acts. Shows or sees the screen and returns the next action; None means finished."""
+    """Chooses actions. Gets the screen and returns the next action; None means finished."""
 
     def next_action(self, observation: Observation) -> Action | None: ...
 

@@ -1,4 +1,4 @@
-"""What is tried before giving up: which measure comes next when an action was refused or a guard fired.
+"""Chooses the next measure when an action was refused or a guard fired, before the episode is given up.
 
 reobserve   look again and let the policy answer anew
 retry       wait, twice as long each time, then try again: the refused action itself, or the policy on a new look
@@ -31,9 +31,8 @@ class Measure:
 
 
 class Recovery:
-    """Decides for one episode. able: whether a measure can be taken here at all (an undo needs an environment that
-    offers it, a question somebody who answers). confirm: whether a person has to agree to an undo, which is no action
-    and so never comes before the safety rules.
+    """Decides for one episode. able: whether a measure can be taken here (undo: the environment has the ability; ask:
+    there is an approver). confirm: whether a person has to agree to an undo, which no safety rule judges.
     """
 
     def __init__(

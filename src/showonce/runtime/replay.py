@@ -1,6 +1,6 @@
-"""Re-executing a stored episode, by its coordinates or by finding its targets again, and comparing with what was.
+"""Re-execute a stored episode, by its coordinates or by finding its targets again, and compare the frames.
 
-`ReplayPolicy` is the same thing as a policy: the baseline that a learned policy has to beat.
+`ReplayPolicy` does so as a policy: the baseline that a learned policy has to beat.
 """
 
 from __future__ import annotations
@@ -44,10 +44,12 @@ Mode = Literal["coordinates", "template"]
 MODES: Final = ("coordinates", "template")
 GAP: Final = 4
 LEAST_SCORE: Final = 0.5  # a replay by template asks instead of acting below this correlation
-UNSURE: Final = 0.8  # below this the name of what was hit is looked for, too
+UNSURE: Final = 0.8  # below this correlation the element with the recorded name is searched for as well
 NOTICEABLE: Final = 24  # of 255: how far a channel of a pixel must be off to count on a real screen
-TOLERANCE: Final = 0.02  # share of such pixels up to which a real screen is the same: carets, clocks, smoothing
-AROUND: Final = 0.3  # the same for the surroundings of a target
+TOLERANCE: Final = (
+    0.02  # largest share of such pixels on a real screen that counts as equal: carets, clocks, font smoothing
+)
+AROUND: Final = 0.3  # largest share of such pixels in the square around a target
 ElementsNow = Callable[[], Sequence[Element]]  # an environment's `elements`
 
 
@@ -242,7 +244,7 @@ class _Watch:
 
 
 def _apart(then: Image, now: Image, action: Action | None) -> tuple[str, str] | None:
-    """Return how a real screen differs from the recorded one; None where it is the same but for small things."""
+    """Return how a real screen differs from the recorded one; None within `TOLERANCE` and, at the target, `AROUND`."""
     off = (np.abs(then.astype(np.int16) - now) > NOTICEABLE).any(axis=2)
     if off.mean() > TOLERANCE:
         return "frame", f"{off.mean():.0%} of the pixels differ before the action"

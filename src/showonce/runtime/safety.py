@@ -1,6 +1,6 @@
 """The safety verdict on one action: a pure function of the action, the screen, what is known of it, and the rules.
 
-Asked before anybody else is. The order of what it says:
+Computed before a person is asked. The rules, in the order in which they are applied:
 
 1. refuse   what lies outside the allowed region, pages, windows and applications, or beyond the action budget
 2. refuse   everything, without ending the episode, in mode watch
@@ -59,8 +59,9 @@ class Verdict:
 class Known:
     """What a verdict may look at beside the action and the screen.
 
-    facts: None where the environment tells nothing. confidence: of the policy in this action; None = somebody else's.
-    now, times: seconds of one clock; the past actions of the run. actions: how many of them touched the screen.
+    facts: None where the environment has none. confidence: of the policy in this action; None for an action of another
+    executor. now: monotonic seconds. times: the same for the run's last actions. actions: number of the run's actions
+    that sent input to the screen.
     """
 
     facts: ScreenFacts | None = None
@@ -113,7 +114,7 @@ def judge(action: Action, observation: Observation, known: Known, rules: SafetyC
 
 
 def _watched(action: Action, known: Known, rules: SafetyConfig, refused: str, asked: str) -> Verdict:
-    """Refuse, and say what would be said otherwise; a claimed end is an end, as nothing is touched by it."""
+    """Return a refusal that does not end the episode and names the verdict that another mode would give."""
     otherwise = f"; else refused: {refused}" if refused else f"; else asked: {asked}" if asked else ""
     rate = rules.actions_per_second or 1 / WATCH_SECONDS
     return Verdict("refuse", f"mode=watch: nothing is done{otherwise}", _too_soon(known, rate), ends=False)
@@ -151,7 +152,7 @@ def _mode_asks(known: Known, rules: SafetyConfig) -> str:
 
 
 def _risky(action: Action, known: Known, rules: SafetyConfig) -> str:
-    """Say which word or place that always asks an action has to do with, or which of them cannot be ruled out."""
+    """Return which of `ask_words` or `ask_regions` an action hits, or which cannot be ruled out; "" for none."""
     if isinstance(action, TOUCHES_NOTHING):
         return ""
     for place in points(action):

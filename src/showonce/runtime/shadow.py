@@ -1,4 +1,4 @@
-"""How often the frozen policy would have done the same: agreement of a shadow with the policy that acts. Pure.
+"""Agreement of the frozen policy (shadow) with the policy that acts, counted over screens. Pure.
 
 The shadow answers the same screen and is never executed. Its agreement says how far the adapter has moved behaviour,
 and where.

@@ -1,4 +1,4 @@
-"""What is asked of whoever teaches a lesson, and what comes back: the seam between evaluation and learning.
+"""The request for one lesson and its result: the types by which evaluation asks learning to teach.
 
 Evaluation never trains and learning never evaluates. `app` passes a `Teach` function from one to the other.
 """

@@ -1,7 +1,7 @@
-"""Recording a person on a real screen: the one loop, in which everything was done already.
+"""Record a person on a real screen with the one loop.
 
-To the loop the person is a policy whose actions are known and the screen an environment in which executing does
-nothing. `observe` waits for the person's next action and returns the frame that stood before it.
+To the loop the person is a policy whose actions are known, and the screen an environment whose `execute` does nothing,
+since the person has acted already. `observe` waits for the person's next action and returns the frame before it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from showonce.runtime.stop import Stop
 from showonce.types import Executed, Executor, Observation, Outcome, Proposal, Task
 
 POLL: Final = 0.1  # seconds between two looks at the stop while the person does nothing
-DAY: Final = 86400.0
+DAY: Final = 86400.0  # seconds; time limit of a recording
 Tell = Callable[[str, bool], None]  # a line, and whether it is final (else the next one takes its place)
 
 
@@ -136,7 +136,7 @@ class Watched:
         return self._screen
 
     def execute(self, action: Action, interrupt: Interrupt) -> Executed:
-        """Do nothing: it was done."""
+        """Do nothing (the person has acted already) and return the action with its pixels."""
         interrupt.check()
         if not self._ready:
             return Executed(action)
@@ -149,7 +149,7 @@ class Watched:
         return self._inner.verify()
 
     def close(self) -> None:
-        """Stop watching; what is watched stays open."""
+        """Stop the event source; the inner environment stays open."""
         if self._source is not None:
             self._source.close()
 
@@ -231,7 +231,7 @@ class Watched:
         self.close()
 
     def _fail(self, error: Exception) -> None:
-        """Keep what was understood so far; the step after it breaks."""
+        """End the recording with the actions reduced so far; the next `observe` raises `error`."""
         self._finish()
         self.failure = error
 
