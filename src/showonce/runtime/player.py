@@ -68,7 +68,7 @@ class Player:
         return self.make_environment(task)
 
     def release(self) -> None:
-        """Close the environments that are not `parallel`, so that others may use their screen; `environment` reopens."""
+        """Close the environments that are not `parallel`, so that others may use their screen."""
         for key in [key for key, one in self._environments.items() if not one.capabilities.parallel]:
             self._environments.pop(key).close()
 
