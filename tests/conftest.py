@@ -54,13 +54,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Hand out whole files, so that module fixtures are made once; files that hold a slow test are handed out in parts.
+    """Hand out whole files, so that module fixtures are made once.
+
+    A file that holds a slow test and has no module fixtures is handed out test by test.
 
     (``--dist loadgroup`` would do it by marks, but pytest-xdist 3.8 cannot write groups into the ids of pytest 9.2.)
     """
     from xdist.scheduler import LoadScopeScheduling
 
-    in_parts = cache(lambda file: "pytest.mark.slow" in (ROOT / file).read_text("utf-8"))
+    @cache
+    def in_parts(file: str) -> bool:
+        text = (ROOT / file).read_text("utf-8")
+        return "pytest.mark.slow" in text and 'scope="module"' not in text
 
     class ByFile(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
