@@ -2,8 +2,11 @@
 
 Conventions for fenced blocks, in README.md, CONTRIBUTING.md and docs/*.md:
     ```bash        commands that a reader may type: each `showonce ...` must parse, each `./script` must exist
-    ```bash run    quick ones: run in order, in one empty folder; each must exit with 0
-    ```python run  a program: run in an empty folder
+    ```bash run    quick ones: run in an empty folder; each must exit with 0
+    ```python run  a program: run in the same folder
+    ```python file NAME.py   a file of less than 40 lines (empty ones not counted): written into that folder first
+
+All blocks marked ``run`` of one section (between two headings of the second level) run in one folder, in order.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -81,17 +85,34 @@ def test_a_script_exists_and_can_be_run(place: str, words: list[str]) -> None:
         assert subprocess.run(["bash", "-n", str(script)], check=False).returncode == 0
 
 
-def runnable() -> Iterator[tuple[str, list[str]]]:
-    for place, text in blocks("bash", run=True):
-        yield place, ["bash", "-euo", "pipefail", "-c", text]
-    for place, text in blocks("python", run=True):
-        yield place, [sys.executable, "-c", text]
+FILE = re.compile(r"^```python file (\S+)[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize(("place", "command"), list(runnable()))
-def test_a_block_marked_run_runs(place: str, command: list[str], elsewhere: Path) -> None:
+def runnable() -> Iterator[Any]:
+    """Every section that has blocks to run: its files by name, and its commands in order."""
+    for page in PAGES:
+        for section in re.split(r"^(?=## )", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
+            shells = {"bash": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
+            commands = [[*shells[match[1]], match[3]] for match in BLOCK.finditer(section) if match[2]]
+            if commands:
+                title = section.partition("\n")[0].strip("# ")
+                yield pytest.param(dict(FILE.findall(section)), commands, id=f"{page.stem}: {title}")
+
+
+@pytest.mark.parametrize(("files", "commands"), list(runnable()))
+def test_the_blocks_marked_run_run(files: dict[str, str], commands: list[list[str]], elsewhere: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run(
-        command, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, f"{place}\n{done.stdout}\n{done.stderr}"
+    for name, text in files.items():
+        (elsewhere / name).write_text(text)
+    for command in commands:
+        done = subprocess.run(
+            command, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+
+
+def test_an_extension_needs_less_than_40_lines() -> None:
+    files = FILE.findall((ROOT / "docs" / "extending.md").read_text(encoding="utf-8"))
+    assert files
+    for name, text in files:
+        assert len([line for line in text.splitlines() if line.strip()]) < 40, name

@@ -200,20 +200,13 @@ class LearningConfig:
     """Learning while running."""
 
     enabled: bool = True
-    learner: str = "sdft"  # sdft | sft_demo | sft_teacher | rft | in_context | frozen | package.module:Class
+    learner: str = "sdft"  # sdft | sft_demo | sft_teacher | rft | in_context | frozen | an entry point | module:Class
     sdft: SDFTConfig = field(default_factory=SDFTConfig)
     practice: PracticeConfig = field(default_factory=PracticeConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     ratchet: RatchetConfig = field(default_factory=RatchetConfig)
     fault: FaultConfig = field(default_factory=FaultConfig)
     shadow_every: int = 0  # every n-th step the frozen policy answers too (0 = never)
-
-    def __post_init__(self) -> None:
-        if ":" not in self.learner:  # package.module:Class is a method of one's own
-            _one_of(
-                "learning.learner", self.learner,
-                "sdft", "sft_demo", "sft_teacher", "rft", "in_context", "frozen",
-            )  # fmt: skip
 
 
 @dataclass(frozen=True)

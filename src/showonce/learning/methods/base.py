@@ -14,7 +14,7 @@ optimiser, events, state) is done once for all methods by `trainer`. A method of
             answers = [policy.label(policy.answer(s.action)) for s in batch]
             return imitation(self.context, batch, student_prompts(self.context, batch), answers)
 
-It is chosen by its name when it is one of `learners.METHODS`, and by `package.module:Class` from anywhere.
+It is chosen by `learning.learner`: a name of `registry.METHODS` or of an entry point, or `module:Class`.
 """
 
 from __future__ import annotations

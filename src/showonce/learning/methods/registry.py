@@ -10,13 +10,13 @@ frozen        nothing
 
 from __future__ import annotations
 
-import importlib
 from typing import ClassVar, Final
 
-from showonce.errors import ConfigError, nearest
+from showonce.errors import ConfigError
 from showonce.learning.methods.base import Method
 from showonce.learning.methods.imitation import RFT, SFTDemonstration, SFTTeacher
 from showonce.learning.methods.sdft import SDFT
+from showonce.plugins import Registry
 
 
 class InContext(Method):
@@ -39,23 +39,22 @@ METHODS: Final[dict[str, type[Method]]] = {
 }
 
 
+LEARNERS: Final = Registry(
+    "learner",
+    "showonce.learners",
+    {name: f"{method.__module__}:{method.__name__}" for name, method in METHODS.items()},
+    "learning.learner",
+)
+
+
 def find_method(name: str) -> type[Method]:
-    """Return the class of a method: one of `METHODS`, or ``package.module:Class``.
+    """Return the class of a method: one of `METHODS`, an entry point of ``showonce.learners``, or ``module:Class``.
 
     Raises:
         ConfigError: no such name, module or class, or the class is not a `Method`.
     """
-    if ":" not in name:
-        if name not in METHODS:
-            raise ConfigError(f"learning.learner={name!r} is not a learner.{nearest(name, METHODS)}")
-        return METHODS[name]
-    module_name, _, class_name = name.partition(":")
-    try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ConfigError(
-            f"learning.learner={name!r} cannot be imported ({error}): give package.module:Class."
-        ) from error
+    found = LEARNERS.load(name)
     if not (isinstance(found, type) and issubclass(found, Method)):
-        raise ConfigError(f"learning.learner={name!r} is not a subclass of showonce.learning.methods.base.Method.")
+        text = f"learning.learner={name!r} is not a subclass of showonce.learning.methods.base.Method."
+        raise ConfigError(text, key="plugin.kind")
     return found
