@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 
@@ -186,6 +188,12 @@ def oracle_policy(board: Board) -> ScriptedPolicy:
         return board.oracle() if board.verify().success is None else Done()
 
     return ScriptedPolicy([act])
+
+
+def events_in(folder: str | Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's event file, as they stand there."""
+    file = Path(folder) / "events.jsonl"
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] if file.exists() else []
 
 
 def emit(sink: EventSink, kind: str, **data: object) -> None:

@@ -30,7 +30,9 @@ from benchmarks.verdict import EXIT_CODES
 from showonce.app.compose import make_bench
 from showonce.config import Config
 from showonce.errors import ShowonceError
-from showonce.runs.index import CONFIG, finish_run, start_run
+from showonce.runs.folder import start_run
+from showonce.runs.index import finish_run
+from showonce.runs.layout import CONFIG
 from showonce.settings import load_config
 
 SETTINGS: Final = Path(__file__).with_name("core_table.yaml")

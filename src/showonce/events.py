@@ -449,7 +449,7 @@ def from_json(record: Json) -> Event:
     kind = record.get("kind")
     cls = KINDS.get(kind) if isinstance(kind, str) else None
     if cls is None:
-        return Unknown(t=_float(record.get("t")), name=kind if isinstance(kind, str) else "", data=dict(record))
+        return Unknown(t=as_float(record.get("t")), name=kind if isinstance(kind, str) else "", data=dict(record))
     if cls is RecoveryTried and "useful" not in record:  # written before the field existed
         useful = record.get("measure") != GIVE_UP and record.get("detail") != "of no use"
         record = {**record, "useful": useful}
@@ -476,7 +476,8 @@ def _plan(cls: type) -> list[tuple[str, Callable[[Any], Any], Any, bool]]:
     ]
 
 
-def _float(value: Any) -> float | None:
+def as_float(value: Any) -> float | None:
+    """Return a finite number as a float, and None for everything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
     with contextlib.suppress(OverflowError):  # an integer beyond the largest float
@@ -485,7 +486,7 @@ def _float(value: Any) -> float | None:
 
 
 def _int(value: Any) -> int | None:
-    return None if _float(value) is None else int(value)
+    return None if as_float(value) is None else int(value)
 
 
 def _bool(value: Any) -> bool | None:
@@ -493,7 +494,7 @@ def _bool(value: Any) -> bool | None:
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) else str(value) if _float(value) is not None else None
+    return value if isinstance(value, str) else str(value) if as_float(value) is not None else None
 
 
 def _object(value: Any) -> Json | None:
@@ -516,7 +517,7 @@ _TYPES: Final[dict[str, tuple[Callable[[Any], Any], Any]]] = {
     "bool | None": (_bool, None),
     "int": (_int, 0),
     "int | None": (_int, None),
-    "float | None": (_float, None),
+    "float | None": (as_float, None),
     "Json": (_object, {}),
     "Json | None": (_object, None),
     "tuple[str, ...]": (_names, ()),

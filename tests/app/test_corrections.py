@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from tests.fakes import events_in
 from tests.toys import lesson_config
 
 from showonce.actions import Click
@@ -22,7 +23,6 @@ from showonce.learning.practice.outcomes import agree
 from showonce.learning.session import Session, identity_of
 from showonce.policy.vlm_policy import load_policy
 from showonce.protocols import CHAMPION, ApprovalRequest, Environment
-from showonce.runs.event_file import read_events
 from showonce.runtime.player import Player
 from showonce.seeds import Seeds
 from showonce.settings import load_config
@@ -100,7 +100,7 @@ def test_corrections_typed_at_the_console_of_a_run(
     if not asked:
         pytest.skip("the random model answered nothing that could be asked about")
     assert all(episode.source == "person" and episode.success for episode in asked)
-    told = read_events(folder / "events.jsonl")[0]
+    told = events_in(folder)
     assert [e["executor"] for e in told if e["kind"] == "step" and e["executed"]] == ["person"] * len(asked)
     (store,) = Path("adapters").iterdir()
     assert len(ScreenBuffer.load(store / "screens").corrections(TASK.id)) == len(asked)

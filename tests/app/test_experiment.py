@@ -12,9 +12,10 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.fakes import events_in
 from tests.toys import lesson_config
 
-from showonce.app.phases import ADAPTER_OFF, BEFORE, OFF, RESULTS, Scores, same_row
+from showonce.app.phases import ADAPTER_OFF, BEFORE, OFF, Scores, same_row
 from showonce.app.run import run
 from showonce.config import AdapterConfig, Config, DashboardConfig, ExperimentConfig, PolicyConfig
 from showonce.environments.registry import find_task
@@ -22,7 +23,7 @@ from showonce.errors import BadInput, DemonstrationError, ShowonceError
 from showonce.evaluation.results import EvalResult, Results, Row, StepScore
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.protocols import Capabilities
-from showonce.runs.event_file import read_events
+from showonce.runs.layout import RESULTS
 from showonce.seeds import Seeds
 from showonce.versions.store import AdapterStore
 
@@ -60,7 +61,7 @@ def metrics() -> dict[str, Any]:
 
 
 def events(kind: str) -> list[dict[str, Any]]:
-    return [e for e in read_events("here/events.jsonl")[0] if e["kind"] == kind]
+    return [e for e in events_in("here") if e["kind"] == kind]
 
 
 @pytest.mark.slow

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from tests.app.conftest import MakeConfig
+from tests.fakes import events_in
 
 from showonce.app.prove import prove
 from showonce.app.run import run
 from showonce.errors import (
     BadInput,
 )
-from showonce.runs.event_file import read_events
 
 
 def the_run() -> Path:
@@ -24,7 +24,7 @@ def the_run() -> Path:
 
 
 def events(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
-    return [e for e in read_events(folder / "events.jsonl")[0] if kind in (None, e["kind"])]
+    return [e for e in events_in(folder) if kind in (None, e["kind"])]
 
 
 def metrics(folder: Path) -> dict[str, Any]:

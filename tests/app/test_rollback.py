@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.fakes import events_in
 
 from showonce.app.rollback import list_checkpoints, readmit, roll_back
 from showonce.cli import main
 from showonce.cli.reports import move_text
 from showonce.config import Config
 from showonce.errors import BadInput, CheckpointCorrupt, StoreError, StoreLocked
-from showonce.runs.event_file import read_events
-from showonce.runs.index import CONFIG, adapter_store, find_store, start_run
-from showonce.runs.index import STORE as STORE_OF_RUNS
+from showonce.runs.folder import adapter_store, find_store, start_run
+from showonce.runs.layout import CONFIG
 from showonce.settings import load_config
 from showonce.versions.store import STORE, AdapterStore, Identity
 
@@ -64,7 +64,7 @@ def test_moving_back_changes_the_champion_and_leaves_an_event(run: Path, to: str
     assert move_text(roll_back(run, to)).endswith("v0002 -> v0001. Put aside until re-admitted: v0002.")
     with AdapterStore(*place, readonly=True) as store:
         assert store.champion == "v0001"
-    events, _ = read_events(run / "events.jsonl")
+    events = events_in(run)
     assert [(event["kind"], event.get("new")) for event in events] == [("rollback", "v0001"), ("quarantine", None)]
     assert [bool(one.quarantined) for one in list_checkpoints(run).versions] == [False, False, True]
 
@@ -96,7 +96,7 @@ def test_the_store_is_found_from_another_folder(run: Path, tmp_path: Path, monke
     absolute = run.resolve()
     monkeypatch.chdir(tmp_path)
     found = find_store(load_config(absolute / CONFIG), absolute)
-    assert found is not None and (found[0] / name / STORE).is_file() and STORE == STORE_OF_RUNS
+    assert found is not None and (found[0] / name / STORE).is_file()
 
 
 def test_which_store_a_run_uses(run: Path) -> None:
@@ -142,7 +142,7 @@ def test_versions_and_sources_are_re_admitted_by_name(run: Path, capsys: pytest.
     with AdapterStore(*place, readonly=True) as store:
         assert set(store.ledger.quarantine) == {"v0001", "v0002"} and not store.ledger.quarantined_sources
         assert store.champion == "v0000"
-    (event,) = [e for e in read_events(run / "events.jsonl")[0] if e["kind"] == "readmit"]
+    (event,) = [e for e in events_in(run) if e["kind"] == "readmit"]
     assert event["names"] == ["00007-practice-x", "00008-practice-x", "v0003"]
 
 

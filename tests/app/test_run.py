@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from tests.app.conftest import TASK, MakeConfig
+from tests.fakes import events_in
 from tests.runs.test_metrics import KEYS
 
 from showonce.app.record import record
@@ -27,8 +28,8 @@ from showonce.errors import (
     ShowonceError,
     StoreError,
 )
-from showonce.runs.event_file import read_events
-from showonce.runs.index import read_index, resolve_run, start_run
+from showonce.runs.folder import start_run
+from showonce.runs.index import read_index, resolve_run
 from showonce.settings import load_config, to_yaml
 from showonce.versions.store import AdapterStore
 
@@ -39,7 +40,7 @@ def the_run() -> Path:
 
 
 def events(folder: Path, kind: str | None = None) -> list[dict[str, Any]]:
-    return [e for e in read_events(folder / "events.jsonl")[0] if kind in (None, e["kind"])]
+    return [e for e in events_in(folder) if kind in (None, e["kind"])]
 
 
 def metrics(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.fakes import events_in
 from tests.toys import lesson_config
 
 from showonce.app.evaluate import evaluate
@@ -17,7 +18,6 @@ from showonce.app.plan import approver_for, fenced, learns
 from showonce.app.record import record
 from showonce.app.replay import replay
 from showonce.app.run import run
-from showonce.app.run_writer import PAUSE_FILE
 from showonce.cli.terminal import Terminal
 from showonce.config import (
     AdapterConfig,
@@ -33,7 +33,7 @@ from showonce.environments.registry import make_environment
 from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import ConfigError
 from showonce.protocols import Approver, Environment
-from showonce.runs.event_file import read_events
+from showonce.runs.layout import PAUSE
 from showonce.runtime.approvals import AlwaysAllow
 from showonce.runtime.stop import Stop
 from showonce.settings import load_config
@@ -59,7 +59,7 @@ def make(toy_checkpoint: Path, elsewhere: Path) -> MakeConfig:
 
 def events() -> list[dict[str, object]]:
     (folder,) = Path("logs").glob("*-t")
-    return read_events(folder / "events.jsonl")[0]
+    return events_in(folder)
 
 
 def test_a_watching_run_does_nothing_and_learns_nothing(make: MakeConfig) -> None:
@@ -74,14 +74,14 @@ def test_a_watching_run_does_nothing_and_learns_nothing(make: MakeConfig) -> Non
 
 def test_a_paused_run_goes_on_when_the_file_is_gone(make: MakeConfig, capsys: pytest.CaptureFixture[str]) -> None:
     def paused(folder: Path) -> AbstractContextManager[None]:
-        (folder / PAUSE_FILE).touch()
+        (folder / PAUSE).touch()
         threading.Thread(target=resume, args=(folder,), daemon=True).start()
         return nullcontext()
 
     def resume(folder: Path) -> None:
-        while not any(event["kind"] == "pause" for event in read_events(folder / "events.jsonl")[0]):
+        while not any(event["kind"] == "pause" for event in events_in(folder)):
             time.sleep(0.02)
-        (folder / PAUSE_FILE).unlink()
+        (folder / PAUSE).unlink()
 
     config = make(learning=LearningConfig(enabled=False), adapter="none", demonstration="none")
     assert not run(config, Terminal(paused)).stopped

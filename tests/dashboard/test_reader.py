@@ -11,10 +11,11 @@ from typing import Any
 from tests.fakes import Board, ScriptedPolicy, board_task, oracle_policy, unreadable
 
 from showonce.dashboard.picture import load_frame
-from showonce.dashboard.reader import EventTail, ReplayReader, RunReader, fold
+from showonce.dashboard.reader import ReplayReader, RunReader, fold
 from showonce.dashboard.state import RunView
 from showonce.demonstrations import EpisodeStore
-from showonce.runs.event_file import EventWriter
+from showonce.events import Readings, from_json
+from showonce.runs.event_file import EventTail, EventWriter
 from showonce.runtime.loop import run_episode
 
 MakeRun = Callable[..., Path]
@@ -68,13 +69,16 @@ def test_a_healthy_run_has_no_rollback(make_run: MakeRun) -> None:
 
 def test_last_gate_decision_with_its_reason_and_route() -> None:
     view = RunView()
-    fold(view, {"t": 1.0, "kind": "run_started", "budget_run": 60, "budget_task": 240, "learning": True})
+    fold(view, from_json({"t": 1.0, "kind": "run_started", "budget_run": 60, "budget_task": 240, "learning": True}))
     left = {"budget_run_left": 48, "budget_task_left": 200}
-    fold(view, {"t": 2.0, "kind": "gate", "accepted": True, "route": "shown", "reason": "", "numbers": {}, **left})
+    fold(
+        view,
+        from_json({"t": 2.0, "kind": "gate", "accepted": True, "route": "shown", "reason": "", "numbers": {}, **left}),
+    )
     assert view.gate is not None
     assert (view.gate.accepted, view.gate.route, view.updates_used, view.task_updates_used) == (True, "shown", 12, 40)
     refused = {"accepted": False, "route": None, "reason": "headroom", "numbers": {"success": 1.0}}
-    fold(view, {"t": 3.0, "kind": "gate", **refused, **left})
+    fold(view, from_json({"t": 3.0, "kind": "gate", **refused, **left}))
     assert (view.gate.accepted, view.gate.reason, view.gate.numbers) == (False, "headroom", {"success": 1.0})
     assert view.refused == {"headroom": 1}
 
@@ -83,16 +87,16 @@ def test_confidences_and_time_split() -> None:
     view = RunView()
     for model in (10.0, 30.0, 20.0):
         step = {"confidence": {"stated": 0.8, "token": 0.4, "calibrated": None}, "timings": {"model": model, "odd": 1}}
-        fold(view, {"t": 1.0, "kind": "step", "episode": "a", "index": 2, **step})
+        fold(view, from_json({"t": 1.0, "kind": "step", "episode": "a", "index": 2, **step}))
     assert view.step is not None
-    assert (view.step.stated, view.step.token, view.step.calibrated) == (0.8, 0.4, None)
+    assert view.step.confidence == Readings(0.8, 0.4, None)
     assert view.time_split == {"model": 20.0}
 
 
 def test_curve_is_a_rolling_mean_of_the_last_probes() -> None:
     view = RunView()
     for success in (False, True, True, True):
-        fold(view, {"t": 1.0, "kind": "probe", "task": "a", "success": success})
+        fold(view, from_json({"t": 1.0, "kind": "probe", "task": "a", "success": success}))
     assert view.curve("a", window=2) == [0.0, 0.5, 1.0, 1.0]
     assert view.curve("b") == []
 
@@ -116,11 +120,11 @@ def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
     tail = EventTail(path)
     assert tail.poll() == []  # not there yet
     path.write_text('{"kind": "a"}\n{"kind": "b"')
-    assert [e["kind"] for e in tail.poll()] == ["a"]
+    assert [e.to_json()["kind"] for e in tail.poll()] == ["a"]
     assert tail.poll() == []
     with path.open("a") as file:
         file.write("}\n")
-    assert [e["kind"] for e in tail.poll()] == ["b"]
+    assert [e.to_json()["kind"] for e in tail.poll()] == ["b"]
     assert tail.broken == 0
 
 
@@ -131,7 +135,7 @@ def test_broken_lines_are_counted_and_unknown_kinds_passed_over(tmp_path: Path) 
     (tmp_path / "events.jsonl").write_bytes(b"\n".join([*lines, good]) + b"\n")
     view = read(tmp_path)
     assert view.broken == len(broken)
-    assert view.name == "still read"
+    assert view.run.name == "still read"
 
 
 def test_a_file_that_began_anew_is_read_anew(tmp_path: Path) -> None:
@@ -142,7 +146,7 @@ def test_a_file_that_began_anew_is_read_anew(tmp_path: Path) -> None:
     assert reader.over
     path.write_text('{"t": 9, "kind": "run_started", "name": "second"}\n')
     reader.poll()
-    assert (reader.view.name, reader.over) == ("second", False)
+    assert (reader.view.run.name, reader.over) == ("second", False)
 
 
 def test_a_resumed_run_goes_on(tmp_path: Path) -> None:
@@ -150,7 +154,7 @@ def test_a_resumed_run_goes_on(tmp_path: Path) -> None:
     events += [{"t": 100, "kind": "run_started"}, {"t": 101, "kind": "phase", "name": "after"}]
     view = RunView()
     for event in events:
-        fold(view, event)
+        fold(view, from_json(event))
     assert (view.finished, view.started_at, view.elapsed(now=103)) == (None, 1.0, 102.0)
     assert view.silent_for(now=161) == 60.0
 

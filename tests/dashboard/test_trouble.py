@@ -26,7 +26,7 @@ from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
 from showonce.events import Quarantined
 from showonce.protocols import Context
-from showonce.runs.index import adapter_store, start_run
+from showonce.runs.folder import adapter_store, start_run
 from showonce.runtime.guards import SameAction
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recovery import Recovery

@@ -18,6 +18,7 @@ from showonce.dashboard.picture import load_frame
 from showonce.dashboard.reader import RunReader, fold
 from showonce.dashboard.state import RunView
 from showonce.dashboard.views import screen
+from showonce.events import from_json
 
 MakeRun = Callable[..., Path]
 SIZES = [(100, 30), (160, 50), (80, 24)]
@@ -37,7 +38,7 @@ def draw(what: RenderableType, width: int, height: int) -> str:
 def view_of(events: list[dict[str, Any]]) -> RunView:
     view = RunView()
     for event in events:
-        fold(view, event)
+        fold(view, from_json(event))
     return view
 
 
@@ -52,12 +53,13 @@ def test_the_facts_are_on_the_screen(make_run: MakeRun, width: int, height: int)
     folder = make_run(finish=False)
     view = read(folder)
     assert view.step is not None
-    assert view.started_at is not None
+    sure = view.step.confidence
+    assert view.started_at is not None and sure is not None
     frame = load_frame(folder, view.step.frame)
     text = draw(screen(view, frame, width, height, now=view.started_at + 42), width, height)
     for fact in (
         *("one_demo", "app/dev/single/0", "zorb the lamp", "live  0:42", "learn 150 of 150", "by student"),
-        *("click (0.71, 0.32)", f"stated {view.step.stated:.2f}", f"token {view.step.token:.2f}", "calibrated -"),
+        *("click (0.71, 0.32)", f"stated {sure.stated:.2f}", f"token {sure.token:.2f}", "calibrated -"),
         *("learning on: update 19 of 60; last decision:", "refused", "task budget 19 of 240"),
         *("rollbacks 1: rolled back at episode", f"champion {view.champion}", "candidate none"),
         *("drop test", "of 4.90", "expected 0.93", "▼", "▲", "before 0.20" if width == 80 else "before  0.20"),

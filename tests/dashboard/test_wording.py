@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from showonce.actions import EXAMPLES, to_json
 from showonce.dashboard.reader import fold
-from showonce.dashboard.state import LastGate, RunView
+from showonce.dashboard.state import UNSTARTED, RunView
 from showonce.dashboard.wording import action_words, clean, duration, gate_line, gate_words
+from showonce.events import GateDecided, from_json
 
 
 def told(*events: dict[str, Any]) -> list[str]:
     view = RunView()
-    return [line[1] for event in events if (line := fold(view, event)) is not None]
+    return [line[1] for event in events if (line := fold(view, from_json(event))) is not None]
 
 
 @pytest.mark.parametrize(
@@ -58,25 +60,38 @@ def test_episodes_of_crowded_phases_are_not_told_one_by_one(phase: str) -> None:
     assert told({"kind": "episode_finished", "episode": "1", "phase": phase, "success": True, "steps": 1}) == []
 
 
+NUMBERS = {"probe_success": 1.0, "teacher_confidence": None, "shown": "headroom"}
+
+
 def test_the_same_refusal_is_told_once() -> None:
-    refusal = {"kind": "gate", "accepted": False, "reason": "headroom", "numbers": {"success": 1.0}}
-    other = {**refusal, "reason": "budget"}
+    refusal = {
+        "kind": "gate",
+        "accepted": False,
+        "reason": "headroom",
+        "numbers": {"probe_success": 1.0, "probe_n": None, "shown": "headroom"},
+    }
+    other = {**refusal, "reason": "budget_run"}
     assert told(refusal, refusal, other, refusal) == [
-        "update refused (headroom: success 1)",
-        "update refused (budget: success 1)",
-        "update refused (headroom: success 1)",
+        "update refused (headroom: probe success 1)",
+        "update refused (budget run: probe success 1)",
+        "update refused (headroom: probe success 1)",
     ]
 
 
-def test_a_gate_reason_that_holds_its_numbers_is_left_as_it_is() -> None:
-    gate = LastGate(False, "", "confidence 0.31 under 0.50", {"confidence": 0.31})
-    assert gate_words(gate) == "refused (confidence 0.31 under 0.50)"
-    assert gate_words(LastGate(True, "earned", "student_confidence", {})) == "accepted (earned: student confidence)"
+def test_an_accepted_gate_names_its_route_once() -> None:
+    numbers = {"alignment": 0.956, "shown": "shown"}
+    shown = GateDecided(accepted=True, route="shown", reason="shown", updates=1, numbers=numbers)
+    assert gate_words(shown) == "accepted (shown: alignment 0.956)"
+    disabled = GateDecided(accepted=True, route=None, reason="disabled", updates=1)
+    assert gate_words(disabled) == "accepted (no route: disabled)"
 
 
 def test_gate_line_of_a_run_without_learning() -> None:
-    assert gate_line(RunView(learning=False)).startswith("learning off")
-    assert gate_line(RunView(learning=True, budget_run=60)) == "learning on: update 0 of 60; last decision: none yet"
+    assert gate_line(RunView(run=replace(UNSTARTED, learning=False))).startswith("learning off")
+    assert (
+        gate_line(RunView(run=replace(UNSTARTED, learning=True, budget_run=60)))
+        == "learning on: update 0 of 60; last decision: none yet"
+    )
 
 
 @pytest.mark.parametrize("action", EXAMPLES, ids=lambda action: action.verb)

@@ -16,8 +16,8 @@ import pytest
 from tests.fakes import emit
 
 from showonce.errors import DiskError
-from showonce.events import Event, from_json
-from showonce.runs.event_file import EventWriter, read_events
+from showonce.events import Event, UpdateMade, from_json
+from showonce.runs.event_file import EventTail, EventWriter, read_events
 from showonce.types import StopReason
 
 FULL = Path("/dev/full")
@@ -41,14 +41,13 @@ def test_an_event_is_in_the_file_when_emit_returns(tmp_path: Path) -> None:
 
 def test_a_reader_follows_a_growing_file(tmp_path: Path) -> None:
     path = tmp_path / "events.jsonl"
-    assert read_events(path) == ([], 0)
-    offset = 0
+    tail = EventTail(path)
+    assert read_events(path) == tail.poll() == []
     with EventWriter(path) as events:
         for n in range(3):
             emit(events, "update", n=n)
-            new, offset = read_events(path, offset)
-            assert [e["n"] for e in new] == [n]
-    assert read_events(path, offset) == ([], offset)
+            assert [getattr(event, "n", None) for event in tail.poll()] == [n]
+    assert tail.poll() == [] and len(read_events(path)) == 3
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="this system has no /dev/full to stand for a full disk")
@@ -80,8 +79,8 @@ def test_content_that_cannot_be_written_does_not_raise(tmp_path: Path) -> None:
         with pytest.warns(RuntimeWarning):
             events.emit(update(parts={"a": endless}))
         events.emit(update(candidate="\ud800 half a pair", parts={"a": object}))
-    (event,) = read_events(tmp_path / "events.jsonl")[0]
-    assert event["candidate"].endswith("half a pair")
+    (event,) = read_events(tmp_path / "events.jsonl")
+    assert isinstance(event, UpdateMade) and event.candidate.endswith("half a pair")
 
 
 def test_an_event_after_the_end_is_lost_and_told(tmp_path: Path) -> None:
@@ -118,9 +117,9 @@ def test_a_killed_writer_leaves_every_event_but_at_most_the_last(tmp_path: Path)
         time.sleep(0.01)
     os.kill(child.pid, signal.SIGKILL)
     child.wait()
-    events, _ = read_events(path)
+    events = read_events(path)
     assert len(events) > 50
-    assert [e["n"] for e in events] == list(range(len(events)))
+    assert [getattr(event, "n", None) for event in events] == list(range(len(events)))
     with EventWriter(path) as again:  # and a resumed run goes on in the same file
         emit(again, "run_started", run="again")
-    assert [e["kind"] for e in read_events(path)[0]] == ["update"] * len(events) + ["run_started"]
+    assert [event.kind for event in read_events(path)] == ["update"] * len(events) + ["run_started"]

@@ -14,7 +14,9 @@ from rich.console import Console
 from showonce.about import __version__
 from showonce.config import Config, LearningConfig, OutputConfig
 from showonce.errors import BadInput, DiskError
-from showonce.runs.index import comparison, finish_run, list_runs, read_index, resolve_run, start_run, table
+from showonce.runs.comparison import comparison, overview, table
+from showonce.runs.folder import start_run
+from showonce.runs.index import finish_run, read_index, resolve_run
 from showonce.settings import load_config
 
 METRICS = {
@@ -169,12 +171,9 @@ def test_the_table_shows_numbers_and_dashes(tmp_path: Path) -> None:
     folder = started(tmp_path, "demo", task="app/dev/single/0")
     (folder / "metrics.json").write_text(json.dumps(METRICS))
     finish_run(folder, tmp_path, "finished")
-    console = Console(width=200, record=True, file=io.StringIO())
-    assert list_runs([], tmp_path, console) == 0
-    text = console.export_text()
+    text = printed(overview([], tmp_path))
     assert all(word in text for word in (folder.name, "app/dev/single/0", "10%", "95%", "12", "finished"))
-    assert list_runs([], tmp_path / "empty", console) == 0
-    assert "No runs" in console.export_text()
+    assert "No runs" in printed(overview([], tmp_path / "empty"))
 
 
 def test_the_comparison_shows_all_metrics_and_only_settings_that_differ(tmp_path: Path) -> None:

@@ -8,12 +8,18 @@ from typing import Any
 import pytest
 
 from showonce.config import Config
-from showonce.runs.metrics import metrics_of
+from showonce.events import from_json
+from showonce.runs.metrics import metrics_of as metrics_of_events
 
 KEYS = {
     *("before", "teacher", "after", "retention", "baselines", "calibration", "updates", "practice", "episodes"),
     *("rollbacks", "false_alarm_rate_stated", "timing_ms", "wall_s", "seed", "checkpoint", "reasons"),
 }
+
+
+def metrics_of(events: list[dict[str, Any]], config: Config, found: dict[str, Any], reasons: dict[str, str]) -> Any:
+    """The metrics of events as a file has them, with only the fields that matter."""
+    return metrics_of_events([from_json(event) for event in events], config, found, reasons)
 
 
 def ended(

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import WAIT, Board, Recorder, ScriptedPolicy, board_task, oracle_policy, unreadable
+from tests.fakes import WAIT, Board, Recorder, ScriptedPolicy, board_task, events_in, oracle_policy, unreadable
 
 import showonce.runtime.loop as loop_module
 from showonce.actions import EXAMPLES, Action, Ask, Click, Done, Open, Type, to_json
@@ -22,7 +22,7 @@ from showonce.demonstrations import EpisodeStore, load_episode, load_observation
 from showonce.environments.registry import find_task, make_environment, oracle_for
 from showonce.errors import EnvironmentBroken, Stopped, TaskError
 from showonce.protocols import ApprovalRequest, Context, Interrupt
-from showonce.runs.event_file import EventWriter, read_events
+from showonce.runs.event_file import EventWriter
 from showonce.runtime.approvals import AlwaysAllow, AlwaysDeny
 from showonce.runtime.guards import SameAction
 from showonce.runtime.loop import run_episode
@@ -547,7 +547,7 @@ def test_the_events_of_an_episode(tmp_path: Path) -> None:
     with EventWriter(tmp_path / "events.jsonl") as events:
         store = EpisodeStore(tmp_path / "episodes")
         episode = run_episode(board, oracle_policy(board), board_task(), seed=1, store=store, events=events)
-    started, first, second, finished = read_events(tmp_path / "events.jsonl")[0]
+    started, first, second, finished = events_in(tmp_path)
     assert {k: started[k] for k in started if k != "t"} == {
         "kind": "episode_started", "episode": episode.id, "task": "board/light-red-green", "goal": "light red green",
         "seed": 1, "phase": "run", "adapter_version": "scripted-1", "executor": "student",

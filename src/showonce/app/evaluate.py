@@ -12,7 +12,8 @@ from showonce.app.run_writer import RunWriter
 from showonce.config import Config
 from showonce.evaluation.runner import ProgressBar, no_bar
 from showonce.evaluation.score import Score, score
-from showonce.runs.index import CONFIG, start_run
+from showonce.runs.folder import start_run
+from showonce.runs.layout import CONFIG
 
 
 @dataclass(frozen=True)

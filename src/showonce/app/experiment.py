@@ -9,15 +9,15 @@ from typing import Final
 from showonce.app.compose import LiveRun
 from showonce.app.phases import BEFORE, RETENTION_AFTER, RETENTION_BEFORE, TEACHER, Scores
 from showonce.app.plan import recorded_of
-from showonce.app.run_writer import EVENTS
 from showonce.config import Config
 from showonce.errors import BadInput, DemonstrationError
-from showonce.events import PhaseStarted
+from showonce.events import EpisodeFinished, PhaseStarted
 from showonce.learning.lesson import Lesson
 from showonce.learning.methods.registry import find_method
 from showonce.learning.session import Session
 from showonce.protocols import CHAMPION
 from showonce.runs.event_file import read_events
+from showonce.runs.layout import EVENTS
 from showonce.types import Demonstration, Task
 
 UNSEEN: Final = ("ask_person", "none")  # success checks by which nothing can be measured
@@ -85,9 +85,8 @@ def _done(run: LiveRun, task: Task, phase: str) -> int:
     """Return how many episodes of a task the run finished before it was resumed."""
     if not run.config.resume:
         return 0
-    told = {"kind": "episode_finished", "task": task.id, "phase": phase}
-    events = read_events(run.log.folder / EVENTS)[0]
-    return sum(all(event.get(key) == value for key, value in told.items()) for event in events)
+    events = read_events(run.log.folder / EVENTS)
+    return sum(isinstance(e, EpisodeFinished) and (e.task, e.phase) == (task.id, phase) for e in events)
 
 
 # ------------------------------------------------------------------------------------------ one demonstration

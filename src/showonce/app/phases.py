@@ -19,14 +19,13 @@ from showonce.events import EpisodeFinished, ErrorRaised, PhaseMeasured, PhaseSt
 from showonce.fsio import atomic_write_json
 from showonce.learning.session import Session
 from showonce.protocols import CHAMPION, EventSink
+from showonce.runs.layout import AFTER_REPORT, RESULTS
 from showonce.stats import auroc, brier, brier_base_rate, ece, wilson
 from showonce.types import Demonstration, Task
 
 BEFORE, TEACHER, AFTER, OFF = "before", "teacher", "after", "after:off"
 RETENTION_BEFORE, RETENTION_AFTER = "retention:before", "retention:after"
 ADAPTER_OFF: Final = "adapter_off"  # the key of `OFF` in metrics.json
-RESULTS: Final = "results.jsonl"
-AFTER_REPORT: Final = "after.json"  # what the new process said that measured `after`
 NOTHING: Final = "nothing"  # what was learned before the lesson, as far as this run is concerned
 WHERE: Final = ("model", "parser", "executor", "environment", "store")
 FACTS: Final = ("process", "adapter", "adapter_hash", "demonstrations", "cached_prefixes")

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from showonce.about import shipped_root
 from showonce.config import Config, LimitsConfig, SafetyConfig
@@ -20,7 +19,9 @@ from showonce.learning.methods.registry import find_method
 from showonce.learning.session import identity_of
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import CANDIDATE, CHAMPION, Approver, Environment, EventSink, Oracle, ability
-from showonce.runs.index import SHOWN, adapter_store, find_store, read_metrics, started_in
+from showonce.runs.folder import adapter_store, find_store, started_in
+from showonce.runs.layout import DEMONSTRATION, DOWNLOADS
+from showonce.runs.metrics import read_metrics
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recorder import HandPolicy
@@ -29,10 +30,6 @@ from showonce.runtime.tasks import load_task
 from showonce.seeds import Seeds
 from showonce.types import Demonstration, Limits, StopReason, Success, Task
 from showonce.versions.store import STORE, AdapterStore
-
-EPISODES: Final = "episodes"
-DOWNLOADS: Final = "downloads"
-
 
 # ------------------------------------------------------------------------------------------ tasks and environments
 
@@ -148,7 +145,7 @@ def demonstration_for(
     if path is None:
         if not task.goal or ability(environment, Oracle) is None or not config.safety.unattended:
             return None
-        path = show(environment, task, seeds.first("demonstration"), folder / SHOWN, events, stop)
+        path = show(environment, task, seeds.first("demonstration"), folder / DEMONSTRATION, events, stop)
     found = load_demonstration(path)
     seeds.check_demonstration(read_meta(path).get("seed"), str(path))
     screen = environment.reset(task, seeds.first("demonstration"))
@@ -188,7 +185,7 @@ def check_demonstration(config: Config, tasks: Sequence[Task]) -> None:
 
 def shown_before(run: Path, task: Task) -> Path | None:
     """Return the demonstration of a task that a run names as its own, if it is still there."""
-    told = read_metrics(run).get(SHOWN)
+    told = read_metrics(run).get(DEMONSTRATION)
     path = run / str(told["path"]) if isinstance(told, dict) and told.get("path") else None
     if path is None or not path.is_dir() or read_meta(path)["task_id"] != task.id:
         return None
@@ -205,7 +202,7 @@ def show(environment: Environment, task: Task, seed: int, root: Path, events: Ev
     """
     oracle = oracle_for(environment)
     episode = run_episode(
-        environment, HandPolicy(lambda _: oracle()), task, seed=seed, phase=SHOWN, executor="oracle",
+        environment, HandPolicy(lambda _: oracle()), task, seed=seed, phase=DEMONSTRATION, executor="oracle",
         guards=(Unproved(),), store=EpisodeStore(root), events=events, stop=stop,
     )  # fmt: skip
     if episode.stop_reason is StopReason.STOPPED:
@@ -339,7 +336,7 @@ def demonstration_of_run(run: Path) -> Demonstration:
     Raises:
         BadInput: it names none. DemonstrationError: it is not there any more.
     """
-    told = read_metrics(run).get(SHOWN)
+    told = read_metrics(run).get(DEMONSTRATION)
     if not isinstance(told, dict) or not told.get("path"):
         raise BadInput(f"{run.name} was shown nothing: there is no demonstration to prove anything about.")
     path = Path(str(told["path"]))

@@ -9,12 +9,11 @@ from pathlib import Path
 from showonce.app.compose import make_bench
 from showonce.app.frontend import Frontend
 from showonce.app.plan import check_unattended, demonstration_of_run, open_store, place_of_run, tasks_of
-from showonce.app.run_writer import STOP_FILE
 from showonce.config import Config, FaultConfig
 from showonce.evaluation.proof import Proof
 from showonce.evaluation.prove import lesson_of
 from showonce.evaluation.prove import prove as proof_of
-from showonce.runs.index import CONFIG
+from showonce.runs.layout import CONFIG, STOP
 from showonce.runtime.pause import PausableStop
 from showonce.settings import load_config
 
@@ -31,7 +30,7 @@ def prove(
         BadInput: the run learned nothing, or its demonstration or adapter is not there any more.
         Stopped: what was measured is kept for the next call.
     """
-    stop = PausableStop(run / STOP_FILE)
+    stop = PausableStop(run / STOP)
     with (frontend or Frontend()).attached(run, stop):
         theirs = _config_of(run, config)
         check_unattended(theirs, "prove")

@@ -20,7 +20,7 @@ from showonce.demonstrations.sheet import contact_sheet
 from showonce.environments.registry import oracle_for, source_for
 from showonce.fsio import atomic_write_bytes
 from showonce.protocols import Environment
-from showonce.runs.index import start_run
+from showonce.runs.folder import start_run
 from showonce.runtime.recorder import HandPolicy
 from showonce.runtime.recorder import record as record_hand
 from showonce.runtime.watch import Hotkeys, record_watched

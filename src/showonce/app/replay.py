@@ -15,7 +15,7 @@ from showonce.demonstrations import read_meta
 from showonce.environments.registry import elements_for
 from showonce.environments.wrappers.secret import SECRET_VARIABLE
 from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
-from showonce.runs.index import start_run
+from showonce.runs.folder import start_run
 from showonce.runtime.replay import MODES, ReplayReport, check_recording, replay_episode
 from showonce.types import Task
 

@@ -12,12 +12,13 @@ from showonce.config import OutputConfig
 from showonce.errors import BadInput
 from showonce.events import LockTakenOver, Quarantined, Readmitted, RolledBack
 from showonce.runs.event_file import EventWriter
-from showonce.runs.index import CONFIG, find_store, resolve_run
+from showonce.runs.folder import find_store
+from showonce.runs.index import resolve_run
+from showonce.runs.layout import CONFIG, EVENTS
 from showonce.settings import load_config
 from showonce.versions.checkpoints import version_name
 from showonce.versions.store import STORE, AdapterStore, ChampionMove, VersionInfo
 
-EVENTS: Final = "events.jsonl"
 REASON: Final = "by hand"
 
 

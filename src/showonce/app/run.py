@@ -12,7 +12,7 @@ from showonce.app.frontend import Frontend
 from showonce.app.plan import check_adapter, check_demonstration, check_unattended, learns, policy_for, tasks_of
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config
-from showonce.runs.index import check_resumed, start_run
+from showonce.runs.folder import check_resumed, start_run
 
 
 @dataclass(frozen=True)

@@ -7,27 +7,23 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 from showonce.app.frontend import Frontend
 from showonce.config import Config
 from showonce.demonstrations import EpisodeStore
 from showonce.errors import BadInput, DiskError, EnvironmentBroken, ShowonceError, Stopped, StoreError
-from showonce.events import ErrorRaised, PauseChanged, RunFinished, RunStopped
+from showonce.events import EpisodeFinished, EpisodeStarted, ErrorRaised, PauseChanged, RunFinished, RunStopped
 from showonce.fsio import atomic_write_json
 from showonce.runs.event_file import EventWriter, read_events
-from showonce.runs.index import FAILED, METRICS, SHOWN, finish_run, status_word
+from showonce.runs.index import FAILED, finish_run, status_word
+from showonce.runs.layout import DEMONSTRATION, EPISODES, EVENTS, METRICS, PAUSE, STOP
 from showonce.runs.metrics import metrics_of
 from showonce.runs.report import write_report
 from showonce.runs.trackers import Following
 from showonce.runtime.pause import PausableStop
 from showonce.runtime.stop import CTRL_C
 from showonce.settings import to_yaml
-
-EVENTS: Final = "events.jsonl"
-STOP_FILE: Final = "STOP"  # a file of this name in a run's folder stops the run
-PAUSE_FILE: Final = "PAUSE"  # a file of this name pauses the run as long as it exists
-PLAYED: Final = ("episode_started", "episode_finished")
 
 
 @dataclass
@@ -48,13 +44,13 @@ class RunWriter:
 
     def __post_init__(self) -> None:
         self.events = EventWriter(self.folder / EVENTS)
-        self.stop = PausableStop(self.folder / STOP_FILE, self.folder / PAUSE_FILE, self._note_pause)
+        self.stop = PausableStop(self.folder / STOP, self.folder / PAUSE, self._note_pause)
         self._stack = contextlib.ExitStack()
         self._begun = time.monotonic()
 
     def episodes(self) -> EpisodeStore:
         """Return where the run's episodes are stored."""
-        return EpisodeStore(self.folder / "episodes", self.config.output.save_frames)
+        return EpisodeStore(self.folder / EPISODES, self.config.output.save_frames)
 
     def _note_pause(self, paused: bool, reason: str) -> None:
         self.events.emit(PauseChanged(paused=paused, reason=reason))
@@ -96,9 +92,10 @@ class RunWriter:
         """Write the last event, metrics, summary and picture, and the run's end into the index."""
         seconds = time.monotonic() - self._begun
         self.events.emit(RunFinished(reason=reason, seconds=seconds))
-        events, began = read_events(self.folder / EVENTS)[0], True
+        events, began = read_events(self.folder / EVENTS), True
         if status_word(reason) == FAILED:
-            began = any(event["kind"] in PLAYED and event.get("phase") != SHOWN for event in events)
+            played = (event for event in events if isinstance(event, (EpisodeStarted, EpisodeFinished)))
+            began = any(event.phase != DEMONSTRATION for event in played)
         try:
             if self.report:
                 atomic_write_json(self.folder / METRICS, metrics_of(events, self.config, self.found, self.reasons))

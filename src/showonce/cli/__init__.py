@@ -71,7 +71,7 @@ def _load(config_name: str | None, default: str, overrides: Sequence[str]) -> Co
 def _resumed(config: Config, config_name: str | None, overrides: Sequence[str]) -> Config:
     """Return the config of the run that is to go on; `config` is only asked which one that is."""
     from showonce.errors import ConfigError
-    from showonce.runs.index import resumed_config
+    from showonce.runs.folder import resumed_config
 
     if config_name is not None:
         raise ConfigError(
@@ -146,7 +146,7 @@ def run(
     from showonce.cli.reports import stop_text
     from showonce.cli.terminal import Terminal, say
     from showonce.dashboard import LiveDashboard
-    from showonce.runs.report import PICTURE, SUMMARY
+    from showonce.runs.layout import PICTURE, SUMMARY
 
     look = config.dashboard
     terminal = Terminal(lambda folder: LiveDashboard(folder, look.mode, look.refresh_per_second))
@@ -359,9 +359,12 @@ def list_runs(config_name: str | None, words: tuple[str, ...]) -> int:
     """
     names, overrides = _split(words, most=None)
     config = _load(config_name, "run", overrides)
-    from showonce.runs import index as runs
+    from rich.console import Console
 
-    return runs.list_runs(names, config.output.logs)
+    from showonce.runs.comparison import overview
+
+    Console().print(overview(names, config.output.logs))
+    return 0
 
 
 @cli.command()

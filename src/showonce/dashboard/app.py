@@ -18,10 +18,11 @@ from rich.console import Console
 from showonce.dashboard.card import summary
 from showonce.dashboard.output import Output, Sized, choose_mode, make_output, write
 from showonce.dashboard.picture import load_frame
-from showonce.dashboard.reader import EVENTS_FILE, ReplayReader, RunReader
+from showonce.dashboard.reader import ReplayReader, RunReader
 from showonce.dashboard.state import RunView
 from showonce.dashboard.views import screen
 from showonce.errors import BadInput
+from showonce.runs.layout import EVENTS
 
 JOIN_S: Final = 5.0  # how long the end of a run waits for its dashboard
 TALLEST_PRINT: Final = 50  # rows of the screen that is printed for a finished run
@@ -79,9 +80,9 @@ def watch(
         ConfigError: an unknown mode.
     """
     folder = Path(run_folder)
-    if not (folder / EVENTS_FILE).is_file():
+    if not (folder / EVENTS).is_file():
         raise BadInput(
-            f"{folder} is no run folder: it has no {EVENTS_FILE}. Give a folder such as logs/<time>-<name>; "
+            f"{folder} is no run folder: it has no {EVENTS}. Give a folder such as logs/<time>-<name>; "
             "`showonce runs` lists them."
         )
     if speed < 0:

@@ -28,8 +28,8 @@ def summary(view: RunView) -> Panel:
         Text(f"acting adapter: {acting_words(view)}"),
         *(Text(line, style="yellow") for line in undone_words(view)),
         *(
-            Text(rollback_words(r.episode, r.old, r.new, r.statistic, r.reason), style="red")
-            for r in view.rollbacks
+            Text(rollback_words(event), style="red")
+            for event in view.rollbacks
         ),
         *(Text(line, style="yellow") for line in trouble_words(view)),
         error_line(view),
@@ -40,14 +40,15 @@ def summary(view: RunView) -> Panel:
         rows.append(Text(message, style="red"))
     if view.results:
         rows.append(table)
-    return panel(Group(*rows, *words), f"showonce · {clean(view.name or view.run, 60)} · {state}")
+    return panel(Group(*rows, *words), f"showonce · {clean(view.run.name or view.run.run, 60)} · {state}")
 
 
 def update_words(view: RunView) -> str:
     """Return how many updates there were, of how many, and why others were refused."""
-    if view.learning is False:
+    if view.run.learning is False:
         return "updates: learning off"
-    used = f"{view.updates_used} of {view.budget_run}" if view.budget_run is not None else str(view.updates_used)
+    budget = view.run.budget_run
+    used = f"{view.updates_used} of {budget}" if budget is not None else str(view.updates_used)
     why = f"refused: {counted(view.refused)}" if view.refused else "none refused"
     return f"updates: {used} ({counted(view.routes)}); {why}"
 

@@ -1,94 +1,29 @@
-"""What a run's events add up to: the records and the one `RunView` that the dashboard draws."""
+"""What a run's events add up to: the one `RunView` that the dashboard draws."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, Final
+from typing import Final
+
+from showonce.events import GateDecided, PhaseMeasured, ProbePlayed, RolledBack, RunStarted, StepTaken
 
 TIMING_NAMES: Final = ("observe", "model", "parse", "execute", "overhead")
 ERROR_SOURCES: Final = ("model", "parser", "executor", "environment")
 RECENT_STEPS: Final = 1000  # steps over which the time split is taken
 RECENT_LINES: Final = 200  # lines of the log that are kept
-
-
-@dataclass(frozen=True)
-class Probe:
-    """One verified probe: success in [0, 1], the drop test's statistic and threshold after it, its estimated p0."""
-
-    episode: str
-    success: float
-    statistic: float | None
-    threshold: float | None
-    p0: float | None
-
-
-@dataclass(frozen=True)
-class LastStep:
-    """The newest step: what was proposed, what was executed, and what came of it."""
-
-    episode: str
-    index: int
-    frame: str | None  # PNG, relative to the run folder
-    proposed: Mapping[str, Any] | None
-    executed: Mapping[str, Any] | None
-    executor: str
-    text: str
-    note: str  # why nothing was executed, when there is a reason
-    parse_failure: str  # "" or "reason: detail"
-    stated: float | None
-    token: float | None
-    calibrated: float | None
-    changed: bool | None
-    correct: bool | None
-
-
-@dataclass(frozen=True)
-class LastGate:
-    """The newest gate decision."""
-
-    accepted: bool
-    route: str
-    reason: str
-    numbers: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class PhaseResult:
-    """Success of one phase as a fraction, with its interval."""
-
-    success: float | None
-    n: int
-    low: float | None
-    high: float | None
-    before: float | None = None  # what it was before learning, where one phase tells both (retention)
-
-
-@dataclass(frozen=True)
-class Rollback:
-    """The best checkpoint came back."""
-
-    episode: str
-    old: str
-    new: str
-    statistic: float | None
-    reason: str
+UNSTARTED: Final = RunStarted(
+    run="", name="", task="", goal="", adapter="", learner="", budget_run=None, budget_task=None, learning=None,
+    seed=None, versions={},
+)  # fmt: skip
 
 
 @dataclass
 class RunView:
     """Everything that the dashboard shows. Written by `RunReader` alone; everybody else reads."""
 
-    run: str = ""
-    name: str = ""
-    adapter: str = ""
-    learner: str = ""
-    learning: bool | None = None
-    seed: int | None = None
-    budget_run: int | None = None
-    budget_task: int | None = None
+    run: RunStarted = UNSTARTED
     started_at: float | None = None
     last_at: float | None = None
     finished: str | None = None  # the reason, once the run is over
@@ -102,16 +37,14 @@ class RunView:
     episode: str = ""
     executor: str = ""
     adapter_version: str = ""
-    step: LastStep | None = None
+    step: StepTaken | None = None
     episodes: Counter[str] = field(default_factory=Counter)  # success | failure | open
     stop_reasons: Counter[str] = field(default_factory=Counter)
 
-    gate: LastGate | None = None
+    gate: GateDecided | None = None
     refused: Counter[str] = field(default_factory=Counter)
     routes: Counter[str] = field(default_factory=Counter)
     updates: int = 0
-    run_left: int | None = None
-    task_left: int | None = None
     loss: float | None = None
     kl: float | None = None
 
@@ -120,15 +53,15 @@ class RunView:
     promotions: int = 0
     promotions_refused: int = 0
     checkpoints: list[str] = field(default_factory=list)
-    rollbacks: list[Rollback] = field(default_factory=list)
+    rollbacks: list[RolledBack] = field(default_factory=list)
     quarantined: set[str] = field(default_factory=set)
-    probes: dict[str, list[Probe]] = field(default_factory=dict)  # by task
+    probes: dict[str, list[ProbePlayed]] = field(default_factory=dict)  # by task
     marks: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # by task: (probes before it, "promotion"...)
     probe_task: str = ""
     shadow_agrees: int = 0
     shadow_total: int = 0
 
-    results: dict[str, PhaseResult] = field(default_factory=dict)
+    results: dict[str, PhaseMeasured] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
     last_error: str = ""
     guards: Counter[str] = field(default_factory=Counter)
@@ -149,15 +82,14 @@ class RunView:
     @property
     def updates_used(self) -> int:
         """Updates used of this run's budget."""
-        left = self.budget_run - self.run_left if self.budget_run is not None and self.run_left is not None else 0
-        return max(self.updates, left)
+        budget, left = self.run.budget_run, self.gate.budget_run_left if self.gate is not None else None
+        return max(self.updates, budget - left) if budget is not None and left is not None else self.updates
 
     @property
     def task_updates_used(self) -> int | None:
         """Updates used of the task's budget over all runs, None before the first gate decision."""
-        if self.budget_task is None or self.task_left is None:
-            return None
-        return self.budget_task - self.task_left
+        budget, left = self.run.budget_task, self.gate.budget_task_left if self.gate is not None else None
+        return budget - left if budget is not None and left is not None else None
 
     @property
     def time_split(self) -> dict[str, float]:
@@ -166,9 +98,9 @@ class RunView:
 
     def curve(self, task: str, window: int = 20) -> list[float]:
         """Rolling mean of the last `window` probes of a task, one value per probe."""
-        values, total, out = self.probes.get(task, []), 0.0, []
+        values, total, out = self.probes.get(task, []), 0, []
         for i, probe in enumerate(values):
-            total += probe.success - (values[i - window].success if i >= window else 0.0)
+            total += bool(probe.success) - (bool(values[i - window].success) if i >= window else 0)
             out.append(total / min(i + 1, window))
         return out
 

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from showonce.dashboard import chart
 from showonce.dashboard.picture import ScreenPicture
-from showonce.dashboard.state import ERROR_SOURCES, TIMING_NAMES, PhaseResult, Probe, RunView
+from showonce.dashboard.state import ERROR_SOURCES, TIMING_NAMES, RunView
 from showonce.dashboard.wording import (
     action_words,
     clean,
@@ -31,6 +31,7 @@ from showonce.dashboard.wording import (
     number,
     rollback_words,
 )
+from showonce.events import PhaseMeasured, ProbePlayed, Readings
 
 SILENT_S = 60.0  # a live run without an event for this long is pointed out
 TIME_COLOURS = {"observe": "cyan", "model": "magenta", "parse": "yellow", "execute": "green", "overhead": "red"}
@@ -91,9 +92,9 @@ def _bottom(layout: Layout, view: RunView, width: int, rows: int) -> None:
 def header(view: RunView, width: int, now: float) -> list[Text]:
     """Return the two lines on top: which run and how it stands; which task, goal and phase."""
     left = Text("showonce ", style="bold magenta")
-    left.append(clean(view.name or view.run or "waiting for the first event"), style="bold")
-    if view.run and view.run != view.name:
-        left.append(f"  {clean(view.run)}", style="dim")
+    left.append(clean(view.run.name or view.run.run or "waiting for the first event"), style="bold")
+    if view.run.run not in ("", view.run.name):
+        left.append(f"  {clean(view.run.run)}", style="dim")
     progress = _phase_words(view)
     task = Text.assemble(("task ", "dim"), clean(view.task) or "-")
     task.append("  goal ", "dim").append(clean(view.goal) or "-", "bold")
@@ -173,8 +174,9 @@ def step_panel(view: RunView, width: int) -> Panel:
     for words, style in _came_of(view):
         action.append(f"  {words}", style=style)
     rows = [action, _confidences(view, width)]
-    if step.parse_failure:
-        rows.append(Text(f"not an action: {clean(step.parse_failure)}", style="bold red"))
+    if step.parse_failure is not None:
+        why = ": ".join(filter(None, (step.parse_failure.reason, step.parse_failure.detail))) or "no reason given"
+        rows.append(Text(f"not an action: {clean(why)}", style="bold red"))
     elif step.executed is None and step.note:
         rows.append(Text(f"not executed: {clean(step.note)}", style="bold yellow"))
     if step.text:
@@ -190,8 +192,8 @@ def _came_of(view: RunView) -> list[tuple[str, str]]:
     if step is None:
         return []
     words = []
-    if step.correct is not None:
-        words.append(("✓ right", "green") if step.correct else ("✗ wrong", "red"))
+    if step.step_correct is not None:
+        words.append(("✓ right", "green") if step.step_correct else ("✗ wrong", "red"))
     if step.executed is None:
         words.append(("not executed", "yellow"))
     elif step.changed is not None:
@@ -200,10 +202,9 @@ def _came_of(view: RunView) -> list[tuple[str, str]]:
 
 
 def _confidences(view: RunView, width: int) -> Text:
-    step, line = view.step, Text("confidence" if width >= 52 else "conf.", style="dim")
-    if step is None:
-        return line
-    for name, value in (("stated", step.stated), ("token", step.token), ("calibrated", step.calibrated)):
+    line = Text("confidence" if width >= 52 else "conf.", style="dim")
+    sure = view.step.confidence if view.step is not None else None
+    for name, value in vars(sure or Readings()).items():
         line.append(f"{'  ' if width >= 52 else ' '}{name} ")
         style = "dim" if value is None else "green" if value >= 0.7 else "yellow" if value >= 0.4 else "red"
         line.append(number(value), style="dim" if value is None else f"bold {style} not dim")
@@ -220,8 +221,7 @@ def learning_panel(view: RunView, width: int) -> Panel:
     rows: list[Text] = []
     if view.rollbacks:
         last = view.rollbacks[-1]
-        words = rollback_words(last.episode, last.old, last.new, last.statistic, last.reason)
-        rows.append(Text(f"rollbacks {len(view.rollbacks)}: {words}", style="bold red"))
+        rows.append(Text(f"rollbacks {len(view.rollbacks)}: {rollback_words(last)}", style="bold red"))
     ratchet = Text.assemble(
         ("champion ", "dim"), (clean(view.champion, 30) or "base", "bold green"),
         ("  candidate ", "dim"), (clean(view.candidate, 30) or "none", "bold"),
@@ -236,9 +236,9 @@ def learning_panel(view: RunView, width: int) -> Panel:
     if view.faults:
         rows.append(Text(f"faults injected on purpose: {clean(', '.join(view.faults))}", style="yellow"))
     rows.append(Text(_update_words(view), style="dim"))
-    title = "learning" + (f" · {clean(view.learner, 20)}" if view.learner else "")
+    title = "learning" + (f" · {clean(view.run.learner, 20)}" if view.run.learner else "")
     used = view.task_updates_used
-    task = f"task budget {used} of {view.budget_task}" if used is not None else None
+    task = f"task budget {used} of {view.run.budget_task}" if used is not None else None
     return panel(Group(gate, _lines(rows)), title, task)
 
 
@@ -293,7 +293,7 @@ def _level(row: int, rows: int) -> str:
     return "0.0 " if row == rows - 1 else "0.5 " if rows % 2 and row == rows // 2 else "    "
 
 
-def _shares(probes: Sequence[Probe]) -> list[float | None]:
+def _shares(probes: Sequence[ProbePlayed]) -> list[float | None]:
     return [p.statistic / p.threshold if p.statistic is not None and p.threshold else None for p in probes]
 
 
@@ -304,7 +304,7 @@ def _axis(view: RunView, task: str, count: int, columns: int) -> Text:
     return Text.assemble(("    ", ""), *line)
 
 
-def _drop_words(probe: Probe) -> Text:
+def _drop_words(probe: ProbePlayed) -> Text:
     if probe.statistic is None:
         return Text("    drop test: not armed yet", style="dim")
     limit = f" of {number(probe.threshold)}" if probe.threshold is not None else ""
@@ -331,7 +331,7 @@ def results_panel(view: RunView, rows: int, bars: bool) -> Panel:
     return panel(table, "results", f"{len(shown) - rows} more" if len(shown) > rows else None)
 
 
-def result_row(name: str, result: PhaseResult | None, bars: bool) -> tuple[Text, ...]:
+def result_row(name: str, result: PhaseMeasured | None, bars: bool) -> tuple[Text, ...]:
     """Return name, success, bar, interval and n."""
     if result is None or result.success is None:
         return Text(clean(name, 40), "dim"), Text("-", "dim"), Text(""), Text("not yet", "dim"), Text("")

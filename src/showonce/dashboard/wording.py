@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import singledispatch
 from typing import Any, Final
 
-from showonce.dashboard.state import LastGate, RunView
-from showonce.events import GIVE_UP, RecoveryTried, from_json
+from showonce.dashboard.state import RunView
+from showonce.events import (
+    GIVE_UP,
+    CanariesGathered,
+    CheckpointSaved,
+    EpisodeFinished,
+    ErrorRaised,
+    Event,
+    FaultInjected,
+    GateDecided,
+    GuardFired,
+    LockTakenOver,
+    PauseChanged,
+    PhaseMeasured,
+    PhaseStarted,
+    ProbePlayed,
+    PromotionDecided,
+    Quarantined,
+    Readmitted,
+    RecoveryTried,
+    RolledBack,
+    RunFinished,
+    RunStarted,
+    RunStopped,
+    UpdateMade,
+)
 
-Event = Mapping[str, Any]
-
-# Phases of many episodes: their results, probes and updates are told, not each episode.
+# Phases of many episodes: their results, probes and updates become lines, not each episode.
 CROWDED_PHASES: Final = frozenset(
     {"before", "teacher", "learn", "practice", "after", "retention", "baseline", "eval", "probe", "shadow"}
 )
-
-
 MEASURES: Final = {
     "reobserve": "looked again", "retry": "tried again", "undo": "took something back", "ask": "asked a person",
-    "give_up": "gave up",
+    GIVE_UP: "gave up",
 }  # fmt: skip
 
 
@@ -76,221 +97,204 @@ def action_words(action: Mapping[str, Any] | None) -> str:
     return " ".join(words)
 
 
-def gate_words(gate: LastGate) -> str:
-    """Return a gate decision: ``accepted (shown: ...)`` or ``refused (confidence 0.31 under 0.50)``."""
-    reason = clean(gate.reason.replace("_", " ") if " " not in gate.reason else gate.reason)
+def gate_words(gate: GateDecided) -> str:
+    """Return a gate decision: ``accepted (shown: alignment 0.96, ...)`` or ``refused (headroom: probe success 1)``."""
     numbers = ", ".join(
         f"{clean(str(k).replace('_', ' '), 30)} {value:.3g}"
         for k, value in gate.numbers.items()
         if isinstance(value, (int, float)) and not isinstance(value, bool)
     )
-    inside = reason if any(c.isdigit() for c in reason) or not numbers else f"{reason}: {numbers}"
-    if gate.accepted:
-        return f"accepted ({gate.route or 'no route'}{': ' + inside if inside else ''})"
-    return f"refused ({inside})" if inside else "refused"
+    reason = _spaced(gate.reason) if gate.reason != gate.route else ""
+    route = clean(gate.route or "no route") if gate.accepted else ""
+    inside = ": ".join(filter(None, (route, reason, numbers)))
+    verdict = "accepted" if gate.accepted else "refused"
+    return f"{verdict} ({inside})" if inside else verdict
 
 
 def gate_line(view: RunView) -> str:
     """Return ``learning on: update 12 of 60; last decision: ...``."""
-    if view.learning is False:
+    if view.run.learning is False:
         return "learning off: this run acts and measures, nothing is updated"
-    if view.learning is None and view.gate is None and view.updates == 0:
+    if view.run.learning is None and view.gate is None and view.updates == 0:
         return "learning: nothing known yet"
-    budget = f" of {view.budget_run}" if view.budget_run is not None else ""
     last = gate_words(view.gate) if view.gate else "none yet"
-    return f"learning on: update {view.updates_used}{budget}; last decision: {last}"
+    return f"learning on: update {view.updates_used}{_of_budget(view)}; last decision: {last}"
 
 
-def rollback_words(episode: str, old: str, new: str, statistic: Any, reason: str) -> str:
+def rollback_words(event: RolledBack) -> str:
     """Return one sentence on a rollback."""
-    measured = f" (statistic {number(statistic)})" if number(statistic) != "-" else ""
-    why = f": {clean(reason)}" if reason else ""
-    at = f" at episode {clean(episode, 40)}" if episode else ""
-    return f"rolled back{at}: {clean(old, 40)} to {clean(new, 40)}{measured}{why}"
+    measured = f" (statistic {number(event.statistic)})" if event.statistic is not None else ""
+    at = f" at episode {clean(event.episode, 40)}" if event.episode else ""
+    return f"rolled back{at}: {clean(event.old, 40)} to {clean(event.new, 40)}{measured}{_why(event.reason)}"
 
 
-def interval_words(event: Event) -> str:
+def interval_words(result: PhaseMeasured) -> str:
     """Return ``0.96 [0.90, 0.98], n=100`` of a phase result."""
-    n = event.get("n")
-    between = f" [{number(event.get('low'))}, {number(event.get('high'))}]" if event.get("low") is not None else ""
-    return f"{number(event.get('success'))}{between}, n={n if isinstance(n, int) else '-'}"
-
-
-def describe(view: RunView, event: Event) -> str | None:
-    """Return a sentence when a person should hear of this event, else None. `view` is the state *before* it."""
-    writer = _WRITERS.get(str(event.get("kind")))
-    return writer(view, event) if writer else None
-
-
-def _text(event: Event, key: str, limit: int = 400) -> str:
-    value = event.get(key)
-    return "" if value is None else clean(str(value), limit)
-
-
-def _run_started(view: RunView, event: Event) -> str:
-    verb = "goes on" if view.started_at is not None else "starts"
-    learner = f", learner {_text(event, 'learner')}" if event.get("learner") else ""
-    budget = f", at most {event['budget_run']} updates" if isinstance(event.get("budget_run"), int) else ""
-    learning = f"learning on{learner}{budget}" if event.get("learning") else "learning off"
-    what = f'task {_text(event, "task")}, goal "{_text(event, "goal")}"'
-    return f"run {_text(event, 'name')} {verb}: {what}; {learning}"
-
-
-def _phase(view: RunView, event: Event) -> str:
-    total = event.get("total")
-    return f"phase {_text(event, 'name')}" + (f": {total} episodes" if isinstance(total, int) and total else "")
-
-
-def _episode_finished(view: RunView, event: Event) -> str | None:
-    if CROWDED_PHASES & {str(event.get("phase")).split(":")[0], view.phase.split(":")[0]}:
-        return None
-    success = event.get("success")
-    result = "succeeded" if success is True else "failed" if success is False else "ended, not verified"
-    reason = _text(event, "stop_reason").replace("_", " ")
-    return f"episode {_text(event, 'episode', 60)} {result} ({reason}, {_text(event, 'steps', 12)} steps)"
-
-
-def _gate(view: RunView, event: Event) -> str | None:
-    if event.get("accepted"):
-        return None  # the update says it
-    reason = str(event.get("reason") or "")
-    if view.gate is not None and not view.gate.accepted and view.gate.reason == reason:
-        return None  # said already
-    numbers = event.get("numbers")
-    gate = LastGate(False, _text(event, "route"), reason, numbers if isinstance(numbers, Mapping) else {})
-    return f"update {gate_words(gate)}"
-
-
-def _update(view: RunView, event: Event) -> str:
-    budget = f" of {view.budget_run}" if view.budget_run is not None else ""
-    measures = f"loss {number(event.get('loss'), 3)}, KL {number(event.get('kl'), 3)}"
-    return f"update {view.updates + 1}{budget} ({_text(event, 'route') or 'no route'}): {measures}"
-
-
-def _probe(view: RunView, event: Event) -> str:
-    success = event.get("success")
-    result = "right" if success in (True, 1) else "wrong" if success in (False, 0) else number(success)
-    test = f", drop test {number(event.get('statistic'))}" if event.get("statistic") is not None else ""
-    limit = f" of {number(event.get('threshold'))}" if test and event.get("threshold") is not None else ""
-    return f"probe at episode {_text(event, 'episode', 60)}: {result}{test}{limit}"
-
-
-def _promotion(view: RunView, event: Event) -> str:
-    old, new, reason = _text(event, "old", 40), _text(event, "new", 40), _text(event, "reason")
-    why = f": {reason}" if reason else ""
-    if event.get("accepted"):
-        return f"promoted: {new} takes over from {old}{why}"
-    return f"not promoted: {new} is held back, {old} stays{why}"
-
-
-def _rollback(view: RunView, event: Event) -> str:
-    old, new = _text(event, "old"), _text(event, "new")
-    return rollback_words(_text(event, "episode"), old, new, event.get("statistic"), _text(event, "reason"))
-
-
-def _checkpoint(view: RunView, event: Event) -> str:
-    return f"checkpoint {_text(event, 'version', 60)} saved"
-
-
-def _quarantine(view: RunView, event: Event) -> str:
-    versions = event.get("versions")
-    named = ", ".join(clean(str(v), 40) for v in versions) if isinstance(versions, list) else _text(event, "versions")
-    return f"quarantined until a person re-admits it: {named}"
-
-
-def _readmit(view: RunView, event: Event) -> str:
-    names = event.get("names")
-    named = ", ".join(clean(str(v), 40) for v in names) if isinstance(names, list) else _text(event, "names")
-    return f"re-admitted {_text(event, 'reason')}: {named}"
-
-
-def _error(view: RunView, event: Event) -> str:
-    return f"{_text(event, 'where', 20)} error: {_text(event, 'message')}"
-
-
-def _guard(view: RunView, event: Event) -> str:
-    name = _text(event, "name", 40).replace("_", " ")
-    return f"guard {name} at episode {_text(event, 'episode', 60)}, {_step(event)}: {_text(event, 'detail')}"
-
-
-def _step(event: Event) -> str:
-    return f"step {_text(event, 'step', 12)}"
-
-
-def _recovery(view: RunView, event: Event) -> str:
-    trouble, detail = _text(event, "trouble", 40).replace("_", " "), _text(event, "detail")
-    what = measure_words(_text(event, "measure", 40))
-    tried = from_json(event)
-    if isinstance(tried, RecoveryTried) and not (tried.useful or tried.measure == GIVE_UP):
-        what, detail = f"tried in vain: {what.replace('took something back', 'there was nothing to take back')}", ""
-    detail = "" if detail == what else detail
-    return f"after {trouble} at {_step(event)}: {what}" + (f" ({detail})" if detail else "")
+    between = f" [{number(result.low)}, {number(result.high)}]" if result.low is not None else ""
+    return f"{number(result.success)}{between}, n={result.n if result.n is not None else '-'}"
 
 
 def measure_words(measure: str) -> str:
     """Return what was tried after a guard fired or an action was refused."""
-    return MEASURES.get(measure, clean(measure, 40).replace("_", " "))
+    return MEASURES.get(measure, _spaced(measure, 40))
 
 
-def _pause(view: RunView, event: Event) -> str:
-    reason = _text(event, "reason")
-    why = f" ({reason})" if reason else ""
-    if event.get("paused"):
+def _spaced(word: str, limit: int = 400) -> str:
+    """Return a name such as ``student_unsure`` with spaces."""
+    return clean(word, limit).replace("_", " ")
+
+
+def _of_budget(view: RunView) -> str:
+    return f" of {view.run.budget_run}" if view.run.budget_run is not None else ""
+
+
+def _why(reason: str) -> str:
+    return f": {clean(reason)}" if reason else ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(clean(name, 40) for name in names)
+
+
+@singledispatch
+def describe(event: Event, view: RunView) -> str | None:
+    """Return a sentence when a person should hear of this event, else None. `view` is the state *before* it."""
+    return None
+
+
+@describe.register
+def _(event: RunStarted, view: RunView) -> str:
+    verb = "goes on" if view.started_at is not None else "starts"
+    learner = f", learner {clean(event.learner)}" if event.learner else ""
+    budget = f", at most {event.budget_run} updates" if event.budget_run is not None else ""
+    learning = f"learning on{learner}{budget}" if event.learning else "learning off"
+    return f'run {clean(event.name)} {verb}: task {clean(event.task)}, goal "{clean(event.goal)}"; {learning}'
+
+
+@describe.register
+def _(event: PhaseStarted, view: RunView) -> str:
+    return f"phase {clean(event.name)}" + (f": {event.total} episodes" if event.total else "")
+
+
+@describe.register
+def _(event: EpisodeFinished, view: RunView) -> str | None:
+    if CROWDED_PHASES & {event.phase.split(":")[0], view.phase.split(":")[0]}:
+        return None
+    result = {True: "succeeded", False: "failed", None: "ended, not verified"}[event.success]
+    steps = "" if event.steps is None else f", {event.steps} steps"
+    return f"episode {clean(event.episode, 60)} {result} ({_spaced(event.stop_reason)}{steps})"
+
+
+@describe.register
+def _(event: GateDecided, view: RunView) -> str | None:
+    """An accepted decision has no line, since its update has one; the same refusal again has none either."""
+    last = view.gate
+    if event.accepted or (last is not None and not last.accepted and last.reason == event.reason):
+        return None
+    return f"update {gate_words(event)}"
+
+
+@describe.register
+def _(event: UpdateMade, view: RunView) -> str:
+    measures = f"loss {number(event.loss, 3)}, KL {number(event.kl, 3)}"
+    return f"update {view.updates + 1}{_of_budget(view)} ({clean(event.route or 'no route')}): {measures}"
+
+
+@describe.register
+def _(event: ProbePlayed, view: RunView) -> str:
+    result = {True: "right", False: "wrong", None: "-"}[event.success]
+    test = f", drop test {number(event.statistic)}" if event.statistic is not None else ""
+    limit = f" of {number(event.threshold)}" if test and event.threshold is not None else ""
+    return f"probe at episode {clean(event.episode, 60)}: {result}{test}{limit}"
+
+
+@describe.register
+def _(event: PromotionDecided, view: RunView) -> str:
+    old, new, why = clean(event.old or "", 40), clean(event.new, 40), _why(event.reason)
+    if event.accepted:
+        return f"promoted: {new} takes over from {old}{why}"
+    return f"not promoted: {new} is held back, {old} stays{why}"
+
+
+@describe.register
+def _(event: RolledBack, view: RunView) -> str:
+    return rollback_words(event)
+
+
+@describe.register
+def _(event: CheckpointSaved, view: RunView) -> str:
+    return f"checkpoint {clean(event.version, 60)} saved"
+
+
+@describe.register
+def _(event: Quarantined, view: RunView) -> str:
+    return f"quarantined until a person re-admits it: {_listed(event.versions)}"
+
+
+@describe.register
+def _(event: Readmitted, view: RunView) -> str:
+    return f"re-admitted {clean(event.reason)}: {_listed(event.names)}"
+
+
+@describe.register
+def _(event: ErrorRaised, view: RunView) -> str:
+    return f"{clean(event.where, 20)} error: {clean(event.message)}"
+
+
+@describe.register
+def _(event: GuardFired, view: RunView) -> str:
+    where = f"episode {clean(event.episode, 60)}, step {event.step}"
+    return f"guard {_spaced(event.name, 40)} at {where}: {clean(event.detail)}"
+
+
+@describe.register
+def _(event: RecoveryTried, view: RunView) -> str:
+    what, detail = measure_words(event.measure), clean(event.detail)
+    if not event.useful and event.measure != GIVE_UP:
+        nothing = "there was nothing to take back" if event.measure == "undo" else what
+        what, detail = f"tried in vain: {nothing}", ""
+    more = f" ({detail})" if detail not in ("", what) else ""
+    return f"after {_spaced(event.trouble, 40)} at step {event.step}: {what}{more}"
+
+
+@describe.register
+def _(event: PauseChanged, view: RunView) -> str:
+    why = f" ({clean(event.reason)})" if event.reason else ""
+    if event.paused:
         return f"paused: nothing is executed until a person resumes it{why}"
-    began, ends = view.paused_at, event.get("t")
-    took = f" after {duration(ends - began)}" if began is not None and isinstance(ends, (int, float)) else ""
+    began, ends = view.paused_at, event.t
+    took = f" after {duration(ends - began)}" if began is not None and ends is not None else ""
     return f"resumed{took}{why}"
 
 
-def _stop(view: RunView, event: Event) -> str:
-    return f"stopped: {_text(event, 'reason')}; nothing more is executed"
+@describe.register
+def _(event: RunStopped, view: RunView) -> str:
+    return f"stopped: {clean(event.reason)}; nothing more is executed"
 
 
-def _canaries(view: RunView, event: Event) -> str:
-    skills = event.get("skills")
-    if skills:
-        return f"{skills} screens of what the model can do already are watched"
-    return f"no screens of old skills are watched: {_text(event, 'reason')}"
+@describe.register
+def _(event: CanariesGathered, view: RunView) -> str:
+    if event.skills:
+        return f"{event.skills} screens of what the model can do already are watched"
+    return f"no screens of old skills are watched: {clean(event.reason)}"
 
 
-def _fault(view: RunView, event: Event) -> str:
-    return f"fault injected on purpose: {_text(event, 'name', 60)} {_text(event, 'detail')}".rstrip()
+@describe.register
+def _(event: FaultInjected, view: RunView) -> str:
+    return f"fault injected on purpose: {clean(event.name, 60)} {clean(event.detail)}".rstrip()
 
 
-def _lock(view: RunView, event: Event) -> str:
-    return f"lock of a dead owner ({_text(event, 'owner', 60)}) taken over: {_text(event, 'path')}"
+@describe.register
+def _(event: LockTakenOver, view: RunView) -> str:
+    return f"lock of a dead owner ({clean(event.owner, 60)}) taken over: {clean(event.path)}"
 
 
-def _phase_result(view: RunView, event: Event) -> str:
-    return f"result {_text(event, 'name', 60)}: {interval_words(event)}"
+@describe.register
+def _(event: PhaseMeasured, view: RunView) -> str:
+    return f"result {clean(event.name, 60)}: {interval_words(event)}"
 
 
-def _run_finished(view: RunView, event: Event) -> str:
-    seconds = event.get("seconds")
-    took = f" after {duration(seconds)}" if isinstance(seconds, (int, float)) else ""
-    return f"run finished{took}: {_text(event, 'reason').replace('_', ' ')}"
-
-
-_WRITERS: Final[dict[str, Callable[[RunView, Event], str | None]]] = {
-    "run_started": _run_started,
-    "phase": _phase,
-    "episode_finished": _episode_finished,
-    "gate": _gate,
-    "update": _update,
-    "probe": _probe,
-    "promotion": _promotion,
-    "rollback": _rollback,
-    "checkpoint": _checkpoint,
-    "quarantine": _quarantine,
-    "error": _error,
-    "guard": _guard,
-    "recovery": _recovery,
-    "pause": _pause,
-    "stop": _stop,
-    "canaries": _canaries,
-    "fault": _fault,
-    "readmit": _readmit,
-    "lock_taken_over": _lock,
-    "phase_result": _phase_result,
-    "run_finished": _run_finished,
-}
+@describe.register
+def _(event: RunFinished, view: RunView) -> str:
+    took = f" after {duration(event.seconds)}" if event.seconds is not None else ""
+    return f"run finished{took}: {_spaced(event.reason)}"

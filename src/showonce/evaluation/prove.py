@@ -19,13 +19,12 @@ from showonce.evaluation.results import Results
 from showonce.evaluation.tasks import evaluation_seeds, practice_offset
 from showonce.fsio import atomic_write_bytes, atomic_write_json, atomic_write_text, explained, make_folder
 from showonce.inference.torch.adapter_files import content_hash
+from showonce.runs.layout import CARD, CARD_PICTURE, METRICS, PROOF, RESULTS
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import TeachResult
 from showonce.types import Demonstration, Task
 
 FOLDER: Final = "proof"  # of the run: measured rows and taught controls by adapter, so that a second call goes on
-JSON, CARD, PICTURE = "proof.json", "card.md", "card.png"
-METRICS: Final = "metrics.json"
 Tell = Callable[[str], None]  # told what is measured next
 
 
@@ -55,7 +54,7 @@ def prove(
         raise BadInput(f"no control {unknown[0]!r}; there are: {', '.join(CONTROLS)}.")
     seeds = evaluation_seeds(config, screens or config.experiment.eval_screens, lesson.seed)
     work = make_folder(folder / FOLDER / content_hash(lesson.result.tensors)[:12])
-    results = Results(work / "results.jsonl")
+    results = Results(work / RESULTS)
     try:
         exam = Exam(seeds, results, LessonStore(work / "lessons"), "proof", stop=stop)
         tell("before")
@@ -99,9 +98,9 @@ def write_proof(folder: Path, proof: Proof) -> None:
         **proof.phases, "process": proof.process, "controls": {c.name: c for c in proof.controls},
         "not_run": proof.not_run,
     }  # fmt: skip
-    atomic_write_json(folder / JSON, record)
-    atomic_write_bytes(folder / PICTURE, picture(proof))
-    atomic_write_text(folder / CARD, text(proof, PICTURE))
+    atomic_write_json(folder / PROOF, record)
+    atomic_write_bytes(folder / CARD_PICTURE, picture(proof))
+    atomic_write_text(folder / CARD, text(proof, CARD_PICTURE))
 
 
 def lesson_of(

@@ -14,10 +14,9 @@ from showonce.evaluation.runner import MakeEnvironment, ProgressBar, evaluate_se
 from showonce.evaluation.tasks import evaluation_seeds, task_set
 from showonce.fsio import atomic_write_json
 from showonce.policy.vlm_policy import VLMPolicy
+from showonce.runs.layout import RESULTS, SCORES
 from showonce.runtime.stop import Stop
 from showonce.stats import Estimate, bootstrap_mean
-
-ROWS, SUMMARY = "results.jsonl", "scores.json"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def score(
     seeds = [*evaluation_seeds(config, ours.per_family)] if ours.set == "skills" else []
     if not seeds:
         seeds = [s for repetition in ours.seeds for s in evaluation_seeds(config, ours.screens, repetition)]
-    rows = Results(Path(folder) / ROWS)
+    rows = Results(Path(folder) / RESULTS)
     try:
         with bar(f"{chosen.name} ({len(chosen.tasks)} tasks)", len(chosen.tasks) * len(seeds)) as advance:
             found = evaluate_set(
@@ -70,7 +69,7 @@ def score(
         rows.close()
     mean = bootstrap_mean({task: [result.success] for task, result in found.items()})
     made = Score(chosen.name, chosen.split, found, mean)
-    atomic_write_json(Path(folder) / SUMMARY, made.record)
+    atomic_write_json(Path(folder) / SCORES, made.record)
     return made
 
 

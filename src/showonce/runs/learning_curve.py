@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
-import math
 from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from showonce.events import as_float
 from showonce.runs.history import WINDOW, History, rolling_rate
 
 if TYPE_CHECKING:
@@ -126,9 +126,7 @@ def _phases(axes: Axes, metrics: Mapping[str, Any]) -> None:
 
 def _value(metrics: Mapping[str, Any], phase: str, key: str) -> float | None:
     found = metrics.get(phase)
-    value = found.get(key) if isinstance(found, Mapping) else None
-    ok = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if ok and value is not None else None
+    return as_float(found.get(key)) if isinstance(found, Mapping) else None
 
 
 def _events(axes: Axes, history: History) -> None:

@@ -5,19 +5,31 @@ A part that did not run is null, and `reasons` says why. Success values are frac
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import median
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from showonce.config import Config
+from showonce.events import (
+    EpisodeFinished,
+    Event,
+    GateDecided,
+    RolledBack,
+    RunFinished,
+    StepTaken,
+    UpdateMade,
+    as_float,
+)
+from showonce.runs.layout import METRICS
 
+E = TypeVar("E", bound=Event)
 PHASES: Final = ("before", "teacher", "after")
 PARTS: Final = ("observe", "model", "parse", "execute", "overhead")
 ATTEMPTS: Final = ("run", "practice", "probe")  # phases of episodes that were played for real
 NOT_RUN: Final = "the run ended before it"
-
-Event = Mapping[str, Any]
 
 
 def metrics_of(
@@ -31,74 +43,78 @@ def metrics_of(
         "calibration": found.get("calibration", {"before": None, "after": None}),
         "updates": _updates(events, config),
         "practice": {
-            "episodes": sum(e.get("phase") == "practice" for e in _of(events, "episode_finished")),
+            "episodes": sum(event.phase == "practice" for event in _of(events, EpisodeFinished)),
             "distinct_screens": found.get("distinct_screens", 0),
             "verified_outcomes_used": found.get("verified_outcomes_used", 0),
         },
         "episodes": _episodes(events),
         "rollbacks": [
-            {"episode": e.get("episode"), "from": e.get("old"), "to": e.get("new"),
-             "statistic": e.get("statistic"), "reason": e.get("reason")}
-            for e in _of(events, "rollback")
+            {"episode": one.episode, "from": one.old, "to": one.new, "statistic": one.statistic, "reason": one.reason}
+            for one in _of(events, RolledBack)
         ],
         "false_alarm_rate_stated": config.learning.ratchet.false_alarm_rate if "checkpoint" in found else None,
         "timing_ms": _timings(events),
-        "wall_s": sum(float(e.get("seconds") or 0.0) for e in _of(events, "run_finished")),
+        "wall_s": sum(event.seconds or 0.0 for event in _of(events, RunFinished)),
         "seed": config.seed,
         "checkpoint": found.get("checkpoint"),
     }  # fmt: skip
     missing = [
         name for name in (*PHASES, "retention", "checkpoint", "false_alarm_rate_stated") if metrics[name] is None
     ]
-    known = {**reasons}
     more = {name: value for name, value in found.items() if name not in metrics and name not in COUNTS}
-    return {**metrics, **more, "reasons": {name: known.get(name, NOT_RUN) for name in missing}}
+    return {**metrics, **more, "reasons": {name: reasons.get(name, NOT_RUN) for name in missing}}
 
 
 COUNTS: Final = ("distinct_screens", "verified_outcomes_used")
 
 
-def _of(events: Iterable[Event], kind: str) -> list[Event]:
-    return [event for event in events if event.get("kind") == kind]
+def _of(events: Iterable[Event], kind: type[E]) -> list[E]:
+    return [event for event in events if isinstance(event, kind)]
 
 
-def _middle(values: Iterable[Any]) -> float | None:
-    numbers = [float(v) for v in values if isinstance(v, (int, float)) and not isinstance(v, bool)]
+def _middle(values: Iterable[float | None]) -> float | None:
+    numbers = [float(value) for value in values if value is not None]
     return median(numbers) if numbers else None
 
 
 def _updates(events: Sequence[Event], config: Config) -> dict[str, Any]:
-    done = _of(events, "update")
-    refused = Counter(str(e.get("reason")) for e in _of(events, "gate") if not e.get("accepted"))
+    done = _of(events, UpdateMade)
     return {
         "accepted": len(done),
         "budget": config.learning.gate.budget_run,
-        "by_route": dict(Counter(str(e.get("route") or "ungated") for e in done)),
-        "rejected": dict(refused),
-        "ms_median": _middle(e.get("ms") for e in done),
+        "by_route": dict(Counter(event.route or "ungated" for event in done)),
+        "rejected": dict(Counter(event.reason for event in _of(events, GateDecided) if not event.accepted)),
+        "ms_median": _middle(event.ms for event in done),
     }
 
 
 def _episodes(events: Sequence[Event]) -> dict[str, Any]:
     """Return how the policy's own attempts ended. A retry is an attempt at a task whose last attempt had failed."""
-    ended = [e for e in _of(events, "episode_finished") if e.get("phase") in ATTEMPTS]
-    own = [e for e in ended if e.get("source") == "policy"]
+    own = [event for event in _of(events, EpisodeFinished) if event.phase in ATTEMPTS and event.source == "policy"]
     last: dict[str, bool] = {}
     retries = 0
     for event in own:
-        task = str(event.get("task"))
-        retries += last.get(task) is False
-        last[task] = event.get("success") is True
-    good = sum(e.get("success") is True for e in own)
+        retries += last.get(event.task) is False
+        last[event.task] = event.success is True
+    good = sum(event.success is True for event in own)
     return {
         "success": good,
         "failure": len(own) - good,
         "retries": retries,
-        "steps_median": _middle(e.get("steps") for e in own),
-        "seconds_median": _middle(e.get("seconds") for e in own),
+        "steps_median": _middle(event.steps for event in own),
+        "seconds_median": _middle(event.seconds for event in own),
     }
 
 
 def _timings(events: Sequence[Event]) -> dict[str, float | None]:
-    steps = [e.get("timings") for e in _of(events, "step")]
-    return {part: _middle(t.get(part) for t in steps if isinstance(t, Mapping)) for part in PARTS}
+    steps = _of(events, StepTaken)
+    return {part: _middle(as_float(step.timings.get(part)) for step in steps) for part in PARTS}
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """Return a run's metrics.json; empty when there is none or it cannot be read."""
+    try:
+        found = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -5,20 +5,18 @@ Both are made from metrics.json and events.jsonl alone, so that they can be made
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from showonce.events import as_float
 from showonce.fsio import atomic_write_bytes, atomic_write_text
 from showonce.runs.history import History, read_history
+from showonce.runs.layout import METRICS, PICTURE, SUMMARY
 from showonce.runs.learning_curve import learning_curve
+from showonce.runs.metrics import read_metrics
 
-METRICS: Final = "metrics.json"
-SUMMARY: Final = "summary.md"
-PICTURE: Final = "learning_curve.png"
 PHASES: Final = {
     "before": "before: no demonstration, nothing learned",
     "teacher": "teacher: the demonstration in context, nothing learned",
@@ -38,19 +36,11 @@ def write_report(run_dir: str | Path) -> tuple[Path, Path]:
         DiskError: the folder cannot be written or its event file cannot be read.
     """
     folder = Path(run_dir)
-    history, metrics = read_history(folder), _read_metrics(folder)
+    history, metrics = read_history(folder), read_metrics(folder)
     picture, text = folder / PICTURE, folder / SUMMARY
     atomic_write_bytes(picture, learning_curve(history, metrics))
     atomic_write_text(text, summary(folder.name, history, metrics))
     return text, picture
-
-
-def _read_metrics(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / METRICS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def summary(run: str, history: History, metrics: Metrics) -> str:
@@ -224,10 +214,7 @@ def _at(source: Any, *keys: str) -> Any:
 
 
 def _number(source: Any, *keys: str) -> float | None:
-    value = _at(source, *keys)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        return None
-    return float(value)
+    return as_float(_at(source, *keys))
 
 
 def _words(source: Any, *keys: str) -> str:

@@ -7,7 +7,6 @@ neither slow nor break the run, and a run that is over can be sent later.
 from __future__ import annotations
 
 import contextlib
-import math
 import threading
 import warnings
 from collections import Counter
@@ -19,14 +18,29 @@ from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol
 
 from showonce.errors import ConfigError, ShowonceError, Unavailable, nearest
-from showonce.runs.event_file import read_events
+from showonce.events import (
+    EpisodeFinished,
+    ErrorRaised,
+    Event,
+    GateDecided,
+    GuardFired,
+    PhaseMeasured,
+    ProbePlayed,
+    PromotionDecided,
+    RolledBack,
+    StepTaken,
+    UpdateMade,
+    as_float,
+)
+from showonce.runs.event_file import EventTail
+from showonce.runs.layout import EVENTS, TENSORBOARD
 
-EVENTS: Final = "events.jsonl"
 EXTRA: Final = "showonce[track]"
 JOIN_S: Final = 30.0  # how long the end of a run waits for the last numbers to be sent
 UPDATE: Final = ("loss", "kl", "grad_norm", "ms")
 PROBE: Final = ("success", "statistic", "threshold", "p0")
 EPISODE: Final = ("success", "steps", "seconds")
+RESULT: Final = ("success", "low", "high")
 
 
 class Point(NamedTuple):
@@ -51,44 +65,45 @@ class Scalars:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
-    def of(self, event: Mapping[str, Any]) -> list[Point]:
-        """Return the numbers of one event; none for an event that has none. Never raises on its content."""
-        kind, counts = event.get("kind"), self.counts
-        if kind == "step":
-            counts["steps"] += 1
-            confidence, timings = _mapping(event, "confidence"), _mapping(event, "timings")
-            points = self._points("confidence", confidence, ("stated", "token", "calibrated"), "steps")
-            return points + self._points("ms", timings, sorted(timings), "steps")
-        if kind == "episode_finished":
-            counts["episodes"] += 1
-            return self._points(f"episode/{event.get('phase') or 'run'}", event, EPISODE, "episodes")
-        if kind == "update":
-            counts["updates"] += 1
-            return self._points("update", event, UPDATE, "updates")
-        if kind == "probe":
-            return self._points(f"probe/{event.get('task') or 'task'}", event, PROBE, "episodes")
-        if kind == "gate":
-            return self._points("gate", event, ("accepted",), "episodes")
-        if kind == "phase_result":
-            return self._points(f"result/{event.get('name')}", event, ("success", "low", "high"), "episodes")
-        if kind in ("rollback", "promotion", "guard", "error"):
-            name = f"error/{event.get('where')}" if kind == "error" else str(kind)
-            counts[name] += 1
-            return [Point(name, float(counts[name]), "episodes", counts["episodes"])]
+    def of(self, event: Event) -> list[Point]:
+        """Return the numbers of one event; none for an event that has none."""
+        counts = self.counts
+        match event:
+            case StepTaken():
+                counts["steps"] += 1
+                readings = vars(event.confidence) if event.confidence is not None else {}
+                return [
+                    *self._points("confidence", readings, "steps"),
+                    *self._points("ms", dict(sorted(event.timings.items())), "steps"),
+                ]
+            case EpisodeFinished():
+                counts["episodes"] += 1
+                return self._points(f"episode/{event.phase or 'run'}", _some(event, EPISODE), "episodes")
+            case UpdateMade():
+                counts["updates"] += 1
+                return self._points("update", _some(event, UPDATE), "updates")
+            case ProbePlayed():
+                return self._points(f"probe/{event.task or 'task'}", _some(event, PROBE), "episodes")
+            case GateDecided():
+                return self._points("gate", {"accepted": event.accepted}, "episodes")
+            case PhaseMeasured():
+                return self._points(f"result/{event.name}", _some(event, RESULT), "episodes")
+            case RolledBack() | PromotionDecided() | GuardFired() | ErrorRaised():
+                name = f"error/{event.where}" if isinstance(event, ErrorRaised) else event.kind
+                counts[name] += 1
+                return [Point(name, float(counts[name]), "episodes", counts["episodes"])]
         return []
 
-    def _points(self, group: str, source: Mapping[str, Any], names: Sequence[str], axis: str) -> list[Point]:
-        found = ((name, source.get(name)) for name in names)
+    def _points(self, group: str, values: Mapping[str, Any], axis: str) -> list[Point]:
+        """Return a point for every value that is a number or a truth value (1 or 0)."""
+        numbers = ((name, as_float(int(v) if isinstance(v, bool) else v)) for name, v in values.items())
         return [
-            Point(f"{group}/{name}", float(value), axis, self.counts[axis])
-            for name, value in found
-            if isinstance(value, (bool, int, float)) and math.isfinite(value)
+            Point(f"{group}/{name}", number, axis, self.counts[axis]) for name, number in numbers if number is not None
         ]
 
 
-def _mapping(event: Mapping[str, Any], key: str) -> Mapping[str, Any]:
-    found = event.get(key)
-    return found if isinstance(found, Mapping) else {}
+def _some(event: Event, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in names}
 
 
 class TensorBoard:
@@ -103,7 +118,7 @@ class TensorBoard:
             package: Any = import_module("torch.utils.tensorboard")
         except ImportError as error:
             raise _missing("tensorboard") from error
-        self._writer = package.SummaryWriter(log_dir=str(run_dir / "tensorboard"))
+        self._writer = package.SummaryWriter(log_dir=str(run_dir / TENSORBOARD))
 
     def write(self, points: Sequence[Point]) -> None:
         for point in points:
@@ -193,7 +208,7 @@ class Following:
     ) -> None:
         self.failure = ""
         folder = Path(run_dir)
-        self._path, self._offset, self._scalars = folder / EVENTS, 0, Scalars()
+        self._tail, self._scalars = EventTail(folder / EVENTS), Scalars()
         self._every_s, self._stop = every_s, threading.Event()
         self._trackers: list[Tracker] = list(trackers)
         try:
@@ -234,8 +249,7 @@ class Following:
             self._close()
 
     def _send(self) -> None:
-        events, self._offset = read_events(self._path, self._offset)
-        points = [point for event in events for point in self._scalars.of(event)]
+        points = [point for event in self._tail.poll() for point in self._scalars.of(event)]
         if points:
             for tracker in self._trackers:
                 tracker.write(points)

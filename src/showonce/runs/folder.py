@@ -1,0 +1,138 @@
+"""A run's folder: making one, going on in one, and where the adapter store of its run is."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import itertools
+import json
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from showonce.about import snapshot
+from showonce.config import Config, EnvironmentConfig
+from showonce.errors import BadInput, ConfigError
+from showonce.fsio import atomic_write_json, atomic_write_text, explained, make_folder
+from showonce.runs.index import note_start, resolve_run
+from showonce.runs.layout import CONFIG, VERSIONS
+from showonce.settings import load_config, to_yaml
+from showonce.versions.store import STORE
+
+FIXED_ON_RESUME: Final = ("task", "tasks", "demonstration", "environment", "adapter")  # settings a resumed run keeps
+
+
+def start_run(config: Config) -> Path:
+    """Return the folder of the run that `config` describes: a new one, `run_dir`, or the one to `resume`.
+
+    A new folder holds the resolved config and the versions, and the run is in the index.
+
+    Raises:
+        BadInput: `run_dir` holds a run already, or the run to resume is not there.
+        DiskError: the folder cannot be written.
+    """
+    if config.resume:
+        folder = resolve_run(config.resume, config.output.logs)
+    else:
+        folder = _given_folder(Path(config.run_dir)) if config.run_dir else _new_folder(config.output.logs, config.name)
+        atomic_write_text(folder / CONFIG, to_yaml(config))
+        atomic_write_json(folder / VERSIONS, {**snapshot(), "folder": str(Path.cwd())})
+    note_start(folder, config)
+    return folder
+
+
+def resumed_config(resume: str, logs: str | Path, overrides: Sequence[str] = ()) -> Config:
+    """Return the config with which a run goes on: its own config.yaml, and on top the overrides of this command.
+
+    Raises:
+        BadInput: there is no such run. ConfigError: an override is wrong, or would make it another run.
+    """
+    folder = resolve_run(resume, logs)
+    config = load_config(folder / CONFIG, overrides)
+    config = dataclasses.replace(config, resume=str(folder), run_dir="")
+    check_resumed(config)
+    place = find_store(config, folder)
+    if place is None or config.output.adapters != load_config(folder / CONFIG).output.adapters:
+        return config
+    return dataclasses.replace(config, output=dataclasses.replace(config.output, adapters=str(place[0])))
+
+
+def check_resumed(config: Config) -> None:
+    """Refuse to go on with a run as another one: its task, demonstration, environment and adapter stay what they are.
+
+    Raises:
+        ConfigError: one of them differs from the run's own.
+        BadInput: there is no run to resume.
+    """
+    folder = resolve_run(config.resume, config.output.logs)
+    own = load_config(folder / CONFIG)
+    for key in FIXED_ON_RESUME:
+        theirs, wanted = (_written(getattr(one, key)) for one in (own, config))
+        if theirs != wanted:
+            raise ConfigError(
+                f"resume={config.resume} goes on with {key}={theirs}, not {key}={wanted}: leave {key} out to go on, or "
+                f"leave resume out to begin a new run."
+            )
+
+
+def _written(value: Any) -> str:
+    """Return a setting as a person writes it."""
+    if isinstance(value, EnvironmentConfig):
+        return f"{value.name} with settings {value.settings}" if value.settings else value.name
+    return f"[{','.join(value)}]" if isinstance(value, tuple) else str(value) or "''"
+
+
+def adapter_store(config: Config, folder: Path) -> tuple[Path, str] | None:
+    """Return root and name of the adapter store of a run in `folder`; None when it acts without an adapter.
+
+    ``auto`` is a fresh store named after the run, and so is the path of an adapter that is not in a store (it is the
+    store's first version then).
+    """
+    if config.adapter == "none":
+        return None
+    path = Path(config.adapter).expanduser()
+    if (path / STORE).is_file():
+        return path.parent, path.name
+    named = config.adapter != "auto" and path.name == config.adapter and not path.exists()
+    return Path(config.output.adapters), config.adapter if named else folder.name
+
+
+def find_store(config: Config, run: Path) -> tuple[Path, str] | None:
+    """Return root and name of the adapter store that a finished run used, or None when there is none any more.
+
+    A relative `output.adapters` is looked for where the run was started, then here.
+    """
+    place = adapter_store(config, run)
+    if place is None:
+        return None
+    root, name = place
+    roots = [folder / root for folder in (started_in(run), Path.cwd()) if folder is not None]
+    return next(((folder, name) for folder in roots if (folder / name / STORE).is_file()), None)
+
+
+def started_in(folder: Path) -> Path | None:
+    """Return the working folder in which a run was started, if it is known."""
+    try:
+        return Path(json.loads((folder / VERSIONS).read_text(encoding="utf-8"))["folder"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _given_folder(folder: Path) -> Path:
+    if (folder / CONFIG).exists():
+        raise BadInput(f"run_dir={folder} holds a run already. Go on with it by resume={folder}, or choose another.")
+    return make_folder(folder)
+
+
+def _new_folder(logs: str | Path, name: str) -> Path:
+    """Make ``<time>-<name>`` (``-2``, ``-3`` ... when two runs begin in one second) and return it."""
+    root = make_folder(logs)
+    stem = f"{time.strftime('%Y%m%d-%H%M%S')}-{re.sub(r'[^A-Za-z0-9._-]+', '-', name).strip('-.') or 'run'}"
+    for number in itertools.count(1):
+        folder = root / (stem if number == 1 else f"{stem}-{number}")
+        with explained(folder, "create the folder"), contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return folder
+    raise AssertionError("unreachable: the count does not end")
