@@ -239,12 +239,21 @@ def _check(action: Any) -> None:
 
 
 def to_json(action: Action) -> dict[str, Any]:
-    """Return the plain JSON form ``{"action": verb, ...arguments}``; defaults are written too."""
+    """Return the plain JSON form ``{"action": verb, ...arguments}``; defaults are written too.
+
+    Example:
+        >>> to_json(Scroll(0.5, 0.25, 3))
+        {'action': 'scroll', 'x': 0.5, 'y': 0.25, 'dy': 3, 'dx': 0}
+    """
     return {"action": action.verb, **dataclasses.asdict(action)}
 
 
 def from_json(data: dict[str, Any]) -> Action:
     """Build an action from its strict JSON form (for files; model text goes through a dialect's parser).
+
+    Example:
+        >>> from_json({"action": "click", "x": 0.5, "y": 0.25})
+        Click(x=0.5, y=0.25)
 
     Raises:
         BadInput: unknown verb or argument (nearest named), missing argument, value out of range.

@@ -112,7 +112,12 @@ MOST_CHOICES = 40  # choices that are listed where none is close; of more only t
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
-    """Return ``" Did you mean 'x'?"`` for the closest choice, or the list of choices when none is close."""
+    """Return ``" Did you mean 'x'?"`` for the closest choice, or the list of choices when none is close.
+
+    Example:
+        >>> nearest("clikc", ["click", "scroll"]), nearest("zzz", ["click", "scroll"])
+        (" Did you mean 'click'?", ' Valid choices: click, scroll.')
+    """
     known = sorted(set(choices))
     cutoff = 0.5 if len(known) <= MOST_CHOICES else 0.0
     close = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)

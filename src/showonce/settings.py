@@ -48,6 +48,10 @@ class _Override:
 def load_config(path_or_name: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
     """Return the resolved, checked config of a file (or of a shipped name; None = the shipped ``run``).
 
+    Example:
+        >>> load_config("demo", ["seed=3", "learning=rft"]).learning.learner
+        'rft'
+
     Raises:
         ConfigError: missing or unreadable file, unknown key (nearest named), wrong type, value out of range.
     """

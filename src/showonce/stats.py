@@ -59,7 +59,12 @@ def _counts(successes: int, n: int, level: float) -> None:
 
 
 def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
-    """Return Wilson's score interval of a success rate; (0, 1) for n = 0."""
+    """Return Wilson's score interval of a success rate; (0, 1) for n = 0.
+
+    Example:
+        >>> "{:.3f} {:.3f}".format(*wilson(18, 20))
+        '0.699 0.972'
+    """
     _counts(successes, n, level)
     if n == 0:
         return Interval(0.0, 1.0)

@@ -238,6 +238,15 @@ def _observation(folder: Path, step: Step, data: Mapping[str, Any]) -> Observati
 def load_demonstration(path: str | Path) -> Demonstration:
     """Return the steps of a finished episode in which something was done, with their frames and notes.
 
+    Example:
+        >>> import numpy as np
+        >>> from showonce.actions import Click
+        >>> from showonce.demonstrations import save_demonstration
+        >>> screen = Observation(np.zeros((48, 64, 3), np.uint8))
+        >>> shown = Demonstration("mine/open", "open the box", (Frame(screen, Click(0.5, 0.25)),), "person", "")
+        >>> [frame.action for frame in load_demonstration(save_demonstration(shown, "shown-once")).frames]
+        [Click(x=0.5, y=0.25)]
+
     Raises:
         DemonstrationError: not an episode folder, of a newer schema, never finished, without a goal, without
             steps, without frames, or with frames of several sizes.

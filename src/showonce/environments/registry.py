@@ -34,6 +34,11 @@ def make_environment(name: str, **settings: Any) -> Environment:
     name: a built-in environment, an entry point of the group ``showonce.environments``, or ``module:Class``. A class
     takes one argument, an instance of its attribute `Settings`; one without that attribute takes none.
 
+    Example:
+        >>> world = make_environment("embedded", theme="dark")
+        >>> world.reset(find_task("app/dev/single/0"), seed=1).image.shape
+        (112, 112, 3)
+
     Raises:
         Unavailable: what the environment needs is not installed.
         ConfigError: an unknown name or setting (the nearest valid one is named), or a value of the wrong type or range.
@@ -65,6 +70,10 @@ def settings_type(name: str) -> type[EnvironmentSettings]:
 
 def find_task(task_id: str) -> Task:
     """Return a registered task: of the embedded world, ``site/NAME`` (the demo site) or ``miniwob/NAME``.
+
+    Example:
+        >>> find_task("app/dev/single/0").success
+        Success(kind='world', value='')
 
     Raises:
         TaskError: no such id; the nearest is named.

@@ -55,6 +55,14 @@ def run_episode(
 ) -> Episode:
     """Attempt a task once and return what happened.
 
+    Example:
+        >>> from showonce import load_config, load_policy, make_environment
+        >>> from showonce.environments.registry import find_task
+        >>> world, policy = make_environment("embedded"), load_policy(load_config("run"))
+        >>> episode = run_episode(world, policy, find_task("skill/click_icon"), seed=5)
+        >>> episode.success, [step.executed.verb for step in episode.steps]
+        (True, ['click'])
+
     observers: objects with `on_step(task, observation, step, context)` or `on_episode(episode)`, or both. teacher:
     asked with probability `teacher_beta` per step for the action to execute in place of the policy's; such an
     episode has the teacher as its source and never counts as the student's. `executor` labels whose hand the policy
