@@ -45,7 +45,7 @@ class WrittenOracle:
 
     def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
         text = self._dialect.write(self._oracle(), 0.95)
-        parsed = self._dialect.parse(text, (observation.width, observation.height))
+        parsed = self._dialect.parse(text)
         assert isinstance(parsed, Parsed), text
         return Proposal(text, parsed.action, None, Confidence(parsed.confidence, 0.9))
 

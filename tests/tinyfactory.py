@@ -25,6 +25,8 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from transformers.utils import logging as hf_logging
 
 from showonce.policy.dialects import get_dialect
+from showonce.policy.families import family_of, make_family
+from showonce.policy.families.base import Checkpoint, Family
 from showonce.policy.families.tiny import EOS, FRAME_AFTER, FRAME_BEFORE, MARKS
 from showonce.types import Image, Observation
 
@@ -67,6 +69,13 @@ def frame(seed: int, width: int = SIDE, height: int = SIDE) -> Observation:
     coarse = rng.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3), dtype=np.uint8)
     image: Image = np.kron(coarse, np.ones((8, 8, 1), np.uint8))[:height, :width]
     return Observation(np.ascontiguousarray(image))
+
+
+def family_for(model_type: str, tokenizer: Any, images: dict[str, Any] | None = None, unit: str = "auto") -> Family:
+    """Return the family of a model type ("tiny" for the embedded model's) without a checkpoint folder."""
+    config = {"model_type": model_type}
+    kind = family_of(Checkpoint(config), "tiny" if model_type == "tiny" else "auto")
+    return make_family(kind, Checkpoint(config, images or {}), tokenizer, unit=unit)[0]
 
 
 def word_tokenizer() -> PreTrainedTokenizerFast:
@@ -138,8 +147,6 @@ def save_checkpoint(folder: Path, kind: str = "tiny", seed: int = 0, tied: bool 
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         images.save_pretrained(folder)
-    if kind == "tiny":
-        (folder / "showonce.json").write_text('{"family": "tiny"}')
     return folder
 
 

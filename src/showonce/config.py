@@ -73,8 +73,9 @@ class PolicyConfig:
     """The model, how it is spoken to and what its teacher is shown."""
 
     checkpoint: str = "tiny"  # a shipped name or a folder of Hugging Face files
-    family: str = "auto"  # prompt family; auto = read from the checkpoint
-    dialect: str = "auto"  # native | ...; auto = the family's own
+    family: str = "auto"  # model family; auto = recognised by the checkpoint's config.json | module:Class
+    dialect: str = "auto"  # how actions are written: native | module:Class; auto = the family's own
+    unit: str = "auto"  # of coordinates in answers: fraction | thousand | pixel (of the image as the model sees it)
     teacher_context: str = "demonstration"  # demonstration | highlight | both
     demonstration_form: str = "frames_narrated"  # narrated | frames | frames_narrated
     demonstration_window: str = "aligned"  # aligned = only the step that is due | all = every demonstrated step
@@ -87,6 +88,7 @@ class PolicyConfig:
         _one_of("policy.teacher_context", self.teacher_context, "demonstration", "highlight", "both")
         _one_of("policy.demonstration_form", self.demonstration_form, "narrated", "frames", "frames_narrated")
         _one_of("policy.demonstration_window", self.demonstration_window, "aligned", "all")
+        _one_of("policy.unit", self.unit, "auto", "fraction", "thousand", "pixel")
         _one_of("policy.narrate", self.narrate, "model", "note", "none")
 
 

@@ -181,18 +181,43 @@ def _has(environment: object, name: str) -> bool:
     return getattr_static(environment, name, None) is not None
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One earlier step of an episode, as a policy may be shown it.
+
+    frame: the screen that was answered; None where the policy did not ask for it (see `ShowsHistory`) or it is not
+    kept. text: the raw answer; "" where something else than it was executed. thought: what the answer reasons before
+    its action. action: what was executed; None = nothing.
+    """
+
+    frame: Observation | None = None
+    text: str = ""
+    thought: str = ""
+    action: Action | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Context:
     """The policy's input beside the screen.
 
-    progress: number of earlier actions of this episode after which the screen changed. history: the executed
-    actions so far. demonstration: None for the student; the teacher's view has it.
+    progress: number of earlier actions of this episode after which the screen changed. history: the steps of the
+    episode so far, oldest first. demonstration: None for the student; the teacher's view has it.
     """
 
     goal: str
     progress: int = 0
-    history: tuple[Action, ...] = ()
+    history: tuple[Turn, ...] = ()
     demonstration: Demonstration | None = None
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """The executed actions of the history."""
+        return tuple(turn.action for turn in self.history if turn.action is not None)
+
+
+def turns_of(actions: Iterable[Action]) -> tuple[Turn, ...]:
+    """Return a history of which the actions alone are known."""
+    return tuple(Turn(action=action) for action in actions)
 
 
 @runtime_checkable
@@ -202,6 +227,14 @@ class Policy(Protocol):
     @property
     def adapter_version(self) -> str: ...
     def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal: ...
+
+
+@runtime_checkable
+class ShowsHistory(Protocol):
+    """A policy whose prompts show screens of earlier steps: the `history_frames` latest ones."""
+
+    @property
+    def history_frames(self) -> int: ...
 
 
 class State(Protocol):

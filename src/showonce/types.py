@@ -63,11 +63,16 @@ class ParseFailure:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A text that is an action; `confidence` is the number stated in it, if any; `repairs` names what was mended."""
+    """A text that is an action.
+
+    confidence: the number stated in it, if any. repairs: what was mended. thought: what it reasons before the action,
+    in dialects that set this apart.
+    """
 
     action: Action
     confidence: float | None = None
     repairs: tuple[str, ...] = ()
+    thought: str = ""
 
 
 ParseResult = Parsed | ParseFailure
@@ -148,7 +153,8 @@ class Proposal:
     """What the policy answered to one screen.
 
     token_ids and logprobs_T cover the whole answer; decision_T marks the tokens that were free choices (forced
-    tokens are False and have log-probability 0). timings are milliseconds by name: model, parse.
+    tokens are False and have log-probability 0). timings are milliseconds by name: model, parse. thought: what the
+    text reasons before its action, where the dialect sets that apart.
     """
 
     text: str
@@ -160,6 +166,7 @@ class Proposal:
     decision_T: tuple[bool, ...] = ()
     timings: dict[str, float] = field(default_factory=dict)
     adapter_version: str = "base"
+    thought: str = ""
 
 
 @dataclass(frozen=True)

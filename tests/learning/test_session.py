@@ -377,7 +377,8 @@ def test_a_lesson_on_any_screen_watches_the_skills_of_the_embedded_model(make: M
 
 def test_of_another_model_no_skills_are_known_and_that_is_said(make: MakeToy) -> None:
     toy = make()
-    toy.policy.family = cast(Any, SimpleNamespace(name="chat", spelt=str))
+    own = toy.policy.family
+    toy.policy.family = cast(Any, SimpleNamespace(name="qwen3_vl", spelt=str, geometry=own.geometry))
     toy.begin()
     groups = {canary.group for canary in toy.session.canaries.canaries}
     assert groups == {"present", "untaught"} and not toy.session.context.anchors

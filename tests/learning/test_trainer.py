@@ -11,7 +11,7 @@ import pytest
 from tests.learning.conftest import GOAL, SHOWN, TASK
 from tests.tinyfactory import frame
 
-from showonce.actions import Action, Click
+from showonce.actions import Click
 from showonce.config import FaultConfig, GateConfig
 from showonce.errors import BadInput, ConfigError
 from showonce.events import Event
@@ -23,7 +23,7 @@ from showonce.learning.methods.sdft import SDFT
 from showonce.learning.practice.buffer import Sample, ScreenBuffer
 from showonce.learning.trainer import Trainer, make_learner
 from showonce.learning.updates import Purse, Refusal, UpdateReport
-from showonce.protocols import Context
+from showonce.protocols import Context, Turn
 from showonce.types import Confidence, Episode, Outcome, Proposal, Step, StopReason, Task
 
 MakeContext = Callable[..., LearnerContext]
@@ -63,10 +63,10 @@ def step(executor: str = "student", correct: bool | None = None, token: float = 
 def play(trainer: Trainer, *screens: int, phase: str = "run", success: bool | None = None, **how: Any) -> Episode:
     """Let the trainer watch an episode over these screens."""
     made = step(**how)
-    history: tuple[Action, ...] = ()
+    history: tuple[Turn, ...] = ()
     for progress, screen in enumerate(screens):
         trainer.on_step(THE_TASK, frame(screen), made, Context(GOAL, progress, history))
-        history = (*history, PLACE)
+        history = (*history, Turn(action=PLACE))
     steps = tuple(replace(made, index=i) for i in range(len(screens)))
     reason = StopReason.COMPLETED if success else StopReason.MAX_STEPS
     episode = Episode(f"e{screens[0]}", TASK, GOAL, 0, phase, steps, reason, Outcome(success, "world"), 1.0)

@@ -8,7 +8,7 @@ import torch
 from tests.tinyfactory import frame, word_tokenizer
 
 from showonce.actions import Click, Drag, Type
-from showonce.inference.torch.features import Features, Parts
+from showonce.inference.torch.features import Features
 from showonce.policy.prompt import Tokens, draw_action, highlight, split_prefix
 from showonce.types import Observation
 
@@ -79,7 +79,24 @@ def test_parts_wrap_every_frame_and_encode_them_together() -> None:
 
 
 def test_the_constant_part_ends_before_the_current_frame() -> None:
-    shown: Parts = [1, features("a"), 2, 3, features("b"), 4]
-    assert split_prefix(shown) == 4
-    assert split_prefix([1, features("a"), 2]) == 0
-    assert split_prefix([1, 2]) == 0
+    tokens = Tokens(word_tokenizer(), ([3, 4], [3]))
+    a, b, c = (frame(i) for i in range(3))
+
+    def split(prompt: list[str | Observation], demonstrated: int) -> int:
+        return split_prefix(tokens.parts(prompt, lambda seen: [features(o.hash) for o in seen], demonstrated))
+
+    assert split(["<goal>", a, "zoka", b, "<act>"], 1) == 8  # <goal>, three tokens and features of a, zoka, two tokens
+    assert split([a, b, c], 2) == 10
+    assert split([a, "<goal>"], 0) == 0
+    assert split_prefix([1, features("a"), 2, features("b")]) == 0
+
+
+def test_frames_of_earlier_steps_are_no_part_of_the_constant_prefix() -> None:
+    tokens = Tokens(word_tokenizer(), ([3, 4], [3]))
+    frames = [frame(i) for i in range(4)]  # one demonstrated, two of earlier steps, the screen
+
+    def split(demonstrated: int) -> int:
+        return split_prefix(tokens.parts(frames, lambda seen: [features(o.hash) for o in seen], demonstrated))
+
+    assert split(1) == 6
+    assert split(0) == 0  # the student's view: nothing of it is the same on the next screen

@@ -33,7 +33,7 @@ def pieces() -> Spelling:
 
 
 def read(spelling: Spelling, ids: list[int]) -> tuple[Action, float | None]:
-    parsed = spelling.read(spelling.label(ids), (56, 56))
+    parsed = spelling.read(spelling.label(ids))
     assert isinstance(parsed, Parsed)
     return parsed.action, parsed.confidence
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.tinyfactory import frame, save_checkpoint, word_tokenizer
+from tests.tinyfactory import family_for, frame, save_checkpoint, word_tokenizer
 
 from showonce.actions import Click, Type
 from showonce.config import AdapterConfig, Config, InferenceConfig, PolicyConfig
 from showonce.errors import BadInput, ConfigError, Unavailable
 from showonce.inference.scripted import ScriptedEngine
 from showonce.inference.torch.features import Features, Parts
-from showonce.policy.families import make_family
+from showonce.policy.dialects import get_dialect
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import Context, Policy
 from showonce.types import Demonstration, Frame, ParseReason
@@ -61,8 +61,8 @@ class TestProposals:
         assert set(proposal.timings) == {"model", "parse"}
         assert 0 <= (proposal.confidence.token or 0) <= 1
         assert (proposal.confidence.stated is None) == ('"confidence":' not in proposal.text)
-        assert policy.dialect.parse(proposal.text, (56, 56)) == (
-            proposal.failure or policy.spelling.read(policy.label(proposal.token_ids), (56, 56))
+        assert policy.dialect.parse(proposal.text) == (
+            proposal.failure or policy.spelling.read(policy.label(proposal.token_ids))
         )
 
     def test_greedy_repeats_and_sampling_varies(self, folder: Path) -> None:
@@ -266,7 +266,7 @@ class TestOverAScriptedEngine:
     @pytest.fixture
     def policy(self) -> VLMPolicy:
         tokenizer = word_tokenizer()
-        family, dialect = make_family("tiny", tokenizer)
+        family, dialect = family_for("tiny", tokenizer), get_dialect("native")
         replies = ['{"action":"click","x":0.312,"y":0.688,"confidence":0.75}', "sun moon"]
         engine = ScriptedEngine(replies, tokenizer, tokenizer.eos_token_id, len(tokenizer))
         return VLMPolicy(

@@ -71,7 +71,7 @@ def test_a_source_of_stops_reaches_the_runs_own_stop() -> None:
             return super().execute(action, interrupt)
 
     def think(screen: Observation, context: Context) -> Action:
-        if context.history:
+        if context.actions:
             chord.press("Escape")
         return Type("a")
 

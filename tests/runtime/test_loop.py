@@ -21,7 +21,7 @@ from showonce.actions import EXAMPLES, Action, Ask, Click, Done, Open, Type, to_
 from showonce.demonstrations import EpisodeStore, load_episode, load_observations, read_meta, read_png
 from showonce.environments.registry import find_task, make_environment, oracle_for
 from showonce.errors import EnvironmentBroken, Stopped, TaskError
-from showonce.protocols import ApprovalRequest, Context, Interrupt
+from showonce.protocols import ApprovalRequest, Context, Interrupt, Turn
 from showonce.runs.event_file import EventWriter
 from showonce.runtime.approvals import AlwaysAllow, AlwaysDeny
 from showonce.runtime.guards import SameAction
@@ -400,13 +400,41 @@ def test_whatever_happens_it_ends_with_a_reason_and_the_truth(
 # what the policy is told ------------------------------------------------------------------------------------------
 
 
+class Remembering(ScriptedPolicy):
+    history_frames = 2
+
+
+def test_a_policy_gets_as_many_earlier_screens_as_it_shows() -> None:
+    policy = Remembering([Type("a"), Type("b"), unreadable(), Type("c"), Type("d")])
+    run_episode(Board(), policy, board_task(max_steps=5), seed=1)
+    asked = [seen.hash for seen in policy.seen]
+    for step, context in enumerate(policy.contexts):
+        shown = [turn.frame.hash if turn.frame else None for turn in context.history]
+        assert shown == [None] * (step - 2) + asked[max(0, step - 2) : step]
+    assert [turn.text for turn in policy.contexts[4].history] == [
+        "I do type",
+        "I do type",
+        "I would rather not",
+        "I do type",
+    ]
+
+
+def test_the_text_of_an_answer_is_remembered_only_where_it_was_what_was_done() -> None:
+    policy = ScriptedPolicy([Type("a")])
+    options = {"teacher": lambda _, told: Type("z") if told.actions else None, "teacher_beta": 1.0}
+    run_episode(Board(), policy, board_task(max_steps=3), seed=1, **options)
+    assert policy.contexts[2].history == (Turn(text="I do type", action=Type("a")), Turn(action=Type("z")))
+
+
 def test_progress_counts_actions_that_changed_the_screen() -> None:
     policy = ScriptedPolicy([Type("a"), WAIT, unreadable(), NOWHERE, Type("b")])
     episode = run_episode(Board(), policy, board_task(max_steps=5), seed=1)
     assert [step.changed for step in episode.steps] == [True, False, None, False, True]
     assert [context.progress for context in policy.contexts] == [0, 1, 1, 1, 1]
-    assert [len(context.history) for context in policy.contexts] == [0, 1, 2, 2, 3]
-    assert policy.contexts[-1].history == (Type("a"), WAIT, NOWHERE)
+    assert [len(context.actions) for context in policy.contexts] == [0, 1, 2, 2, 3]
+    assert policy.contexts[-1].actions == (Type("a"), WAIT, NOWHERE)
+    assert [turn.action for turn in policy.contexts[-1].history] == [Type("a"), WAIT, None, NOWHERE]
+    assert all(turn.frame is None for turn in policy.contexts[-1].history)  # this policy shows none
     assert {context.goal for context in policy.contexts} == {"light red green"}
     assert all(context.demonstration is None for context in policy.contexts)
 
@@ -435,7 +463,7 @@ def test_a_teacher_may_act_and_then_it_is_not_the_students_success() -> None:
     assert episode.source == "teacher"
     assert {step.executor for step in episode.steps} == {"teacher"}
     assert {step.proposed for step in episode.steps} == {NOWHERE}
-    assert [len(context.history) for context in asked] == [0, 1]
+    assert [len(context.actions) for context in asked] == [0, 1]
 
 
 def test_the_teacher_acts_as_often_as_beta_says() -> None:
@@ -508,7 +536,7 @@ def test_observers_see_every_step_and_the_episode() -> None:
     episode = run_episode(board, oracle_policy(board), board_task(), seed=1, observers=(watcher, partly))
     assert [step for _, step, _ in watcher.steps] == list(episode.steps)
     assert [screen.hash for screen, _, _ in watcher.steps] == [step.frame_hash for step in episode.steps]
-    assert [len(context.history) for _, _, context in watcher.steps] == [0, 1]
+    assert [len(context.actions) for _, _, context in watcher.steps] == [0, 1]
     assert watcher.episodes == [episode, episode]
 
 

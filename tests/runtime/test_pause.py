@@ -153,9 +153,9 @@ def test_nothing_is_executed_in_a_pause_and_no_time_runs() -> None:
     control, board = PausableStop(), Board()
 
     def think(screen: Observation, context: Context) -> Action:
-        if not context.history:
+        if not context.actions:
             control.pause()
-        return Type("ab"[len(context.history)])
+        return Type("ab"[len(context.actions)])
 
     done: list[object] = []
     task = board_task(max_steps=2, max_seconds=1.0, step_seconds=0.7)

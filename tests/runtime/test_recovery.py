@@ -148,7 +148,7 @@ def test_a_second_look_may_be_all_that_was_missing() -> None:
     world, log = EmbeddedWorld(EmbeddedSettings(mistakes=99)), Recorder()
 
     def think(screen: Observation, context: Context) -> Action:
-        return NOWHERE if len(context.history) < 3 else world.oracle()
+        return NOWHERE if len(context.actions) < 3 else world.oracle()
 
     assert play(world, [think], None, log).stop_reason is StopReason.GUARD
     episode = play(world, [think], recovery("reobserve"), log)
@@ -228,7 +228,7 @@ def test_typing_into_nothing_is_seen_and_recovered_from() -> None:
     world, log = EmbeddedWorld(EmbeddedSettings(mistakes=99)), Recorder()
 
     def think(screen: Observation, context: Context) -> Action:
-        return Type("zzz") if not context.history else world.oracle()
+        return Type("zzz") if not context.actions else world.oracle()
 
     assert play(world, [think], None, log, task=task, on=("typing_into_nothing",)).stop_reason is StopReason.GUARD
     assert [event["name"] for event in log.of("guard")] == ["typing_into_nothing"]
@@ -273,7 +273,7 @@ def test_recovery_goes_on_after_a_claim_without_evidence() -> None:
     board, log = Board(), Recorder()
 
     def think(screen: Observation, context: Context) -> Action:
-        return Done() if not context.history else board.oracle()
+        return Done() if not context.actions else board.oracle()
 
     episode = run_episode(
         board, ScriptedPolicy([think]), board_task(), seed=1, events=log, recovery=recovery("reobserve"),

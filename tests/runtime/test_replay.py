@@ -13,7 +13,7 @@ from showonce.actions import Ask, Click, Done, Drag, Type, from_pixel, to_pixel
 from showonce.demonstrations import EpisodeStore, load_demonstration, read_png, save_demonstration
 from showonce.environments.registry import find_task, make_environment, oracle_for
 from showonce.errors import BadInput, DemonstrationError
-from showonce.protocols import Context, Policy
+from showonce.protocols import Context, Policy, turns_of
 from showonce.runtime.loop import run_episode
 from showonce.runtime.matching import correlation, find_point
 from showonce.runtime.recorder import record_actions, record_oracle
@@ -146,7 +146,7 @@ def test_it_is_a_policy_that_serves_as_a_baseline(shown: Path) -> None:
     for seed in (1, other_seed()):
         assert run_episode(Board(), policy, TASK, seed=seed, phase="baseline:replay_template").success
     board = Board()
-    done = policy.propose(board.reset(TASK, 1), Context("light red green", history=(Click(0.5, 0.5),) * 2))
+    done = policy.propose(board.reset(TASK, 1), Context("light red green", history=turns_of([Click(0.5, 0.5)] * 2)))
     assert done.action == Done()
 
 

@@ -38,7 +38,7 @@ from showonce.actions import (
 from showonce.environments.browser.keys import playwright_keys
 from showonce.environments.settings import EnvironmentSettings, setting
 from showonce.errors import BadInput, EnvironmentBroken, TaskError, Unavailable
-from showonce.protocols import Capabilities, Context, Interrupt, Policy
+from showonce.protocols import Capabilities, Context, Interrupt, Policy, turns_of
 from showonce.types import Executed, Observation, Outcome, Task
 
 SUBSETS: Final = ("coord", "nav", "chat")
@@ -228,7 +228,7 @@ class BrowserGymAgent:
             self._history, self._before, self._progress, self._goal = [], "", 0, goal
         if self._before and self._before != screen.hash:
             self._progress += 1
-        proposal = self.policy.propose(screen, Context(goal, self._progress, tuple(self._history)))
+        proposal = self.policy.propose(screen, Context(goal, self._progress, turns_of(self._history)))
         told = {"text": proposal.text, "confidence": proposal.confidence.stated, "timings": proposal.timings}
         if proposal.action is None:
             self._before = ""

@@ -122,6 +122,11 @@ class BatchedPolicy:
         """The version of the adapter that acted when this was made."""
         return self._version
 
+    @property
+    def history_frames(self) -> int:
+        """How many frames of earlier steps the policy's prompts show."""
+        return self._policy.history_frames
+
     @contextmanager
     def member(self) -> Iterator[None]:
         """Take part: within this block the others wait for this thread's questions."""

@@ -11,13 +11,19 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from showonce.actions import Action, Drag, points, to_pixel
-from showonce.inference.torch.features import Features, Parts
+from showonce.inference.torch.features import Features
 from showonce.types import Observation
 
 _MARK: Final = (255, 0, 128)
 _DIM: Final = 0.45  # how much is taken from the brightness far from a highlighted place
 _BOX: Final = 0.07  # half the side of a highlight box, as a share of the longer side of the frame
 _SOFT: Final = 0.35  # width of the soft edge of the mask, as a share of the box
+
+
+class PromptParts(list[int | Features]):
+    """The parts of a prompt. constant: the number of parts before the first frame that no demonstration holds."""
+
+    constant: int = 0
 
 
 class Tokens:
@@ -37,23 +43,30 @@ class Tokens:
         self,
         prompt: Sequence[str | Observation],
         encode_many: Callable[[Sequence[Observation]], list[Features]],
-    ) -> Parts:
-        """Return the prompt as ids and features; all its frames are encoded together."""
+        demonstrated: int = 0,
+    ) -> PromptParts:
+        """Return the prompt as ids and features; all its frames are encoded together.
+
+        demonstrated: how many of its frames, the first ones, belong to a demonstration.
+        """
         frames = [p for p in prompt if isinstance(p, Observation)]
         features = iter(encode_many(frames)) if frames else iter(())
-        out: Parts = []
+        out, seen = PromptParts(), 0
         for part in prompt:
             if isinstance(part, Observation):
-                out += [*self._before, next(features), *self._after]
+                out += self._before
+                if demonstrated and seen == demonstrated:
+                    out.constant = len(out)
+                out += [next(features), *self._after]
+                seen += 1
             else:
                 out += self._ids(part)
         return out
 
 
 def split_prefix(parts: Sequence[int | Features]) -> int:
-    """Return how many parts stand before the current (the last) frame: what a demonstration puts there is constant."""
-    frames = [i for i, p in enumerate(parts) if isinstance(p, Features)]
-    return frames[-1] if len(frames) > 1 else 0
+    """Return how many of the first parts are the same on every screen; 0 without demonstrated frames."""
+    return parts.constant if isinstance(parts, PromptParts) else 0
 
 
 def draw_action(observation: Observation, action: Action) -> Observation:

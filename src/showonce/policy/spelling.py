@@ -18,7 +18,7 @@ from showonce.actions import CONFIDENCE_DECIMALS, COORDINATE_DECIMALS, Action, f
 from showonce.errors import BadInput
 from showonce.inference.decode import Decoded, Rules, mark
 from showonce.policy.confidence import pieces_of, tokens_in_span
-from showonce.policy.dialects.base import Dialect
+from showonce.policy.dialects.base import FRACTIONS, Dialect, Geometry
 from showonce.types import ParseResult
 
 
@@ -49,7 +49,7 @@ class Spelling:
         self._bins = np.array(list(self.coordinates.values()))
         self._levels = np.array(list(self.confidences.values()))
 
-    def ids(self, action: Action, confidence: float) -> list[int]:
+    def ids(self, action: Action, confidence: float, geometry: Geometry = FRACTIONS) -> list[int]:
         """Return the tokens of an action; coordinates and confidence go to the nearest value that the model can say.
 
         Raises:
@@ -57,7 +57,7 @@ class Spelling:
         """
         if len(self._levels):
             confidence = float(self._levels[np.abs(self._levels - confidence).argmin()])
-        text = self.dialect.write(self.snapped(action), confidence)
+        text = self.dialect.write(self.snapped(action), confidence, geometry)
         token_ids: list[int] = self._tokenizer(text, add_special_tokens=False).input_ids
         if self._tokenizer.unk_token_id is not None and self._tokenizer.unk_token_id in token_ids:
             raise BadInput(
@@ -90,6 +90,6 @@ class Spelling:
         pieces = pieces_of(self._tokenizer, decoded.token_ids, decoded.text)
         return replace(decoded, confidence_T=tokens_in_span(pieces, span))
 
-    def read(self, decoded: Decoded, frame_size: tuple[int, int]) -> ParseResult:
+    def read(self, decoded: Decoded, geometry: Geometry = FRACTIONS) -> ParseResult:
         """Return the action that an answer names, or why there is none."""
-        return self.dialect.parse(decoded.text, frame_size)
+        return self.dialect.parse(decoded.text, geometry)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections import OrderedDict
@@ -28,13 +27,13 @@ from showonce.inference.torch.engine import TorchEngine
 from showonce.inference.torch.features import Features, Parts
 from showonce.policy.confidence import Calibration, pieces_of, read_confidence
 from showonce.policy.dialects.base import Dialect
-from showonce.policy.families import make_family
-from showonce.policy.families.base import Family
+from showonce.policy.families import family_of, make_family
+from showonce.policy.families.base import Checkpoint, Family
 from showonce.policy.prompt import Tokens, split_prefix
 from showonce.policy.prompt import highlight as highlighted
 from showonce.policy.spelling import Spelling, number_tokens
 from showonce.protocols import CHAMPION, Context, Sampling, State
-from showonce.types import Frame, Observation, Parsed, ParseFailure, Proposal
+from showonce.types import Frame, Observation, Parsed, ParseFailure, ParseResult, Proposal
 
 ACTING: Final = "acting"  # stands for the adapter that acts
 _NARRATION_TOKENS: Final = 48
@@ -71,7 +70,8 @@ class VLMPolicy:
         self.config = config or PolicyConfig()
         inference = inference or InferenceConfig()
         stops = frozenset(family.stop_ids(tokenizer))
-        grammar = Grammar(tokenizer, dialect.grammar(), stops, vocabulary) if inference.grammar else None
+        self._widest = replace(family.geometry(family.largest), seen=family.largest)  # one grammar for all frames
+        grammar = Grammar(tokenizer, dialect.grammar(self._widest), stops, vocabulary) if inference.grammar else None
         bins = tuple(number_tokens(tokenizer, COORDINATE_DECIMALS))
         self.rules = Rules(tokenizer, stops, grammar, inference.max_new_tokens, bins)
         self.spelling = Spelling(self.rules, dialect)
@@ -105,6 +105,11 @@ class VLMPolicy:
         """The version of the adapter that acts; "base" when it is off."""
         with self.engine.using(self.acting):
             return self.engine.version
+
+    @property
+    def history_frames(self) -> int:
+        """How many frames of earlier steps its prompts show."""
+        return self.family.history_frames
 
     @property
     def cached_prefixes(self) -> int:
@@ -143,7 +148,7 @@ class VLMPolicy:
     def proposal(self, decoded: Decoded, observation: Observation, version: str, model_ms: float) -> Proposal:
         """Return what a marked answer to a screen proposes, with its confidences. version: of the adapter in use."""
         answered = time.perf_counter()
-        parsed = self.spelling.read(decoded, (observation.width, observation.height))
+        parsed = self.read(decoded, observation)
         stated = parsed.confidence if isinstance(parsed, Parsed) else None
         confidence = read_confidence(decoded, stated, self.calibration, self.calibration_source)
         timings = {"model": model_ms, "parse": (time.perf_counter() - answered) * 1e3}
@@ -157,7 +162,12 @@ class VLMPolicy:
             decision_T=decoded.decision_T,
             timings=timings,
             adapter_version=version,
+            thought=parsed.thought if isinstance(parsed, Parsed) else "",
         )
+
+    def read(self, answer: Decoded, observation: Observation) -> ParseResult:
+        """Return the action that an answer to this screen names, or why there is none."""
+        return self.spelling.read(answer, self.family.geometry((observation.width, observation.height)))
 
     def parts(self, observation: Observation, context: Context, highlight: Action | None = None) -> Parts:
         """Return the prompt: the student's view when context.demonstration is None, else the teacher's.
@@ -177,12 +187,17 @@ class VLMPolicy:
             frames = [replace(f, action=self.spelling.snapped(f.action)) for f in context.demonstration.frames]
             narrations = [self._narration(frame) for frame in frames]
             context = replace(context, demonstration=replace(context.demonstration, frames=tuple(frames)))
-        prompt = self.family.prompt(observation, context, narrations, self.config.demonstration_form)
-        return self.tokens.parts(prompt, self.engine.encode_many)
+        form = self.config.demonstration_form
+        prompt = self.family.prompt(observation, context, narrations, form)
+        return self.tokens.parts(prompt, self.engine.encode_many, 0 if form == "narrated" else len(narrations))
 
-    def answer(self, action: Action, confidence: float = 1.0) -> list[int]:
-        """Return the token ids of an action as this model would say it. See `Spelling.ids`."""
-        return self.spelling.ids(action, confidence)
+    def answer(self, action: Action, confidence: float = 1.0, screen: Observation | None = None) -> list[int]:
+        """Return the token ids of an action on a screen as this model would say it. See `Spelling.ids`.
+
+        Where coordinates are pixels the screen decides the numbers; without one they are pixels of the largest.
+        """
+        geometry = self._widest if screen is None else self.family.geometry((screen.width, screen.height))
+        return self.spelling.ids(action, confidence, geometry)
 
     def goal_ids(self, goal: str) -> tuple[int, ...]:
         """Return the tokens of a goal, as spelt at the beginning of a text and after a blank, without special ones.
@@ -325,11 +340,10 @@ def load_policy(config: Config) -> VLMPolicy:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's condition for it
         torch.use_deterministic_algorithms(True)
     folder = find_checkpoint(config.policy.checkpoint)
-    side = folder / "showonce.json"
+    checkpoint = Checkpoint.read(folder)
+    kind = family_of(checkpoint, config.policy.family)
     backbone = Backbone.load(folder, config.inference.device, config.inference.dtype)
-    notes = json.loads(side.read_text(encoding="utf-8")) if side.is_file() else {}
-    name = config.policy.family if config.policy.family != "auto" else notes.get("family", "chat")
-    family, dialect = make_family(name, backbone.tokenizer, config.policy.dialect)
+    family, dialect = make_family(kind, checkpoint, backbone.tokenizer, config.policy.dialect, config.policy.unit)
     adapter = None if config.adapter == "none" else Adapter(backbone, config.policy.adapter, config.seed)
     policy = VLMPolicy(
         make_engine(config.inference, backbone, adapter),

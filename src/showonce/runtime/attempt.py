@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -25,6 +26,8 @@ from showonce.protocols import (
     Policy,
     Sampling,
     SetsGoal,
+    ShowsHistory,
+    Turn,
     Undoable,
     ability,
 )
@@ -102,6 +105,13 @@ class Setting:
     run: str
 
 
+def _turn(step: Step, screen: Observation | None) -> Turn:
+    """Return a step as later prompts show it; its text only where the policy's own action was executed."""
+    own = step.proposal is not None and step.executed == step.proposed
+    said = step.proposal if own else None
+    return Turn(screen, said.text if said else "", said.thought if said else "", step.executed)
+
+
 class Attempt:
     """The steps so far, the screen as it is, and the stages that make the next step."""
 
@@ -112,6 +122,8 @@ class Attempt:
         self.steps: list[Step] = []
         self.outcome = Outcome(None, setting.checker.name)
         self.screen: Observation
+        policy = setting.policy  # screens of the latest steps, as many as its prompts show
+        self._earlier = deque[Observation](maxlen=policy.history_frames if isinstance(policy, ShowsHistory) else 0)
         self.time = Clock(setting.stop, setting.limits.step_seconds)
         self._clock = Stopwatch()
         self._started = time.monotonic()
@@ -190,9 +202,9 @@ class Attempt:
 
     def context(self) -> Context:
         """Return the policy's input beside the screen: goal, progress, history, demonstration."""
-        done = [step for step in self.steps if step.executed is not None]
-        history = tuple(step.executed for step in done if step.executed is not None)
-        progress = sum(step.changed is True for step in done)
+        unseen: list[Observation | None] = [None] * (len(self.steps) - len(self._earlier))
+        history = tuple(map(_turn, self.steps, [*unseen, *self._earlier]))
+        progress = sum(step.changed is True for step in self.steps if step.executed is not None)
         return Context(self.task.goal, progress, history, self.set.demonstration)
 
     def propose(self, turn: StepDraft) -> None:
@@ -394,6 +406,7 @@ class Attempt:
         context = self.context()
         step = self.journal.step(step, turn.screen, self.screen)
         self.steps.append(step)
+        self._earlier.append(turn.screen)
         with self._clock.part("observers"):
             for observer in self.set.observers:
                 if hasattr(observer, "on_step"):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final
 
 from showonce.actions import Action, Click, DoubleClick, Move, RightClick
-from showonce.protocols import Context, Policy, Sampling
+from showonce.protocols import Context, Policy, Sampling, ShowsHistory
 from showonce.types import Observation, Proposal
 
 NEAR: Final = 0.02  # of the frame's side: the policy points at where the pointer is already
@@ -31,8 +31,12 @@ class LookAgain:
     def adapter_version(self) -> str:
         return self._policy.adapter_version
 
+    @property
+    def history_frames(self) -> int:
+        return self._policy.history_frames if isinstance(self._policy, ShowsHistory) else 0
+
     def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
-        moves = list(itertools.takewhile(lambda action: isinstance(action, Move), reversed(context.history)))
+        moves = list(itertools.takewhile(lambda action: isinstance(action, Move), reversed(context.actions)))
         proposal = self._policy.propose(observation, context, sampling)
         action = proposal.action
         if not isinstance(action, CLICKS) or len(moves) >= self.looks or (moves and _same_place(moves[0], action)):

@@ -81,7 +81,7 @@ class ReplayPolicy:
         self.adapter_version = f"replay-{mode}"
 
     def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
-        index = len(context.history)
+        index = len(context.actions)
         if index >= len(self._frames):
             return Proposal("", Done(), None, adapter_version=self.adapter_version)
         name = self._names[index] if index < len(self._names) else ""
@@ -211,7 +211,7 @@ class _Watch:
         self._folder = folder
 
     def on_step(self, task: Task, observation: Observation, step: Step, context: Context) -> None:
-        index = len(context.history)
+        index = len(context.actions)
         if self.first is not None or index >= len(self._shown.frames):
             return
         then, now = self._shown.frames[index].observation, redact(observation, self._regions)

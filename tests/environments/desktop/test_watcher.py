@@ -241,7 +241,7 @@ def test_an_episode_ends_as_stopped_while_the_model_thinks(desk: Desk, program: 
         adapter_version = "none"
 
         def propose(self, observation: Observation, context: Context, sampling: str = "greedy") -> Proposal:
-            if context.history:
+            if context.actions:
                 press(person)  # in the midst of the thought, which then goes on to its end
                 until(lambda: desktop.watcher.reason)
             return Proposal("click", Click(0.3, 0.4), None)

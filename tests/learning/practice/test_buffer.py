@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +13,13 @@ import pytest
 from showonce.actions import Click, Type
 from showonce.errors import BadInput, ConfigError
 from showonce.learning.practice.buffer import INDEX, Sample, ScreenBuffer, sample_of_step
-from showonce.protocols import Context
+from showonce.protocols import Context, Turn, turns_of
 from showonce.types import Demonstration, Observation, Outcome, Proposal, Step, Task
 
 MIDDLE = Click(0.5, 0.5)
+
+
+HISTORY = (Turn(action=Click(0.25, 0.75)), Turn(text="hm", thought="why", action=Type("sun")), Turn(text="no action"))
 
 
 def screen(shade: int) -> Observation:
@@ -100,7 +104,7 @@ def test_saved_and_loaded_it_draws_the_same(tmp_path: Path) -> None:
         image = rng.integers(0, 255, (6, 8, 3), dtype=np.uint8)
         buffer.add(
             Sample(
-                Observation(image, 2.0, "page"), "t", "zoka", index, (Click(0.25, 0.75), Type("sun")), "practice", "e1",
+                Observation(image, 2.0, "page"), "t", "zoka", index, HISTORY, "practice", "e1",
                 Click(0.1, 0.2), "student", bool(index % 2), True, (3, 1, 4),
             )
         )  # fmt: skip
@@ -113,6 +117,22 @@ def test_saved_and_loaded_it_draws_the_same(tmp_path: Path) -> None:
         assert replace(a, observation=b.observation).__dict__ == b.__dict__
     draws = [shades(x.draw(6, np.random.default_rng(1))) for x in (buffer, loaded)]
     assert draws[0] == draws[1]
+
+
+def test_actions_alone_are_a_history_too_as_older_versions_wrote_it(tmp_path: Path) -> None:
+    buffer = ScreenBuffer()
+    buffer.add(replace(sample(1), history=turns_of([Click(0.25, 0.75), Type("sun")])))
+    buffer.save(tmp_path)
+    record = json.loads((tmp_path / INDEX).read_text(encoding="utf-8"))["samples"][0]
+    assert record["history"] == [{"action": "click", "x": 0.25, "y": 0.75}, {"action": "type", "text": "sun"}]
+    assert next(iter(ScreenBuffer.load(tmp_path))).history == turns_of([Click(0.25, 0.75), Type("sun")])
+
+
+def test_screens_of_earlier_steps_are_not_stored(tmp_path: Path) -> None:
+    buffer = ScreenBuffer()
+    buffer.add(replace(sample(1), history=(Turn(screen(2), "text", "thought", Type("sun")),)))
+    buffer.save(tmp_path)
+    assert next(iter(ScreenBuffer.load(tmp_path))).history == (Turn(None, "text", "thought", Type("sun")),)
 
 
 def test_frames_that_nobody_needs_any_more_are_removed(tmp_path: Path) -> None:
@@ -160,10 +180,10 @@ def step(executor: str = "student", executed: Click = MIDDLE) -> Step:
 
 
 def test_a_step_becomes_a_sample_and_only_own_executed_answers_are_own() -> None:
-    task, context = Task("t", "zoka"), Context("zoka", 1, (Type("sun"),))
+    task, context = Task("t", "zoka"), Context("zoka", 1, turns_of([Type("sun")]))
     own = sample_of_step(task, screen(1), step(), context)
     assert (own.answer, own.executor, own.correct, own.progress, own.history) == (
-        (1, 2, 3), "student", True, 1, (Type("sun"),),
+        (1, 2, 3), "student", True, 1, (Turn(action=Type("sun")),),
     )  # fmt: skip
     assert sample_of_step(task, screen(1), step("teacher"), context).answer == ()
     assert sample_of_step(task, screen(1), step(executed=Click(0.1, 0.1)), context).answer == ()

@@ -14,6 +14,7 @@ from showonce.config import RatchetConfig
 from showonce.errors import StoreError
 from showonce.learning.ratchet.canaries import Canary, CanaryReason, CanaryReport, CanaryResult, Drift, Group, judge
 from showonce.learning.ratchet.canary_screens import load_canaries, save_canaries
+from showonce.protocols import turns_of
 from showonce.runtime.shadow import Shadow, same_action
 from showonce.types import Observation
 
@@ -230,7 +231,7 @@ def test_a_set_survives_the_disk(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     screens = [Observation(rng.integers(0, 256, (9, 7, 3)).astype(np.uint8), 2.0) for _ in range(3)]
     canaries = [
-        Canary(f"c{i}", group, screen, "click zoka", Click(0.1, 0.2), "task", 1, (Type("sun"),), 0.05)
+        Canary(f"c{i}", group, screen, "click zoka", Click(0.1, 0.2), "task", 1, turns_of([Type("sun")]), 0.05)
         for i, (group, screen) in enumerate(zip(("skill", "lesson", "untaught"), screens, strict=True))
     ]
     assert load_canaries(tmp_path) == []

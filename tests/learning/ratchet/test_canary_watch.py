@@ -198,4 +198,4 @@ def test_the_toy_answers_with_actions(policy: VLMPolicy) -> None:
     """The tests above would say little if the toy's answers were never actions."""
     answers = [policy.propose(c.observation, Context(c.goal)) for c in canaries()]
     assert any(a.action is not None for a in answers)
-    assert isinstance(policy.dialect.parse(answers[0].text, (56, 56)), Parsed) == (answers[0].action is not None)
+    assert isinstance(policy.dialect.parse(answers[0].text), Parsed) == (answers[0].action is not None)

@@ -27,7 +27,7 @@ from showonce.actions import (
     fields_of,
 )
 from showonce.errors import BadInput
-from showonce.policy.dialects import DIALECTS, Dialect, get_dialect, parse_action
+from showonce.policy.dialects import DIALECTS, UNITS, Dialect, Geometry, Unit, get_dialect, parse_action
 from showonce.policy.dialects.base import MAX_GENERATED_TEXT
 from showonce.types import Parsed, ParseFailure, ParseReason
 
@@ -51,12 +51,12 @@ WRITTEN = [
     (Done(), 0.05, '{"action":"done","answer":"","confidence":0.05}'),
 ]
 
-unit = st.floats(0, 1)
+unit_interval = st.floats(0, 1)
 single_keys = st.sampled_from([*(c for c in map(chr, range(33, 127)) if c != "+" and c == c.lower()), "é", "ß", "ж"])
 key_names = single_keys | st.sampled_from(NAMED_KEYS)
 chords = st.builds(lambda mods, key: "+".join([*mods, key]), st.sets(st.sampled_from(MODIFIERS)), key_names)
 VALUES: dict[str, Any] = {
-    "coordinate": lambda spec: unit,
+    "coordinate": lambda spec: unit_interval,
     "integer": lambda spec: st.integers(int(spec.low), int(spec.high)),
     "seconds": lambda spec: st.floats(spec.low, spec.high),
     "text": lambda spec: st.text(max_size=MAX_GENERATED_TEXT),
@@ -93,17 +93,17 @@ def test_a_confidence_out_of_range_is_not_written(confidence: float) -> None:
 
 
 @settings(SETTINGS, max_examples=400)
-@given(actions, unit)
+@given(actions, unit_interval)
 def test_what_is_written_is_read_back(action: Action, confidence: float) -> None:
     text = NATIVE.write(action, confidence)
     assert json.loads(text)["action"] == action.verb
     parsed = NATIVE.parse(text)
     assert parsed == Parsed(as_written(action), float(f"{confidence:.2f}"), ())
-    assert NATIVE.parse(text, frame_size=(64, 48)) == parsed
+    assert NATIVE.parse(text, Geometry("fraction", (64, 48))) == parsed
 
 
 @settings(SETTINGS, max_examples=60)
-@given(actions, unit)
+@given(actions, unit_interval)
 def test_a_text_that_ends_early_is_never_another_action(action: Action, confidence: float) -> None:
     text = NATIVE.write(action, confidence)
     whole = as_written(action)
@@ -151,10 +151,12 @@ def test_confidence_span(text: str, number: str | None) -> None:
 
 
 def test_dialects_are_found_by_name() -> None:
-    assert all(isinstance(dialect, Dialect) and dialect.name == name for name, dialect in DIALECTS.items())
-    with pytest.raises(BadInput, match=r"unknown dialect 'nativ'\. Did you mean 'native'"):
+    for name in DIALECTS.built_in:
+        assert isinstance(get_dialect(name), Dialect)
+        assert get_dialect(name).name == name
+    with pytest.raises(BadInput, match=r"no known dialect\. Did you mean 'native'"):
         get_dialect("nativ")
-    with pytest.raises(BadInput, match="unknown dialect"):
+    with pytest.raises(BadInput, match="no known dialect"):
         parse_action("{}", dialect="no such thing")
     assert parse_action('{"action":"wait"}') == parse_action('{"action":"wait"}', "native") == Parsed(Wait(1.0))
 
@@ -193,10 +195,16 @@ PIECES = [
 VOCABULARY = Vocabulary(PIECES)
 TOKENIZER = LLTokenizer(TokenizerWrapper(VOCABULARY), n_vocab=len(VOCABULARY.tokens))
 START = LLMatcher(TOKENIZER, LLMatcher.grammar_from_lark(NATIVE.grammar()))
+SIZES = (1280, 720), (644, 364)  # frame and seen image
+COUNTED = {
+    unit: (geometry, LLMatcher(TOKENIZER, LLMatcher.grammar_from_lark(NATIVE.grammar(geometry))))
+    for unit in UNITS
+    if (geometry := Geometry(unit, *SIZES))
+}
 
 
-def accepts(text: str) -> bool:
-    matcher = START.deep_copy()
+def accepts(text: str, start: LLMatcher = START) -> bool:
+    matcher = start.deep_copy()
     return bool(matcher.try_consume_tokens(ids := VOCABULARY(text)) == len(ids) and matcher.is_accepting())
 
 
@@ -216,9 +224,55 @@ def test_the_grammar_is_valid_without_warnings() -> None:
 
 
 @settings(SETTINGS, max_examples=400)
-@given(actions, unit)
+@given(actions, unit_interval)
 def test_the_grammar_accepts_what_is_written(action: Action, confidence: float) -> None:
     assert accepts(NATIVE.write(action, confidence))
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_the_grammar_of_a_unit_is_valid_and_accepts_what_is_written_in_it(unit: Unit) -> None:
+    geometry, start = COUNTED[unit]
+    lark = LLMatcher.grammar_from_lark(NATIVE.grammar(geometry))
+    assert LLMatcher.validate_grammar_with_warnings(lark) == (False, [])
+
+    @settings(SETTINGS, max_examples=200)
+    @given(actions, unit_interval)
+    def written(action: Action, confidence: float) -> None:
+        assert accepts(NATIVE.write(action, confidence, geometry), start)
+
+    written()
+
+
+@pytest.mark.parametrize(
+    ("unit", "x", "y", "accepted"),
+    [
+        ("pixel", "0", "363", True),
+        ("pixel", "643", "0", True),
+        ("pixel", "644", "0", False),
+        ("pixel", "0", "364", False),
+        ("pixel", "05", "3", False),
+        ("pixel", "0.5", "0.250", False),
+        ("thousand", "999", "999", True),
+        ("thousand", "1000", "0", False),
+        ("thousand", "0.518", "0.232", False),
+        ("fraction", "0.518", "0.232", True),
+        ("fraction", "518", "232", False),
+    ],
+)
+def test_the_grammar_of_a_unit_ends_where_the_frame_does(unit: Unit, x: str, y: str, accepted: bool) -> None:
+    text = f'{{"action":"click","x":{x},"y":{y},"confidence":0.90}}'
+    assert accepts(text, COUNTED[unit][1]) == accepted
+
+
+@pytest.mark.parametrize(
+    ("unit", "stated"),
+    [("fraction", "fractions of the screenshot"), ("thousand", "from 0 to 999"), ("pixel", "644 pixels wide and 364")],
+)
+def test_the_description_names_the_unit(unit: Unit, stated: str) -> None:
+    text = NATIVE.describe(COUNTED[unit][0])
+    assert stated in text
+    assert ("1 = right edge" in text) == (unit == "fraction")
+    assert re.findall(r"example: (.*)", text) == NATIVE.examples(COUNTED[unit][0])
 
 
 @pytest.mark.parametrize("low_or_high", [-1, 1])
@@ -268,7 +322,7 @@ def test_the_grammar_refuses_other_spellings(text: str) -> None:
 
 
 @settings(SETTINGS, max_examples=300)
-@given(actions, unit, st.integers(0, 2**32))
+@given(actions, unit_interval, st.integers(0, 2**32))
 def test_the_grammar_refuses_mutants(action: Action, confidence: float, seed: int) -> None:
     """A changed text is accepted exactly when it is the canonical text of what it now says."""
     rng, text = random.Random(seed), NATIVE.write(action, confidence)

@@ -29,7 +29,7 @@ from showonce.actions import (
     from_json,
     to_json,
 )
-from showonce.policy.dialects import Repair, get_dialect, parse_action
+from showonce.policy.dialects import UNITS, Geometry, Repair, get_dialect, parse_action
 from showonce.policy.dialects.reading.aliases import ARGUMENT_ALIASES, VERB_ALIASES
 from showonce.policy.dialects.reading.reader import Broken, Cut, Found, Number, read_objects
 from showonce.types import Parsed, ParseFailure, ParseReason, ParseResult
@@ -243,38 +243,56 @@ def test_why_a_text_is_no_action(text: str, reason: ParseReason, detail: str) ->
 
 def test_the_tables_hold_every_reason_and_every_repair() -> None:
     assert {reason for _, reason, _ in FAILURES} == set(ParseReason)
-    with_frame = {Repair.PIXELS}  # see test_pixels
-    assert set().union(*(repairs for *_, repairs in MESSES)) | with_frame == set(Repair)
+    assert set().union(*(repairs for *_, repairs in MESSES)) == set(Repair)
 
 
-@pytest.mark.parametrize(
-    ("text", "action"),
-    [
-        ('{"action":"click","x":500,"y":200}', Click(0.5005, 0.250625)),
-        ('{"action":"click","x":500,"y":1}', Click(0.5005, 0.001875)),
-        ('{"action":"click","x":999,"y":0}', Click(0.9995, 0.000625)),
-        ('{"action":"click","x":"500px","y":"1 px"}', Click(0.5005, 0.001875)),
-        ('{"action":"click","x":2,"y":200.4}', Click(0.0025, 0.250625)),
-        ('{"action":"click","x":1000,"y":200}', None),
-        ('{"action":"click","x":500,"y":800}', None),
-        ('{"action":"click","x":500,"y":0.5}', None),
-        ('{"action":"click","x":500,"y":"50%"}', None),
-        ('{"action":"click","x":-5,"y":200}', None),
-    ],
-)
-def test_pixels(text: str, action: Action | None) -> None:
-    result = parse_action(text, frame_size=(1000, 800))
+@pytest.mark.parametrize("text", ['{"action":"click","point":[500,500]}', '{"action":"click","x":"518px","y":"232px"}'])
+@pytest.mark.parametrize("frame", [(0, 0), (1280, 720), (1000, 1000)])
+def test_a_number_is_never_taken_for_pixels_unless_the_config_says_so(text: str, frame: tuple[int, int]) -> None:
+    result = parse_action(text, geometry=Geometry("fraction", frame))
+    assert isinstance(result, ParseFailure)
+    assert result.reason is ParseReason.OUT_OF_RANGE
+    assert "policy.unit=fraction" in result.detail
+
+
+PIXEL, THOUSAND = Geometry("pixel", (2000, 1600), (1000, 800)), Geometry("thousand", (1280, 720))
+COUNTED: list[tuple[Geometry, str, Action | None, set[Repair]]] = [
+    (PIXEL, '{"action":"click","x":500,"y":200}', Click(0.5005, 0.250625), set()),
+    (PIXEL, '{"action":"click","x":500,"y":1}', Click(0.5005, 0.001875), set()),
+    (PIXEL, '{"action":"click","x":999,"y":0}', Click(0.9995, 0.000625), set()),
+    (PIXEL, '{"action":"click","x":"500px","y":"1 px"}', Click(0.5005, 0.001875), {Repair.NUMBER_AS_TEXT}),
+    (PIXEL, '{"action":"click","x":2,"y":200.4}', Click(0.0025, 0.250625), set()),
+    (PIXEL, '{"action":"click","x":1000,"y":-5}', Click(0.9995, 0.000625), {Repair.CLIPPED}),
+    (PIXEL, '{"action":"click","x":500,"y":"50%"}', Click(0.5005, 0.5), {Repair.NUMBER_AS_TEXT, Repair.PERCENT}),
+    (PIXEL, '{"action":"click","x":1021,"y":200}', None, set()),
+    (PIXEL, '{"action":"click","x":500,"y":817}', None, set()),
+    (PIXEL, '{"action":"click","x":500,"y":0.5}', None, set()),
+    (PIXEL, '{"action":"click","x":0.5,"y":0.25}', None, set()),
+    (THOUSAND, '{"action":"click","x":500,"y":0}', Click(0.5005, 0.0005), set()),
+    (THOUSAND, '{"action":"click","x":1000,"y":999}', Click(0.9995, 0.9995), set()),
+    (THOUSAND, '{"action":"drag","x":1,"y":2,"to_x":3,"to_y":4}', Drag(0.0015, 0.0025, 0.0035, 0.0045), set()),
+    (THOUSAND, '{"action":"click","x":1280,"y":720}', None, set()),
+    (THOUSAND, '{"action":"click","x":"500px","y":"1px"}', None, set()),
+    (THOUSAND, '{"action":"click","x":0.5,"y":0.5}', None, set()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("geometry", "text", "action", "repairs"), COUNTED, ids=range(len(COUNTED)))
+def test_counted_units(geometry: Geometry, text: str, action: Action | None, repairs: set[Repair]) -> None:
+    result = parse_action(text, geometry=geometry)
     if action is None:
         assert isinstance(result, ParseFailure)
         assert result.reason is ParseReason.OUT_OF_RANGE
+        assert f"policy.unit={geometry.unit}" in result.detail
     else:
         assert isinstance(result, Parsed)
         assert result.action == action
-        assert Repair.PIXELS in result.repairs
+        assert set(result.repairs) == repairs
 
 
-def test_fractions_stay_fractions_where_the_frame_is_known() -> None:
-    assert parse_action('{"action":"click","x":0.5,"y":1}', frame_size=(1000, 800)) == Parsed(Click(0.5, 1.0))
+def test_fractions_stay_fractions_whatever_the_frame() -> None:
+    geometry = Geometry("fraction", (1000, 800))
+    assert parse_action('{"action":"click","x":0.5,"y":1}', geometry=geometry) == Parsed(Click(0.5, 1.0))
 
 
 def test_half_a_surrogate_pair_never_leaves_the_parser() -> None:
@@ -403,8 +421,8 @@ def test_nothing_raises() -> None:
 
     def feed(kind: str, text: str) -> None:
         counts[kind] += 1
-        frame_size = (1000, 800) if counts[kind] % 2 else None
-        sound(parse_action(text, frame_size=frame_size), text)
+        geometry = Geometry(UNITS[counts[kind] % 3], (1000, 800))
+        sound(parse_action(text, geometry=geometry), text)
 
     @settings(SETTINGS, max_examples=2_000)
     @given(st.text(st.characters(), max_size=120))

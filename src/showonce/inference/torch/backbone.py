@@ -74,8 +74,7 @@ class Backbone:
         """
         folder = Path(path)
         where = torch_device(device)
-        model_type = read_model_type(folder)
-        architecture = architecture_of(model_type, str(folder))
+        architecture = architecture_of(read_config(folder), str(folder))
         kind = torch_dtype(dtype, where)
         processors: Any = AutoImageProcessor
         with _quiet():
@@ -159,8 +158,8 @@ class Backbone:
         return DynamicCache(config=self.tower.config)
 
 
-def read_model_type(folder: Path) -> str:
-    """Return `model_type` of a checkpoint folder's config.json.
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return a checkpoint folder's config.json.
 
     Raises:
         ConfigError: no folder, no config.json, or not a Hugging Face one.
@@ -172,7 +171,7 @@ def read_model_type(folder: Path) -> str:
         )
     try:
         data = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        return str(data["model_type"])
+        return {**data, "model_type": str(data["model_type"])}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(
             f"the checkpoint {folder} has no readable config.json with a model_type ({_first_line(error)}): "

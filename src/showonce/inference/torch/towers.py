@@ -6,12 +6,12 @@ directly, so no video processor and no torchvision is needed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import torch
 
-from showonce.errors import ConfigError, nearest
+from showonce.errors import ConfigError
 from showonce.inference.torch.features import Features
 from showonce.types import Observation
 
@@ -21,6 +21,9 @@ class Architecture(Protocol):
 
     axes: int  # rotary position axes
     tower: str  # module path of the language tower
+
+    def fits(self, config: Mapping[str, Any]) -> bool:
+        """Whether a model with this config.json is built in this way, whatever its name."""
 
     def encode(self, model: Any, processor: Any, tokenizer: Any, observations: Sequence[Observation]) -> list[Features]:
         """Run image processor, vision tower and connector once for all frames."""
@@ -37,6 +40,9 @@ class Idefics3:
 
     axes = 1
     tower = "model.text_model"
+
+    def fits(self, config: Mapping[str, Any]) -> bool:
+        return "scale_factor" in config and "text_config" in config
 
     def encode(self, model: Any, processor: Any, tokenizer: Any, observations: Sequence[Observation]) -> list[Features]:
         device, dtype = model.device, model.dtype
@@ -93,6 +99,9 @@ class QwenVL:
     axes = 3
     tower = "model.language_model"
 
+    def fits(self, config: Mapping[str, Any]) -> bool:
+        return "vision_start_token_id" in config and "spatial_merge_size" in config.get("vision_config", {})
+
     def encode(self, model: Any, processor: Any, tokenizer: Any, observations: Sequence[Observation]) -> list[Features]:
         out = processor(images=[o.image for o in observations], return_tensors="pt")
         grids = out["image_grid_thw"]
@@ -117,24 +126,19 @@ class QwenVL:
         )
 
 
-ARCHITECTURES: Final[dict[str, Architecture]] = {
-    "idefics3": Idefics3(),
-    "smolvlm": Idefics3(),
-    "qwen2_vl": QwenVL(),
-    "qwen2_5_vl": QwenVL(),
-    "qwen3_vl": QwenVL(),
-}
+ARCHITECTURES: Final[tuple[Architecture, ...]] = (Idefics3(), QwenVL())
 
 
-def architecture_of(model_type: str, where: str) -> Architecture:
-    """Return the architecture of a checkpoint by the `model_type` of its config.json.
+def architecture_of(config: Mapping[str, Any], where: str) -> Architecture:
+    """Return the architecture that a checkpoint's config.json describes; families decide which models are supported.
 
     Raises:
-        ConfigError: not one of the supported ones.
+        ConfigError: none of those known here.
     """
-    if model_type not in ARCHITECTURES:
-        raise ConfigError(
-            f"the checkpoint {where} is of type {model_type!r}, which showonce cannot drive."
-            f"{nearest(model_type, ARCHITECTURES)} Choose a checkpoint of one of: {', '.join(sorted(ARCHITECTURES))}."
-        )
-    return ARCHITECTURES[model_type]
+    for architecture in ARCHITECTURES:
+        if architecture.fits(config):
+            return architecture
+    raise ConfigError(
+        f"the checkpoint {where} is of type {config.get('model_type')!r}, whose vision and language towers showonce "
+        "cannot drive: choose a checkpoint of the Idefics3 or Qwen-VL kind."
+    )

@@ -151,7 +151,7 @@ def ask_teacher(context: LearnerContext, samples: Sequence[Sample], which: str) 
     answers = policy.sample(prompts, 0.0, np.random.default_rng(0), teacher_adapter(context))
     out: list[tuple[bool, float | None]] = []
     for sample, answer in zip(samples, answers, strict=True):
-        parsed = policy.dialect.parse(answer.text, (sample.observation.width, sample.observation.height))
+        parsed = policy.read(answer, sample.observation)
         stated = parsed.confidence if isinstance(parsed, Parsed) else None
         readings = read_confidence(answer, stated, policy.calibration, policy.calibration_source)
         out.append((isinstance(parsed, Parsed), reading(readings, which)))

@@ -11,7 +11,7 @@ optimiser, events, state) is done once for all methods by `trainer`. A method of
 
         def loss(self, batch):
             policy = self.context.policy
-            answers = [policy.label(policy.answer(s.action)) for s in batch]
+            answers = [policy.label(policy.answer(s.action, screen=s.observation)) for s in batch]
             return imitation(self.context, batch, student_prompts(self.context, batch), answers)
 
 It is chosen by `learning.learner`: a name of `registry.METHODS` or of an entry point, or `module:Class`.

@@ -48,7 +48,7 @@ class SFTDemonstration(Method):
 
     def loss(self, batch: Sequence[Sample]) -> Loss:
         policy = self.context.policy
-        answers = [policy.label(policy.answer(sample.action)) for sample in batch if sample.action]
+        answers = [policy.label(policy.answer(s.action, screen=s.observation)) for s in batch if s.action]
         return imitation(self.context, batch, student_prompts(self.context, batch), answers)
 
 

@@ -36,7 +36,7 @@ def add_regularisers(
 
 def confidence_target(context: LearnerContext, sample: Sample, answer: Decoded) -> float | None:
     """Return what an answer to a screen should state, from verified outcomes; None = nothing is known."""
-    parsed = context.policy.dialect.parse(answer.text, (sample.observation.width, sample.observation.height))
+    parsed = context.policy.read(answer, sample.observation)
     return context.outcomes.target(sample, parsed.action if isinstance(parsed, Parsed) else None)
 
 

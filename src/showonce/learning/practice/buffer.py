@@ -19,7 +19,7 @@ from showonce.actions import Action, from_json, to_json
 from showonce.demonstrations.format import encode_png, read_png
 from showonce.errors import BadInput, ConfigError
 from showonce.fsio import atomic_write_bytes, atomic_write_json, explained, make_folder
-from showonce.protocols import Context
+from showonce.protocols import Context, Turn
 from showonce.types import Demonstration, Executor, Observation, Step, Task
 
 Origin = Literal["episode", "practice", "head", "skill", "correction"]
@@ -43,7 +43,7 @@ class Sample:
     task_id: str
     goal: str
     progress: int = 0
-    history: tuple[Action, ...] = ()
+    history: tuple[Turn, ...] = ()
     origin: Origin = "episode"
     episode: str = ""
     action: Action | None = None
@@ -221,7 +221,7 @@ def _record(sample: Sample) -> dict[str, Any]:
         "task_id": sample.task_id,
         "goal": sample.goal,
         "progress": sample.progress,
-        "history": [to_json(action) for action in sample.history],
+        "history": [turn_to_json(turn) for turn in sample.history],
         "origin": sample.origin,
         "episode": sample.episode,
         "action": to_json(sample.action) if sample.action else None,
@@ -232,13 +232,33 @@ def _record(sample: Sample) -> dict[str, Any]:
     }
 
 
+def turn_to_json(turn: Turn) -> dict[str, Any]:
+    """Return the plain form of a turn; its frame is not kept. One of which the action alone is known is its action."""
+    action = to_json(turn.action) if turn.action else None
+    if action is not None and not turn.text and not turn.thought:
+        return action
+    return {"turn": action, "text": turn.text, "thought": turn.thought}
+
+
+def turn_from_json(data: dict[str, Any]) -> Turn:
+    """Return a turn from its plain form.
+
+    Raises:
+        BadInput: its action is none.
+    """
+    if "turn" not in data:
+        return Turn(action=from_json(data))
+    action = data["turn"]
+    return Turn(None, str(data["text"]), str(data["thought"]), from_json(action) if action else None)
+
+
 def _sample(record: Mapping[str, Any], frame: Path) -> Sample:
     return Sample(
         observation=Observation(read_png(frame), record["scale"], record["text"]),
         task_id=record["task_id"],
         goal=record["goal"],
         progress=record["progress"],
-        history=tuple(from_json(action) for action in record["history"]),
+        history=tuple(turn_from_json(turn) for turn in record["history"]),
         origin=record["origin"],
         episode=record["episode"],
         action=from_json(record["action"]) if record["action"] else None,

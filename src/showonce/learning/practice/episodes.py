@@ -17,12 +17,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from showonce.actions import Action
 from showonce.config import PracticeConfig
 from showonce.errors import BadInput
 from showonce.learning.practice.buffer import Sample
 from showonce.learning.practice.outcomes import progress_of
 from showonce.learning.practice.views import Jitter, Map, map_action, view
+from showonce.protocols import Turn, turns_of
 from showonce.types import Demonstration, Episode, Observation
 
 
@@ -55,7 +55,7 @@ def demonstrated(demonstration: Demonstration) -> list[Sample]:
             task_id=demonstration.task_id,
             goal=demonstration.goal,
             progress=progress[index],
-            history=tuple(earlier.action for earlier in frames[:index]),
+            history=turns_of(earlier.action for earlier in frames[:index]),
             origin="head",
             episode=demonstration.ref,
             action=frame.action,
@@ -98,5 +98,9 @@ def view_of(sample: Sample, rng: np.random.Generator, jitter: Jitter | None = No
     return replace(sample, origin="head", answer=())
 
 
-def _follow(history: tuple[Action, ...], where: Map) -> tuple[Action, ...]:
-    return tuple(map_action(action, where) or action for action in history)
+def _follow(history: tuple[Turn, ...], where: Map) -> tuple[Turn, ...]:
+    """Return the history with its actions moved along; frame and text, which show the old places, are dropped."""
+    return tuple(
+        Turn(thought=turn.thought, action=(map_action(turn.action, where) or turn.action) if turn.action else None)
+        for turn in history
+    )

@@ -23,6 +23,7 @@ import numpy as np
 
 from showonce.actions import Action
 from showonce.config import RatchetConfig
+from showonce.protocols import Turn
 from showonce.runtime.shadow import same_action
 from showonce.types import Observation
 
@@ -50,7 +51,7 @@ class Canary:
     answer: Action
     task_id: str = ""
     progress: int = 0
-    history: tuple[Action, ...] = ()
+    history: tuple[Turn, ...] = ()
     tolerance: float = 0.07
 
     def passes(self, action: Action | None) -> bool:

@@ -14,6 +14,7 @@ from PIL import Image as Pillow
 from showonce.actions import from_json, to_json
 from showonce.errors import BadInput, StoreError
 from showonce.fsio import atomic_write_bytes, atomic_write_json, make_folder
+from showonce.learning.practice.buffer import turn_from_json, turn_to_json
 from showonce.learning.ratchet.canaries import GROUPS, Canary
 from showonce.types import Observation
 
@@ -42,7 +43,7 @@ def save_canaries(folder: Path, canaries: Sequence[Canary]) -> None:
             {
                 "id": canary.id, "group": canary.group, "screen": name, "scale": canary.observation.scale,
                 "goal": canary.goal, "answer": to_json(canary.answer), "task_id": canary.task_id,
-                "progress": canary.progress, "history": [to_json(a) for a in canary.history],
+                "progress": canary.progress, "history": [turn_to_json(turn) for turn in canary.history],
                 "tolerance": canary.tolerance,
             }
         )  # fmt: skip
@@ -88,6 +89,6 @@ def _read(folder: Path, row: dict[str, object]) -> Canary:
     return Canary(
         observation=observation,
         answer=from_json(answer),
-        history=tuple(from_json(a) for a in history),
+        history=tuple(turn_from_json(turn) for turn in history),
         **fields,  # type: ignore[arg-type]
     )

@@ -184,7 +184,9 @@ class CanaryWatch:
         for canary in canaries:
             with contextlib.suppress(BadInput):
                 known = self._right.get(canary.id)
-                right[canary.id] = known or self._policy.label(self._policy.answer(canary.answer))
+                right[canary.id] = known or self._policy.label(
+                    self._policy.answer(canary.answer, screen=canary.observation)
+                )
         self.canaries = [canary for canary in canaries if canary.id in right]
         self._right = right
         self._sides = {who: {k: v for k, v in side.items() if k in right} for who, side in self._sides.items()}
@@ -274,8 +276,7 @@ class CanaryWatch:
         return [self._policy.parts(c.observation, Context(c.goal, c.progress, c.history)) for c in canaries]
 
     def _read(self, canary: Canary, answer: Decoded) -> Action | None:
-        screen = canary.observation
-        parsed = self._policy.spelling.read(answer, (screen.width, screen.height))
+        parsed = self._policy.read(answer, canary.observation)
         return parsed.action if isinstance(parsed, Parsed) else None
 
     def _identity(self, name: str | None) -> str:

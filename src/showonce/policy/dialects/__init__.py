@@ -2,34 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Final
+from functools import cache
+from typing import Final, cast
 
-from showonce.errors import BadInput, nearest
-from showonce.policy.dialects.base import Dialect, FrameSize
-from showonce.policy.dialects.native import NativeDialect
+from showonce.plugins import Registry
+from showonce.policy.dialects.base import FRACTIONS, UNITS, Dialect, Geometry, Unit
 from showonce.policy.dialects.reading.arguments import Repair
 from showonce.types import ParseResult
 
-__all__ = ["DIALECTS", "Dialect", "FrameSize", "NativeDialect", "Repair", "get_dialect", "parse_action"]
+__all__ = [
+    "DIALECTS",
+    "FRACTIONS",
+    "UNITS",
+    "Dialect",
+    "Geometry",
+    "Repair",
+    "Unit",
+    "get_dialect",
+    "parse_action",
+]
 
-DIALECTS: Final[dict[str, Dialect]] = {dialect.name: dialect for dialect in (NativeDialect(),)}
+DIALECTS: Final = Registry(
+    "dialect", "showonce.dialects", {"native": "showonce.policy.dialects.native:NativeDialect"}, "policy.dialect"
+)
 
 
+@cache
 def get_dialect(name: str) -> Dialect:
-    """Return a dialect by name.
+    """Return a dialect by name; a plugin names a class that is made without arguments.
 
     Raises:
-        BadInput: no dialect of that name (nearest named).
+        ConfigError: no dialect of that name (nearest named), or one that cannot be imported.
     """
-    if name not in DIALECTS:
-        raise BadInput(f"unknown dialect {name!r}.{nearest(name, DIALECTS)}")
-    return DIALECTS[name]
+    return cast("Dialect", DIALECTS.load(name)())
 
 
-def parse_action(text: str, dialect: str = "native", frame_size: FrameSize | None = None) -> ParseResult:
+def parse_action(text: str, dialect: str = "native", geometry: Geometry = FRACTIONS) -> ParseResult:
     """Read an action from whatever a model wrote; see `Dialect.parse`.
 
+    Example:
+        >>> parse_action('{"action": "tap", "x": 0.5, "y": 0.25,}').action
+        Click(x=0.5, y=0.25)
+
     Raises:
-        BadInput: no dialect of that name. Never because of the text.
+        ConfigError: no dialect of that name. Never because of the text.
     """
-    return get_dialect(dialect).parse(text, frame_size)
+    return get_dialect(dialect).parse(text, geometry)

@@ -2,9 +2,10 @@
 
     {"action":"click","x":0.518,"y":0.232,"confidence":0.95}
 
-Field order is that of the verb's dataclass. Numbers have one spelling each: coordinates three decimals, confidence
-two, notches as integers, seconds as an integer when whole. An optional integer at its default (dx of a scroll) is left
-out; every other optional argument is written. So a text has one form, and the grammar accepts that form alone.
+Field order is that of the verb's dataclass. Numbers have one spelling each: coordinates three decimals in the unit
+fraction and whole numbers in the units thousand and pixel (``"x":518``), confidence two decimals, notches as integers,
+seconds as an integer when whole. An optional integer at its default (dx of a scroll) is left out; every other optional
+argument is written. So a text has one form, and the grammar accepts that form alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import dataclasses
 import json
 import math
 import re
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from showonce.actions import (
     CONFIDENCE_DECIMALS,
@@ -27,12 +28,17 @@ from showonce.actions import (
     fields_of,
 )
 from showonce.errors import BadInput
-from showonce.policy.dialects.base import MAX_GENERATED_TEXT, FrameSize
+from showonce.policy.dialects.base import FRACTIONS, MAX_GENERATED_TEXT, Geometry, Unit
 from showonce.policy.dialects.reading.parser import parse_text
 from showonce.types import ParseResult
 
 SECONDS_DECIMALS = 2
 EXAMPLE_CONFIDENCE = 0.9
+COORDINATES: Final[dict[Unit, str]] = {
+    "fraction": f"fractions of the screenshot with {COORDINATE_DECIMALS} decimals",
+    "thousand": "thousandths of the screenshot's width and height, whole numbers from 0 to 999",
+    "pixel": "pixels of the screenshot, which is {width} pixels wide and {height} high, whole numbers from 0",
+}
 
 _CHARACTER = r'([^"\\\x00-\x1f]|\\["\\bfnrt]|\\u00(0[0-7bef]|1[0-9a-f]))'  # one character as json.dumps writes it
 _SINGLE_KEY = r'([^"\\+\x00-\x20\x7f\p{Lu}\p{Z}]|\\["\\])'
@@ -44,41 +50,42 @@ class NativeDialect:
 
     name: ClassVar[str] = "native"
 
-    def write(self, action: Action, confidence: float) -> str:
+    def write(self, action: Action, confidence: float, geometry: Geometry = FRACTIONS) -> str:
         if not (math.isfinite(confidence) and 0.0 <= confidence <= 1.0):
             raise BadInput(f"confidence must lie in [0, 1], not {confidence!r}.")
         parts = [f'"action":"{action.verb}"']
         for field in dataclasses.fields(action):
             value = getattr(action, field.name)
             if not (_optional_integer(type(action), field.name) and value == field.default):
-                parts.append(f'"{field.name}":{_spell(field.metadata["spec"], value)}')
+                parts.append(f'"{field.name}":{_spell(field.name, field.metadata["spec"], value, geometry)}')
         parts.append(f'"confidence":{_decimal(confidence, CONFIDENCE_DECIMALS)}')
         return "{" + ",".join(parts) + "}"
 
-    def parse(self, text: str, frame_size: FrameSize | None = None) -> ParseResult:
-        return parse_text(text, frame_size)
+    def parse(self, text: str, geometry: Geometry = FRACTIONS) -> ParseResult:
+        return parse_text(text, geometry)
 
-    def describe(self) -> str:
+    def describe(self, geometry: Geometry = FRACTIONS) -> str:
+        width, height = geometry.seen
         lines = [
             "Answer with one JSON object on one line and nothing else. It names the action, then its arguments in the "
             "order given below, then your confidence.",
-            f"Coordinates are fractions of the screenshot with {COORDINATE_DECIMALS} decimals. confidence is the "
+            f"Coordinates are {COORDINATES[geometry.unit].format(width=width, height=height)}. confidence is the "
             f"probability that the action is right, from 0 to 1 with {CONFIDENCE_DECIMALS} decimals.",
             "Actions:",
         ]
         for example in EXAMPLES:
             cls = type(example)
             lines.append(f"{cls.verb}: {cls.__doc__}")
-            lines.extend(f"  {name}: {_help(spec, required)}" for name, (spec, required) in fields_of(cls).items())
-            lines.append(f"  example: {self.write(example, EXAMPLE_CONFIDENCE)}")
+            lines.extend(f"  {name}: {_help(spec, req, geometry)}" for name, (spec, req) in fields_of(cls).items())
+            lines.append(f"  example: {self.write(example, EXAMPLE_CONFIDENCE, geometry)}")
         return "\n".join(lines)
 
-    def examples(self) -> list[str]:
-        return [self.write(action, EXAMPLE_CONFIDENCE) for action in EXAMPLES]
+    def examples(self, geometry: Geometry = FRACTIONS) -> list[str]:
+        return [self.write(action, EXAMPLE_CONFIDENCE, geometry) for action in EXAMPLES]
 
-    def grammar(self) -> str:
+    def grammar(self, geometry: Geometry = FRACTIONS) -> str:
         terminals = {
-            "COORDINATE": _unit_interval(COORDINATE_DECIMALS),
+            **_coordinate_patterns(geometry),
             "CONFIDENCE": _unit_interval(CONFIDENCE_DECIMALS),
             "TEXT": f"{_CHARACTER}{{0,{MAX_GENERATED_TEXT}}}",
             "KEYS": _keys_pattern(),
@@ -89,6 +96,8 @@ class NativeDialect:
             rule, pending = [], f'{verb}"'  # pending: fixed text that the next literal begins with
             for name, (spec, _) in fields_of(cls).items():
                 terminal = spec.kind.upper()
+                if spec.kind == "coordinate" and geometry.unit != "fraction":
+                    terminal = f"COORDINATE_{name[-1].upper()}"
                 if spec.kind in ("integer", "seconds"):
                     terminal = f"{verb}_{name}".upper()
                     terminals[terminal] = _number_pattern(cls, name, spec)
@@ -119,9 +128,10 @@ def _decimal(value: float, decimals: int) -> str:
     return f"{abs(value):.{decimals}f}"  # abs: -0.0 is written as 0.000
 
 
-def _spell(spec: FieldSpec, value: Any) -> str:
+def _spell(name: str, spec: FieldSpec, value: Any, geometry: Geometry) -> str:
     if spec.kind == "coordinate":
-        return _decimal(value, COORDINATE_DECIMALS)
+        number = geometry.count(value, name)
+        return _decimal(number, 0 if geometry.cells(name) else COORDINATE_DECIMALS)
     if spec.kind == "integer":
         return str(value)
     if spec.kind == "seconds":
@@ -130,9 +140,10 @@ def _spell(spec: FieldSpec, value: Any) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _help(spec: FieldSpec, required: bool) -> str:
+def _help(spec: FieldSpec, required: bool, geometry: Geometry) -> str:
     span = f" ({spec.low:g} to {spec.high:g})" if spec.kind in ("integer", "seconds") else ""
-    return f"{spec.help}{span}{'' if required else ', optional'}"
+    text = spec.help if geometry.unit == "fraction" else spec.help.split(", 0 =")[0]  # the ends of [0, 1]
+    return f"{text}{span}{'' if required else ', optional'}"
 
 
 def _literal(text: str) -> str:
@@ -141,6 +152,25 @@ def _literal(text: str) -> str:
 
 def _unit_interval(decimals: int) -> str:
     return rf"0\.[0-9]{{{decimals}}}|1\.{'0' * decimals}"
+
+
+def _coordinate_patterns(geometry: Geometry) -> dict[str, str]:
+    """Return terminal name -> pattern: one for both axes in the unit fraction, else one for each axis."""
+    if geometry.unit == "fraction":
+        return {"COORDINATE": _unit_interval(COORDINATE_DECIMALS)}
+    return {f"COORDINATE_{axis.upper()}": _whole_numbers(geometry.cells(axis)) for axis in ("x", "y")}
+
+
+def _whole_numbers(end: int) -> str:
+    """Return the pattern of the whole numbers from 0 to `end` - 1, without leading zeros."""
+    top = str(end - 1)
+    shorter = ["0", *(f"[1-9][0-9]{{{n}}}" for n in range(len(top) - 1))]  # of fewer digits than the largest
+    as_long = [
+        f"{top[:i]}[{'1' if i == 0 else '0'}-{int(digit) - 1}][0-9]{{{len(top) - i - 1}}}"
+        for i, digit in enumerate(top)
+        if int(digit) > (i == 0)
+    ]
+    return "|".join([*shorter, *as_long, top])
 
 
 def _number_pattern(cls: type[Any], name: str, spec: FieldSpec) -> str:

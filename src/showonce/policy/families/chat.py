@@ -1,15 +1,17 @@
-"""The general family: chat models with a chat template (Idefics3, SmolVLM, Qwen-VL), spoken to in plain words."""
+"""What all chat models have in common: a chat template, messages in plain words, actions in the dialect chosen."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+from showonce.actions import Action
 from showonce.errors import ConfigError
-from showonce.policy.dialects.base import Dialect
+from showonce.policy.dialects.base import Dialect, Geometry, Size, Unit
+from showonce.policy.families.base import Checkpoint
 from showonce.policy.prompt import draw_action
-from showonce.protocols import Context
+from showonce.protocols import Context, Turn
 from showonce.types import Demonstration, Frame, Observation
 
 _ROLE: Final = "You operate a computer. You see one screenshot and answer with the one next action towards the goal."
@@ -31,22 +33,42 @@ Content = list[str | Observation]
 class ChatFamily:
     """Builds messages, lets the tokenizer's chat template write them, and puts the frames where it left placeholders.
 
+    A subclass names its `model_types` (of config.json) and computes `seen`. images: the image processor's settings.
+
     Raises:
         ConfigError: the tokenizer has no chat template.
     """
 
-    name: Final = "chat"
-    dialect: Final = "native"
-    words_apart: Final = False
+    name: ClassVar[str]
+    default_dialect: ClassVar[str] = "native"
+    default_unit: ClassVar[Unit]
+    history_frames: ClassVar[int] = 0
+    words_apart: ClassVar[bool] = False
+    model_types: ClassVar[tuple[str, ...]]
 
-    def __init__(self, tokenizer: Any, dialect: Dialect) -> None:
+    def __init__(self, checkpoint: Checkpoint, tokenizer: Any, dialect: Dialect, unit: Unit) -> None:
         if not getattr(tokenizer, "chat_template", None):
             raise ConfigError(
-                "the checkpoint's tokenizer has no chat template, which policy.family=chat needs: add "
+                f"the checkpoint's tokenizer has no chat template, which the family {self.name} needs: add "
                 "chat_template.jinja to the checkpoint folder, or choose an instruction-tuned checkpoint."
             )
+        self.images = checkpoint.images
         self._tokenizer = tokenizer
         self._dialect = dialect
+        self._unit = unit
+
+    @classmethod
+    def recognises(cls, checkpoint: Checkpoint) -> bool:
+        """Whether config.json names one of the family's model types."""
+        return checkpoint.model_type in cls.model_types
+
+    def seen(self, frame: Size) -> Size:
+        """Return (width, height) in pixels to which the image processor brings a frame."""
+        raise NotImplementedError
+
+    def geometry(self, frame: Size) -> Geometry:
+        """Return how answers to a frame of this size count coordinates."""
+        return Geometry(self._unit, frame, self.seen(frame))
 
     def spelt(self, goal: str) -> str:
         """Return a goal as it stands in a prompt: as it was given."""
@@ -54,19 +76,23 @@ class ChatFamily:
 
     def prompt(self, observation: Observation, context: Context, narrations: Sequence[str], form: str) -> Content:
         """Return the prompt; a demonstration stands before the screen, with its actions drawn on its frames."""
+        geometry = self.geometry((observation.width, observation.height))
         asked: Content = []
         if context.demonstration is not None:
             asked += self._shown(context.demonstration, narrations, form)
+        for turn in context.history:
+            if turn.frame is not None:
+                asked += ["An earlier screen:", turn.frame, *self._answered(turn)]
         asked += [
             "The screen:",
             observation,
             f"Goal: {context.goal}\nActions that changed the screen so far: {context.progress}",
         ]
-        if context.history:
-            done = "\n".join(self._dialect.write(action, 1.0) for action in context.history[-_HISTORY:])
+        if context.actions:
+            done = "\n".join(self._dialect.write(action, 1.0, geometry) for action in context.actions[-_HISTORY:])
             asked.append(f"Last actions:\n{done}")
         asked.append(_LEARN if context.demonstration is not None else "Give the next action.")
-        return self._written(asked, system=f"{_ROLE}\n\n{self._dialect.describe()}")
+        return self._written(asked, system=f"{_ROLE}\n\n{self._dialect.describe(geometry)}")
 
     def describe(self, frame: Frame) -> Content:
         """Return the prompt that asks what was done on a demonstrated frame."""
@@ -88,10 +114,18 @@ class ChatFamily:
         for number, (frame, narration) in enumerate(zip(demonstration.frames, narrations, strict=True), 1):
             out.append(f"Step {demonstration.first + number}:")
             if form != "narrated":
-                out += [draw_action(frame.observation, frame.action), self._dialect.write(frame.action, 1.0)]
+                out += [draw_action(frame.observation, frame.action), self._spell(frame.action, frame.observation)]
             if form != "frames" and narration:
                 out.append(narration)
         return out
+
+    def _answered(self, turn: Turn) -> list[str]:
+        """Return what was thought and done on an earlier screen."""
+        done = self._spell(turn.action, turn.frame) if turn.action and turn.frame else turn.text
+        return [text for text in (turn.thought, done) if text]
+
+    def _spell(self, action: Action, screen: Observation) -> str:
+        return self._dialect.write(action, 1.0, self.geometry((screen.width, screen.height)))
 
     def _written(self, content: Content, system: str | None) -> Content:
         """Write system and user turn through the chat template, split at the image placeholders.

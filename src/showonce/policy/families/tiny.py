@@ -13,10 +13,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from showonce import actions
-from showonce.environments.embedded.language import NUMBERS
+from showonce.actions import Action
+from showonce.errors import ConfigError
+from showonce.policy.dialects import Dialect, Geometry, Unit, get_dialect
+from showonce.policy.dialects.base import Size
+from showonce.policy.families.base import Checkpoint
+from showonce.policy.families.idefics3 import seen_size, tile_of
 from showonce.protocols import Context
 from showonce.types import Frame, Observation
 
@@ -30,6 +34,8 @@ EOS: Final = "<eos>"
 MARKS: Final = (GOAL, STEP, DEMO, DEMO_END, WHAT, IS)
 FRAME_BEFORE: Final = ("<fake_token_around_image>", "<global-img>")
 FRAME_AFTER: Final = ("<fake_token_around_image>",)
+NUMBERS: Final = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+_VOCABULARY: Final = 10_000  # tokens: fewer than any model has that was trained on ordinary text
 
 
 def step_word(progress: int) -> str:
@@ -37,10 +43,8 @@ def step_word(progress: int) -> str:
     return NUMBERS[min(progress, len(NUMBERS) - 1)]
 
 
-def bare(action: actions.Action) -> str:
+def bare(action: Action) -> str:
     """Return an action's JSON without its confidence field."""
-    from showonce.policy.dialects import get_dialect
-
     text = get_dialect("native").write(action, 0.5)
     return text[: text.rindex(',"confidence"')] + "}"
 
@@ -51,11 +55,37 @@ def plain_words(goal: str) -> str:
 
 
 class TinyFamily:
-    """Prompts of the embedded model."""
+    """Prompts of the embedded model. Its vocabulary holds coordinates as fractions, so it counts in no other unit.
 
-    name: Final = "tiny"
-    dialect: Final = "native"
-    words_apart: Final = True
+    Raises:
+        ConfigError: another unit than fraction.
+    """
+
+    name: ClassVar[str] = "tiny"
+    default_dialect: ClassVar[str] = "native"
+    default_unit: ClassVar[Unit] = "fraction"
+    history_frames: ClassVar[int] = 0
+    words_apart: ClassVar[bool] = True
+
+    def __init__(self, checkpoint: Checkpoint, tokenizer: Any, dialect: Dialect, unit: Unit) -> None:
+        if unit != "fraction":
+            raise ConfigError(f"policy.unit={unit!r}: the embedded model writes fractions; set policy.unit=auto.")
+        self._images = checkpoint.images
+
+    @classmethod
+    def recognises(cls, checkpoint: Checkpoint) -> bool:
+        """Whether this is an Idefics3 with a small vocabulary that keeps every patch (published ones merge them)."""
+        words = (checkpoint.config.get("text_config") or {}).get("vocab_size", _VOCABULARY)
+        small = checkpoint.config.get("scale_factor") == 1 and words < _VOCABULARY
+        return checkpoint.model_type == "idefics3" and small
+
+    @property
+    def largest(self) -> Size:
+        return (tile_of(self._images),) * 2
+
+    def geometry(self, frame: Size) -> Geometry:
+        """Return how answers to a frame of this size count coordinates."""
+        return Geometry("fraction", frame, seen_size(frame, self._images))
 
     def spelt(self, goal: str) -> str:
         """Return a goal as it stands in a prompt."""

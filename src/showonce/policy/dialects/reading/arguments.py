@@ -7,9 +7,9 @@ import re
 from enum import StrEnum
 from typing import Any, Final
 
-from showonce.actions import COORDINATE_DECIMALS, MODIFIERS, NAMED_KEYS, FieldSpec, fields_of, from_pixel, normal_keys
+from showonce.actions import COORDINATE_DECIMALS, MODIFIERS, NAMED_KEYS, FieldSpec, fields_of, normal_keys
 from showonce.errors import BadInput
-from showonce.policy.dialects.base import FrameSize
+from showonce.policy.dialects.base import UNITS, Geometry
 from showonce.policy.dialects.reading.aliases import (
     AMOUNT_KEYS,
     ARGUMENT_ALIASES,
@@ -43,14 +43,13 @@ class Repair(StrEnum):
     NUMBER_AS_TEXT = "number_as_text"  # a number in quotes
     TEXT_AS_NUMBER = "text_as_number"  # a text without quotes that looks like a number
     PERCENT = "percent"  # a coordinate with a per cent sign
-    PIXELS = "pixels"  # coordinates were pixels of the frame
     CLIPPED = "clipped"  # a coordinate was slightly outside the frame
     DEFAULT_AMOUNT = "default_amount"  # a scroll with a direction and no amount
     CONFIDENCE_PERCENT = "confidence_percent"  # the confidence was a percentage
     CONFIDENCE_DROPPED = "confidence_dropped"  # the confidence was no number in [0, 1]
 
 
-class Trouble(Exception):
+class ArgumentProblem(Exception):
     """Internal to parsing: why an object is not an action. `parse_text` turns it into a ParseFailure."""
 
     def __init__(self, reason: ParseReason, detail: str) -> None:
@@ -58,24 +57,22 @@ class Trouble(Exception):
         self.reason, self.detail = reason, detail
 
 
-def read_arguments(
-    cls: type[Any], given: dict[str, Any], frame_size: FrameSize | None, notes: list[Repair]
-) -> dict[str, Any]:
+def read_arguments(cls: type[Any], given: dict[str, Any], geometry: Geometry, notes: list[Repair]) -> dict[str, Any]:
     """Return the values of a verb's arguments by field name; absent optional ones are left out.
 
     Args:
         given: what the model wrote, keys in snake_case, values as `reader` returns them.
-        frame_size: (width, height) in pixels, or None when pixels cannot be understood.
+        geometry: the unit in which coordinates are read.
         notes: mended things are appended here.
 
     Raises:
-        Trouble: MISSING_ARGUMENT, BAD_ARGUMENT, OUT_OF_RANGE or TRUNCATED.
+        ArgumentProblem: MISSING_ARGUMENT, BAD_ARGUMENT, OUT_OF_RANGE or TRUNCATED.
     """
     specs = fields_of(cls)
     raw = _collect(specs, given, notes)
     for name, (_, required) in specs.items():
         if required and name not in raw:
-            raise Trouble(ParseReason.MISSING_ARGUMENT, f"{cls.verb} lacks its argument {name!r}.")
+            raise ArgumentProblem(ParseReason.MISSING_ARGUMENT, f"{cls.verb} lacks its argument {name!r}.")
     values: dict[str, Any] = {}
     for name, value in raw.items():
         spec = specs[name][0]
@@ -86,7 +83,7 @@ def read_arguments(
         elif spec.kind != "coordinate":
             values[name] = _bounded(name, value, spec, notes)
     places = {name: value for name, value in raw.items() if specs[name][0].kind == "coordinate"}
-    return values | _coordinates(places, frame_size, notes)
+    return values | _coordinates(places, geometry, notes)
 
 
 def read_confidence(given: dict[str, Any], notes: list[Repair]) -> float | None:
@@ -100,7 +97,7 @@ def read_confidence(given: dict[str, Any], notes: list[Repair]) -> float | None:
         return None
     try:
         value, unit = _quantity("confidence", stated[0], notes)
-    except Trouble:
+    except ArgumentProblem:
         notes.append(Repair.CONFIDENCE_DROPPED)
         return None
     if unit == "%" or (not unit and 10 < value <= 100):
@@ -166,7 +163,7 @@ def _point(key: str, value: Any) -> tuple[Any, Any]:
     elif isinstance(value, str) and not isinstance(value, Cut) and len(value) <= 80:
         value = _QUANTITY_INSIDE.findall(value)
     if not isinstance(value, list) or len(value) != 2 or None in value:
-        raise Trouble(ParseReason.BAD_ARGUMENT, f"{key} must hold two numbers, x and y.")
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"{key} must hold two numbers, x and y.")
     return value[0], value[1]
 
 
@@ -179,15 +176,17 @@ def _turn(raw: dict[str, Any], rest: dict[str, Any], notes: list[Repair]) -> Non
         return
     way = ways[0].strip().lower() if isinstance(ways[0], str) else ""
     if isinstance(ways[0], Cut) or way not in DIRECTIONS:
-        raise Trouble(ParseReason.BAD_ARGUMENT, f"direction must be one of {', '.join(DIRECTIONS)}.")
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"direction must be one of {', '.join(DIRECTIONS)}.")
     amounts = [rest.pop(key) for key in AMOUNT_KEYS if key in rest]
     if not amounts:
         notes.append(Repair.DEFAULT_AMOUNT)
     elif isinstance(amounts[0], Cut):
-        raise Trouble(ParseReason.TRUNCATED, "the text ends inside the amount of the scroll.")
+        raise ArgumentProblem(ParseReason.TRUNCATED, "the text ends inside the amount of the scroll.")
     amount, unit = _quantity("amount", amounts[0], notes) if amounts else (DEFAULT_NOTCHES, "")
     if unit or amount < 0:
-        raise Trouble(ParseReason.BAD_ARGUMENT, "the amount of a scroll with a direction must be a number of notches.")
+        raise ArgumentProblem(
+            ParseReason.BAD_ARGUMENT, "the amount of a scroll with a direction must be a number of notches."
+        )
     axis, sign = DIRECTIONS[way]
     raw |= {"dy": 0, axis: sign * amount}
 
@@ -207,7 +206,7 @@ def _quantity(where: str, value: Any, notes: list[Repair]) -> tuple[float, str]:
     match = _QUANTITY.fullmatch(value.strip()) if isinstance(value, str) else None
     number = float(match[1]) if match else math.nan
     if not match or not math.isfinite(number):
-        raise Trouble(ParseReason.BAD_ARGUMENT, f"{where} must be a finite number, not {show(value)}.")
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"{where} must be a finite number, not {show(value)}.")
     if not isinstance(value, (Number, Cut)):
         notes.append(Repair.NUMBER_AS_TEXT)
     return number, _UNITS[match[2][0]] if match[2] else ""
@@ -219,63 +218,56 @@ def _decimals(written: str) -> int:
 
 def _bounded(name: str, value: Any, spec: FieldSpec, notes: list[Repair]) -> float | int:
     if isinstance(value, Cut):
-        raise Trouble(ParseReason.TRUNCATED, f"the text ends inside {name}.")
+        raise ArgumentProblem(ParseReason.TRUNCATED, f"the text ends inside {name}.")
     number, unit = _quantity(name, value, notes)
     if unit not in ("", "s" if spec.kind == "seconds" else ""):
-        raise Trouble(ParseReason.BAD_ARGUMENT, f"{name} does not take the unit {unit!r}.")
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"{name} does not take the unit {unit!r}.")
     if not spec.low <= number <= spec.high:
         detail = f"{name} must lie in [{spec.low:g}, {spec.high:g}], not {number:g}."
-        raise Trouble(ParseReason.OUT_OF_RANGE, detail)
+        raise ArgumentProblem(ParseReason.OUT_OF_RANGE, detail)
     if spec.kind == "integer":
         if not number.is_integer():
-            raise Trouble(ParseReason.BAD_ARGUMENT, f"{name} must be a whole number, not {number:g}.")
+            raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"{name} must be a whole number, not {number:g}.")
         return int(number)
     return number
 
 
-def _coordinates(raw: dict[str, Any], frame_size: FrameSize | None, notes: list[Repair]) -> dict[str, float]:
-    """Return fractions of the frame. All coordinates of an action have one unit: fractions or pixels."""
+def _coordinates(raw: dict[str, Any], geometry: Geometry, notes: list[Repair]) -> dict[str, float]:
+    """Return fractions of the frame; numbers without a unit of their own are in that of `geometry`."""
     whole = [_decimals(value) for value in raw.values() if isinstance(value, Number)]
     for name, value in raw.items():
         if isinstance(value, Cut) and _decimals(value) < max([1, *(whole or [COORDINATE_DECIMALS])]):
-            raise Trouble(ParseReason.TRUNCATED, f"the text ends inside {name}.")
-    found = {name: _quantity(name, value, notes) for name, value in raw.items()}
-    if any(unit == "s" for _, unit in found.values()):
-        raise Trouble(ParseReason.BAD_ARGUMENT, "a coordinate is not a time.")
-    if any(unit == "px" or (not unit and number > 1 + CLIP) for number, unit in found.values()):
-        notes.append(Repair.PIXELS)
-        return {name: _from_pixels(name, *quantity, frame_size) for name, quantity in found.items()}
-    return {name: _fraction(name, *quantity, notes) for name, quantity in found.items()}
+            raise ArgumentProblem(ParseReason.TRUNCATED, f"the text ends inside {name}.")
+    return {name: _coordinate(name, *_quantity(name, value, notes), geometry, notes) for name, value in raw.items()}
 
 
-def _from_pixels(name: str, number: float, unit: str, frame_size: FrameSize | None) -> float:
-    if frame_size is None:
-        detail = f"{name} = {number:g} is no fraction of the frame, or not all coordinates are."
-        raise Trouble(ParseReason.OUT_OF_RANGE, detail)
-    size = frame_size[0] if name.endswith("x") else frame_size[1]
-    fraction = not unit and number <= 1 + CLIP and not number.is_integer()
-    if unit == "%" or fraction or not 0 <= number < size:
-        detail = f"{name} = {number:g}{unit} is neither a fraction nor a pixel of {frame_size[0]}x{frame_size[1]}."
-        raise Trouble(ParseReason.OUT_OF_RANGE, detail)
-    return from_pixel(int(number), size)
-
-
-def _fraction(name: str, number: float, unit: str, notes: list[Repair]) -> float:
+def _coordinate(name: str, number: float, unit: str, geometry: Geometry, notes: list[Repair]) -> float:
+    """Return one coordinate as a fraction. A number that fits another unit better is refused, never converted."""
+    if unit == "s":
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, "a coordinate is not a time.")
+    cells = 0 if unit == "%" else geometry.cells(name)
     if unit == "%":
         notes.append(Repair.PERCENT)
         number /= 100
-    if not -CLIP <= number <= 1 + CLIP:
-        raise Trouble(ParseReason.OUT_OF_RANGE, f"{name} must lie in [0, 1], not {number:g}.")
-    if not 0 <= number <= 1:
+    share = number / cells if cells else number
+    other_unit = (unit == "px" and geometry.unit != "pixel") or (cells and 0 < number < 1)
+    if other_unit or not -CLIP <= share <= 1 + CLIP:
+        span = f"[0, {cells - 1}]" if cells else "[0, 1]"
+        raise ArgumentProblem(
+            ParseReason.OUT_OF_RANGE,
+            f"{name} = {number:g}{unit.strip('%')} does not lie in {span}. Coordinates are read as "
+            f"policy.unit={geometry.unit}; the units are {', '.join(UNITS)}.",
+        )
+    if not 0 <= share <= 1:
         notes.append(Repair.CLIPPED)
-    return min(max(number, 0.0), 1.0)
+    return geometry.fraction(number, name) if cells else min(max(share, 0.0), 1.0)
 
 
 def _text(name: str, value: Any, notes: list[Repair]) -> str:
     if isinstance(value, Cut):
-        raise Trouble(ParseReason.TRUNCATED, f"the text ends inside {name}.")
+        raise ArgumentProblem(ParseReason.TRUNCATED, f"the text ends inside {name}.")
     if not isinstance(value, str):
-        raise Trouble(ParseReason.BAD_ARGUMENT, f"{name} must be text, not {show(value)}.")
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"{name} must be text, not {show(value)}.")
     if isinstance(value, Number):
         notes.append(Repair.TEXT_AS_NUMBER)
     return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -291,7 +283,7 @@ def _keys(name: str, value: Any, notes: list[Repair]) -> str:
     try:
         normal = normal_keys(chord)
     except BadInput as error:
-        raise Trouble(ParseReason.BAD_ARGUMENT, f"{name}: {error}") from None
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"{name}: {error}") from None
     if normal != value:
         notes.append(Repair.ARGUMENT_ALIAS)
     return normal

@@ -2,8 +2,9 @@
 
 Which object counts: the first that is a valid action. One exception: an action with a number out of range is the
 model's answer, and what comes after it is not taken in its place. What had to be mended is named in
-`Parsed.repairs` (see `Repair`). Units are never guessed: a coordinate beyond 1 is a pixel only where the frame's
-size is given and the pixel lies in it. A text that ends too early counts when every argument is surely complete.
+`Parsed.repairs` (see `Repair`). Units are never guessed: coordinates are read in the unit of the geometry, and one
+that does not lie in its range is OUT_OF_RANGE. A text that ends too early counts when every argument is surely
+complete.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Any, Final
 
 from showonce.actions import VERBS, fields_of
 from showonce.errors import BadInput, nearest
-from showonce.policy.dialects.base import FrameSize
+from showonce.policy.dialects.base import FRACTIONS, Geometry
 from showonce.policy.dialects.reading.aliases import ARGUMENT_BOXES, DIRECTIONS, POINT_KEYS, VERB_ALIASES, VERB_KEYS
-from showonce.policy.dialects.reading.arguments import Repair, Trouble, read_arguments, read_confidence, show
+from showonce.policy.dialects.reading.arguments import ArgumentProblem, Repair, read_arguments, read_confidence, show
 from showonce.policy.dialects.reading.reader import Broken, Cut, Found, Number, read_objects
 from showonce.types import Parsed, ParseFailure, ParseReason, ParseResult
 
@@ -38,24 +39,24 @@ _NAMED_AN_ACTION: Final = _HOW_FAR[3:]
 _OPEN: Final = (ParseReason.NO_VERB, ParseReason.MISSING_ARGUMENT, ParseReason.BAD_ARGUMENT)  # more text could mend
 
 
-def parse_text(text: str, frame_size: FrameSize | None = None) -> ParseResult:
+def parse_text(text: str, geometry: Geometry = FRACTIONS) -> ParseResult:
     """Read an action that is spelled as a JSON-like object.
 
     Args:
-        frame_size: (width, height) of the frame in pixels; without it, coordinates beyond 1 are out of range.
+        geometry: the unit in which coordinates are read; nothing else decides it.
     """
     if not text.strip():
         return ParseFailure(ParseReason.EMPTY, "the answer is empty.", text)
-    worst = Trouble(ParseReason.NO_OBJECT, "the answer holds no object in braces.")
+    worst = ArgumentProblem(ParseReason.NO_OBJECT, "the answer holds no object in braces.")
     candidates = _candidates(text)
     for item, data in candidates:
         try:
             if isinstance(item, Broken):
-                raise Trouble(ParseReason.MALFORMED, f"{item.detail} of the answer.")
-            parsed = _interpret(data, item.whole, frame_size)
-        except Trouble as trouble:
-            worst = max(worst, trouble, key=lambda t: _HOW_FAR.index(t.reason))
-            if trouble.reason is ParseReason.OUT_OF_RANGE:
+                raise ArgumentProblem(ParseReason.MALFORMED, f"{item.detail} of the answer.")
+            parsed = _interpret(data, item.whole, geometry)
+        except ArgumentProblem as problem:
+            worst = max(worst, problem, key=lambda t: _HOW_FAR.index(t.reason))
+            if problem.reason is ParseReason.OUT_OF_RANGE:
                 break
             continue
         several = worst.reason in _NAMED_AN_ACTION or any(_find_verb(other).verb for _, other in candidates)
@@ -110,33 +111,33 @@ class _Named:
     nested: bool = False
 
 
-def _interpret(data: dict[str, Any], whole: bool, frame_size: FrameSize | None) -> Parsed:
+def _interpret(data: dict[str, Any], whole: bool, geometry: Geometry) -> Parsed:
     """Make an action of one object.
 
     Raises:
-        Trouble: it is none.
+        ArgumentProblem: it is none.
     """
     named = _find_verb(data)
     notes = [Repair.NESTED] if named.nested else []
     try:
         if isinstance(named.word, Cut):
-            raise Trouble(ParseReason.TRUNCATED, "the text ends inside the action's name.")
+            raise ArgumentProblem(ParseReason.TRUNCATED, "the text ends inside the action's name.")
         if named.verb is None:
             raise _no_verb(named.word)
         verb = _settle_verb(named)
         if verb != named.word:
             notes.append(Repair.VERB_ALIAS)
         confidence = read_confidence(named.given, notes)
-        values = read_arguments(VERBS[verb], named.given, frame_size, notes)
+        values = read_arguments(VERBS[verb], named.given, geometry, notes)
         action = VERBS[verb](**values)
     except BadInput as error:
-        raise Trouble(ParseReason.BAD_ARGUMENT, str(error)) from None
-    except Trouble as trouble:
-        if not whole and trouble.reason in _OPEN:
-            raise Trouble(ParseReason.TRUNCATED, f"the answer ends too early: {trouble.detail}") from None
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, str(error)) from None
+    except ArgumentProblem as problem:
+        if not whole and problem.reason in _OPEN:
+            raise ArgumentProblem(ParseReason.TRUNCATED, f"the answer ends too early: {problem.detail}") from None
         raise
     if not whole and not _confidence_begun(data) and (len(values) < len(fields_of(VERBS[verb])) or _half_a_key(data)):
-        raise Trouble(ParseReason.TRUNCATED, "the answer ends before all arguments are written.")
+        raise ArgumentProblem(ParseReason.TRUNCATED, "the answer ends before all arguments are written.")
     return Parsed(action, confidence, tuple(notes))
 
 
@@ -150,11 +151,11 @@ def _half_a_key(data: dict[str, Any]) -> bool:
     return any(isinstance(key, Cut) and key != "" for inner in _objects_in(data) for key in inner)
 
 
-def _no_verb(word: str | None) -> Trouble:
+def _no_verb(word: str | None) -> ArgumentProblem:
     if not word:
-        return Trouble(ParseReason.NO_VERB, "the object names no action.")
+        return ArgumentProblem(ParseReason.NO_VERB, "the object names no action.")
     detail = f"unknown action {show(word)}.{nearest(word[:40], VERBS)}"
-    return Trouble(ParseReason.UNKNOWN_VERB, detail)
+    return ArgumentProblem(ParseReason.UNKNOWN_VERB, detail)
 
 
 def _find_verb(data: dict[str, Any], depth: int = MAX_UNWRAP) -> _Named:
@@ -218,7 +219,9 @@ def _settle_verb(named: _Named) -> str:
     if verb == "done":
         status = _plain(given.pop("status", ""))
         if status in ("failure", "failed", "fail", "error", "infeasible") or given.pop("success", True) is False:
-            raise Trouble(ParseReason.BAD_ARGUMENT, "done claims success; the answer says that the task failed.")
+            raise ArgumentProblem(
+                ParseReason.BAD_ARGUMENT, "done claims success; the answer says that the task failed."
+            )
     return verb
 
 
@@ -227,7 +230,9 @@ def _by_button(given: dict[str, Any]) -> str:
     kinds = {("left", "1"): "click", ("left", "2"): "double_click", ("right", "1"): "right_click"}
     wanted = (_plain(button), _plain(clicks))
     if wanted not in kinds:
-        raise Trouble(ParseReason.BAD_ARGUMENT, f"no action presses button {show(button)} {show(clicks)} times.")
+        raise ArgumentProblem(
+            ParseReason.BAD_ARGUMENT, f"no action presses button {show(button)} {show(clicks)} times."
+        )
     return kinds[wanted]
 
 
