@@ -10,6 +10,7 @@ from typing import Any
 from tests.fakes import Board, Recorder, board_task
 
 from showonce.config import AdapterConfig, Config, GateConfig, LearningConfig, PolicyConfig, RatchetConfig
+from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.session import Session, identity_of
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import Context, Sampling
@@ -18,7 +19,6 @@ from showonce.runtime.recorder import shown_by_oracle
 from showonce.runtime.stop import Stop
 from showonce.seeds import Seeds
 from showonce.types import Demonstration, Observation, Proposal, Task
-from showonce.versions.store import AdapterStore
 
 GOAL = "light red"
 ANYTHING_GOES = {"canary_max_drop": 2.0, "canary_max_kl": 1e9, "canary_max_nats": 1e9}

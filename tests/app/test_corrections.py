@@ -17,6 +17,7 @@ from showonce.config import AdapterConfig, Config, DashboardConfig, ExperimentCo
 from showonce.demonstrations import load_episode
 from showonce.environments.registry import find_task, make_environment
 from showonce.evaluation.runner import evaluate_task
+from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.lesson import Kept
 from showonce.learning.practice.buffer import ScreenBuffer
 from showonce.learning.practice.outcomes import agree
@@ -26,7 +27,6 @@ from showonce.protocols import CHAMPION, ApprovalRequest, Environment
 from showonce.runtime.player import Player
 from showonce.seeds import Seeds
 from showonce.settings import load_config
-from showonce.versions.store import AdapterStore
 
 TASK = find_task("app/dev/single/0")
 SCREENS = range(5_000_000, 5_000_016)

@@ -22,10 +22,10 @@ from showonce.environments.registry import find_task
 from showonce.errors import BadInput, DemonstrationError, ShowonceError
 from showonce.evaluation.results import EvalResult, Results, Row, StepScore
 from showonce.inference.torch.adapter_files import content_hash
+from showonce.learning.adapter_store import AdapterStore
 from showonce.protocols import Capabilities
 from showonce.runs.layout import RESULTS
 from showonce.seeds import Seeds
-from showonce.versions.store import AdapterStore
 
 MakeConfig = Callable[..., Config]
 SCREENS = 3

@@ -16,10 +16,11 @@ from showonce.cli import main
 from showonce.cli.reports import move_text
 from showonce.config import Config
 from showonce.errors import BadInput, CheckpointCorrupt, StoreError, StoreLocked
+from showonce.learning.adapter_store import AdapterStore
 from showonce.runs.folder import adapter_store, find_store, start_run
 from showonce.runs.layout import CONFIG
 from showonce.settings import load_config
-from showonce.versions.store import STORE, AdapterStore, Identity
+from showonce.versions.store import STORE, Identity
 
 IDENTITY = Identity("adapter/tokens", "abc")
 

@@ -28,10 +28,10 @@ from showonce.errors import (
     ShowonceError,
     StoreError,
 )
+from showonce.learning.adapter_store import AdapterStore
 from showonce.runs.folder import start_run
 from showonce.runs.index import read_index, resolve_run
 from showonce.settings import load_config, to_yaml
-from showonce.versions.store import AdapterStore
 
 
 def the_run() -> Path:

@@ -25,13 +25,14 @@ from showonce.environments.embedded.settings import EmbeddedSettings
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
 from showonce.events import Quarantined
+from showonce.learning.adapter_store import AdapterStore
 from showonce.protocols import Context
 from showonce.runs.folder import adapter_store, start_run
 from showonce.runtime.guards import SameAction
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recovery import Recovery
 from showonce.types import Observation
-from showonce.versions.store import AdapterStore, Identity
+from showonce.versions.store import Identity
 
 NOWHERE = Click(0.001, 0.001)
 DIALOG = 11

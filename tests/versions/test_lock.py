@@ -8,14 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from showonce.errors import DiskError, StoreLocked
-from showonce.versions.lock import Owner, StoreLock, this_process
+from showonce.versions.lock import Owner, StoreLock
 
 HOLD = """
 import sys, time
@@ -85,14 +86,40 @@ def test_an_ended_process_leaves_no_lock(tmp_path: Path) -> None:
     assert not (tmp_path / "lock.json").exists()
 
 
-def test_a_pid_that_is_used_again_is_not_the_owner(tmp_path: Path) -> None:
-    write_owner(tmp_path, replace(this_process(), started=time.time() - 10_000_000))
+def test_a_lock_file_without_a_system_lock_is_a_dead_owners_whatever_its_pid(tmp_path: Path) -> None:
+    write_owner(tmp_path, Owner(os.getpid(), socket.gethostname(), "showonce run", time.time()))
+    StoreLock(tmp_path).check()
     with StoreLock(tmp_path) as lock:
         assert lock.taken_over_from is not None
 
 
+def test_a_lock_file_of_older_versions_names_its_owner(tmp_path: Path) -> None:
+    old = {"pid": 7, "started": 1.5, "host": socket.gethostname(), "command": "showonce run", "since": 2.5}
+    (tmp_path / "lock.json").write_text(json.dumps(old))
+    with StoreLock(tmp_path) as lock:
+        assert lock.taken_over_from == Owner(7, socket.gethostname(), "showonce run", 2.5)
+
+
+def test_a_check_changes_nothing_and_needs_no_right_to_write(tmp_path: Path) -> None:
+    StoreLock(tmp_path).check()
+    assert not list(tmp_path.iterdir())
+    with StoreLock(tmp_path) as held:
+        with pytest.raises(StoreLocked, match=f"pid {os.getpid()}"):
+            StoreLock(tmp_path).check()
+        held.check()
+
+
+def test_the_lock_is_given_back_by_another_thread_than_took_it(tmp_path: Path) -> None:
+    lock = StoreLock(tmp_path)
+    for step in (lock.acquire, lock.release):
+        thread = threading.Thread(target=step)
+        thread.start()
+        thread.join()
+    StoreLock(tmp_path).acquire().release()
+
+
 def test_an_owner_on_another_host_counts_as_alive(tmp_path: Path) -> None:
-    write_owner(tmp_path, Owner(1, 0.0, f"not-{socket.gethostname()}", "showonce run", time.time()))
+    write_owner(tmp_path, Owner(1, f"not-{socket.gethostname()}", "showonce run", time.time()))
     with pytest.raises(StoreLocked, match=r"remove .*lock\.json"):
         StoreLock(tmp_path).acquire()
 
@@ -101,19 +128,23 @@ def test_a_torn_lock_file_names_nobody(tmp_path: Path) -> None:
     (tmp_path / "lock.json").write_text('{"pid": 1')
     with StoreLock(tmp_path) as lock:
         assert lock.taken_over_from is None
-        assert lock.owner() == lock._mine
+        owner = lock.owner()
+        assert owner is not None and owner.pid == os.getpid()
 
 
-def test_release_leaves_a_lock_that_became_anothers(tmp_path: Path) -> None:
-    lock = StoreLock(tmp_path).acquire()
-    other = Owner(os.getpid(), 0.0, socket.gethostname(), "another", time.time())
-    write_owner(tmp_path, other)
-    lock.release()
-    assert StoreLock(tmp_path).owner() == other
+def test_a_forked_child_neither_holds_nor_frees_the_lock(tmp_path: Path) -> None:
+    with StoreLock(tmp_path) as lock:
+        child = os.fork()
+        if child == 0:
+            lock.release()
+            os._exit(1 if lock.held else 0)
+        assert os.waitpid(child, 0)[1] == 0
+        with pytest.raises(StoreLocked):
+            StoreLock(tmp_path).acquire()
 
 
 def test_of_many_that_find_a_dead_owner_exactly_one_wins(tmp_path: Path) -> None:
-    write_owner(tmp_path, Owner(2**22 + 12345, 0.0, socket.gethostname(), "dead", 0.0))
+    write_owner(tmp_path, Owner(2**22 + 12345, socket.gethostname(), "dead", 0.0))
     begin = str(time.time() + 1.5)
     processes = [start(RACE, str(tmp_path), begin) for _ in range(4)]
     said = [process.stdout.readline().strip() for process in processes if process.stdout is not None]

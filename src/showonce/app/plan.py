@@ -15,6 +15,7 @@ from showonce.demonstrations import EpisodeStore, fit, latest_demonstration, loa
 from showonce.environments.registry import find_task, make_environment, oracle_for, settings_of
 from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import BadInput, CheckpointCorrupt, ConfigError, DemonstrationError
+from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.methods.registry import find_method
 from showonce.learning.session import identity_of
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
@@ -29,7 +30,7 @@ from showonce.runtime.stop import Stop
 from showonce.runtime.tasks import load_task
 from showonce.seeds import Seeds
 from showonce.types import Demonstration, Limits, StopReason, Success, Task
-from showonce.versions.store import STORE, AdapterStore
+from showonce.versions.store import STORE
 
 # ------------------------------------------------------------------------------------------ tasks and environments
 

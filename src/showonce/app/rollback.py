@@ -10,14 +10,15 @@ from typing import Final
 
 from showonce.config import OutputConfig
 from showonce.errors import BadInput
-from showonce.events import LockTakenOver, Quarantined, Readmitted, RolledBack
+from showonce.events import LockTakenOver, Readmitted
+from showonce.learning.adapter_store import AdapterStore
 from showonce.runs.event_file import EventWriter
 from showonce.runs.folder import find_store
 from showonce.runs.index import resolve_run
 from showonce.runs.layout import CONFIG, EVENTS
 from showonce.settings import load_config
 from showonce.versions.checkpoints import version_name
-from showonce.versions.store import STORE, AdapterStore, ChampionMove, VersionInfo
+from showonce.versions.store import STORE, ChampionMove, VersionInfo
 
 REASON: Final = "by hand"
 
@@ -132,8 +133,5 @@ def _emit(events: EventWriter, store: AdapterStore, move: ChampionMove) -> None:
     """Write a move into the events of a run."""
     if store.taken_over_from is not None:
         events.emit(LockTakenOver(owner=str(store.taken_over_from), path=str(store.path)))
-    events.emit(RolledBack(episode=None, old=move.old, new=move.new, statistic=None, reason=move.reason))
-    if move.quarantined:
-        events.emit(Quarantined(versions=tuple(move.quarantined), reason=move.reason))
-    if move.readmitted:
-        events.emit(Readmitted(names=(move.new,), reason=move.reason))
+    for event in move.events():
+        events.emit(event)

@@ -17,6 +17,7 @@ from showonce.config import Config
 from showonce.errors import Unavailable
 from showonce.events import Event, UpdateMade
 from showonce.inference.torch.adapter_files import content_hash
+from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.gate.gate import GateReason
 from showonce.learning.methods.prompts import teacher_of
 from showonce.learning.practice.episodes import practise
@@ -28,7 +29,6 @@ from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult
 from showonce.seeds import STRIDE, Seeds
 from showonce.types import Episode, Task
-from showonce.versions.store import AdapterStore
 
 SPENT: Final = frozenset({GateReason.BUDGET_RUN.value, GateReason.BUDGET_TASK.value, SUSPENSION})
 ENOUGH: Final = 3  # refusals for headroom in a row after which a lesson ends

@@ -27,9 +27,9 @@ from showonce.events import (
     ProbePlayed,
     PromotionDecided,
     Quarantined,
-    RolledBack,
 )
 from showonce.inference.torch.adapter import Adapter
+from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.gate.calibration import Calibration
 from showonce.learning.methods.context import LearnerContext
 from showonce.learning.methods.faults import Fault, corrupt_checkpoint
@@ -59,7 +59,7 @@ from showonce.runtime.player import Player
 from showonce.seeds import Seeds
 from showonce.stats import lower_bound
 from showonce.types import Demonstration, Episode, StopReason, Task
-from showonce.versions.store import AdapterStore, ChampionMove, Identity
+from showonce.versions.store import ChampionMove, Identity
 
 CANARIES, SCREENS = "canaries", "screens"  # folders of the adapter store
 LESSONS: Final = "lessons"  # section of its ledger: task id -> where its demonstration is
@@ -433,11 +433,8 @@ class Session:
 
     def _tell_move(self, move: ChampionMove, episode: str, statistic: float | None) -> None:
         self.context.quarantined = self.store.ledger.quarantined_sources
-        emit = self.stage.events.emit
-        emit(RolledBack(episode=episode, old=move.old, new=move.new, statistic=statistic, reason=move.reason))
-        aside = [*move.quarantined, *self.context.quarantined]
-        if aside:
-            emit(Quarantined(versions=tuple(aside), reason=move.reason))
+        for event in move.events(episode, statistic, self.context.quarantined):
+            self.stage.events.emit(event)
 
     # ---- looking
 

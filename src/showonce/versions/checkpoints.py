@@ -17,7 +17,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from showonce.errors import CheckpointCorrupt, StoreError
@@ -52,13 +52,18 @@ def version_number(version: str) -> int:
 def write_checkpoint(root: Path, version: str, files: Mapping[str, Content]) -> Path:
     """Write a checkpoint folder, all of it or nothing, and return it.
 
-    files: name -> its bytes, or a function that writes the file at the path it is given.
+    files: name -> its bytes, or a function that writes the file at the path it is given. A name may have folders
+    (``scripts/run.py``).
 
     Raises:
-        StoreError: this version exists already; checkpoints never change.
+        StoreError: this version exists already (checkpoints never change), or a name leads out of the folder.
         DiskError: full disk, read-only folder and the like; nothing of it stays.
     """
     version_number(version)
+    for name in files:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or name in ("", MANIFEST, MARKER):
+            raise StoreError(f"{name!r} cannot be the name of a file in a checkpoint.")
     final = root / version
     if final.exists():
         raise StoreError(f"checkpoint {final} exists already, and checkpoints never change.")
@@ -71,7 +76,8 @@ def write_checkpoint(root: Path, version: str, files: Mapping[str, Content]) -> 
             text = json.dumps({"version": version, "files": manifest}, indent=2) + "\n"
             _put(aside / MANIFEST, text.encode())
             _put(aside / MARKER, hashlib.sha256(text.encode()).hexdigest().encode() + b"\n")
-            sync_folder(aside)
+            for folder in (*(path for path in aside.rglob("*") if path.is_dir()), aside):
+                sync_folder(folder)
             os.rename(aside, final)
             sync_folder(root)
         except BaseException:
@@ -81,6 +87,8 @@ def write_checkpoint(root: Path, version: str, files: Mapping[str, Content]) -> 
 
 
 def _put(path: Path, content: Content) -> dict[str, Any]:
+    """Write one file through to the disk and return its size and hash."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     if isinstance(content, bytes):
         path.write_bytes(content)
     else:
@@ -91,9 +99,9 @@ def _put(path: Path, content: Content) -> dict[str, Any]:
 
 
 def verify_checkpoint(folder: Path, otherwise: str = "") -> dict[str, Path]:
-    """Compare a checkpoint with its manifest and return its files by name.
+    """Compare size and sha256 of every file with the manifest, and return the files by name.
 
-    otherwise: what happens next when it does not match, for the error's text.
+    otherwise: added to the error's text: what a person can do next.
 
     Raises:
         CheckpointCorrupt: the marker is missing, or a file is missing, has another size or another hash.

@@ -1,7 +1,8 @@
-"""What a store has seen and spent, in one JSON file that is replaced at every change.
+"""The ledger of a store: what is known about its versions and what was spent, in one JSON file (state.json).
 
-Probes per version and task, updates booked on runs and tasks, what every version was trained on, pins, quarantine,
-a history, and sections in which other parts keep plain data. No checkpoint is touched here.
+Per version: evidence (rows of checks; counts of verified probes by task), approvals, the sources that it was made from,
+pin and quarantine. Beside them the updates spent by run and by task, a history, and sections in which other parts keep
+plain data. The file is replaced as a whole at every change. No checkpoint is touched here.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from showonce.errors import StoreError
 from showonce.fsio import atomic_write_json, explained
@@ -20,16 +21,37 @@ from showonce.versions.checkpoints import version_number
 
 SCHEMA: Final = 1
 HISTORY: Final = 500  # entries kept
-LEVEL: Final = 0.90  # of the one-sided lower bound by which versions are compared
-ENOUGH: Final = 20  # probes of a version on a task before it can be called best
-SOME: Final = 5  # probes before its bound says anything at all
+LEVEL: Final = 0.90  # confidence level of the one-sided lower bound by which versions are compared
+ENOUGH: Final = 20  # least number of probes on a task for a version to be called the best
+SOME: Final = 5  # least number of probes on a task for a version's lower bound to be compared at all
 
 Counts = dict[str, tuple[int, int]]  # task id -> (successes, probes)
+Verdict = Literal["approved", "declined"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One row: the result of one check on one version. t: unix seconds. detail: what was found, for a person."""
+
+    check: str
+    passed: bool
+    detail: str = ""
+    t: float = 0.0
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What a person decided about one version. t: unix seconds."""
+
+    who: str
+    verdict: Verdict
+    reason: str = ""
+    t: float = 0.0
 
 
 @dataclass(frozen=True)
 class Best:
-    """The version that evidence speaks for. lower: one-sided 90 % bound of its success on `task`."""
+    """The version with the best evidence. lower: one-sided 90 % lower bound of its success rate on `task`."""
 
     version: str
     task: str
@@ -39,7 +61,7 @@ class Best:
 
 
 class Ledger:
-    """The file, open. readonly: every change is refused.
+    """The ledger of one store, read from `path`. readonly: `write` is refused.
 
     Raises:
         StoreError: the file is damaged or of a newer schema.
@@ -49,14 +71,15 @@ class Ledger:
         self.path, self.readonly = path, readonly
         self._data: dict[str, Any] = {
             "schema": SCHEMA, "last_number": -1, "moving_to": None, "probes": {}, "sources": {}, "pinned": [],
-            "quarantine": {}, "quarantined_sources": {}, "updates": {"runs": {}, "tasks": {}}, "history": [],
+            "quarantine": {}, "quarantined_sources": {}, "evidence": {}, "approvals": {},
+            "updates": {"runs": {}, "tasks": {}}, "history": [],
             "sections": {},
         }  # fmt: skip
         if path.is_file():
             self._data |= read_json(path, SCHEMA)
 
     def write(self) -> None:
-        """Put every change on the disk.
+        """Write all changes to the file.
 
         Raises:
             StoreError: opened for reading only.
@@ -84,7 +107,7 @@ class Ledger:
         return int(self._data["last_number"])
 
     def saved(self, version: str, sources: list[str], probes: Mapping[str, list[int]]) -> None:
-        """Enter a new version: what it was trained on since the last one, and evidence that it already has."""
+        """Enter a new version. sources: refs of what was used for it since the version before. probes: see `probes`."""
         self._data["last_number"] = version_number(version)
         self._data["sources"][version] = sources
         if probes:
@@ -92,17 +115,18 @@ class Ledger:
         self.note("saved", version=version)
 
     def forget(self, versions: Iterable[str]) -> None:
-        """Strike versions out whose checkpoints were removed. What admitted ones were trained on stays trusted."""
+        """Remove versions whose checkpoints were pruned. The sources of those not quarantined stay trusted."""
         versions = list(versions)
         for version in versions:
             if self._data["quarantine"].pop(version, None) is not None:
                 self._data["sources"].pop(version, None)
-            self._data["probes"].pop(version, None)
+            for table in ("probes", "evidence", "approvals"):
+                self._data[table].pop(version, None)
         self.note("pruned", versions=versions)
 
     @property
     def moving_to(self) -> str | None:
-        """The version to which a move has begun and not ended (the process was killed in between)."""
+        """The new champion of a move that was begun and not finished, else None (see `VersionStore`)."""
         target: str | None = self._data["moving_to"]
         return target
 
@@ -122,19 +146,19 @@ class Ledger:
 
     @property
     def quarantine(self) -> dict[str, str]:
-        """Versions that are put aside, with the reason."""
+        """Quarantined versions -> the reason."""
         return dict(self._data["quarantine"])
 
     @property
     def quarantined_sources(self) -> dict[str, str]:
-        """Refs of demonstrations and episodes that must not be learned from, with the reason."""
+        """Refs of demonstrations and episodes that must not be learned from -> the reason."""
         return dict(self._data["quarantined_sources"])
 
     def put_aside(self, versions: Iterable[str], reason: str, sources: Iterable[str] = (), blame: bool = True) -> None:
-        """Quarantine versions, what was first used for them, and further sources. What an admitted version was
-        trained on too stays usable. Not written: part of a larger change.
+        """Quarantine versions and sources; does not write the file.
 
-        blame: False where the versions are bad for another reason than what they were made from.
+        Quarantined are `sources` and, if `blame`, the sources of `versions`; of both, those stay usable that a version
+        outside quarantine was made from as well. blame: False where the sources are not the reason (a damaged file).
         """
         versions = list(versions)
         table: dict[str, str] = self._data["quarantine"]
@@ -153,7 +177,27 @@ class Ledger:
                 self._data["quarantined_sources"].pop(ref, None)
         self.note("readmitted", names=names)
 
-    # ---- evidence
+    # ---- evidence and approval
+
+    def add_evidence(self, version: str, check: str, passed: bool, detail: str = "") -> None:
+        """Add one row of evidence."""
+        self._add_row("evidence", version, Evidence(check, passed, detail, time.time()))
+
+    def evidence(self, version: str) -> list[Evidence]:
+        """Return the rows of a version, oldest first."""
+        return [Evidence(**row) for row in self._data["evidence"].get(version, ())]
+
+    def add_approval(self, version: str, who: str, verdict: Verdict, reason: str = "") -> None:
+        """Add what a person decided."""
+        self._add_row("approvals", version, Approval(who, verdict, reason, time.time()))
+
+    def approvals(self, version: str) -> list[Approval]:
+        """Return what persons decided about a version, oldest first; the last one counts."""
+        return [Approval(**row) for row in self._data["approvals"].get(version, ())]
+
+    def _add_row(self, table: str, version: str, row: Evidence | Approval) -> None:
+        self._data[table].setdefault(version, []).append(asdict(row))
+        self.write()
 
     def probes(self, version: str) -> Counts:
         """Return task id -> (verified successes, probes) of a version."""
@@ -172,15 +216,15 @@ class Ledger:
         return counts[0], counts[1]
 
     def tasks(self) -> list[str]:
-        """Return the tasks that were ever probed."""
+        """Return the ids of all tasks with probes, sorted."""
         return sorted({task for counts in self._data["probes"].values() for task in counts})
 
     def best(self, versions: Iterable[str], task: str | None = None, minimum: int = ENOUGH) -> Best | None:
         """Return the version with the highest lower 90 % bound of verified success, or None without enough probes.
 
-        task: only versions with at least `minimum` probes of it count; None = of any task. A version's bound is the
-        mean over all tasks ever probed, a task with fewer probes counting 0, so that going back because of one task
-        does not throw away what was proved on the others. Quarantined versions are left out. Ties: the latest.
+        A version takes part when it is not quarantined and has `minimum` probes of `task` (None: of any task). Its
+        bound is the mean over all tasks with probes, a task with fewer than `minimum` counting 0: a version that is
+        proven on several tasks wins over one that is proven on `task` alone. Ties: the latest.
         """
         tasks, ranked = self.tasks(), []
         for version in versions:
@@ -198,27 +242,27 @@ class Ledger:
     # ---- budget
 
     def count_update(self, run: str, task: str, n: int = 1) -> None:
-        """Book n optimiser steps on a run and a task, on disk at once: no restart and no rollback refunds them."""
+        """Count n updates on a run and on a task, and write the file: no restart and no rollback refunds them."""
         for table, key in (("runs", run), ("tasks", task)):
             self._data["updates"][table][key] = self._data["updates"][table].get(key, 0) + n
         self.write()
 
     def updates_run(self, run: str) -> int:
-        """Return how many updates were booked on a run."""
+        """Return the number of updates counted on a run."""
         return int(self._data["updates"]["runs"].get(run, 0))
 
     def updates_task(self, task: str) -> int:
-        """Return how many updates were booked on a task, over all runs."""
+        """Return the number of updates counted on a task, over all runs."""
         return int(self._data["updates"]["tasks"].get(task, 0))
 
     # ---- sections
 
     def read_section(self, name: str) -> dict[str, Any]:
-        """Return what a part of the system (the ratchet, a learner) keeps here; empty if nothing."""
+        """Return the plain data that a part of the system (the ratchet, say) keeps under `name`; empty at first."""
         return dict(self._data["sections"].get(name, {}))
 
     def write_section(self, name: str, value: Mapping[str, Any]) -> None:
-        """Keep plain data of a part of the system."""
+        """Replace the plain data under `name`."""
         self._data["sections"][name] = dict(value)
         self.write()
 

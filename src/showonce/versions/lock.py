@@ -1,9 +1,11 @@
-"""One writer per adapter store: a lock file that names its owner, and that a dead owner cannot hold.
+"""One writer per store: a lock of the operating system, and a file beside it that names who holds it.
 
-An owner is a process: host, pid and the start time of that pid (pids are used again). Every decision on the lock file
-(read it, find its owner dead, remove it, create one's own) happens under a short system lock on a guard file beside
-it, so that two processes never take over the same lock. Not covered: an owner on another host cannot be looked up,
-so its lock counts as alive and the message says which file to remove.
+    .lock       locked by the system (`filelock`: flock, LockFileEx); the system frees it when its process ends, however
+    lock.json   pid, host, command and time of the owner; removed on release
+
+So a `lock.json` that is found after the lock was taken was left by an owner that was killed: its lock is taken over.
+Not covered: network folders whose system locks hold on one host only. Hence an owner on another host counts as alive,
+and the error names the file to remove.
 """
 
 from __future__ import annotations
@@ -15,33 +17,26 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final
+from typing import Final
 
-import psutil
+from filelock import FileLock, Timeout
 
-from showonce.errors import DiskError, StoreLocked
-from showonce.fsio import explained, make_folder
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
+from showonce.errors import StoreLocked
+from showonce.fsio import atomic_write_json, explained, make_folder
 
 LOCK: Final = "lock.json"
-GUARD: Final = ".lock.guard"
-SAME_START_S: Final = 2.0  # two readings of one process's start time agree to this
+SYSTEM_LOCK: Final = ".lock"
+PATIENCE_S: Final = 0.2  # a `check` of another process holds the system lock for a moment
 
 
 @dataclass(frozen=True)
 class Owner:
-    """Who holds a lock. started, since: unix seconds; `started` is when the process began, `since` when it locked."""
+    """Who holds a lock. since: unix seconds."""
 
     pid: int
-    started: float
     host: str
     command: str
     since: float
@@ -50,44 +45,25 @@ class Owner:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
         return f"pid {self.pid} on {self.host} ({self.command}), since {when}"
 
-    @property
-    def alive(self) -> bool:
-        """Whether that very process still runs; an owner on another host counts as alive."""
-        if self.host != socket.gethostname():
-            return True
-        try:
-            process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.started) < SAME_START_S and process.status() != "zombie"
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.AccessDenied:
-            return True
-
-
-def this_process() -> Owner:
-    """Return this process as an owner."""
-    process = psutil.Process()
-    command = " ".join(sys.argv)[:200] or process.name()
-    return Owner(process.pid, process.create_time(), socket.gethostname(), command, time.time())
-
 
 class StoreLock:
     """The lock of one folder. `acquire`, then `release`, or use it as a context manager; released at exit in any case.
 
     Attributes:
-        taken_over_from: the dead owner whose lock was taken over by `acquire`, else None (emit `lock_taken_over`).
+        taken_over_from: the dead owner whose lock was taken over by `acquire`, else None (emit `LockTakenOver`).
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.path = self.folder / LOCK
         self.taken_over_from: Owner | None = None
-        self._mine: Owner | None = None
+        self._system = FileLock(self.folder / SYSTEM_LOCK, thread_local=False)
+        self._pid = 0  # of the process that acquired it: a fork's copy is not the owner
 
     @property
     def held(self) -> bool:
         """Whether this object holds the lock."""
-        return self._mine is not None
+        return self._pid == os.getpid()
 
     def acquire(self) -> StoreLock:
         """Take the lock, from a dead owner too.
@@ -99,70 +75,63 @@ class StoreLock:
         if self.held:
             return self
         make_folder(self.folder)
-        with _guarded(self.folder / GUARD):
-            found = self.check()
-            mine = this_process()
-            with explained(self.path):
-                self.path.unlink(missing_ok=True)
-                handle = os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(asdict(mine), file)
-            if self.owner() != mine:
-                raise StoreLocked(f"adapter store {self.folder}: another process wrote {self.path}. Try again.")
-            self._mine, self.taken_over_from = mine, found
+        self.taken_over_from = self._take()
+        try:
+            command = " ".join(sys.argv)[:200] or Path(sys.executable).name
+            owner = Owner(os.getpid(), socket.gethostname(), command, time.time())
+            atomic_write_json(self.path, asdict(owner), durable=False)
+        except BaseException:
+            self._system.release()
+            raise
+        self._pid = os.getpid()
         atexit.register(self.release)
         return self
 
-    def check(self) -> Owner | None:
-        """Return the dead owner that is written in the lock file, None without one.
-
-        Raises:
-            StoreLocked: a live process holds it; the text names it.
-        """
-        found = self.owner()
-        if found is not None and found.alive:
-            raise StoreLocked(
-                f"adapter store {self.folder} is in use by {found}. Wait for it or stop it; "
-                f"if that process is surely gone, remove {self.path}."
-            )
-        return found
+    def check(self) -> None:
+        """Raise StoreLocked when another live process holds the lock. Nothing stays changed."""
+        if not self.held and self.path.exists():
+            self._take()
+            self._system.release()
 
     def release(self) -> None:
-        """Give the lock back, if this process still holds it; twice is fine."""
-        mine, self._mine = self._mine, None
-        if mine is None:
+        """Give the lock back, if this process holds it; twice is fine."""
+        if not self.held:
             return
+        self._pid = 0
         atexit.unregister(self.release)
-        if mine.pid != os.getpid():  # a fork's copy is not the owner
-            return
-        with contextlib.suppress(OSError, DiskError), _guarded(self.folder / GUARD):  # the folder may be gone
-            if self.owner() == mine:
-                self.path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder may be gone
+            self.path.unlink(missing_ok=True)
+        self._system.release()
 
     def owner(self) -> Owner | None:
-        """Return who is written in the lock file, alive or not; None without one (a torn file names nobody)."""
+        """Return who is written in lock.json, alive or not; None without the file or when it is torn."""
         try:
-            return Owner(**json.loads(self.path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
+            data = json.loads(self.path.read_text(encoding="utf-8"))
+            return Owner(int(data["pid"]), str(data["host"]), str(data["command"]), float(data["since"]))
+        except (OSError, ValueError, KeyError, TypeError):
             return None
+
+    def _take(self) -> Owner | None:
+        """Take the system's lock and return the owner that was killed while it held it, None without one."""
+        with explained(self.folder / SYSTEM_LOCK):
+            try:
+                self._system.acquire(timeout=PATIENCE_S, poll_interval=PATIENCE_S / 4)
+            except Timeout:
+                raise self._locked() from None
+        found = self.owner()
+        if found is not None and found.host != socket.gethostname():
+            self._system.release()
+            raise self._locked()
+        return found
+
+    def _locked(self) -> StoreLocked:
+        return StoreLocked(
+            f"the store {self.folder} is in use by {self.owner() or 'another process'}. Wait for it or stop it; "
+            f"if that process is surely gone, remove {self.path}."
+        )
 
     def __enter__(self) -> StoreLock:
         return self.acquire()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
-
-
-@contextlib.contextmanager
-def _guarded(path: Path) -> Iterator[None]:
-    """Hold the system's own lock on the guard file, which ends with the process whatever happens to it."""
-    with contextlib.ExitStack() as stack:
-        with explained(path):
-            file: IO[Any] = stack.enter_context(open(path, "ab"))
-        if sys.platform == "win32":
-            file.seek(0)
-            msvcrt.locking(file.fileno(), msvcrt.LK_LOCK, 1)
-            stack.callback(msvcrt.locking, file.fileno(), msvcrt.LK_UNLCK, 1)
-        else:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,15 +1,15 @@
-"""The adapter store: everything that outlives a run, in one folder with one writer.
+"""A store of versions of one thing (an adapter, a skill, a plan ...): one folder, one writer, one version that acts.
 
-    adapters/NAME/
-      store.json     what it holds: kind and the fingerprint of the backbone that it belongs to
-      state.json     the ledger: probes, budgets, pins, quarantine, history, sections (see `ledger`)
-      current        the champion's version
-      versions/      immutable checkpoints (see `checkpoints`)
-      lock.json      the owner, while there is one
+    ROOT/NAME/
+      store.json     identity: kind of the content, fingerprint of what it belongs to; what a version needs to act
+      state.json     the ledger: evidence, approvals, spent updates, pins, quarantine, history (see `ledger`)
+      current        the champion: the version that acts
+      versions/      immutable checkpoints: payload files and checkpoint.json (see `checkpoints`)
+      lock.json      the owner, while there is one (see `lock`)
 
-A checkpoint holds the learned tensors, the optimiser, the EMA, the calibration map and the learner's counters; moving
-back brings all of them back. What was *spent* (updates of a run, of a task) is in the ledger and is never refunded.
-Nothing here knows torch or what the tensors mean: `kind` names what is held, an adapter or something else.
+A version is saved as a candidate. `promote` lets it act, if the checks and the approval that the store asks for are
+there. `rollback_to` lets an older one act again and quarantines what came after it, with its sources. What was *spent*
+(updates of a run, of a task) is in the ledger and is never refunded.
 """
 
 from __future__ import annotations
@@ -20,37 +20,47 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Self
 
 from showonce.errors import CheckpointCorrupt, StoreError, nearest
+from showonce.events import Event, Quarantined, Readmitted, RolledBack
 from showonce.fsio import atomic_write_json, make_folder
-from showonce.versions import checkpoints, packing
-from showonce.versions.ledger import ENOUGH, SCHEMA, SOME, Best, Counts, Ledger, read_json
+from showonce.versions import checkpoints
+from showonce.versions.ledger import ENOUGH, SCHEMA, SOME, Best, Counts, Ledger, Verdict, read_json
 from showonce.versions.lock import Owner, StoreLock
 
-STORE, STATE, VERSIONS = "store.json", "state.json", "versions"
-TENSORS, EXTRAS, RECORD = "adapter.safetensors", "extras.safetensors", "checkpoint.json"
-EMPTY: Final = "nothing was learned yet"
+STORE, STATE, VERSIONS, RECORD = "store.json", "state.json", "versions", "checkpoint.json"
+FIRST: Final = "the first version"
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a store holds: `kind` (adapter/tokens, adapter/lora, ...) for which backbone (`fingerprint`)."""
+    """What a store holds. kind: of the content ("adapter/lora", "skill"). fingerprint: of what it belongs to (the
+    backbone of an adapter), "" where it belongs to nothing.
+    """
 
     kind: str
-    fingerprint: str
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)
-class Checkpoint:
-    """One loaded version: tensors by name, and what came with them."""
+class Requirements:
+    """What a version needs before it may act. checks: each must have passed in its latest row of evidence. person:
+    whether a person must have approved it.
+    """
+
+    checks: tuple[str, ...] = ()
+    person: bool = False
+
+
+@dataclass(frozen=True)
+class StoredVersion:
+    """One version, its hashes compared. files: payload by name. details: what was saved beside the files."""
 
     version: str
-    tensors: dict[str, Any]
-    optimiser: Any = None
-    ema: dict[str, Any] | None = None
-    calibration: Any = None
-    counters: dict[str, Any] = field(default_factory=dict)
+    files: Mapping[str, Path]
+    details: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
     probes: Counts = field(default_factory=dict)
 
 
@@ -70,7 +80,7 @@ class VersionInfo:
 class ChampionMove:
     """The champion was changed from `old` to `new`; `reason`: why.
 
-    quarantined: versions put aside. readmitted: whether `new` was put aside before.
+    quarantined: versions quarantined by it. readmitted: whether `new` was quarantined before.
     """
 
     old: str
@@ -79,27 +89,52 @@ class ChampionMove:
     quarantined: tuple[str, ...] = ()
     readmitted: bool = False
 
+    def events(
+        self, episode: str | None = None, statistic: float | None = None, sources: Iterable[str] = ()
+    ) -> list[Event]:
+        """Return what a run's event file says about a move back: RolledBack, then Quarantined and Readmitted, if any.
 
-class AdapterStore:
+        episode, statistic: of the probe that decided and its drop test. sources: quarantined refs to be listed too.
+        """
+        found: list[Event] = [
+            RolledBack(episode=episode, old=self.old, new=self.new, statistic=statistic, reason=self.reason)
+        ]
+        if aside := (*self.quarantined, *sources):
+            found.append(Quarantined(versions=aside, reason=self.reason))
+        if self.readmitted:
+            found.append(Readmitted(names=(self.new,), reason=self.reason))
+        return found
+
+
+class VersionStore:
     """One store, open. Use it as a context manager, or call `close`.
 
-    identity: given by whoever has the model: creates a missing store, and an existing one must match it.
-    readonly: take no lock and change nothing (listing, reports).
+    identity: creates a missing store; an existing one must match it. requirements: of a store that is created; one that
+    exists keeps its own. readonly: take no lock and change nothing (listing, reports).
 
     Attributes:
-        ledger: evidence, budgets, sections and history.
+        ledger: evidence, approvals, spent updates, sections and history.
         leftovers: names of half-written files that were removed on opening.
 
     Raises:
         StoreLocked: another live process has it open for writing.
-        StoreError: no such store (the nearest is named), another backbone, another kind, or a newer schema.
+        StoreError: no such store (the nearest is named), another identity, or a newer schema.
     """
 
+    noun: ClassVar[str] = "store"  # in errors
+    base: ClassVar[str] = "base"  # in errors: what `Identity.fingerprint` is of
+
     def __init__(
-        self, root: str | Path, name: str, identity: Identity | None = None, *, readonly: bool = False
+        self,
+        root: str | Path,
+        name: str,
+        identity: Identity | None = None,
+        *,
+        requirements: Requirements | None = None,
+        readonly: bool = False,
     ) -> None:
         if not name or Path(name).name != name or name.startswith("."):
-            raise StoreError(f"{name!r} cannot be the name of an adapter store; use letters, digits, - and _.")
+            raise StoreError(f"{name!r} cannot be the name of a store; use letters, digits, - and _.")
         self.name, self.path, self.readonly = name, Path(root) / name, readonly
         self._versions = self.path / VERSIONS
         self._lock = StoreLock(self.path)
@@ -107,16 +142,18 @@ class AdapterStore:
         creates = identity is not None and not readonly
         if not (self.path / STORE).is_file() and not creates:
             known = [f.parent.name for f in Path(root).glob(f"*/{STORE}")]
-            raise StoreError(f"there is no adapter store {name!r} in {root}.{nearest(name, known)}")
+            raise StoreError(f"there is no {self.noun} {name!r} in {root}.{nearest(name, known)}")
         if not readonly:
             self._lock.acquire()
         try:
             if not readonly:
                 self.leftovers = checkpoints.remove_leftovers(self.path, self._versions)
             if identity is not None and not (self.path / STORE).is_file():
-                make_folder(self._versions)
-                atomic_write_json(self.path / STORE, {"schema": SCHEMA, "created": time.time(), **asdict(identity)})
-            self.identity = self._check_identity(identity)
+                self._create(identity, requirements)
+            data = read_json(self.path / STORE, SCHEMA)
+            self.identity = self._check_identity(data, identity)
+            needs = data.get("requirements") or {}
+            self.requirements = Requirements(tuple(needs.get("checks", ())), bool(needs.get("person", False)))
             self.ledger = Ledger(self.path / STATE, readonly)
             if not readonly:
                 self._finish_what_was_begun()
@@ -124,27 +161,31 @@ class AdapterStore:
             self._lock.release()
             raise
 
+    def _create(self, identity: Identity, requirements: Requirements | None) -> None:
+        make_folder(self._versions)
+        needs = {} if requirements is None else {"requirements": asdict(requirements)}
+        atomic_write_json(self.path / STORE, {"schema": SCHEMA, "created": time.time(), **asdict(identity), **needs})
+
     def _finish_what_was_begun(self) -> None:
-        """End a move, and enter a version, that a kill cut short between the files."""
+        """Finish a move, and enter a saved version in the ledger, that a kill interrupted between two files."""
         self._finish_move()
         for version in self.versions():
             if checkpoints.version_number(version) > self.ledger.last_number:
                 record = json.loads((self.folder(version) / RECORD).read_bytes())
                 self.ledger.saved(version, record["sources"], record["probes"])
         if self.champion is None and self.versions():
-            self.promote(self.versions()[0], "the first version")
+            self._promote_first(self.versions()[0])
 
-    def _check_identity(self, wanted: Identity | None) -> Identity:
-        data = read_json(self.path / STORE, SCHEMA)
+    def _check_identity(self, data: Mapping[str, Any], wanted: Identity | None) -> Identity:
         found = Identity(str(data.get("kind")), str(data.get("fingerprint")))
         if wanted is None or wanted == found:
             return found
-        what, theirs, ours = "backbone", found.fingerprint, wanted.fingerprint
+        what, theirs, ours = self.base, found.fingerprint, wanted.fingerprint
         if found.kind != wanted.kind:
             what, theirs, ours = "kind", found.kind, wanted.kind
         raise StoreError(
-            f"adapter store {self.name!r} is of another {what} ({theirs}) than the model in use ({ours}). "
-            f"Load the model that it was made for, or choose another adapter name."
+            f"{self.noun} {self.name!r} is of another {what} ({theirs}) than the one in use ({ours}). "
+            f"Load the one that it was made for, or choose another name."
         )
 
     @property
@@ -160,7 +201,7 @@ class AdapterStore:
         """Give the lock back; twice is fine."""
         self._lock.release()
 
-    def __enter__(self) -> AdapterStore:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -205,41 +246,38 @@ class AdapterStore:
         """
         known = self.versions()
         if version not in known and not self.folder(version).is_dir():
-            raise StoreError(f"adapter store {self.name!r} has no version {version!r}.{nearest(version, known)}")
-        others = ", ".join(self.candidates(exclude=(version,))[:5])
-        back = f"The others stay as they are: {others}. Move back to one by {self._command('--to', others[:5])}."
-        back = back if others else "There is no other one: learn it again with another adapter name."
+            raise StoreError(f"{self.noun} {self.name!r} has no version {version!r}.{nearest(version, known)}")
+        others = self.candidates(exclude=(version,))[:5]
+        back = "There is no other one: start again with another name."
+        if others:
+            by = f" by {self.command('--to', others[0])}" if self.command("--to", others[0]) else ""
+            back = f"The others stay as they are: {', '.join(others)}. Move back to one{by}."
         return checkpoints.verify_checkpoint(self.folder(version), back)
 
-    def _command(self, option: str, version: str) -> str:
-        """Return what a person types to change this store by hand."""
-        place = "" if self.path.parent == Path("adapters") else f" output.adapters={self.path.parent}"
-        return f"`showonce rollback {self.name} {option} {version}{place}`"
+    def command(self, option: str, version: str) -> str:
+        """Return the command line by which a person applies `option` to a version; "" where there is none."""
+        return ""
 
-    def load(self, version: str | None = None) -> Checkpoint:
-        """Read a version (default: the champion), after its hashes were compared.
+    def load_files(self, version: str | None = None) -> StoredVersion:
+        """Return a version (default: the champion), after its hashes were compared.
 
         Raises:
-            StoreError: unknown version, an empty store, or a checkpoint of another backbone or kind.
+            StoreError: unknown version, an empty store, or a version of another identity than the store.
             CheckpointCorrupt: see `verify`.
         """
         version = version or self._acting()
         files = self.verify(version)
-        record = json.loads(files[RECORD].read_bytes())
-        if Identity(record["kind"], record["fingerprint"]) != self.identity:
-            raise StoreError(f"checkpoint {version} of {self.name!r} belongs to another backbone or kind of adapter.")
-        extras = packing.read_tensors(files[EXTRAS]) if EXTRAS in files else {}
-        return Checkpoint(
-            version,
-            packing.read_tensors(files[TENSORS]),
-            probes=self.ledger.probes(version),
-            **packing.unpack(record["extras"], extras),
-        )
+        details = json.loads(files.pop(RECORD).read_bytes())
+        if Identity(details.pop("kind"), details.pop("fingerprint")) != self.identity:
+            raise StoreError(f"{version} of {self.noun} {self.name!r} is of another {self.base} or kind.")
+        sources = tuple(details.pop("sources"))
+        details.pop("probes")  # at the time of saving; the ledger has those of now
+        return StoredVersion(version, files, details, sources, self.ledger.probes(version))
 
     def _acting(self) -> str:
         champion = self.champion
         if champion is None:
-            raise StoreError(f"adapter store {self.name!r} is empty: {EMPTY}.")
+            raise StoreError(f"{self.noun} {self.name!r} has no version that acts.")
         return champion
 
     def best(self, task: str | None = None, minimum: int = ENOUGH, exclude: Iterable[str] = ()) -> Best | None:
@@ -248,11 +286,11 @@ class AdapterStore:
         return self.ledger.best([v for v in self.versions() if v not in skip], task, minimum)
 
     def candidates(self, task: str | None = None, exclude: Iterable[str] = (), enough: int = ENOUGH) -> list[str]:
-        """Return the versions that one may move back to, the most trusted first.
+        """Return the versions that may act and that one may move back to, the most trusted first.
 
-        First by evidence (at least `enough` probes, then at least 5), then the first version of all, then the newest.
+        Order: by lower bound with at least `enough` probes, then with at least 5, then the oldest, then the newest.
         """
-        skip = {*exclude, *self.ledger.quarantine}
+        skip = {*exclude, *self.ledger.quarantine, *(v for v in self.versions() if self.lacks(v))}
         order: list[str] = []
         for minimum in (enough, SOME):
             while (best := self.best(task, minimum, {*skip, *order})) is not None:
@@ -262,88 +300,101 @@ class AdapterStore:
 
     # ---- changing
 
-    def save(
+    def save_files(
         self,
-        tensors: Mapping[str, Any],
+        files: Mapping[str, checkpoints.Content],
         *,
-        optimiser: Any = None,
-        ema: Mapping[str, Any] | None = None,
-        calibration: Any = None,
-        counters: Mapping[str, Any] | None = None,
+        details: Mapping[str, Any] | None = None,
         probes: Mapping[str, tuple[int, int]] | None = None,
         sources: Iterable[str] = (),
     ) -> str:
-        """Write a new version and return its name. The first one becomes the champion; later ones need `promote`.
+        """Write a new version and return its name. The first one becomes the champion if it needs nothing else.
 
-        tensors, ema: torch tensors or numpy arrays by name. optimiser, calibration, counters: plain data, the
-        optimiser's with tensors in it (a torch `state_dict()`). probes: evidence that these very tensors have already
-        (task id -> successes, n). sources: refs of demonstrations and episodes that were used since the last version.
+        files: payload by name (see `checkpoints.write_checkpoint`). details: further JSON, kept beside the files.
+        probes: evidence that the content has already (task id -> successes, n). sources: refs of what was used for it
+        since the last version (demonstrations, episodes, authors).
 
         Raises:
             DiskError: it cannot be written; the store is as before.
-            StoreError: opened for reading only, or a value that cannot be stored.
+            StoreError: opened for reading only, or a file's name cannot be used.
         """
         self._check_writable()
+        if RECORD in files:
+            raise StoreError(f"{RECORD} is the store's own file; give yours another name.")
         version = checkpoints.version_name(self.ledger.last_number + 1)
-        skeleton, extras = packing.pack(
-            {
-                "optimiser": optimiser,
-                "ema": None if ema is None else dict(ema),
-                "calibration": calibration,
-                "counters": dict(counters or {}),
-            }
-        )
         evidence = {task: list(counts) for task, counts in (probes or {}).items()}
-        record = {
-            **asdict(self.identity), "sources": sorted(set(sources)), "probes": evidence, "extras": skeleton,
-        }  # fmt: skip
-        files: dict[str, checkpoints.Content] = {
-            TENSORS: lambda path: packing.write_tensors(path, tensors),
-            RECORD: json.dumps(record, allow_nan=False).encode(),
-        }
-        if extras:
-            files[EXTRAS] = lambda path: packing.write_tensors(path, extras)
-        checkpoints.write_checkpoint(self._versions, version, files)
+        record = {**asdict(self.identity), "sources": sorted(set(sources)), "probes": evidence, **(details or {})}
+        text = json.dumps(record, allow_nan=False).encode()
+        checkpoints.write_checkpoint(self._versions, version, {**files, RECORD: text})
         self.ledger.saved(version, record["sources"], evidence)
         if self.champion is None:
-            self.promote(version, "the first version")
+            self._promote_first(version)
         return version
+
+    def _promote_first(self, version: str) -> None:
+        if not self.lacks(version):
+            self.promote(version, FIRST)
+
+    def lacks(self, version: str) -> str:
+        """Return what a version still needs before it may act, as a clause for a message; "" if nothing."""
+        latest = {row.check: row.passed for row in self.ledger.evidence(version)}
+        missing = [f"check {name!r} has not passed" for name in self.requirements.checks if not latest.get(name)]
+        verdicts = self.ledger.approvals(version)
+        if verdicts and verdicts[-1].verdict == "declined":
+            missing.append(f"{verdicts[-1].who} declined it ({verdicts[-1].reason or 'no reason given'})")
+        elif self.requirements.person and not verdicts:
+            missing.append("no person has approved it")
+        return ", ".join(missing)
+
+    def approve(self, version: str, who: str, verdict: Verdict = "approved", reason: str = "") -> None:
+        """Record a person's decision about a version; the last one counts.
+
+        Raises:
+            StoreError: unknown version, or the champion is declined (move to another version first).
+        """
+        self._check_writable()
+        self.verify(version)
+        if verdict == "declined" and version == self.champion:
+            raise StoreError(f"{version} acts now; move to another version before it is declined.")
+        self.ledger.add_approval(version, who, verdict, reason)
 
     def promote(self, version: str, reason: str = "promoted") -> ChampionMove:
         """Let another version act from now on.
 
         Raises:
-            StoreError: unknown or quarantined version.
+            StoreError: unknown or quarantined version, or one that lacks a check or an approval; the champion stays.
             CheckpointCorrupt: it is not whole; the champion stays.
         """
         self._check_writable()
         self.verify(version)
         aside = self.ledger.quarantine.get(version)
         if aside is not None:
-            command = self._command("--readmit", version)
-            raise StoreError(f"{version} is quarantined ({aside}); re-admit it first by {command}.")
+            by = f" by {self.command('--readmit', version)}" if self.command("--readmit", version) else ""
+            raise StoreError(f"{version} is quarantined ({aside}); re-admit it first{by}.")
+        self._check_lacks_nothing(version)
         move = ChampionMove(self.champion or version, version, reason)
         self._move("promoted", move)
         return move
 
     def rollback_to(self, version: str, reason: str, sources: Iterable[str] = ()) -> ChampionMove:
-        """Move the champion back. Reads and writes files only; no model is loaded.
+        """Move the champion back. Reads and writes files only; no content is loaded.
 
-        Every version made after `version` is quarantined, and so are the demonstrations and episodes that were first
-        used after it (and further `sources`, used since the last save), until a person re-admits them. A `version`
-        that was put aside is re-admitted with its sources.
+        Every version made after `version` is quarantined, and so are the sources that were first used after it (and
+        `sources`: those used since the last save), until a person re-admits them. If `version` itself was quarantined,
+        it is re-admitted with its sources.
 
         Raises:
-            StoreError: unknown version.
+            StoreError: unknown version, or one that lacks a check or an approval; the champion stays.
             CheckpointCorrupt: it is not whole; the champion stays.
         """
         self._check_writable()
         self.verify(version)
+        self._check_lacks_nothing(version)
         number, aside = checkpoints.version_number(version), self.ledger.quarantine
         later = [v for v in self.versions() if checkpoints.version_number(v) > number and v not in aside]
         if version in aside:
             self.ledger.readmit([version])
-        self.ledger.put_aside(later, f"newer than {version}, to which the adapter was moved back: {reason}", sources)
+        self.ledger.put_aside(later, f"newer than {version}, to which the champion was moved back: {reason}", sources)
         move = ChampionMove(self._acting(), version, reason, tuple(later), version in aside)
         self._move("rolled_back", move)
         return move
@@ -373,7 +424,7 @@ class AdapterStore:
         raise corrupt
 
     def _move(self, event: str, move: ChampionMove) -> None:
-        """Write what is about to happen, let it happen, write that it has: a kill in between is finished on opening."""
+        """Write the move to the ledger, do it, clear it in the ledger; a kill in between is finished on opening."""
         self.ledger.moving_to = move.new
         self.ledger.note(event, **asdict(move))
         self._finish_move()
@@ -385,7 +436,11 @@ class AdapterStore:
             self.ledger.write()
 
     def prune(self, keep_last: int) -> list[str]:
-        """Remove old versions and return their names; champion, first, best (of any task), pinned and last k stay."""
+        """Remove old versions and return their names.
+
+        Kept: the champion, the first, the best of each task and over all, pinned ones, the last `keep_last` that are
+        not quarantined.
+        """
         self._check_writable()
         known, aside = self.versions(), self.ledger.quarantine
         admitted = [v for v in known if v not in aside]
@@ -399,12 +454,12 @@ class AdapterStore:
         return removed
 
     def pin(self, version: str, pinned: bool = True) -> None:
-        """Keep a version whatever `prune` would do, or no longer."""
+        """Let `prune` keep a version always (or no longer)."""
         self.verify(version)
         self.ledger.pin(version, pinned)
 
     def quarantine(self, versions: Iterable[str], reason: str, sources: Iterable[str] = (), blame: bool = True) -> None:
-        """Put versions aside, with what was first used for them (`blame`), and further `sources`.
+        """Quarantine versions, the sources first used for them (if `blame`), and further `sources`.
 
         Raises:
             StoreError: one of them is the champion.
@@ -416,10 +471,10 @@ class AdapterStore:
         self.ledger.note("quarantined", versions=versions, reason=reason)
 
     def readmit(self, names: Iterable[str]) -> None:
-        """A person's word that versions (with their sources) or single sources may be used again.
+        """Take versions (with their sources) or single sources out of quarantine; only a person decides this.
 
         Raises:
-            StoreError: one of them is not put aside (nearest named); nothing was changed.
+            StoreError: one of them is not quarantined (nearest named); nothing was changed.
         """
         self._check_writable()
         names = list(names)
@@ -427,9 +482,13 @@ class AdapterStore:
         for name in names:
             if name not in aside:
                 known = nearest(name, aside) or " Nothing is."
-                raise StoreError(f"adapter store {self.name!r} has not put {name!r} aside.{known}")
+                raise StoreError(f"{self.noun} {self.name!r} has not put {name!r} aside.{known}")
         self.ledger.readmit(names)
+
+    def _check_lacks_nothing(self, version: str) -> None:
+        if lacks := self.lacks(version):
+            raise StoreError(f"{version} of {self.noun} {self.name!r} may not act yet: {lacks}.")
 
     def _check_writable(self) -> None:
         if self.readonly:
-            raise StoreError(f"adapter store {self.name!r} was opened for reading only.")
+            raise StoreError(f"{self.noun} {self.name!r} was opened for reading only.")

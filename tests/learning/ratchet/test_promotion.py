@@ -10,9 +10,10 @@ import pytest
 
 from showonce.config import RatchetConfig
 from showonce.errors import StoreError
+from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.ratchet.canaries import CanaryReason, CanaryReport, CanaryResult
 from showonce.learning.ratchet.promotion import PromotionReason, Ratchet
-from showonce.versions.store import AdapterStore, Identity
+from showonce.versions.store import Identity
 
 CONFIG = RatchetConfig(promote_every=5, p0_window=20, horizon=200, false_alarm_rate=0.05, drop=0.3)
 TASK = "app/dev/single/0"

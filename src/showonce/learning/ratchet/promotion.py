@@ -34,7 +34,7 @@ from showonce.learning.ratchet.drop_test import DropTest, DropVerdict
 from showonce.learning.ratchet.thresholds import Reference
 from showonce.versions.checkpoints import version_number
 from showonce.versions.ledger import SOME
-from showonce.versions.store import AdapterStore, ChampionMove
+from showonce.versions.store import ChampionMove, VersionStore
 
 SECTION: Final = "ratchet"
 SUSPECT: Final = 0.5  # of the way to the alarm: no promotion and no new reference from here on
@@ -157,7 +157,7 @@ class Ratchet:
         StoreError: the state in the store is damaged.
     """
 
-    def __init__(self, config: RatchetConfig, store: AdapterStore, tasks: int = 1) -> None:
+    def __init__(self, config: RatchetConfig, store: VersionStore, tasks: int = 1) -> None:
         self.config, self.store = config, store
         self._rate = SHARE * config.false_alarm_rate / max(tasks, 1)
         state = store.ledger.read_section(SECTION)
@@ -232,7 +232,7 @@ class Ratchet:
         """Let a saved candidate act from now on, and start collecting its window.
 
         Raises:
-            StoreError, CheckpointCorrupt: see `AdapterStore.promote`; nothing changed.
+            StoreError, CheckpointCorrupt: see `VersionStore.promote`; nothing changed.
         """
         move = self.store.promote(version)
         for group, found in self._report.groups.items() if self._report is not None else ():
