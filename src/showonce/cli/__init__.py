@@ -429,7 +429,7 @@ def rollback(
 )
 @configured()
 def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None, environment: str | None) -> int:
-    """Say what this machine can do, or which tasks or settings there are.
+    """Say what this machine can do; list tasks or settings.
 
     Devices, backends, checkpoint, fonts, display, extras and disk; nothing is changed or downloaded.
 
