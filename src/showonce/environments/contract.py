@@ -1,17 +1,19 @@
-"""What every environment has to do, as tests that ship with the package. A new environment is tested by four lines:
+"""Tests that every environment has to pass; they ship with the package. A new environment is tested by four lines:
 
     class TestMine(EnvironmentContract):
         def make(self): return Mine()
         def task(self): return Task("mine/open", "open the box", "mine")
         seed = 7  # optional
 
-Plain asserts, no test framework: any runner that calls the `test_` methods will do. What is not covered: that the
-environment does what the verbs mean on its own screen; that is for its own tests.
+Plain asserts: any runner that calls the `test_` methods will do. A test of something that the environment does not
+promise (see `Capabilities`) or cannot do (see `ABILITIES`) raises unittest.SkipTest with the reason. What is not
+covered: that the verbs do on its own screen what they mean; that is for the environment's own tests.
 """
 
 from __future__ import annotations
 
 import contextlib
+import unittest
 from collections.abc import Callable, Iterator
 from typing import Any, ClassVar, Final
 
@@ -19,8 +21,22 @@ import numpy as np
 
 from showonce.actions import EXAMPLES, Action, Click, Drag, Move, Scroll, Type, Wait, to_json
 from showonce.errors import BadInput, EnvironmentBroken, Stopped
-from showonce.protocols import Capabilities, Environment
-from showonce.types import Executed, Observation, Outcome, Task
+from showonce.protocols import (
+    ABILITIES,
+    Capabilities,
+    Downloads,
+    Elements,
+    Environment,
+    Facts,
+    Oracle,
+    Paged,
+    Recordable,
+    SetsGoal,
+    Undoable,
+    Windows,
+    ability,
+)
+from showonce.types import Element, Executed, Observation, Outcome, ScreenFacts, Task
 
 CORNERS: Final[tuple[Action, ...]] = (
     *(Click(x, y) for x in (0.0, 1.0) for y in (0.0, 1.0)),
@@ -80,8 +96,7 @@ class EnvironmentContract:
 
     def test_same_seed_same_pixels(self) -> None:
         with self.started() as (environment, first):
-            if not environment.capabilities.seeded:
-                return
+            _needs(environment, "seeded")
             if environment.capabilities.resettable:
                 again = environment.reset(self.task(), self.seed)
                 assert first.hash == again.hash, "a second reset with the same seed shows another screen"
@@ -90,16 +105,16 @@ class EnvironmentContract:
 
     def test_another_seed_is_allowed(self) -> None:
         with self.started() as (environment, first):
-            if environment.capabilities.resettable:
-                for seed in (self.seed + 1, None):
-                    screen = environment.reset(self.task(), seed)
-                    assert screen.image.shape == first.image.shape, "the size of the screen depends on the seed"
+            _needs(environment, "resettable")
+            for seed in (self.seed + 1, None):
+                screen = environment.reset(self.task(), seed)
+                assert screen.image.shape == first.image.shape, "the size of the screen depends on the seed"
 
     def test_looking_changes_nothing(self) -> None:
         with self.started() as (environment, first):
-            if environment.capabilities.seeded:
-                hashes = {first.hash, environment.observe().hash, environment.observe().hash}
-                assert len(hashes) == 1, "observe shows another screen although nothing was done"
+            _needs(environment, "seeded")
+            hashes = {first.hash, environment.observe().hash, environment.observe().hash}
+            assert len(hashes) == 1, "observe shows another screen although nothing was done"
 
     def test_a_screen_once_seen_stays_as_it_was(self) -> None:
         with self.started() as (environment, first):
@@ -130,8 +145,7 @@ class EnvironmentContract:
     def test_the_same_actions_give_the_same_screens(self) -> None:
         def hashes() -> list[str]:
             with self.started() as (environment, first):
-                if not environment.capabilities.seeded:
-                    return []
+                _needs(environment, "seeded")
                 seen = [first.hash]
                 for action in EXAMPLES:
                     self._do(environment, action)
@@ -141,11 +155,10 @@ class EnvironmentContract:
         assert hashes() == hashes(), "the same seed and actions lead to different screens"
 
     def test_the_stop_is_asked_before_anything_is_done(self) -> None:
-        for action in (*EXAMPLES, *CORNERS):
-            with self.started() as (environment, first):
-                stop = Presses(after=0)
+        with self.started() as (environment, first):
+            for action in (*EXAMPLES, *CORNERS):
                 with _raises(f"{action} was executed although the stop was pressed", Stopped, BadInput):
-                    environment.execute(action, stop)
+                    environment.execute(action, Presses(after=0))
                 if environment.capabilities.seeded:
                     assert environment.observe().hash == first.hash, f"{action} changed the screen after the stop"
 
@@ -163,8 +176,7 @@ class EnvironmentContract:
 
     def test_verify_returns_an_outcome(self) -> None:
         with self.started() as (environment, _):
-            if not environment.capabilities.verifiable:
-                return
+            _needs(environment, "verifiable")
             for action in (None, Wait(0.0), Type("sun")):
                 if action is not None:
                     self._do(environment, action)
@@ -176,8 +188,16 @@ class EnvironmentContract:
 
     def test_it_is_not_done_before_anything_was_done(self) -> None:
         with self.started() as (environment, _):
-            if environment.capabilities.verifiable:
-                assert environment.verify().success is not True, "the task is a success from the start"
+            _needs(environment, "verifiable")
+            assert environment.verify().success is not True, "the task is a success from the start"
+
+    def test_every_ability_works(self) -> None:
+        with self.started() as (environment, _):
+            able = [kind for kind in ABILITIES if ability(environment, kind) is not None]
+            if not able:
+                raise unittest.SkipTest(f"{environment.name} has no abilities beside those of every environment")
+            for kind in able:
+                _USES[kind](ability(environment, kind))
 
     def test_using_it_before_a_reset_is_refused(self) -> None:
         environment = self.make()
@@ -201,8 +221,7 @@ class EnvironmentContract:
 
     def test_an_earlier_episode_leaves_no_trace(self) -> None:
         with self.started() as (environment, first):
-            if not (environment.capabilities.resettable and environment.capabilities.seeded):
-                return
+            _needs(environment, "resettable", "seeded")
             for action in EXAMPLES:
                 self._do(environment, action)
             again = environment.reset(self.task(), self.seed)
@@ -230,6 +249,71 @@ class EnvironmentContract:
         for name, use in uses.items():
             with _raises(f"{name} {when} was not refused", EnvironmentBroken):
                 use()
+
+
+def _needs(environment: Environment, *names: str) -> None:
+    for name in names:
+        if not getattr(environment.capabilities, name):
+            raise unittest.SkipTest(f"{environment.name} does not promise to be {name}")
+
+
+def _use_page(page: Paged) -> None:
+    assert isinstance(page.url, str)
+    assert page.shows("body") in (True, False)
+
+
+def _use_downloads(downloads: Downloads) -> None:
+    assert downloads.folder.is_dir(), f"{downloads.folder} is no folder"
+
+
+def _use_facts(screen: Facts) -> None:
+    places = ((0.5, 0.5), (0.25, 0.75))
+    for at in ((), places):
+        known = screen.facts(at)
+        assert isinstance(known, ScreenFacts)
+        assert known.near is None or len(known.near) == len(at), f"facts of {len(at)} places have near={known.near}"
+
+
+def _use_elements(screen: Elements) -> None:
+    for element in screen.elements():
+        assert isinstance(element, Element) and element.name, f"{element} has no name"
+        left, top, right, bottom = element.box
+        assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1, f"{element} lies outside of the frame"
+
+
+def _use_oracle(world: Oracle) -> None:
+    assert to_json(world.oracle()) == to_json(world.oracle()), "the oracle changes its mind although nothing was done"
+
+
+def _use_goal(world: SetsGoal) -> None:
+    assert isinstance(world.goal, str)
+
+
+def _use_undo(environment: Undoable) -> None:
+    with _raises("undo did not heed the stop", Stopped):
+        environment.undo(Presses(after=0))
+    assert isinstance(environment.undo(Presses()), str)
+
+
+def _use_windows(screen: Windows) -> None:
+    screen.exclude((0, 0, 1, 1))
+    screen.exclude()
+
+
+def _use_recorder(screen: Recordable) -> None:
+    source = screen.watch()
+    events = iter(source.events())
+    event, frame = next(events)
+    assert event["kind"] == "idle", f"the first event is {event['kind']!r}, not 'idle'"
+    assert isinstance(frame, Observation)
+    source.close()
+    assert all(isinstance(late, Observation) for _, late in events)
+
+
+_USES: Final[dict[type, Callable[[Any], None]]] = {
+    Paged: _use_page, Downloads: _use_downloads, Facts: _use_facts, Elements: _use_elements, Oracle: _use_oracle,
+    SetsGoal: _use_goal, Undoable: _use_undo, Windows: _use_windows, Recordable: _use_recorder,
+}  # fmt: skip
 
 
 @contextlib.contextmanager
