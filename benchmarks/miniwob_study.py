@@ -36,9 +36,11 @@ from showonce.errors import ShowonceError
 from showonce.evaluation.bench import TaughtLesson
 from showonce.evaluation.controls import CONTROLS, Exam, teacher
 from showonce.evaluation.fresh import measure
+from showonce.evaluation.lessons import counted
 from showonce.evaluation.results import paired
 from showonce.evaluation.runner import Advance, evaluate_set, progress_bar
 from showonce.evaluation.tasks import demonstration_seed, evaluation_seeds, task_set
+from showonce.events import PromotionDecided
 from showonce.fsio import make_folder
 from showonce.learning.lesson import teaching
 from showonce.runtime.teaching import TeachRequest, TeachResult, Tensors
@@ -190,11 +192,10 @@ def _learn(job: Job, work: Work) -> dict[str, Any]:
 
     teach = teaching(work.config, policy, lambda _: work.bench.make_environment(), work.stop, updated)
     result = work.lessons.get_or(_name(job.task, seed), lambda: teach(TeachRequest(task, shown, learning, seed)))
-    events = [event["kind"] for event in result.events]
     return {
         "updates": result.updates, "seconds": result.seconds, "practice": result.practice_episodes,
-        "goal": shown.goal, "steps": len(shown.frames), "rollbacks": events.count("rollback"),
-        "held_back": sum(e["kind"] == "promotion" and not e["accepted"] for e in result.events),
+        "goal": shown.goal, "steps": len(shown.frames), "rollbacks": counted(result.events)["rollback"],
+        "held_back": sum(isinstance(e, PromotionDecided) and not e.accepted for e in result.events),
     }  # fmt: skip
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
+from showonce.events import ErrorRaised, Event, FaultInjected, ProbePlayed, PromotionDecided, RolledBack
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.runtime.teaching import TeachResult
 
@@ -37,20 +38,19 @@ class FaultOutcome:
 
 def outcome_of(result: TeachResult) -> FaultOutcome:
     """Return how the run ended, as far as its events and its last adapter show."""
-    kinds = [str(event.get("kind")) for event in result.events]
-    if "fault" not in kinds:
+    begun = next((i for i, event in enumerate(result.events) if isinstance(event, FaultInjected)), None)
+    if begun is None:
         return FaultOutcome("not_injected")
-    events = result.events[kinds.index("fault") + 1 :]
-    promotions = [event for event in events if event["kind"] == "promotion"]
-    refusals = sum(not event.get("accepted") for event in promotions)
-    by_hash = sum(event["kind"] == "error" and event.get("where") == "store" for event in events)
-    moves = [e for e in events if e["kind"] == "rollback" or (e["kind"] == "promotion" and e.get("accepted"))]
-    if not any(event["kind"] == "promotion" for event in moves):
+    events = result.events[begun + 1 :]
+    refusals = sum(isinstance(event, PromotionDecided) and not event.accepted for event in events)
+    by_hash = sum(isinstance(event, ErrorRaised) and event.where == "store" for event in events)
+    moves = [e for e in events if isinstance(e, RolledBack) or (isinstance(e, PromotionDecided) and e.accepted)]
+    if not any(isinstance(event, PromotionDecided) for event in moves):
         return FaultOutcome("refused", refusals, by_hash)
     (seen, rate), last = _probes(events), moves[-1]
-    if last["kind"] != "rollback":
+    if not isinstance(last, RolledBack):
         return FaultOutcome("acted", refusals, by_hash, seen, rate)
-    restored = result.versions.get(str(last.get("new"))) == content_hash(result.tensors)
+    restored = result.versions.get(last.new) == content_hash(result.tensors)
     return FaultOutcome("rolled_back", refusals, by_hash, seen, rate, restored)
 
 
@@ -65,16 +65,16 @@ def judged(outcome: FaultOutcome, start: float, end: float) -> FaultOutcome:
     return replace(outcome, end="acted") if outcome.end == "rolled_back" and lost else outcome
 
 
-def _probes(events: Sequence[Mapping[str, Any]]) -> tuple[int | None, float | None]:
+def _probes(events: Sequence[Event]) -> tuple[int | None, float | None]:
     """Return the number of probes between the drop test's first rollback and the promotion before it, and the share of
     them that succeeded; None where the drop test made no rollback (a rollback after refusals has no statistic).
     """
     probes: list[bool] = []
     for event in events:
-        if event["kind"] == "rollback" and event.get("statistic") is not None:
+        if isinstance(event, RolledBack) and event.statistic is not None:
             return len(probes), sum(probes) / max(len(probes), 1)
-        if event["kind"] == "promotion" and event.get("accepted"):
+        if isinstance(event, PromotionDecided) and event.accepted:
             probes = []
-        if event["kind"] == "probe":
-            probes.append(bool(event["success"]))
+        if isinstance(event, ProbePlayed):
+            probes.append(bool(event.success))
     return None, None

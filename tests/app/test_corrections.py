@@ -17,8 +17,9 @@ from showonce.config import AdapterConfig, Config, DashboardConfig, ExperimentCo
 from showonce.demonstrations import load_episode
 from showonce.environments.registry import find_task, make_environment
 from showonce.evaluation.runner import evaluate_task
+from showonce.events import GateDecided
 from showonce.learning.adapter_store import AdapterStore
-from showonce.learning.lesson import Kept
+from showonce.learning.lesson import EventList
 from showonce.learning.practice.buffer import ScreenBuffer
 from showonce.learning.practice.outcomes import agree
 from showonce.learning.session import Session, identity_of
@@ -49,7 +50,7 @@ class Knows:
 @pytest.mark.slow
 def test_a_few_corrections_teach_a_task_that_was_never_demonstrated(tmp_path: Path) -> None:
     config = load_config(None, ["safety=step", "learning.ratchet.canary_screens=8"])
-    policy, events, world = load_policy(config), Kept(), make_environment("embedded")
+    policy, events, world = load_policy(config), EventList(), make_environment("embedded")
     person = Knows(world)
     stage = Player(policy, lambda task: world, events, approver=person, safety=config.safety)  # type: ignore[arg-type]
 
@@ -67,9 +68,9 @@ def test_a_few_corrections_teach_a_task_that_was_never_demonstrated(tmp_path: Pa
     kept = session.context.buffer.corrections(TASK.id)
     assert len(kept) == person.corrections >= 4
     assert all(sample.correct and sample.executor == "person" for sample in kept)
-    gates = [event for event in events.events if event["kind"] == "gate"]
-    assert {event["route"] for event in gates if event["accepted"]} == {"shown"}
-    assert gates[1]["accepted"] and gates[1]["numbers"]["teacher_confidence"] > 0.5
+    gates = [event for event in events.events if isinstance(event, GateDecided)]
+    assert {event.route for event in gates if event.accepted} == {"shown"}
+    assert gates[1].accepted and gates[1].numbers["teacher_confidence"] > 0.5
     session.consider(force=True)
     policy.use(CHAMPION)
     after = success()

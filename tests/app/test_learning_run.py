@@ -9,6 +9,7 @@ import pytest
 from showonce.config import Config
 from showonce.environments.registry import find_task, make_environment
 from showonce.evaluation.runner import evaluate_task
+from showonce.events import PromotionDecided, RolledBack
 from showonce.learning.lesson import teaching
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.runtime.recorder import shown_by_oracle
@@ -66,9 +67,9 @@ def test_a_poisoned_lesson_does_not_stay(policy: VLMPolicy, healthy: TeachResult
     words = [f"learning/fault={fault}", "learning.fault.after_update=8", "learning.gate.budget_run=45"]
     config = load_config("demo_fault", [*words, "learning.practice.episodes=25"])
     result = taught(policy, config, start=healthy.tensors)
-    kinds = [event["kind"] for event in result.events]
+    kinds = [event.kind for event in result.events]
     assert "fault" in kinds, "the probes never became good enough to be poisoned"
     later = result.events[kinds.index("fault") :]
-    refused = [e for e in later if e["kind"] == "promotion" and not e["accepted"]]
-    assert refused or any(e["kind"] == "rollback" for e in later)
+    refused = [e for e in later if isinstance(e, PromotionDecided) and not e.accepted]
+    assert refused or any(isinstance(e, RolledBack) for e in later)
     assert share(policy, "champion") >= 0.9

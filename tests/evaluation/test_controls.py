@@ -35,6 +35,7 @@ from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.results import Results
 from showonce.evaluation.specificity import goes_to, shares_to_target
 from showonce.evaluation.tasks import other_meaning
+from showonce.events import from_json
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 
 TASK = find_task("app/dev/single/0")
@@ -240,7 +241,8 @@ def test_without_an_adapter_nothing_can_act(make_bench: Callable[..., Bench], le
 
 def test_lessons_come_back_as_they_were(tmp_path: Path, lesson: TaughtLesson) -> None:
     store = LessonStore(tmp_path)
-    events = ({"kind": "step", "index": 0}, {"kind": "probe", "success": True}, {"kind": "rollback", "old": "v0002"})
+    told = ({"kind": "step", "index": 0}, {"kind": "probe", "success": True}, {"kind": "rollback", "old": "v0002"})
+    events = tuple(map(from_json, told))
     result = replace(lesson.result, events=events, versions={"v0001": "abc"}, calibration={"points": []})
     kept = store.get_or("single-app/dev/single/0@0", lambda: result)
     assert kept.events == events[1:]

@@ -13,6 +13,7 @@ from tests.toys import Toy, a_demonstration, a_task, lesson_config, toy_policy
 
 from showonce.config import Config
 from showonce.errors import Stopped, Unavailable
+from showonce.events import EpisodeStarted
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.learning.lesson import IDLE, Lesson, teaching
 from showonce.policy.vlm_policy import load_policy
@@ -145,7 +146,7 @@ def test_teaching_gives_a_taught_adapter_and_leaves_the_policy_fresh(toy_checkpo
     assert content_hash(result.tensors) != fresh["champion"]
     assert result.updates > 0 and result.practice_episodes == 3 and result.distinct_screens > 0
     assert content_hash(result.tensors) in result.versions.values()
-    seeds = [e["seed"] for e in result.events if e["kind"] == "episode_started" and e["phase"] == "practice"]
+    seeds = [e.seed for e in result.events if isinstance(e, EpisodeStarted) and e.phase == "practice"]
     assert seeds == [2_000_000, 2_000_001, 2_000_002]
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,10 +18,23 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from showonce.errors import CheckpointCorrupt
+from showonce.events import (
+    CheckpointSaved,
+    ErrorRaised,
+    Event,
+    FaultInjected,
+    ProbePlayed,
+    PromotionDecided,
+    Quarantined,
+    RolledBack,
+    from_json,
+)
 from showonce.fsio import atomic_write_bytes, atomic_write_json, explained, make_folder
 from showonce.runtime.teaching import TeachResult
 
-KEPT_EVENTS: Final = frozenset({"fault", "probe", "promotion", "checkpoint", "rollback", "quarantine", "error"})
+KEPT_EVENTS: Final = (
+    FaultInjected, ProbePlayed, PromotionDecided, CheckpointSaved, RolledBack, Quarantined, ErrorRaised,
+)  # fmt: skip
 
 
 class LessonStore:
@@ -44,7 +57,7 @@ class LessonStore:
         try:
             found = json.loads(text)
             tensors: dict[str, Tensor] = load(data) if data else {}
-            return TeachResult(**{**found, "events": tuple(found["events"]), "tensors": tensors})
+            return TeachResult(**{**found, "events": tuple(map(from_json, found["events"])), "tensors": tensors})
         except (ValueError, TypeError, KeyError, SafetensorError) as error:
             raise CheckpointCorrupt(f"{record} is damaged ({error}): remove it to teach the lesson again.") from error
 
@@ -58,7 +71,7 @@ class LessonStore:
             "practice_episodes": result.practice_episodes,
             "distinct_screens": result.distinct_screens,
             "seconds": result.seconds,
-            "events": [event for event in result.events if event.get("kind") in KEPT_EVENTS],
+            "events": [event.to_json() for event in result.events if isinstance(event, KEPT_EVENTS)],
             "versions": result.versions,
             "calibration": result.calibration,
         }
@@ -76,6 +89,6 @@ class LessonStore:
         return self.folder / f"{stem}.json", self.folder / f"{stem}.safetensors"
 
 
-def counted(events: tuple[Mapping[str, Any], ...]) -> Counter[str]:
-    """Return how often each kind of event is there."""
-    return Counter(str(event.get("kind")) for event in events)
+def counted(events: Iterable[Event]) -> Counter[str]:
+    """Return the number of events by their kind."""
+    return Counter(event.kind for event in events)

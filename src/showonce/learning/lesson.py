@@ -11,11 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from showonce.config import Config
 from showonce.errors import Unavailable
-from showonce.events import Event, UpdateMade
+from showonce.events import CheckpointSaved, Event, UpdateMade
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.gate.gate import GateReason
@@ -125,19 +125,21 @@ class Lesson:
 
 
 @dataclass
-class Kept:
-    """An event sink that keeps what it is told."""
+class EventList:
+    """An event sink in memory. updated: called with the number of every update, 1, 2 ..., when it was made."""
 
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
     updated: Callable[[int], None] = lambda _: None
 
     def emit(self, event: Event) -> None:
-        self.events.append({"t": time.time(), **event.to_json()})
+        self.events.append(replace(event, t=time.time()))
         if isinstance(event, UpdateMade):
-            self.updated(self.count("update"))
+            self.updated(self.updates)
 
-    def count(self, kind: str, **wanted: Any) -> int:
-        return sum(e["kind"] == kind and all(e.get(k) == v for k, v in wanted.items()) for e in self.events)
+    @property
+    def updates(self) -> int:
+        """How many updates were made so far."""
+        return sum(isinstance(event, UpdateMade) for event in self.events)
 
 
 def teaching(
@@ -162,7 +164,7 @@ def teaching(
         policy.calibration = None
 
     def teach(request: TeachRequest) -> TeachResult:
-        events, begun = Kept(updated=updated), time.monotonic()
+        events, begun = EventList(updated=updated), time.monotonic()
         stage = Player(policy, make_environment, events, stop or Stop())
         with tempfile.TemporaryDirectory(prefix="showonce-lesson-") as root, contextlib.ExitStack() as stack:
             stack.callback(reset)
@@ -173,12 +175,12 @@ def teaching(
             session, lesson = _teach(config, request, stage, store)
             return TeachResult(
                 tensors=adapter.tensors(CHAMPION if request.keep == "champion" else CANDIDATE),
-                updates=events.count("update"),
+                updates=events.updates,
                 practice_episodes=lesson.practised,
                 distinct_screens=len(session.context.buffer),
                 seconds=time.monotonic() - begun,
                 events=tuple(events.events),
-                versions=start | {e["version"]: e["hash"] for e in events.events if e["kind"] == "checkpoint"},
+                versions=start | {e.version: e.hash for e in events.events if isinstance(e, CheckpointSaved)},
                 calibration=session.calibration.state if len(session.calibration) else None,
             )
 

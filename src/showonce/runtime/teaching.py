@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from showonce.config import LearningConfig
+from showonce.events import Event
 from showonce.types import Demonstration, Task
 
 Tensors = Mapping[str, Any]  # an adapter's tensors by key, as the engine that trains holds them
@@ -49,7 +50,7 @@ class TeachResult:
     practice_episodes: int
     distinct_screens: int
     seconds: float
-    events: tuple[Mapping[str, Any], ...] = ()
+    events: tuple[Event, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     calibration: Mapping[str, Any] | None = None
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from benchmarks.core_table.fault_outcome import FaultOutcome, judged, outcome_of
+from showonce.events import from_json
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.runtime.teaching import TeachResult
 
@@ -30,7 +31,7 @@ def back(to: str = "v0002", statistic: float | None = 3.0) -> Events:
 
 def result(events: Events, versions: dict[str, str] | None = None) -> TeachResult:
     kept = {"v0002": content_hash(GOOD)} if versions is None else versions
-    return TeachResult(GOOD, 40, 40, 40, 1.0, tuple(events), kept)
+    return TeachResult(GOOD, 40, 40, 40, 1.0, tuple(map(from_json, events)), kept)
 
 
 HEALTHY = [*promoted(), *probes(20), *promoted(False)]

@@ -31,6 +31,7 @@ from showonce.errors import BadInput, ConfigError, ShowonceError, Stopped
 from showonce.evaluation.bench import Bench
 from showonce.evaluation.results import Results, Row, StepScore
 from showonce.evaluation.tasks import task_set
+from showonce.events import from_json
 from showonce.policy.vlm_policy import load_policy
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import TeachRequest, TeachResult
@@ -57,7 +58,7 @@ class Teaching:
         self.requests.append(request)
         if request.task.id in self.fails:
             raise RuntimeError("the optimiser exploded")
-        return TeachResult({}, 12, request.learning.practice.episodes, 8, 0.5, ({"kind": "probe"},))
+        return TeachResult({}, 12, request.learning.practice.episodes, 8, 0.5, (from_json({"kind": "probe"}),))
 
     def bench(self, config: Config, stop: Stop) -> Bench:
         return Bench(config, load_policy(config), embedded, self.teach)
