@@ -1,7 +1,7 @@
 """Does a click land on what the policy saw? Every device pixel ratio x zoom x scroll x iframe, random points each.
 
-    python -m benchmarks.coordinates                 # ten minutes on two cores; exit code 0 when the goal holds
-    python -m benchmarks.coordinates --points 25     # one minute
+    python -m benchmarks.coordinates                 # ten minutes on two cores
+    python -m benchmarks.coordinates --quick
     python -m benchmarks.coordinates --attached      # a browser with a window, zoomed with Ctrl and + (Xvfb)
 
 The page is a picture in which every pixel's colour is its own address, drawn without smoothing. A random pixel of the
@@ -19,7 +19,6 @@ the iframe's border may be hit there (seen in the last row at a ratio of 1.25).
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import os
 import random
@@ -27,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.screen import screen
+from benchmarks.verdict import Row, finish, parser
 from showonce.actions import Click, from_pixel
 from showonce.environments.browser.executable import find_browser
 from showonce.environments.browser.geometry import Offset, offset_of
 from showonce.environments.browser.owner import owner
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
+from showonce.evaluation.goals import Goal
 from showonce.runtime.stop import Stop
 from showonce.types import Task
 
@@ -50,7 +51,7 @@ SCROLLS = ((0, 0), (37, 61))
 FRAMES = ("none", "same", "cross")
 OWN_ZOOMS = ("ctrl+0", *["ctrl+plus"] * 5, "ctrl+0", *["ctrl+minus"] * 4)  # 100 to 200 %, and down to 67 %
 WIDTH, HEIGHT, SIDE = 400, 300, 900
-ARITHMETIC = 1e-6  # px: what floating point leaves
+GOAL = Goal("<=", 1e-6, "g", unit=" px")  # floating point arithmetic is not exact
 PICTURE = """<!doctype html><body style="margin:0"><canvas id=c width=SIDE height=SIDE
 style="display:block;image-rendering:pixelated"></canvas><script>
 const g = c.getContext('2d'), d = g.createImageData(SIDE, SIDE);
@@ -181,9 +182,11 @@ def view_scale(world: BrowserEnvironment) -> float:
     return world.view.scale
 
 
-def emulated(folder: Path, points: int, rng: random.Random) -> Iterator[tuple[float, str, float, float, int]]:
+def emulated(
+    folder: Path, points: int, rng: random.Random, scales: Sequence[float] = SCALES
+) -> Iterator[tuple[float, str, float, float, int]]:
     """Click in browsers of ours; yield ratio, case, errors and clicks."""
-    for scale in SCALES:
+    for scale in scales:
         world = BrowserEnvironment(BrowserSettings(width=WIDTH, height=HEIGHT, scale=scale))
         for zoom, scroll, frame in itertools.product(ZOOMS, SCROLLS, FRAMES):
             target = prepare(world, folder, zoom, scroll, frame)
@@ -191,9 +194,11 @@ def emulated(folder: Path, points: int, rng: random.Random) -> Iterator[tuple[fl
         world.close()
 
 
-def attached(folder: Path, points: int, rng: random.Random) -> Iterator[tuple[float, str, float, float, int]]:
+def attached(
+    folder: Path, points: int, rng: random.Random, scales: Sequence[float] = SCALES
+) -> Iterator[tuple[float, str, float, float, int]]:
     """Click in a person's browser; yield ratio, case, errors and clicks."""
-    for scale in SCALES:
+    for scale in scales:
         with screen("1280x1000") as display, theirs(folder, display, scale) as url:
             world, zooms = BrowserEnvironment(BrowserSettings(cdp_url=url)), set[float]()
             prepare(world, folder, "1", (0, 0), "none")
@@ -209,25 +214,29 @@ def attached(folder: Path, points: int, rng: random.Random) -> Iterator[tuple[fl
 
 
 def main() -> int:
-    """Print a line a ratio and the verdict; return 0 when no click went astray."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--points", type=int, default=500)
-    parser.add_argument("--attached", action="store_true", help="in a browser with a window, zoomed as a person does")
-    given = parser.parse_args()
-    rng, worst, cases, clicks = random.Random(0), 0.0, 0, 0
+    """Click, print a row for each ratio and the verdict, and return the exit code."""
+    arguments = parser(__doc__, quick="5 points a case instead of 500, ratios 1 and 1.5")
+    arguments.add_argument("--points", type=int, default=500)
+    arguments.add_argument("--attached", action="store_true", help="in a browser with a window, zoomed by its own keys")
+    given = arguments.parse_args()
+    points, scales = (5, SCALES[:3:2]) if given.quick else (given.points, SCALES)
+    rng, rows, worst, clicks = random.Random(0), list[Row](), 0.0, 0
     with tempfile.TemporaryDirectory() as name:
-        found = (attached if given.attached else emulated)(Path(name), given.points, rng)
+        found = (attached if given.attached else emulated)(Path(name), points, rng, scales)
         for scale, group in itertools.groupby(found, key=lambda one: one[0]):
             ahead = home = 0.0
-            for _, told, forward, back, n in group:
-                if max(forward, back) >= ARITHMETIC:
+            cases, n = 0, 0
+            for _, told, forward, back, clicked in group:
+                if not GOAL.holds(max(forward, back)):
                     print(f"  ratio {scale:g}, {told}: {forward:.2f} {back:.2f}")
-                ahead, home, cases, clicks = max(ahead, forward), max(home, back), cases + 1, clicks + n
-            print(f"ratio {scale:g}: forward {ahead:.2f} px, back {home:.2f} px beyond rounding", flush=True)
-            worst = max(worst, ahead, home)
-    good = worst < ARITHMETIC
-    print(f"{'PASS' if good else 'FAIL'}: {worst:.2f} px beyond rounding in {cases} cases, {clicks} clicks (goal 0)")
-    return 0 if good else 1
+                ahead, home, cases, n = max(ahead, forward), max(home, back), cases + 1, n + clicked
+            note = f"forward {ahead:.2f}, back {home:.2f}, {cases} cases"
+            rows.append(
+                Row(f"ratio {scale:g}: worst error beyond rounding", max(ahead, home), unit=" px", n=n, note=note)
+            )
+            print(rows[-1], flush=True)
+            worst, clicks = max(worst, ahead, home), clicks + n
+    return finish([*rows, Row("worst error beyond rounding", worst, GOAL, " px", clicks)], given)
 
 
 if __name__ == "__main__":

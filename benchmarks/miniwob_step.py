@@ -1,45 +1,74 @@
-"""How long a MiniWoB++ step with its screenshot takes, against the environments that the field uses; and all 130 pages.
+"""How many MiniWoB++ steps a second with their screenshots, beside the environments that the field uses; all 130 pages.
 
-    python -m benchmarks.miniwob_step                # some minutes on two cores; exit code 0 when the goals hold
+    python -m benchmarks.miniwob_step --install-peers         # some minutes on two cores; the peers are kept
+    python -m benchmarks.miniwob_step --quick                 # without a peer the verdict is NOT MEASURED
     python -m benchmarks.miniwob_step --pages --seeds 25      # also: every page once, every oracle on 25 seeds
-    python -m benchmarks.miniwob_step --soak 30      # minutes of episodes in four contexts: does memory stay flat?
+    python -m benchmarks.miniwob_step --soak 30               # minutes of episodes in four contexts: memory
 
-Peers, in this very run: the selenium environment of the `miniwob` wheel (chromedriver is needed; both are found by name
-or by MINIWOB_CHROME_BINARY and MINIWOB_CHROMEDRIVER), and BrowserGym without its extra delay. BrowserGym pins an old
-Playwright and cannot live in this environment: set BROWSERGYM_PYTHON to the interpreter of one that has it (and
-PLAYWRIGHT_BROWSERS_PATH to where its Chromium is), else its row is left out and said so. All click at the same places
-of click-button, with one screenshot a step; an episode that is over is begun anew, which is in the time of all of them.
+Peers, in this very run: the selenium environment of the `miniwob` wheel, and BrowserGym without its extra delay. Each
+lives in an interpreter of its own (see benchmarks/peers.py) and drives the Chromium of this machine. All click at the
+same places of click-button, with one screenshot a step; an episode that is over is begun anew, and that counts as time.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import random
-import shutil
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+from typing import Final
 
 import psutil
 
+from benchmarks.peers import Peer, chromium, chromium_version
+from benchmarks.verdict import Row, finish, parser
 from showonce.actions import Action, Click
 from showonce.environments.miniwob.oracles import SOLVED
 from showonce.environments.miniwob.tasks import NAMES
 from showonce.environments.miniwob.world import MiniWoB
 from showonce.environments.registry import find_task
 from showonce.errors import EnvironmentBroken, ShowonceError
+from showonce.evaluation.goals import Goal
 from showonce.runtime.stop import Stop
 
-TASK = "click-button"
-GOALS = {"one against selenium": 2.0, "four against selenium": 6.0, "one against BrowserGym": 8.0}
-GYM = """
-import json, os, sys, time, random, gymnasium, browsergym.miniwob
+TASK: Final = "click-button"
+GOALS: Final = {  # steps a second of ours / of the peer
+    "one context / selenium": Goal(">=", 2.0, ".1f", unit="x"),
+    "four contexts / selenium": Goal(">=", 6.0, ".1f", unit="x"),
+    "one context / BrowserGym": Goal(">=", 8.0, ".1f", unit="x"),
+}
+ALL: Final = Goal("=", 1.0)  # a share
+ORACLES: Final = Goal(">=", 30, "g")
+FLAT: Final = Goal("<=", 1.25)
+SELENIUM: Final = """
+import json, os, sys, time, random, gymnasium, miniwob
+from miniwob.action import ActionTypes
+if not os.environ.get("MINIWOB_CHROMEDRIVER"):
+    from chromedriver_py import binary_path
+    os.environ["MINIWOB_CHROMEDRIVER"] = binary_path
+gymnasium.register_envs(miniwob)
+env = gymnasium.make("miniwob/click-button-v1", render_mode=None)
+rng, n = random.Random(0), int(sys.argv[1])
+env.reset(seed=0)
+begun = time.perf_counter()
+for i in range(n):
+    at = rng.uniform(2, 158), rng.uniform(52, 208)
+    *_, over, cut, _ = env.step(env.unwrapped.create_action(ActionTypes.CLICK_COORDS, coords=at))
+    if over or cut:
+        env.reset(seed=i)
+print(json.dumps(n / (time.perf_counter() - begun)))
+env.close()
+"""
+GYM: Final = """
+import json, os, sys, time, random, gymnasium, browsergym.miniwob, miniwob, pathlib
+from playwright.sync_api import BrowserType
+launch = BrowserType.launch  # BrowserGym's own Playwright has no browser here: it gets this machine's
+BrowserType.launch = lambda self, **more: launch(self, **{**more, "executable_path": sys.argv[2]})
 from browsergym.core.action.highlevel import HighLevelActionSet
+pages = pathlib.Path(miniwob.__file__).parent / "html" / "miniwob"
+os.environ.setdefault("MINIWOB_URL", pages.as_uri() + "/")
 env = gymnasium.make("browsergym/miniwob.click-button", headless=True,
                      action_mapping=HighLevelActionSet(subsets=["coord"]).to_python_code)
 env.unwrapped.pre_observation_delay = 0.0
@@ -55,8 +84,17 @@ print(json.dumps(n / (time.perf_counter() - begun)))
 """
 
 
+def peers() -> tuple[Peer, Peer]:
+    """Return selenium and BrowserGym, as pip requirements for the Chromium of this machine."""
+    driver = f"chromedriver-py=={chromium_version()}.*"
+    return (
+        Peer("miniwob-selenium", ("miniwob", "gymnasium", "selenium", driver), SELENIUM),
+        Peer("browsergym", ("browsergym-miniwob", "miniwob"), GYM),
+    )
+
+
 def places(n: int) -> list[tuple[float, float]]:
-    """Return the places that everybody clicks, in pixels of the page."""
+    """Return the places that ours and the peers click, in pixels of the page."""
     rng = random.Random(0)
     return [(rng.uniform(2, 158), rng.uniform(52, 208)) for _ in range(n)]
 
@@ -89,73 +127,33 @@ def rate_of_ours(n: int, contexts: int) -> float:
     return rate
 
 
-def rate_of_selenium(n: int) -> float:
-    """Return the steps a second of the wheel's own environment.
-
-    Raises:
-        ImportError, OSError: it is not here.
-    """
-    for name, programs in (
-        ("MINIWOB_CHROME_BINARY", ("chromium", "google-chrome")),
-        ("MINIWOB_CHROMEDRIVER", ("chromedriver",)),
-    ):
-        found = os.environ.get(name) or next((p for p in map(shutil.which, programs) if p), None)
-        if found is None:
-            raise OSError(f"no {' or '.join(programs)}")
-        os.environ[name] = found
-    import gymnasium
-    import miniwob
-    from miniwob.action import ActionTypes
-
-    gymnasium.register_envs(miniwob)
-    environment = gymnasium.make(f"miniwob/{TASK}-v1", render_mode=None)
-    inner = environment.unwrapped
-    environment.reset(seed=0)
-    begun = time.perf_counter()
-    for i, at in enumerate(places(n)):
-        action = inner.create_action(ActionTypes.CLICK_COORDS, coords=at)  # type: ignore[attr-defined]
-        *_, over, cut, _ = environment.step(action)
-        if over or cut:
-            environment.reset(seed=i)
-    rate = n / (time.perf_counter() - begun)
-    environment.close()
-    return rate
+def rate_of(peer: Peer, n: int) -> float:
+    """Return the steps a second of a peer. Raises Unavailable as `Peer.run` does."""
+    return float(peer.run([str(n), chromium()], {"MINIWOB_CHROME_BINARY": chromium()}))
 
 
-def rate_of_browsergym(n: int) -> float:
-    """Return the steps a second of BrowserGym in another interpreter.
-
-    Raises:
-        OSError: none is named, or it failed there.
-    """
-    python = os.environ.get("BROWSERGYM_PYTHON", "")
-    if not python:
-        raise OSError("BROWSERGYM_PYTHON is not set")
-    import miniwob
-
-    pages = Path(miniwob.__file__).parent / "html" / "miniwob"
-    environ = {"MINIWOB_URL": f"{pages.as_uri()}/", **os.environ}
-    done = subprocess.run(
-        [python, "-c", GYM, str(n)], capture_output=True, text=True, timeout=900, check=False, env=environ
-    )
-    if done.returncode != 0:
-        raise OSError((done.stderr.strip().splitlines() or ["it failed"])[-1])
-    return float(json.loads(done.stdout.strip().splitlines()[-1]))
-
-
-def tried(name: str, measure: Callable[[], float]) -> float | None:
-    """Return a rate, or None with the reason told."""
+def measured(name: str, measure: Callable[[], float]) -> Row:
+    """Return the row of a rate; where it cannot be measured, the row says why."""
     try:
-        rate = measure()
+        return Row(name, measure(), unit=" steps a second")
     except Exception as error:
-        print(f"{name:34s} not measured: {type(error).__name__}: {str(error).splitlines()[0][:120]}", flush=True)
-        return None
-    print(f"{name:34s} {rate:6.1f} steps a second", flush=True)
-    return rate
+        return Row(name, None, why=(str(error).splitlines() or [type(error).__name__])[0])
+
+
+def ratios(rates: dict[str, Row]) -> list[Row]:
+    """Return the rows with goals: one ratio a goal, not measured where either side is not."""
+    rows = []
+    for name, goal in GOALS.items():
+        mine, theirs = (rates[side] for side in name.split(" / "))
+        if mine.value is None or theirs.value is None:
+            rows.append(Row(name, None, goal, why=mine.why or theirs.why))
+        else:
+            rows.append(Row(name, mine.value / theirs.value, goal, "x"))
+    return rows
 
 
 def every_page() -> list[str]:
-    """Load, reset and step every page, and end what a few clicks end; return those that fail, with the reason."""
+    """Load, reset and step every page; return those that fail, with the reason."""
     world, stop, failed = MiniWoB(), Stop(), []
     for name in NAMES:
         try:
@@ -222,10 +220,10 @@ def memory() -> float:
     return sum(p.memory_info().rss for p in (mine, *mine.children(recursive=True))) / 2**20
 
 
-def soak(minutes: float) -> bool:
-    """Solve episodes in four contexts; tell the memory every tenth of the time, and whether it stayed flat.
+def soak(minutes: float) -> Row:
+    """Solve episodes in four contexts and return the growth of memory: largest in the second half / after a fifth.
 
-    A page that breaks (a time-out, say) ends its episode and is counted; the next one begins with a fresh page.
+    Prints the memory every tenth of the time. A page that breaks (a time-out, say) ends its episode and is counted.
     """
     end, stop, counts, broken, sizes = time.monotonic() + 60 * minutes, Stop(), [0] * 4, [0] * 4, []
 
@@ -247,45 +245,48 @@ def soak(minutes: float) -> bool:
         sizes.append(memory())
         print(f"  {sum(counts)} episodes, {sum(broken)} of them broken, {sizes[-1]:.0f} MB", flush=True)
     half = sizes[len(sizes) // 2 - 1 : -1] or sizes
-    return max(half) <= 1.25 * sizes[1 if len(sizes) > 2 else 0]
+    return Row("growth of memory", max(half) / sizes[1 if len(sizes) > 2 else 0], FLAT, "x", sum(counts))
+
+
+def page_rows(seeds: int) -> list[Row]:
+    """Run every page and every oracle and return their rows."""
+    failed, found = every_page(), every_oracle(seeds)
+    for line in failed:
+        print(f"  {line}")
+    perfect = sum(n == seeds for n in found.values())
+    return [
+        Row("share of the pages that load, reset and step", 1 - len(failed) / len(NAMES), ALL, n=len(NAMES)),
+        Row(f"oracles that solve {seeds} of {seeds} seeds", perfect, ORACLES, n=len(found)),
+    ]
 
 
 def main() -> int:
-    """Print what was measured and the verdict; return 0 when the goals hold."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--n", type=int, default=200, help="steps of each measurement")
-    parser.add_argument("--pages", action="store_true", help="also every page and every oracle")
-    parser.add_argument("--seeds", type=int, default=25)
-    parser.add_argument("--soak", type=float, default=0.0, metavar="MINUTES")
-    given = parser.parse_args()
-    said, good = list[str](), True
-    if given.soak:
-        flat = soak(given.soak)
-        said, good = [*said, f"memory {'stays flat' if flat else 'grows'}"], flat
-    if given.pages:
-        failed, found = every_page(), every_oracle(given.seeds)
-        for line in failed:
-            print(f"  {line}")
-        perfect = sum(n == given.seeds for n in found.values())
-        said.append(
-            f"{len(NAMES) - len(failed)} of {len(NAMES)} pages, {perfect} oracles at {given.seeds}/{given.seeds}"
-        )
-        good = good and not failed and perfect >= 30
-    one = tried("showonce, one context", lambda: rate_of_ours(given.n, 1))
-    four = tried("showonce, four contexts", lambda: rate_of_ours(given.n, 4))
-    selenium = tried("miniwob's selenium environment", lambda: rate_of_selenium(given.n))
-    gym = tried("BrowserGym without delay", lambda: rate_of_browsergym(max(given.n // 4, 10)))
-    for name, mine, theirs in (
-        ("one against selenium", one, selenium), ("four against selenium", four, selenium),
-        ("one against BrowserGym", one, gym),
-    ):  # fmt: skip
-        if mine is None or theirs is None:
-            said.append(f"{name}: not measured")
-            continue
-        good = good and mine / theirs >= GOALS[name]
-        said.append(f"{name} {mine / theirs:.1f}x (goal {GOALS[name]:g}x)")
-    print(f"{'PASS' if good else 'FAIL'}: {'; '.join(said)}")
-    return 0 if good else 1
+    """Measure, print the rows and the verdict, and return the exit code."""
+    arguments = parser(__doc__, quick="40 steps of each measurement instead of 200")
+    arguments.add_argument("--n", type=int, default=200, help="steps of each measurement")
+    arguments.add_argument("--install-peers", action="store_true", help="install the peers first")
+    arguments.add_argument("--pages", action="store_true", help="also every page and every oracle")
+    arguments.add_argument("--seeds", type=int, default=25)
+    arguments.add_argument("--soak", type=float, default=0.0, metavar="MINUTES")
+    given: argparse.Namespace = arguments.parse_args()
+    n = 40 if given.quick else given.n
+    selenium, gym = peers()
+    if given.install_peers:
+        for peer in (selenium, gym):
+            try:
+                peer.install()
+            except ShowonceError as error:
+                print(error)
+    rates = {
+        "one context": measured("one context", lambda: rate_of_ours(n, 1)),
+        "four contexts": measured("four contexts", lambda: rate_of_ours(n, 4)),
+        "selenium": measured("miniwob's selenium environment", lambda: rate_of(selenium, n)),
+        "BrowserGym": measured("BrowserGym without delay", lambda: rate_of(gym, max(n // 4, 10))),
+    }
+    rows = [*rates.values(), *ratios(rates)]
+    rows += [soak(given.soak)] if given.soak else []
+    rows += page_rows(given.seeds) if given.pages else []
+    return finish(rows, given)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
     python -m benchmarks.miniwob_study --policy checkpoints/tiny --tasks click-test,click-test-2 --out logs/study
     python -m benchmarks.miniwob_study --tasks focus-text --updates 40 learning.sdft.lora_lr=0.004   # any setting
     python -m benchmarks.miniwob_study --tasks click-checkboxes --full     # also without the page's partial rewards
+    python -m benchmarks.miniwob_study --tasks click-test --quick --out logs/study_quick
 
 For every task and seed the page's oracle shows the task once, on a screen of its own (so it is labelled scripted), the
 policy practises and learns as in `showonce run experiment=one_demo`, and a process that was never shown anything
@@ -11,7 +12,7 @@ learning seed, so it is measured once, on the same episodes as everything else. 
 one line a finished job: the same command goes on where it was stopped, and more tasks or seeds may follow. Two worker
 processes share the jobs; Ctrl-C stops them.
 
-The last line is the verdict against two goals; exit code 0 when both hold.
+The last line is the verdict against two goals: 5 tasks known zero-shot, and 5 lifted.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from typing import Any, Final
 from benchmarks.core_table.lesson_settings import learning_of
 from benchmarks.jobs import Job, Work, check_settings, numbers_of, records, run_jobs
 from benchmarks.study_page import ARM_BEFORE, CURVE, FULL, PAGE, PART, ZERO_SHOT, Row, rows_of, write_page
+from benchmarks.verdict import Row as Figure
+from benchmarks.verdict import finish, parser
 from showonce.app.compose import make_bench
 from showonce.config import Config
 from showonce.demonstrations import load_demonstration, save_demonstration
@@ -36,6 +39,7 @@ from showonce.errors import ShowonceError
 from showonce.evaluation.bench import TaughtLesson
 from showonce.evaluation.controls import CONTROLS, Exam, teacher
 from showonce.evaluation.fresh import measure
+from showonce.evaluation.goals import Goal
 from showonce.evaluation.lessons import counted
 from showonce.evaluation.results import paired
 from showonce.evaluation.runner import Advance, evaluate_set, progress_bar
@@ -55,7 +59,8 @@ FEW: Final = 5  # episodes of each other task on which a lesson may not do harm
 PER_SKILL: Final = 5  # screens of each built-in skill of the embedded world, likewise
 UNTAUGHT: Final = ("adapter_off", "copied_coordinates", "template_replay")  # of every lesson
 TAUGHT: Final = ("no_demonstration", "practice_alone", "sft_teacher", "sft_demonstration")  # of the first seed's
-LIFT, TASKS = 0.3, 5  # the goals: known zero-shot, or lifted by that much, on so many tasks
+LIFT: Final = 0.3
+TASKS: Final = Goal(">=", 5, "g")  # known zero-shot, and as many lifted by LIFT
 SETTINGS: Final = (
     "environment.settings.reload=false", "environment.settings.timeout=30", "inference.feature_cache=2048",
     "policy.adapter.kind=lora",  # a goal here is a sentence of shared words and has no tokens of its own
@@ -341,44 +346,51 @@ def study(config: Config, folder: Path, workers: int, taught: bool, full: bool =
     return rows
 
 
-def verdict(rows: list[Row]) -> tuple[bool, str]:
-    """Return whether both goals hold, and one line about it."""
-    known = sum(row.before.success >= ZERO_SHOT for row in rows if row.before.n)
-    lifted = sum(row.lift >= LIFT for row in rows if row.after.n)
-    good = known >= TASKS and lifted >= TASKS
-    return good, (
-        f"{'PASS' if good else 'FAIL'}: {known} of {len(rows)} tasks at {ZERO_SHOT} zero-shot or better, {lifted} "
-        f"lifted by {LIFT} or more by one demonstration learned online (goals: {TASKS} and {TASKS})"
-    )
+def verdict(rows: list[Row]) -> list[Figure]:
+    """Return the two figures that have a goal: tasks known zero-shot, and tasks lifted by one demonstration.
+
+    Where not every task was measured, a figure that keeps its goal is measured, one that does not is not.
+    """
+    known = [row.before.success >= ZERO_SHOT for row in rows if row.before.n]
+    lifted = [row.lift >= LIFT for row in rows if row.after.n]
+    figures = []
+    for name, held in (
+        (f"tasks at {ZERO_SHOT} zero-shot or better", known),
+        (f"tasks lifted by {LIFT} or more", lifted),
+    ):
+        measured = len(held) == len(rows) or TASKS.holds(sum(held))
+        why = "" if measured else f"{len(rows) - len(held)} tasks have no figure yet: run the same command again"
+        figures.append(Figure(name, sum(held) if measured else None, TASKS, n=len(rows), why=why))
+    return figures
 
 
 def main(words: list[str] | None = None, say: Callable[[str], None] = print) -> int:
     """Run the study and return the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--tasks", required=True, help="pages, with commas between them")
-    parser.add_argument("--seeds", type=int, default=3, help="lessons a task, each with its own demonstration")
-    parser.add_argument("--episodes", type=int, default=100, help="measured episodes")
-    parser.add_argument("--updates", type=int, default=40, help="updates of a lesson at most")
-    parser.add_argument("--policy", default="", help="checkpoint: shipped name or folder")
-    parser.add_argument("--out", default="logs/miniwob_study", help="folder that is filled")
-    parser.add_argument("--workers", type=int, default=2, help="processes; 0 = all in this one")
-    parser.add_argument("--no-taught", action="store_true", help="leave the controls out that learn themselves")
-    parser.add_argument("--full", action="store_true", help="measure without partial rewards, too")
-    parser.add_argument("settings", nargs="*", help="key=value, as of `showonce run`")
-    given = parser.parse_args(words)
+    arguments = parser(__doc__, quick="one seed, 5 episodes, 3 updates, no controls that learn")
+    arguments.add_argument("--tasks", required=True, help="pages, with commas between them")
+    arguments.add_argument("--seeds", type=int, default=3, help="lessons a task, each with its own demonstration")
+    arguments.add_argument("--episodes", type=int, default=100, help="measured episodes")
+    arguments.add_argument("--updates", type=int, default=40, help="updates of a lesson at most")
+    arguments.add_argument("--policy", default="", help="checkpoint: shipped name or folder")
+    arguments.add_argument("--out", default="logs/miniwob_study", help="folder that is filled")
+    arguments.add_argument("--workers", type=int, default=2, help="processes; 0 = all in this one")
+    arguments.add_argument("--no-taught", action="store_true", help="leave the controls out that learn themselves")
+    arguments.add_argument("--full", action="store_true", help="measure without partial rewards, too")
+    arguments.add_argument("settings", nargs="*", help="key=value, as of `showonce run`")
+    given = arguments.parse_args(words)
+    if given.quick:
+        given.seeds, given.episodes, given.updates, given.no_taught = 1, 5, 3, True
     try:
         config, folder = config_of(given), Path(given.out)
         rows = study(config, folder, given.workers, not given.no_taught, given.full)
     except ShowonceError as error:
         say(f"FAIL: {error}")
         return error.exit_code
-    good, line = verdict(rows)
     failed = {key: record.error for key, record in records(folder).items() if record.error}
     for key, why in failed.items():
         say(f"not done: {key}: {why}")
     say((folder / PAGE).read_text("utf-8"))
-    say(line)
-    return 0 if good else 1
+    return finish(verdict(rows), given, say)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Is what a person does recorded exactly, and does a recording do the same again?
 
-    python -m benchmarks.recorder            # some minutes on two cores; exit code 0 when the goals hold
+    python -m benchmarks.recorder            # some minutes on two cores
+    python -m benchmarks.recorder --quick
 
 The person is xdotool on an X screen of its own, and a second DevTools client in front of a headless browser. Both
 programs draw a bar code that counts the input they got, so every frame tells which input came before it.
@@ -22,13 +23,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
 import numpy as np
 from tests.people import CdpPerson, running_browser
 from tests.xscreen import Screen, until, x_screen
 
 from benchmarks.recorder_screens import BITS, CELL, SCREEN, bench, panel, panel_places
+from benchmarks.verdict import Row, finish, parser
 from showonce.actions import (
     Action,
     Click,
@@ -51,11 +51,13 @@ from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.record import DesktopSource
 from showonce.environments.desktop.settings import DesktopSettings
 from showonce.environments.desktop.windows_x11 import Windows
+from showonce.evaluation.goals import Goal
 from showonce.protocols import Environment, EventSource
 from showonce.runtime.replay import replay_episode
 from showonce.runtime.watch import record_watched
 from showonce.types import Success, Task
 
+GOAL: Final = Goal("=", 1.0)  # a share
 WIDTH: Final = 1280
 HEIGHT: Final = 720
 HUMAN_SECONDS: Final = 0.25  # people need at least this long from what they see to what they do
@@ -341,6 +343,14 @@ class Numbers:
     def __init__(self) -> None:
         self.actions = self.exact = self.framed = self.flows = self.equal = 0
 
+    def rows(self) -> list[Row]:
+        """Return the shares that have to be 1."""
+        return [
+            Row("actions recovered exactly", self.exact / max(self.actions, 1), GOAL, n=self.actions),
+            Row("actions with the frame before them", self.framed / max(self.actions, 1), GOAL, n=self.actions),
+            Row("replays that ended in the recorded state", self.equal / max(self.flows, 1), GOAL, n=self.flows),
+        ]
+
     def recovered(self, name: str, n: int, found: tuple[int, int]) -> None:
         print(f"{name}: {found[0]} of {n} actions recovered exactly, {found[1]} with the frame before them", flush=True)
         self.actions, self.exact, self.framed = self.actions + n, self.exact + found[0], self.framed + found[1]
@@ -397,9 +407,10 @@ def on_the_desktop(numbers: Numbers, folder: Path, actions: int, flows: int, see
         def fresh(flow: str) -> None:
             screen.end()
             file.unlink(missing_ok=True)
-            script = str(Path(__file__).resolve())
             screen.start("openbox")
-            screen.start(sys.executable, script, "--panel", str(file), f"--flow={flow}", window="panel")
+            screen.start(
+                sys.executable, "-m", "benchmarks.recorder", "--panel", str(file), f"--flow={flow}", window="panel"
+            )
             until(person.state, 60, "the panel")
             rest(person)
 
@@ -436,32 +447,25 @@ def _panel_corner(screen: Screen) -> tuple[int, int, int]:
 
 
 def main() -> int:
-    """Print what was found and the verdict; return 0 when the goals hold."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--actions", type=int, default=200)
-    parser.add_argument("--flows", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--panel", help=argparse.SUPPRESS)
-    parser.add_argument("--flow", default="", help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    """Record and replay, print the rows and the verdict, and return the exit code."""
+    arguments = parser(__doc__, quick="10 actions and 2 flows instead of 200 and 20")
+    arguments.add_argument("--actions", type=int, default=200)
+    arguments.add_argument("--flows", type=int, default=20)
+    arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--panel", help=argparse.SUPPRESS)
+    arguments.add_argument("--flow", default="", help=argparse.SUPPRESS)
+    given = arguments.parse_args()
     if given.panel:
         panel(given.panel, given.flow)
         return 0
     numbers, folder = Numbers(), Path(tempfile.mkdtemp(prefix="showonce-recorder-"))
+    actions, flows, desktop = (10, 2, 1) if given.quick else (given.actions, given.flows, given.flows * 2 // 5)
     try:
-        begun = time.monotonic()
-        on_the_web(numbers, folder, given.actions // 2, given.flows - given.flows * 2 // 5, given.seed)
-        on_the_desktop(numbers, folder, given.actions - given.actions // 2, given.flows * 2 // 5, given.seed)
+        on_the_web(numbers, folder, actions // 2, flows - desktop, given.seed)
+        on_the_desktop(numbers, folder, actions - actions // 2, desktop, given.seed)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"{time.monotonic() - begun:.0f} s")
-    n, flows = numbers.actions, numbers.flows
-    passed = numbers.exact == numbers.framed == n and numbers.equal == flows
-    print(
-        f"{'PASS' if passed else 'FAIL'}: {numbers.exact} of {n} actions recovered exactly, {numbers.framed} of {n} "
-        f"with the frame before them, {numbers.equal} of {flows} replays ended in the same state; goal: all"
-    )
-    return 0 if passed else 1
+    return finish(numbers.rows(), given)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from showonce.runs.event_file import EventWriter
 from showonce.runtime.loop import run_episode
 from showonce.types import Confidence, Observation, Parsed, Proposal, Task
 
-GOAL: Final = Goal("<=", 0.05)  # of one answer
+GOAL: Final = Goal("<=", 0.03)  # of one answer
 OTHERS: Final = ("model", "observe", "execute", "verify", "approve")  # parts of a step's time that are not counted
 
 

@@ -7,7 +7,7 @@ goal makes FAIL, whatever else was not measured; what remains is NOT MEASURED.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -121,12 +121,12 @@ def parser(doc: str | None, *, quick: str) -> argparse.ArgumentParser:
     return made
 
 
-def finish(rows: Sequence[Row], given: argparse.Namespace) -> int:
+def finish(rows: Sequence[Row], given: argparse.Namespace, say: Callable[[str], None] = print) -> int:
     """Print every row and the verdict, write the JSON file that was asked for, and return the exit code."""
     verdict = Verdict(tuple(rows))
     for row in rows:
-        print(row)
-    print(verdict.line, flush=True)
+        say(str(row))
+    say(verdict.line)
     if given.json is not None:
         atomic_write_json(given.json, verdict.to_json())
     return verdict.exit_code
