@@ -24,10 +24,16 @@ from showonce.actions import (
     points,
     to_pixel,
 )
-from showonce.demonstrations.reduce import SECRET, Grip, Reduced, Reducer, reduce_events
+from showonce.demonstrations.reduce import GRIP, SECRET, Grip, Reduced, Reducer
 
 WIDTH, HEIGHT = 320, 200
 Raw = dict[str, Any]
+
+
+def reduce_events(events: list[Raw], grip: Grip = GRIP) -> list[Reduced]:
+    """Return the actions of a finished sequence of raw events."""
+    reducer = Reducer(grip)
+    return [*(reduced for event in events for reduced in reducer.feed(event)), *reducer.flush()]
 
 
 class Hand:

@@ -43,6 +43,11 @@ STEPS: Final = "steps.jsonl"
 UNFINISHED: Final = Outcome(None, "none", "the episode was never finished: its writer was stopped or killed")
 
 
+def _unusable(key: str, text: str) -> DemonstrationError:
+    """Return the error for an episode of which nothing can be mended."""
+    return DemonstrationError(f"{text} Record it again.", key=f"demonstration.{key}")
+
+
 def encode_png(image: Image) -> bytes:
     """Return uint8 (H, W, 3) RGB as PNG; decoding gives the same pixels."""
     buffer = io.BytesIO()
@@ -59,12 +64,12 @@ def read_png(path: str | Path) -> Image:
     try:
         with PillowImage.open(path) as picture:
             if picture.mode != "RGB":
-                raise DemonstrationError(f"{path} is a {picture.mode} picture; frames are RGB. Record it again.")
+                raise _unusable("frame", f"{path} is a {picture.mode} picture; frames are RGB.")
             return np.asarray(picture, dtype=np.uint8)
     except FileNotFoundError:
-        raise DemonstrationError(f"{path} is missing: the episode folder is incomplete. Record it again.") from None
+        raise _unusable("frame", f"{path} is missing: the episode folder is incomplete.") from None
     except (OSError, SyntaxError, ValueError) as error:
-        raise DemonstrationError(f"{path} cannot be read as a picture ({error}). Record it again.") from None
+        raise _unusable("frame", f"{path} cannot be read as a picture ({error}).") from None
 
 
 def step_to_json(step: Step, observation: Observation | None) -> dict[str, Any]:
@@ -150,21 +155,23 @@ def read_meta(path: str | Path) -> dict[str, Any]:
         meta = json.loads(file.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError):
         raise DemonstrationError(
-            f"{path} is not an episode folder: it has no {META}. Give the folder that `showonce record` made."
+            f"{path} is not an episode folder: it has no {META}. Give the folder that `showonce record` made.",
+            key="demonstration.no_episode",
         ) from None
     except (OSError, ValueError) as error:
-        raise DemonstrationError(f"{file} cannot be read ({error}). Record the episode again.") from None
+        raise _unusable("meta", f"{file} cannot be read ({error}).") from None
     version = meta.get("schema_version") if isinstance(meta, dict) else None
     if not isinstance(version, int):
-        raise DemonstrationError(f"{file} has no schema_version: not an episode folder. Record it again.")
+        raise _unusable("meta", f"{file} has no schema_version: not an episode folder.")
     if version > SCHEMA_VERSION:
         raise DemonstrationError(
             f"{path} was written by a newer showonce (schema {version}; this one reads up to {SCHEMA_VERSION}). "
-            "Update showonce (pip install -U showonce), or record the episode again with this version."
+            "Update showonce (pip install -U showonce), or record the episode again with this version.",
+            key="demonstration.newer",
         )
     missing = [key for key in ("id", "task_id", "goal", "phase", "source") if not isinstance(meta.get(key), str)]
     if missing:
-        raise DemonstrationError(f"{file} lacks {', '.join(missing)}. Record the episode again.")
+        raise _unusable("meta", f"{file} lacks {', '.join(missing)}.")
     return dict(meta)
 
 
@@ -175,9 +182,9 @@ def _read_steps(path: Path) -> list[tuple[Step, Mapping[str, Any]]]:
         try:
             step = step_from_json(data)
         except (BadInput, KeyError, TypeError, ValueError) as error:
-            raise DemonstrationError(f"{path / STEPS} line {number + 1} is not a step: {error!r}.") from None
+            raise _unusable("step", f"{path / STEPS} line {number + 1} is not a step: {error!r}.") from None
         if step.index != number:
-            raise DemonstrationError(f"{path / STEPS} line {number + 1} holds step {step.index}: a step is missing.")
+            raise _unusable("step", f"{path / STEPS} line {number + 1} holds step {step.index}: a step is missing.")
         steps.append((step, data))
     return steps
 
@@ -208,7 +215,7 @@ def load_episode(path: str | Path) -> Episode:
             path=str(folder),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise DemonstrationError(f"{folder / META} is damaged: {error!r}. Record the episode again.") from None
+        raise _unusable("meta", f"{folder / META} is damaged: {error!r}.") from None
 
 
 def load_observations(path: str | Path) -> tuple[Observation, ...]:
@@ -224,14 +231,17 @@ def load_observations(path: str | Path) -> tuple[Observation, ...]:
 
 def _observation(folder: Path, step: Step, data: Mapping[str, Any]) -> Observation:
     if not step.frame:
-        raise DemonstrationError(f"{folder} was stored without frames. Record it with output.save_frames=true.")
+        raise DemonstrationError(
+            f"{folder} was stored without frames. Record it with output.save_frames=true.",
+            key="demonstration.no_frames",
+        )
     if Path(step.frame).name != step.frame:
-        raise DemonstrationError(f"{folder / STEPS}: frame {step.frame!r} lies outside of the episode folder.")
+        raise _unusable("frame", f"{folder / STEPS}: frame {step.frame!r} lies outside of the episode folder.")
     screen = data["screen"] or {}
     image = read_png(folder / step.frame)
     observation = Observation(image, scale=float(screen.get("scale", 1.0)), text=screen.get("text"))
     if observation.hash != step.frame_hash:
-        raise DemonstrationError(f"{folder / step.frame} is not the frame that was recorded. Record it again.")
+        raise _unusable("frame", f"{folder / step.frame} is not the frame that was recorded.")
     return observation
 
 
@@ -254,12 +264,12 @@ def load_demonstration(path: str | Path) -> Demonstration:
     folder = Path(path)
     meta = read_meta(folder)
     if not meta.get("finished"):
-        raise DemonstrationError(f"{folder} was never finished (stopped or killed while recording). Record it again.")
+        raise _unusable("unfinished", f"{folder} was never finished (stopped or killed while recording).")
     if not meta["goal"].strip():
-        raise DemonstrationError(f"{folder / META} has no goal. Record the demonstration again.")
+        raise _unusable("no_goal", f"{folder / META} has no goal.")
     shown = [(step, data) for step, data in _read_steps(folder) if step.executed is not None]
     if not shown:
-        raise DemonstrationError(f"{folder} shows nothing: no step in it was executed. Record it again.")
+        raise _unusable("empty", f"{folder} shows nothing: no step in it was executed.")
     frames = tuple(
         Frame(_observation(folder, step, data), step.executed, step.note)
         for step, data in shown
@@ -267,7 +277,7 @@ def load_demonstration(path: str | Path) -> Demonstration:
     )
     sizes = sorted({(f.observation.width, f.observation.height) for f in frames})
     if len(sizes) > 1:
-        raise DemonstrationError(f"{folder} has frames of several sizes {sizes}. Record it again in one window size.")
+        raise _unusable("sizes", f"{folder} has frames of several sizes {sizes}.")
     return Demonstration(meta["task_id"], meta["goal"], frames, source=meta["source"], ref=str(folder))
 
 
@@ -281,17 +291,20 @@ def fit(demonstration: Demonstration, task: Task, width: int, height: int) -> No
     if demonstration.task_id != task.id:
         raise DemonstrationError(
             f"{name} shows task {demonstration.task_id!r}, not {task.id!r}. "
-            f"Record one with `showonce record task={task.id}`."
+            f"Record one with `showonce record task={task.id}`.",
+            key="demonstration.task",
         )
     if task.goal and demonstration.goal != task.goal:  # a task without a goal draws one from its seed
         raise DemonstrationError(
             f"{name} was shown for the goal {demonstration.goal!r}; the goal of {task.id!r} is now {task.goal!r}. "
-            f"Record it again with `showonce record task={task.id}`."
+            f"Record it again with `showonce record task={task.id}`.",
+            key="demonstration.goal",
         )
     for frame in demonstration.frames:
         seen = (frame.observation.width, frame.observation.height)
         if seen != (width, height):
             raise DemonstrationError(
                 f"{name} was recorded on a screen of {seen[0]}x{seen[1]}; this one is {width}x{height}. "
-                "Set the environment to that size, or record the demonstration again."
+                "Set the environment to that size, or record the demonstration again.",
+                key="demonstration.screen",
             )

@@ -16,7 +16,7 @@ Any event may have `frame_time`: when the screen last changed visibly before it;
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -79,13 +79,6 @@ class _Scroll:
     dx: float
     dy: float
     time: float
-
-
-def reduce_events(events: Iterable[RawEvent], grip: Grip = GRIP) -> list[Reduced]:
-    """Return the actions of a finished sequence of raw events."""
-    reducer = Reducer(grip)
-    found = [reduced for event in events for reduced in reducer.feed(event)]
-    return [*found, *reducer.flush()]
 
 
 class Reducer:
