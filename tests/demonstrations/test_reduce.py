@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fakes import reduce_events
 
 from showonce.actions import (
     MAX_TEXT,
@@ -24,16 +25,10 @@ from showonce.actions import (
     points,
     to_pixel,
 )
-from showonce.demonstrations.reduce import GRIP, SECRET, Grip, Reduced, Reducer
+from showonce.demonstrations.reduce import SECRET, Grip, Reduced, Reducer
 
 WIDTH, HEIGHT = 320, 200
 Raw = dict[str, Any]
-
-
-def reduce_events(events: list[Raw], grip: Grip = GRIP) -> list[Reduced]:
-    """Return the actions of a finished sequence of raw events."""
-    reducer = Reducer(grip)
-    return [*(reduced for event in events for reduced in reducer.feed(event)), *reducer.flush()]
 
 
 class Hand:

@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.browsers import needs_browser
+from tests.fakes import reduce_events
 from tests.people import CdpPerson, running_browser
 from tests.xscreen import until, x_screen
 
 from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, RightClick, Scroll, Type, from_pixel
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode
-from showonce.demonstrations.reduce import SECRET, reduce_events
+from showonce.demonstrations.reduce import SECRET
 from showonce.environments.browser.record import BrowserSource
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
