@@ -32,7 +32,7 @@ from benchmarks.verdict import Row, finish, parser
 from showonce.actions import Click, to_pixel
 from showonce.environments.browser.executable import find_browser
 from showonce.environments.desktop.example import TITLE
-from showonce.environments.desktop.windows_x11 import Windows
+from showonce.environments.desktop.windows_x11 import X11Windows
 from showonce.environments.embedded.world import EmbeddedWorld, task_for
 from showonce.environments.miniwob.oracles import oracle_script
 from showonce.evaluation.goals import Goal
@@ -70,7 +70,7 @@ class XPerson:
     """xdotool, in the window of the example program."""
 
     def __init__(self, env: dict[str, str]) -> None:
-        self.env, self.windows = env, Windows(env["DISPLAY"])
+        self.env, self.windows = env, X11Windows(env["DISPLAY"])
 
     def ready(self) -> bool:
         return bool(self.windows.find(TITLE))

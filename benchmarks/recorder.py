@@ -50,7 +50,7 @@ from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.record import DesktopSource
 from showonce.environments.desktop.settings import DesktopSettings
-from showonce.environments.desktop.windows_x11 import Windows
+from showonce.environments.desktop.windows_x11 import X11Windows
 from showonce.evaluation.goals import Goal
 from showonce.protocols import Environment, EventSource
 from showonce.runtime.replay import replay_episode
@@ -437,7 +437,7 @@ def on_the_desktop(numbers: Numbers, folder: Path, actions: int, flows: int, see
 
 def _panel_corner(screen: Screen) -> tuple[int, int, int]:
     """Return left, top and bottom of what the panel shows."""
-    windows = Windows(screen.name)
+    windows = X11Windows(screen.name)
     try:
         place = windows.place(windows.find("panel")[-1])
     finally:

@@ -14,7 +14,7 @@ from tests.xscreen import until
 
 from showonce.actions import Type
 from showonce.environments.browser import world
-from showonce.environments.browser.owner import Owner
+from showonce.environments.browser.owner import BrowserOwner
 from showonce.errors import EnvironmentBroken
 from showonce.runtime.clock import Clock
 from showonce.runtime.pause import PausableStop
@@ -23,8 +23,8 @@ LIMIT = 0.3
 
 
 @pytest.fixture
-def thread() -> Iterator[Owner]:
-    owner = Owner()
+def thread() -> Iterator[BrowserOwner]:
+    owner = BrowserOwner()
     yield owner
     owner.close()
 
@@ -53,12 +53,12 @@ def resumed_late(
     return thread
 
 
-def test_what_takes_too_long_is_given_up(thread: Owner) -> None:
+def test_what_takes_too_long_is_given_up(thread: BrowserOwner) -> None:
     with pytest.raises(EnvironmentBroken, match=r"it did not end within 0\.3 s"):
         thread.call(waiting(threading.Event()), LIMIT, "it", Clock(PausableStop()))
 
 
-def test_a_pause_does_not_count(thread: Owner) -> None:
+def test_a_pause_does_not_count(thread: BrowserOwner) -> None:
     control, event = PausableStop(), threading.Event()
     control.pause()
     person = resumed_late(control, event.set)
@@ -66,7 +66,7 @@ def test_a_pause_does_not_count(thread: Owner) -> None:
     person.join()
 
 
-def test_after_a_pause_the_time_goes_on_where_it_was(thread: Owner) -> None:
+def test_after_a_pause_the_time_goes_on_where_it_was(thread: BrowserOwner) -> None:
     control = PausableStop()
     control.pause()
     person = resumed_late(control)

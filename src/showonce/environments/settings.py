@@ -48,7 +48,7 @@ class EnvironmentSettings:
 
 
 @dataclass(frozen=True)
-class Setting:
+class SettingLine:
     """One line of `showonce doctor --settings`; `default` as it is written in YAML."""
 
     name: str
@@ -57,11 +57,11 @@ class Setting:
     meaning: str
 
 
-def listed(kind: type[EnvironmentSettings]) -> list[Setting]:
+def listed(kind: type[EnvironmentSettings]) -> list[SettingLine]:
     """Return the settings of an environment, its own before those of every environment."""
     common = {field.name for field in dataclasses.fields(EnvironmentSettings)}
     fields = sorted(dataclasses.fields(kind), key=lambda field: field.name in common)
-    return [Setting(f.name, _type(f), _default(f), str(f.metadata.get("meaning", ""))) for f in fields]
+    return [SettingLine(f.name, _type(f), _default(f), str(f.metadata.get("meaning", ""))) for f in fields]
 
 
 _WORDS = {

@@ -122,7 +122,7 @@ class File:
         return found
 
 
-class Answer:
+class GivenAnswer:
     """The answer given with `done` equals `value`; see `normal`."""
 
     name: ClassVar[str] = "answer"
@@ -173,7 +173,7 @@ _KINDS: Final[dict[str, Callable[[Task, Environment, Person], Checker]]] = {
     "url": lambda task, environment, person: Url(task.success.value, _page(task, environment)),
     "selector": lambda task, environment, person: Selector(task.success.value, _page(task, environment)),
     "file": lambda task, environment, person: File(task.success.value, ability(environment, Downloads)),
-    "answer": lambda task, environment, person: Answer(task.success.value),
+    "answer": lambda task, environment, person: GivenAnswer(task.success.value),
     "ask_person": lambda task, environment, person: AskPerson(task.goal, person),
     "none": lambda task, environment, person: Nobody(),
 }

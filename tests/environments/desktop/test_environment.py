@@ -18,7 +18,7 @@ from showonce.actions import Click, Done, DoubleClick, Drag, Key, Move, Open, Ri
 from showonce.environments.contract import EnvironmentContract
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.settings import DesktopSettings
-from showonce.environments.desktop.windows_x11 import Windows
+from showonce.environments.desktop.windows_x11 import X11Windows
 from showonce.environments.desktop.xdisplay import connect
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
@@ -195,7 +195,7 @@ def test_a_window_is_followed_and_its_end_breaks_the_episode(desk: Desk, program
     first = desktop.reset(TASK)
     assert (first.width, first.height) == (600, 400)
     screen.xdotool("search", "--name", "^panel$", "windowmove", "--sync", "333", "222")
-    windows = Windows(screen.name)
+    windows = X11Windows(screen.name)
     place = windows.place(windows.find("panel")[0])
     windows.close()
     assert place is not None and place[:2] != (100, 100)

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from tests.xscreen import Screen, until
 
+from showonce.environments.desktop.backends import make_listener
 from showonce.environments.desktop.keysyms import character, key_name, keysym_of
-from showonce.environments.desktop.listener import raw_events
 from showonce.environments.desktop.record_x11 import X11Listener
 from showonce.environments.desktop.system import detect
 from showonce.environments.desktop.xdisplay import connect
-from showonce.errors import EnvironmentBroken, Unavailable
+from showonce.errors import Unavailable
 
 Events = list[dict[str, Any]]
 
@@ -101,22 +101,15 @@ def test_a_listener_that_was_closed_did_not_die(screen: Screen) -> None:
     assert not listener.alive and not deaths
 
 
-def test_the_generator_ends_when_it_is_told_and_breaks_when_the_listener_dies(screen: Screen) -> None:
-    end = False
-    stream = raw_events(screen.name, lambda: end, poll=0.01)
+def test_the_listener_of_this_system_hears_and_says_when_there_is_no_display(screen: Screen) -> None:
     gathered: Events = []
-    import threading
-
-    thread = threading.Thread(target=lambda: gathered.extend(stream))
-    thread.start()
+    listener = make_listener(gathered.append, lambda reason: None, screen.name)
+    listener.start()
     until(lambda: screen.xdotool("key", "b") == "" and gathered)
-    end = True
-    thread.join(5)
-    assert not thread.is_alive()
+    listener.close()
     assert gathered[0]["key"] == "b"
     with pytest.raises(Unavailable, match="cannot be used"):
-        next(raw_events(":987"))
-    assert issubclass(EnvironmentBroken, Exception)
+        make_listener(gathered.append, lambda reason: None, ":987").start()
 
 
 @pytest.mark.parametrize("text", "aZ5 é€ñ你ß→Жλ“…")

@@ -14,7 +14,7 @@ from showonce.environments.contract import Presses
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.example import TITLE
 from showonce.environments.desktop.settings import DesktopSettings
-from showonce.environments.desktop.windows_x11 import Windows
+from showonce.environments.desktop.windows_x11 import X11Windows
 from showonce.errors import BadInput, Stopped
 from showonce.protocols import Undoable
 from showonce.runtime.stop import Stop
@@ -107,7 +107,7 @@ def test_the_stop_is_asked_and_windows_of_our_own_stay(maker: Desktop, screen: S
     with pytest.raises(Stopped):
         maker.undo(Presses(after=0))
     assert screen.find("stray 1")
-    windows = Windows(screen.name)
+    windows = X11Windows(screen.name)
     maker.exclude(windows.find("stray 1")[0])
     windows.close()
     assert maker.undo(Stop()) == "deleted the file 'half 1.txt'" and screen.find("stray 1")

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from showonce.environments.browser.geometry import View, offset_of
 from showonce.environments.browser.hooks import LABEL
-from showonce.environments.browser.session import Session
+from showonce.environments.browser.session import BrowserSession
 from showonce.types import Element
 
 MOST: Final = 2000  # elements of one document; a page of a hundred thousand is cut off here
@@ -35,7 +35,7 @@ _FIND: Final = """(most) => {
 }"""
 
 
-async def elements_of(session: Session, view: View) -> list[Element]:
+async def elements_of(session: BrowserSession, view: View) -> list[Element]:
     """Return the visible named elements of the page and its iframes, boxes in fractions of the frame of `view`.
 
     Runs on the owner's thread; `ELEMENTS_SECONDS` is enough. A document that does not answer is left out.

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from showonce.environments.browser.geometry import View
-from showonce.environments.browser.session import ModalOpened, Session, Tab
+from showonce.environments.browser.session import BrowserSession, ModalOpened, Tab
 from showonce.environments.browser.settings import FRAME_SECONDS
-from showonce.environments.browser.settle import STATE, State
+from showonce.environments.browser.settle import STATE, PageState
 from showonce.errors import EnvironmentBroken
 from showonce.types import Image as Pixels
 
@@ -44,7 +44,7 @@ class Look:
 class Eyes:
     """The eyes on one session, beside its hands. quiet: seconds of the quiet window; size: the page's in CSS pixels."""
 
-    def __init__(self, session: Session, quiet: float, size: tuple[int, int]) -> None:
+    def __init__(self, session: BrowserSession, quiet: float, size: tuple[int, int]) -> None:
         self.session, self.quiet, self.patience, self.size = session, quiet, session.options.patience, size
         self._pinch = 1.0
         self._blind = 0.0  # since when no screenshot could be taken
@@ -132,7 +132,7 @@ class Eyes:
         tab.shot, self._blind = base64.b64decode(taken["data"]), 0.0
         return True
 
-    async def _state(self, tab: Tab) -> State | None:
+    async def _state(self, tab: Tab) -> PageState | None:
         """Return how the page stands; None while it is between two documents."""
         from playwright.async_api import Error
 
@@ -145,7 +145,7 @@ class Eyes:
                 frames = [f for f in tab.page.frames if f.parent_frame is not None]
                 asked = asyncio.gather(*(f.evaluate(STATE) for f in frames), return_exceptions=True)
                 found += [s for s in await self.session.ask(tab, _of(asked)) if isinstance(s, list)]
-            return State.of(found)
+            return PageState.of(found)
         except Error:
             if tab.gone or tab.page.is_closed():
                 raise

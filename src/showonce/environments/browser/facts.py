@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from showonce.environments.browser.geometry import View, offset_of
-from showonce.environments.browser.session import Session
+from showonce.environments.browser.session import BrowserSession
 from showonce.types import ScreenFacts
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ _FOCUSED: Final = f"""() => {{ {_WORDS}
 _HAS_FOCUS: Final = "e => e.ownerDocument.activeElement === e"
 
 
-async def facts_of(session: Session, view: View, at: Sequence[tuple[float, float]]) -> ScreenFacts:
+async def facts_of(session: BrowserSession, view: View, at: Sequence[tuple[float, float]]) -> ScreenFacts:
     """Return address, title and the words under places of the frame (fractions of it) and of what has the focus.
 
     Runs on the owner's thread; `FACTS_SECONDS` is enough. What does not answer is None.

@@ -26,7 +26,7 @@ from showonce.actions import (
 )  # fmt: skip
 from showonce.environments.browser.geometry import View
 from showonce.environments.browser.keys import playwright_keys
-from showonce.environments.browser.session import ModalOpened, Session, Tab
+from showonce.environments.browser.session import BrowserSession, ModalOpened, Tab
 from showonce.protocols import Interrupt
 
 DRAG_STEPS: Final = 8  # moves between press and release
@@ -49,10 +49,10 @@ Release = Callable[[], Coroutine[Any, Any, Any]]
 _BUTTONS: Final[dict[Button, int]] = {"left": 1, "right": 2}  # as bits of `buttons`
 
 
-class Hands:
+class PageHands:
     """The mouse and the keyboard of one session."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: BrowserSession) -> None:
         self.session = session
         self._held: dict[str, Release] = {}  # what is pressed, and how it is let go
 
@@ -92,7 +92,7 @@ class Hands:
 class _Act:
     """One action on one tab."""
 
-    def __init__(self, hands: Hands, tab: Tab, view: View, interrupt: Interrupt) -> None:
+    def __init__(self, hands: PageHands, tab: Tab, view: View, interrupt: Interrupt) -> None:
         self.hands, self.tab, self.view, self.interrupt = hands, tab, view, interrupt
         self.mouse, self.keyboard = tab.page.mouse, tab.page.keyboard
 

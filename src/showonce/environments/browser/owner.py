@@ -51,7 +51,7 @@ class Running:
     pid: int | None
 
 
-class Owner:
+class BrowserOwner:
     """Runs coroutines on its thread and hands out browsers. One a process; see `owner`."""
 
     def __init__(self) -> None:
@@ -196,11 +196,11 @@ def _why(launch: Launch, error: Exception) -> str:
     return f"{launch.executable} did not start: {first}"
 
 
-_one: Owner | None = None
+_one: BrowserOwner | None = None
 _making = threading.Lock()
 
 
-def owner() -> Owner:
+def owner() -> BrowserOwner:
     """Return the owner of this process; it is made when it is first needed.
 
     Raises:
@@ -216,7 +216,7 @@ def owner() -> Owner:
                     "the browser environment needs Playwright: pip install 'showonce[browser]' (no browser download is "
                     "needed; any Chromium of this machine will do)."
                 ) from None
-            _one = Owner()
+            _one = BrowserOwner()
         return _one
 
 

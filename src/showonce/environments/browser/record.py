@@ -22,7 +22,7 @@ from showonce.actions import NOTCH_PIXELS
 from showonce.environments.browser.eyes import Look, png_size
 from showonce.environments.browser.geometry import Offset, View, offset_of
 from showonce.environments.browser.hooks import script
-from showonce.environments.browser.session import Session
+from showonce.environments.browser.session import BrowserSession
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.ring import FrameRing
 from showonce.errors import EnvironmentBroken, ShowonceError
@@ -77,13 +77,13 @@ _NAME: Final = "__showonce_told"
 _lines: weakref.WeakKeyDictionary[BrowserContext, _Line] = weakref.WeakKeyDictionary()
 
 
-class Browser(Protocol):
+class WatchedBrowser(Protocol):
     """What the recorder needs of a `BrowserEnvironment`."""
 
     @property
     def settings(self) -> BrowserSettings: ...
     @property
-    def session(self) -> Session | None: ...
+    def session(self) -> BrowserSession | None: ...
     @property
     def look(self) -> Look | None: ...
     def frame_of(self, png: bytes, width: float) -> tuple[Image, float, View]: ...
@@ -96,7 +96,7 @@ class BrowserSource:
     own: chords of the recorder, which the page is not to see.
     """
 
-    def __init__(self, browser: Browser, own: Sequence[str] = ()) -> None:
+    def __init__(self, browser: WatchedBrowser, own: Sequence[str] = ()) -> None:
         self._browser, self._own = browser, own
         self._casts: dict[Page, _Cast] = {}
         self._offsets: dict[Frame, Offset] = {}

@@ -74,7 +74,7 @@ class Options:
     metrics: tuple[int, int, float] | None  # width, height, device pixels of one CSS pixel; None in a person's browser
 
 
-class Session:
+class BrowserSession:
     """Follows the pages of one context. All of it runs on the owner's thread.
 
     attached: the context is that of a person's own browser; only tabs that were opened here are closed in the end.

@@ -58,7 +58,7 @@ STATE: Final = """(() => {
 
 
 @dataclass(frozen=True)
-class State:
+class PageState:
     """How a page stands. changes: what two looks at it have to agree in for nothing to have happened in between.
 
     hidden: how many of its frames are of other origins. pinch: how far a person has zoomed into it with two fingers.
@@ -71,9 +71,9 @@ class State:
     pinch: float
 
     @staticmethod
-    def of(found: list[list[Any]]) -> State:
+    def of(found: list[list[Any]]) -> PageState:
         """Put together what was seen in a page's document, and in those of its frames of other origins."""
-        return State(
+        return PageState(
             tuple(float(value) for one in found for value in (*one[:2], one[6])),
             min(float(one[2]) for one in found),
             any(one[3] or not one[4] for one in found),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from showonce.environments.browser.session import ModalOpened, Session, Tab
+from showonce.environments.browser.session import BrowserSession, ModalOpened, Tab
 from showonce.protocols import Interrupt
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class Before:
+class TabsBefore:
     """What was there when an action began; whatever is not in it came of that action."""
 
     tabs: tuple[Tab, ...]
@@ -24,13 +24,13 @@ class Before:
     downloads: tuple[Download, ...]
 
     @classmethod
-    def of(cls, session: Session) -> Before:
+    def of(cls, session: BrowserSession) -> TabsBefore:
         """Note what is there now."""
         site = _site(session.tabs[-1].page.url) if session.tabs else ""
         return cls(tuple(session.tabs), site, tuple(session.downloads))
 
 
-async def take_back(session: Session, before: Before | None, interrupt: Interrupt) -> str:
+async def take_back(session: BrowserSession, before: TabsBefore | None, interrupt: Interrupt) -> str:
     """Take one kind of thing back and say what it was, "" when there is nothing. before: None = nothing was done yet.
 
     Raises:
@@ -41,7 +41,7 @@ async def take_back(session: Session, before: Before | None, interrupt: Interrup
     if modal is not None:
         await session.answer("dismiss")
         return f"dismissed the dialog {modal.message!r}"
-    steps: tuple[Callable[[Session, Before], Awaitable[str]], ...] = (_close_tabs, _drop_downloads, _go_back)
+    steps: tuple[Callable[[BrowserSession, TabsBefore], Awaitable[str]], ...] = (_close_tabs, _drop_downloads, _go_back)
     for step in steps if before is not None else ():
         assert before is not None
         if told := await step(session, before):
@@ -49,7 +49,7 @@ async def take_back(session: Session, before: Before | None, interrupt: Interrup
     return ""
 
 
-async def _close_tabs(session: Session, before: Before) -> str:
+async def _close_tabs(session: BrowserSession, before: TabsBefore) -> str:
     """Close the tabs that are new; in a person's own browser only those that a page of ours has opened."""
     new = [tab for tab in session.tabs if tab not in before.tabs]
     if session.attached:
@@ -62,14 +62,14 @@ async def _close_tabs(session: Session, before: Before) -> str:
     return f"closed {_several('the tab', closed)}"
 
 
-async def _drop_downloads(session: Session, before: Before) -> str:
+async def _drop_downloads(session: BrowserSession, before: TabsBefore) -> str:
     """Cancel what is still under way and delete the files."""
     new = [download for download in session.downloads if download not in before.downloads]
     names = [(await session.drop(download)).name for download in new]
     return f"deleted {_several('the download', names)}" if names else ""
 
 
-async def _go_back(session: Session, before: Before) -> str:
+async def _go_back(session: BrowserSession, before: TabsBefore) -> str:
     """Leave a page of another site than the one that the action began on."""
     tab = session.tab
     there = _site(tab.page.url)

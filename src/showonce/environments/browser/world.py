@@ -20,12 +20,12 @@ from showonce.environments.browser.elements import ELEMENTS_SECONDS, elements_of
 from showonce.environments.browser.eyes import Eyes, Look, decoded, shown
 from showonce.environments.browser.facts import FACTS_SECONDS, facts_of
 from showonce.environments.browser.geometry import Box, View, image_size, view_of
-from showonce.environments.browser.hands import RELEASE_SECONDS, Hands
-from showonce.environments.browser.owner import START_SECONDS, Launch, Owner, launch_for, owner
+from showonce.environments.browser.hands import RELEASE_SECONDS, PageHands
+from showonce.environments.browser.owner import START_SECONDS, BrowserOwner, Launch, launch_for, owner
 from showonce.environments.browser.record import BrowserSource
-from showonce.environments.browser.session import ModalOpened, Options, Session
+from showonce.environments.browser.session import BrowserSession, ModalOpened, Options
 from showonce.environments.browser.settings import BrowserSettings
-from showonce.environments.browser.undo import Before, take_back
+from showonce.environments.browser.undo import TabsBefore, take_back
 from showonce.environments.settings import EnvironmentSettings
 from showonce.errors import BadInput, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
@@ -56,12 +56,12 @@ class BrowserEnvironment:
         metrics = None if theirs else (own.width, own.height, own.scale)
         self._options = Options(own.timeout, own.settle, own.caret, own.selects, own.downloads, metrics)
         self._size = image_size(own.frame)
-        self.session: Session | None = None
-        self._hands: Hands | None = None
+        self.session: BrowserSession | None = None
+        self._hands: PageHands | None = None
         self._eyes: Eyes | None = None
         self.view: View | None = None
         self.look: Look | None = None
-        self._before: Before | None = None  # the last action
+        self._before: TabsBefore | None = None  # the last action
         self._broken = ""
         self._broken_before = False
         self._closed = False
@@ -210,7 +210,7 @@ class BrowserEnvironment:
 
     # ------------------------------------------------------------------------------------------------ between threads
 
-    def _owner(self) -> Owner:
+    def _owner(self) -> BrowserOwner:
         return owner()
 
     @property
@@ -233,7 +233,7 @@ class BrowserEnvironment:
             self._broken = str(error)
             raise
 
-    def _seen_page(self) -> tuple[Session, View]:
+    def _seen_page(self) -> tuple[BrowserSession, View]:
         self._ready()
         if self.session is None or self.view is None:
             raise EnvironmentBroken("nothing was seen yet; call observe first.")
@@ -255,7 +255,7 @@ class BrowserEnvironment:
         if address:
             await self._go(address)
 
-    async def _fresh(self, take_over: bool = False) -> Session:
+    async def _fresh(self, take_over: bool = False) -> BrowserSession:
         """Open a context of its own, after the one of the last episode was closed."""
         if self.session is not None:
             session, self.session = self.session, None
@@ -270,12 +270,12 @@ class BrowserEnvironment:
             session = await self._opened(launch, take_over)
         self.session, self.look, self.view, self._before = session, None, None, None
         self._hands, self._eyes = (
-            Hands(session),
+            PageHands(session),
             Eyes(session, self.settings.quiet, (self.settings.width, self.settings.height)),
         )
         return session
 
-    async def _opened(self, launch: Launch, take_over: bool) -> Session:
+    async def _opened(self, launch: Launch, take_over: bool) -> BrowserSession:
         found = await self._owner().browser(launch)
         if self.settings.cdp_url:
             context: BrowserContext = found.contexts[0] if found.contexts else await found.new_context()
@@ -288,15 +288,15 @@ class BrowserEnvironment:
                 accept_downloads=True,
             )
         context.set_default_timeout(self.settings.timeout * 1e3)
-        session = Session(context, self._options, bool(self.settings.cdp_url))
+        session = BrowserSession(context, self._options, bool(self.settings.cdp_url))
         await self._prepared(session)
         await (session.take_over() if take_over else session.open())
         return session
 
-    async def _prepared(self, session: Session) -> None:
+    async def _prepared(self, session: BrowserSession) -> None:
         """Add to a context what is to be in it before its first page; here nothing."""
 
-    async def _end(self, session: Session) -> None:
+    async def _end(self, session: BrowserSession) -> None:
         if not await session.close() and not session.attached:
             self._owner().kill(self._launch)
 
@@ -332,7 +332,7 @@ class BrowserEnvironment:
         assert self.session is not None
         before = self._before
         if action.verb not in IDLE:
-            self._before = Before.of(self.session)
+            self._before = TabsBefore.of(self.session)
         try:
             return await self._do(action, view, interrupt)
         except BadInput:

@@ -10,8 +10,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from showonce.environments.desktop.system import EXTRA, System
-from showonce.environments.desktop.windows_x11 import Place, Windows
+from showonce.environments.desktop.settings import EXTRA
+from showonce.environments.desktop.system import System
+from showonce.environments.desktop.windows_x11 import Place, X11Windows
 from showonce.errors import BadInput, EnvironmentBroken, Unavailable, nearest
 from showonce.types import Image
 
@@ -59,7 +60,7 @@ class Camera:
 
     def __init__(
         self, system: System, display: str = "", monitor: int = 1, window: str = "",
-        region: Sequence[int] | None = None, windows: Windows | None = None,
+        region: Sequence[int] | None = None, windows: X11Windows | None = None,
     ) -> None:  # fmt: skip
         try:
             import mss

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from showonce.environments.desktop.hands import _never, parts
 from showonce.environments.desktop.listener import OnDeath, OnEvent, RawEvent
-from showonce.environments.desktop.system import EXTRA
+from showonce.environments.desktop.settings import EXTRA
 from showonce.errors import BadInput, Unavailable
 
 _PERMISSION: Final = (

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from showonce.actions import Action, Ask, Done, Open, Wait, points, to_pixel
+from showonce.environments.desktop.backends import open_hands
 from showonce.environments.desktop.capture import Camera, Pixels, Shot, within
 from showonce.environments.desktop.facts import facts_of
 from showonce.environments.desktop.hands import Hands, Point, checked, perform
@@ -21,9 +22,9 @@ from showonce.environments.desktop.record import DesktopSource
 from showonce.environments.desktop.settings import DesktopSettings
 from showonce.environments.desktop.settle import Patience, Settled, settle
 from showonce.environments.desktop.system import System, detect
-from showonce.environments.desktop.undo import Before, close_windows, delete_files
+from showonce.environments.desktop.undo import DesktopBefore, close_windows, delete_files
 from showonce.environments.desktop.watcher import Latch, Watcher
-from showonce.environments.desktop.windows_x11 import Place, Windows
+from showonce.environments.desktop.windows_x11 import Place, X11Windows
 from showonce.environments.settings import EnvironmentSettings
 from showonce.errors import BadInput, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
@@ -58,14 +59,14 @@ class Desktop:
         self.watcher = Watcher(own.stop_chord, own.display)
         self._system: System | None = None
         self._hands: Hands | None = None
-        self._windows: Windows | None = None
+        self._windows: X11Windows | None = None
         self._camera: Camera | None = None
         self._programs: list[Program] = []
         self._excluded: list[int | Place] = []
         self._latch: Interrupt | None = None
         self._seen: tuple[int, int, float] = (0, 0, 1.0)  # width, height, scale of the frame that was handed out
         self._seed: int | None = None
-        self._before: Before | None = None  # the last action
+        self._before: DesktopBefore | None = None  # the last action
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._closed = False
 
@@ -132,7 +133,7 @@ class Desktop:
         def look() -> Pixels:
             return camera.shoot(covered, place).pixels
 
-        before, made = look(), Before.of(self._windows, self._own_folder)
+        before, made = look(), DesktopBefore.of(self._windows, self._own_folder)
         pixels: tuple[Point, ...] = ()
         detail = ""
         if isinstance(action, Open):
@@ -241,14 +242,8 @@ class Desktop:
         self._system = detect(self.display)
         self.watcher.start()
         if self._system == "x11":
-            from showonce.environments.desktop.x11 import X11Hands
-
-            self._windows = Windows(self.display)
-            self._hands = X11Hands(self.display)
-        else:
-            from showonce.environments.desktop.elsewhere import PynputHands, pynput_layer
-
-            self._hands = PynputHands(pynput_layer())
+            self._windows = X11Windows(self.display)
+        self._hands = open_hands(self._system, self.display)
 
     def _part(self) -> None:
         """Close the connections, also broken ones."""
@@ -263,9 +258,9 @@ class Desktop:
         self._opened()
         return DesktopSource(self, own)
 
-    def second_camera(self) -> tuple[Camera, Windows | None]:
+    def second_camera(self) -> tuple[Camera, X11Windows | None]:
         """Open a camera on the same place, and a connection of its own, for another thread; the caller closes both."""
-        windows = None if self._windows is None else Windows(self.display)
+        windows = None if self._windows is None else X11Windows(self.display)
         try:
             return self._new_camera(windows), windows
         except ShowonceError:
@@ -273,7 +268,7 @@ class Desktop:
                 windows.close()
             raise
 
-    def _new_camera(self, windows: Windows | None) -> Camera:
+    def _new_camera(self, windows: X11Windows | None) -> Camera:
         assert self._system is not None
         return Camera(
             self._system,

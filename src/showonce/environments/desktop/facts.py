@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from showonce.environments.desktop.windows_x11 import Place, Windows
+from showonce.environments.desktop.windows_x11 import Place, X11Windows
 from showonce.types import ScreenFacts
 
 
-def facts_of(windows: Windows, at: Sequence[tuple[int, int]], seen: Place) -> ScreenFacts:
+def facts_of(windows: X11Windows, at: Sequence[tuple[int, int]], seen: Place) -> ScreenFacts:
     """Return title and application of the window that an action goes to; "" for the background.
 
     at: the action's places on the virtual screen; none = it goes to the window that has the keyboard. Places in windows

@@ -28,8 +28,7 @@ cannot be told from a person's. On X11 the RECORD extension is read (`record_x11
 
 from __future__ import annotations
 
-import queue
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Protocol
 
 RawEvent = dict[str, Any]
@@ -61,44 +60,3 @@ class Listener(Protocol):
     def close(self) -> None:
         """End it; twice is fine, and no `on_death` follows."""
         ...
-
-
-def make_listener(on_event: OnEvent, on_death: OnDeath, display: str = "") -> Listener:
-    """Return the listener of this system, not started yet. display: an X display such as ":1"; "" = $DISPLAY.
-
-    Raises:
-        Unavailable: Wayland, no display, or a package that is missing.
-    """
-    from showonce.environments.desktop.system import detect
-
-    if detect(display) == "x11":
-        from showonce.environments.desktop.record_x11 import X11Listener
-
-        return X11Listener(on_event, on_death, display)
-    from showonce.environments.desktop.elsewhere import PynputListener, pynput_layer
-
-    return PynputListener(on_event, on_death, pynput_layer())
-
-
-def raw_events(display: str = "", until: Callable[[], bool] = lambda: False, poll: float = 0.05) -> Iterator[RawEvent]:
-    """Yield raw events until `until()` is true (asked every `poll` seconds while nothing happens).
-
-    Listening begins with the first `next()`. Raises Unavailable as `make_listener` does, and EnvironmentBroken when
-    the listener dies.
-    """
-    from showonce.errors import EnvironmentBroken
-
-    inbox: queue.SimpleQueue[RawEvent | str] = queue.SimpleQueue()
-    listener = make_listener(inbox.put, inbox.put, display)
-    listener.start()
-    try:
-        while not until():
-            try:
-                event = inbox.get(timeout=poll)
-            except queue.Empty:
-                continue
-            if isinstance(event, str):
-                raise EnvironmentBroken(f"the listener died: {event}")
-            yield event
-    finally:
-        listener.close()

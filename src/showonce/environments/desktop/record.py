@@ -11,10 +11,11 @@ from typing import Any, Final, Protocol
 import numpy as np
 
 from showonce.actions import NAMED_KEYS
+from showonce.environments.desktop.backends import make_listener
 from showonce.environments.desktop.capture import Camera, Shot, within
-from showonce.environments.desktop.listener import RawEvent, make_listener
+from showonce.environments.desktop.listener import RawEvent
 from showonce.environments.desktop.settle import differs
-from showonce.environments.desktop.windows_x11 import Place, Windows
+from showonce.environments.desktop.windows_x11 import Place, X11Windows
 from showonce.environments.ring import FrameRing
 from showonce.errors import EnvironmentBroken, ShowonceError
 from showonce.types import Observation
@@ -26,13 +27,13 @@ _BUTTONS: Final = ("left", "middle", "right")
 Item = RawEvent | ShowonceError
 
 
-class Screen(Protocol):
+class WatchedDesktop(Protocol):
     """What the recorder needs of a `Desktop`."""
 
     display: str
 
     def covered(self) -> list[Place]: ...
-    def second_camera(self) -> tuple[Camera, Windows | None]: ...
+    def second_camera(self) -> tuple[Camera, X11Windows | None]: ...
 
 
 class DesktopSource:
@@ -43,7 +44,7 @@ class DesktopSource:
     recorder; programs see them all the same.
     """
 
-    def __init__(self, desktop: Screen, own: Sequence[str] = ()) -> None:
+    def __init__(self, desktop: WatchedDesktop, own: Sequence[str] = ()) -> None:
         self._desktop = desktop
         self._covered: list[Place] = []
         self._scale, self._place = 1.0, (0, 0, 1, 1)
@@ -113,7 +114,7 @@ class DesktopSource:
     def _look(self) -> None:
         """Grab until the end; what differs from the frame before goes into the ring."""
         camera: Camera | None = None
-        windows: Windows | None = None
+        windows: X11Windows | None = None
         last: Shot | None = None
         try:
             camera, windows = self._desktop.second_camera()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from showonce.environments.settings import EnvironmentSettings, setting
 from showonce.errors import ConfigError
+
+EXTRA: Final = "pip install 'showonce[desktop]'"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from showonce.environments.desktop.settings import EXTRA
+from showonce.environments.desktop.windows_x11 import X11Windows
+from showonce.environments.desktop.xdisplay import connect, hang_up
 from showonce.errors import Unavailable
 
 System = Literal["x11", "windows", "macos"]
-EXTRA: Final = "pip install 'showonce[desktop]'"
 _WAYLAND: Final = (
     "this is a Wayland session, which lets no program see or use the screen of another. Choose an X11 ('Xorg') "
     "session at the login screen, or run the programs on a display of their own: `xvfb-run showonce ...` "
@@ -75,9 +77,6 @@ def facts(display: str = "") -> Iterator[Fact]:
 
 
 def _x11_facts(display: str) -> Iterator[Fact]:
-    from showonce.environments.desktop.windows_x11 import Windows
-    from showonce.environments.desktop.xdisplay import connect, hang_up
-
     for name, extension in (("desktop screen", ""), ("desktop input", "XTEST"), ("desktop stop chord", "RECORD")):
         try:
             hang_up(connect(display, *([extension] if extension else [])))
@@ -87,7 +86,7 @@ def _x11_facts(display: str) -> Iterator[Fact]:
                 return
         else:
             yield Fact(name, True, f"X11 {extension}".strip())
-    windows = Windows(display)
+    windows = X11Windows(display)
     manager = windows.manager()
     windows.close()
     yield Fact(

@@ -8,26 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from showonce.environments.desktop.windows_x11 import Windows
+from showonce.environments.desktop.windows_x11 import X11Windows
 
 CLOSE_SECONDS: Final = 2.0  # a window that was asked to close and is still there then stays
 NAP: Final = 0.01
 
 
 @dataclass(frozen=True)
-class Before:
+class DesktopBefore:
     """What was there when an action began: windows by id, files of the episode's own folder."""
 
     windows: frozenset[int]
     files: frozenset[Path]
 
     @classmethod
-    def of(cls, windows: Windows | None, folder: Path) -> Before:
+    def of(cls, windows: X11Windows | None, folder: Path) -> DesktopBefore:
         """Note what is there now; windows: None where nobody can tell."""
         return cls(frozenset(windows.all() if windows is not None else ()), frozenset(_files(folder)))
 
 
-def close_windows(before: Before, windows: Windows, own: Collection[int], pause: Callable[[float], None]) -> str:
+def close_windows(
+    before: DesktopBefore, windows: X11Windows, own: Collection[int], pause: Callable[[float], None]
+) -> str:
     """Ask the windows that are new to close, as a person would by the cross in the corner, and wait until they do.
 
     own: windows that are left alone. pause: sleeps, and may raise to break off. Returns what was closed, "" when
@@ -46,7 +48,7 @@ def close_windows(before: Before, windows: Windows, own: Collection[int], pause:
     return f"closed the window{_several(titles)}" if titles else ""
 
 
-def delete_files(before: Before, folder: Path) -> str:
+def delete_files(before: DesktopBefore, folder: Path) -> str:
     """Delete the files in the folder that are new; returns which, "" when there are none."""
     new = sorted(path for path in _files(folder) if path not in before.files)
     for path in new:

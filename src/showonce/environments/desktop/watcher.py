@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, runtime_checkable
 
 from showonce.actions import MODIFIERS, Action, Key, Type, normal_keys
+from showonce.environments.desktop.backends import make_listener
 from showonce.environments.desktop.hands import parts
 from showonce.environments.desktop.keysyms import key_name, keysym_of
-from showonce.environments.desktop.listener import Listener, OnDeath, OnEvent, RawEvent, make_listener
+from showonce.environments.desktop.listener import Listener, OnDeath, OnEvent, RawEvent
 from showonce.errors import BadInput, Stopped
 
 CHORD: Final = "escape"
@@ -60,7 +61,7 @@ class Watcher:
         self.reason = ""
 
     def start(self) -> None:
-        """Begin to listen; nothing if it listens already. Raises Unavailable as `listener.make_listener` does."""
+        """Begin to listen; nothing if it listens already. Raises Unavailable as `backends.make_listener` does."""
         self._listening = True
         if self._listener is None:
             listener = self._make(self._on_event, self._on_death, self._display)

@@ -13,7 +13,7 @@ Place = tuple[int, int, int, int]  # left, top, width, height in pixels of the v
 _VIEWABLE: Final = 2
 
 
-class Windows:
+class X11Windows:
     """Questions about windows; one that is gone is None or "", not an error. display: ":1"; "" = $DISPLAY.
 
     For use by any thread, one at a time: two that wait on one python-xlib connection can wait for ever.

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, Final
 
-from showonce.environments.desktop.system import EXTRA
+from showonce.environments.desktop.settings import EXTRA
 from showonce.errors import EnvironmentBroken, Unavailable
 
 _LACKS: Final = {

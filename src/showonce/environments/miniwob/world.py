@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 
 from showonce.actions import Action, from_json
 from showonce.environments.browser.geometry import Box, View
-from showonce.environments.browser.session import ModalOpened, Session
+from showonce.environments.browser.session import BrowserSession, ModalOpened
 from showonce.environments.browser.settings import BrowserSettings, PageSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.miniwob.oracles import SOLVED, oracle_script
@@ -138,7 +138,7 @@ class MiniWoB(BrowserEnvironment):
         started = await session.ask(session.tab, page.evaluate(START, [seed or 0, NEVER_MS]))
         self._page, self._goal, self._instruction = name, started[0], tuple(started[1])
 
-    async def _prepared(self, session: Session) -> None:
+    async def _prepared(self, session: BrowserSession) -> None:
         await session.context.add_init_script(CLOCK)
 
     async def _told(self) -> Outcome:

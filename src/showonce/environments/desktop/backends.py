@@ -1,0 +1,33 @@
+"""Opens the listener and the hands of the system that this is."""
+
+from __future__ import annotations
+
+from showonce.environments.desktop.hands import Hands
+from showonce.environments.desktop.listener import Listener, OnDeath, OnEvent
+from showonce.environments.desktop.system import System, detect
+
+
+def make_listener(on_event: OnEvent, on_death: OnDeath, display: str = "") -> Listener:
+    """Return the listener of this system, not started yet. display: an X display such as ":1"; "" = $DISPLAY.
+
+    Raises:
+        Unavailable: Wayland, no display, or a package that is missing.
+    """
+    if detect(display) == "x11":
+        from showonce.environments.desktop.record_x11 import X11Listener
+
+        return X11Listener(on_event, on_death, display)
+    from showonce.environments.desktop.elsewhere import PynputListener, pynput_layer
+
+    return PynputListener(on_event, on_death, pynput_layer())
+
+
+def open_hands(system: System, display: str = "") -> Hands:
+    """Connect the hands. Raises Unavailable: a package is missing, or the display does not answer."""
+    if system == "x11":
+        from showonce.environments.desktop.x11 import X11Hands
+
+        return X11Hands(display)
+    from showonce.environments.desktop.elsewhere import PynputHands, pynput_layer
+
+    return PynputHands(pynput_layer())
