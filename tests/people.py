@@ -14,7 +14,7 @@ from tests.xscreen import until
 
 from showonce.actions import NOTCH_PIXELS
 from showonce.environments.browser.executable import find_browser
-from showonce.environments.browser.owner import Launch, Owner
+from showonce.environments.browser.owner import BrowserOwner, Launch
 
 SHIFT = {"shift": 8, "ctrl": 2, "alt": 1, "meta": 4}
 VIRTUAL = {
@@ -27,7 +27,7 @@ class CdpPerson:
     """Uses mouse and keyboard of the newest page of the browser at `url`, in CSS pixels of the window."""
 
     def __init__(self, url: str) -> None:
-        self.owner = Owner()
+        self.owner = BrowserOwner()
         self.launch = Launch(cdp_url=url)
         self.browser = self.owner.call(lambda: self.owner.browser(self.launch), 30, "the person")
         self.cdp: Any = None
