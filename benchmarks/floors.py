@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import Final
 
+from benchmarks.verdict import Row, of_ratio, of_times
 from showonce.config import Config
 from showonce.environments.registry import find_task, make_environment
+from showonce.evaluation.goals import Goal
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import Context
 
-ANSWERS = 30
+ANSWERS: Final = 30
 
 
 def embedded_policy() -> VLMPolicy:
@@ -30,3 +34,16 @@ def answer_times(policy: VLMPolicy, n: int = ANSWERS) -> list[float]:
         found.append((time.perf_counter() - begun) * 1e3)
     environment.close()
     return found[3:]
+
+
+def beside_an_answer(name: str, measure: Callable[[], list[float]], goal: Goal) -> list[Row]:
+    """Return the rows of measured milliseconds and of their ratio to the embedded model's answers, before and after."""
+    policy = embedded_policy()
+    answers = answer_times(policy)
+    found = measure()
+    answers += answer_times(policy)
+    return [
+        of_times(name, found),
+        of_times("one answer of the embedded model", answers),
+        of_ratio(f"{name} / one answer", found, answers, goal),
+    ]

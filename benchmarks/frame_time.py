@@ -13,8 +13,8 @@ import sys
 import time
 from typing import Final
 
-from benchmarks.floors import answer_times, embedded_policy
-from benchmarks.verdict import finish, of_ratio, of_times, parser
+from benchmarks.floors import beside_an_answer
+from benchmarks.verdict import finish, parser
 from showonce.environments.registry import make_environment, oracle_for
 from showonce.evaluation.goals import Goal
 from showonce.evaluation.tasks import task_set
@@ -48,17 +48,9 @@ def main() -> int:
     arguments = parser(__doc__, quick="2 screens of every task instead of 20")
     arguments.add_argument("--seeds", type=int, default=20, help="screens of every task")
     given = arguments.parse_args()
-    policy = embedded_policy()
     frame_times(1)  # fonts are loaded once
-    answers = answer_times(policy)
-    found = frame_times(2 if given.quick else max(given.seeds, 1))
-    answers += answer_times(policy)
-    rows = [
-        of_times("drawing one screen", found),
-        of_times("one answer of the embedded model", answers),
-        of_ratio("drawing one screen / one answer", found, answers, GOAL),
-    ]
-    return finish(rows, given)
+    seeds = 2 if given.quick else max(given.seeds, 1)
+    return finish(beside_an_answer("drawing one screen", lambda: frame_times(seeds), GOAL), given)
 
 
 if __name__ == "__main__":

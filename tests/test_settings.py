@@ -237,3 +237,9 @@ def test_a_reference_to_nothing_is_refused(elsewhere: Path) -> None:
     file = write(elsewhere, "name: a\nseed: ${sead}\n")
     text = refused(file)
     assert text.startswith(f"{file}, line 2") and "sead" in text
+
+
+def test_keys_that_older_runs_wrote_and_nobody_reads_now_are_left_out(elsewhere: Path) -> None:
+    file = write(elsewhere, "name: a\nevaluation:\n  screens: 7\n  parts: []\n  workers: 2\n  multi_updates: 200\n")
+    assert load_config(file).evaluation.screens == 7
+    assert "multi_updates" in refused(file, ["evaluation.multi_updates=9"])

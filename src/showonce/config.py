@@ -363,9 +363,6 @@ class EvaluationConfig:
     seeds: tuple[int, ...] = (0, 1, 2)
     screens: int = 200
     per_family: int = 400
-    multi_updates: int = 200  # updates allowed for a lesson of several steps; practice grows in the same ratio
-    parts: tuple[str, ...] = ()  # parts of the core table to run; empty = all
-    workers: int = 2  # processes of one thread each that share the core table's jobs (0 = all in this process)
 
     def __post_init__(self) -> None:
         _one_of("evaluation.split", self.split, "train", "dev", "test")

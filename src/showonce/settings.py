@@ -33,6 +33,7 @@ from showonce.errors import ConfigError, nearest
 from showonce.schema import SchemaError, build, check_path, hints_of, kind_of
 
 DEFAULT: Final = "run"
+RETIRED: Final = {"evaluation": ("parts", "workers", "multi_updates")}  # keys of older config.yaml files, left out
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,10 @@ def _resolve(composed: DictConfig, values: Sequence[_Override]) -> Mapping[str, 
         data = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise SchemaError(str(getattr(error, "full_key", "") or ""), _first_line(error)) from error
+    assert isinstance(data, dict)
+    for section, keys in RETIRED.items():
+        if isinstance(held := data.get(section), dict):
+            data[section] = {key: value for key, value in held.items() if key not in keys}
     return typing.cast("Mapping[str, Any]", data)
 
 

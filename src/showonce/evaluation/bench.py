@@ -1,7 +1,6 @@
-"""What the controls and the table are given: a policy, environments, and somebody who teaches.
+"""What controls and benchmarks measure with: a policy, a factory of environments, and a function that teaches.
 
-Evaluation never trains. Whoever wires the parts together passes `teach` in as a function; what is asked of it and
-what it gives back are the two dataclasses here.
+Evaluation never trains: `app` passes the teaching function in (see `runtime.teaching`).
 """
 
 from __future__ import annotations
@@ -9,21 +8,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from showonce.config import Config, LearningConfig
 from showonce.errors import Unavailable
-from showonce.inference.torch.adapter import Adapter
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import CHAMPION, Environment
 from showonce.runtime.recorder import shown_by_oracle
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult, Tensors
 from showonce.types import Demonstration, Task
 
+if TYPE_CHECKING:
+    from showonce.inference.torch.adapter import Adapter
+
 
 @dataclass(frozen=True, eq=False)
 class TaughtLesson:
-    """A task, what was shown of it, how it was taught and what came of it."""
+    """A task, its demonstration, the settings of its lesson and the lesson's result."""
 
     task: Task
     demonstration: Demonstration
@@ -34,11 +35,11 @@ class TaughtLesson:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A place to measure at.
+    """What a measurement needs.
 
-    policy: loaded with an adapter; between measurements its champion set is the base. make_environment: a fresh one at
-    every call. teach: see `TeachRequest`; None = nothing can be taught here. calibrate: rebuilds a map of confidences
-    from `TeachResult.calibration`.
+    policy: loaded with an adapter; between measurements its champion tensors are those of the base. make_environment:
+    makes a new one at every call. teach: None = nothing can be taught here. calibrate: makes the map from token
+    confidence to calibrated confidence out of `TeachResult.calibration`.
     """
 
     config: Config
@@ -59,10 +60,10 @@ class Bench:
         return self.policy.adapter
 
     def lesson(self, request: TeachRequest) -> TeachResult:
-        """Teach.
+        """Teach a lesson with the bench's `teach` and return its result.
 
         Raises:
-            Unavailable: nobody here can.
+            Unavailable: the bench has no `teach`.
         """
         if self.teach is None:
             raise Unavailable("this measurement needs learning, and no teach function was given to the bench.")
@@ -70,7 +71,7 @@ class Bench:
 
     @contextmanager
     def acting(self, tensors: Tensors | None, calibration: Mapping[str, Any] | None = None) -> Iterator[VLMPolicy]:
-        """Let an adapter act within a block; None = adapter off. Afterwards the champion set is the base again."""
+        """Let an adapter act within a block; None = adapter off. After it the champion tensors are the base's again."""
         policy = self.policy
         before = policy.acting, policy.calibration
         try:

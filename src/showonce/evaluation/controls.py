@@ -1,8 +1,8 @@
-"""Was it learned from the demonstration? Each control is one small function on a bench, a lesson and an exam.
+"""Controls: what else could explain a lesson's success? Each is one function of a bench, a lesson and an exam.
 
-A control that teaches does so with the updates and the practice episodes that the lesson took, on the same practice
-seeds, and is measured on the same screens as the lesson. Other ways to learn are compared with gate, canaries and drop
-test off, by what their updates do; the swapped demonstration is learned just as the lesson was.
+A control that teaches uses as many updates and practice episodes as the lesson did, on the same practice seeds, and is
+measured on the same screens. Other learners run with gate, canaries and drop test off, so that all their updates count;
+the swapped demonstration is learned with the lesson's own settings.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ from showonce.types import Demonstration, Proposal, Task
 
 __all__ = ["CONTROLS", "Bench", "Control", "Exam", "TaughtLesson", "Teach", "TeachRequest", "TeachResult"]
 
-RATES: Final = (1 / 3, 1.0, 3.0)  # learning rates that supervised baselines may choose from, in the lesson's own
-NEVER: Final = 1e-6  # the smallest false-alarm rate: a drop test that is as good as off
-OTHERS: Final = 4  # other tasks whose demonstrations are tried in context
-SAME_SCREENS: Final = 100  # on which the answers with the adapter off are compared
+RATES: Final = (1 / 3, 1.0, 3.0)  # factors of the lesson's learning rate among which a supervised baseline chooses
+NEVER: Final = 1e-6  # the smallest allowed false-alarm rate, with which the drop test practically never fires
+OTHERS: Final = 4  # number of other tasks whose demonstrations are tried in context
+SAME_SCREENS: Final = 100  # number of screens on which answers with the adapter off are compared
 GOALS: Final = {  # by control; every other control is reported without a goal
     "adapter_off": Goal("=", 1.0),
     "specificity": Goal("<=", 0.05, "+.2f"),
@@ -45,7 +45,11 @@ GOALS: Final = {  # by control; every other control is reported without a goal
 
 @dataclass(frozen=True, eq=False)
 class Exam:
-    """On which seeds, and where rows and lessons are kept. part: under which rows are filed."""
+    """The seeds of a measurement, and where its rows and lessons are kept.
+
+    part: name under which rows are stored. width: episodes at a time. taught: goals of other lessons in the same
+    adapter, which do not count as untaught. advance: called with the number of rows that were added.
+    """
 
     seeds: range
     results: Results
@@ -53,7 +57,7 @@ class Exam:
     part: str = "controls"
     width: int = WIDTH
     specificity_screens: int = 400
-    taught: tuple[str, ...] = ()  # goals of other lessons in the same adapter: they are no untaught goals
+    taught: tuple[str, ...] = ()
     stop: Stop | None = None
     advance: Advance | None = None
 
@@ -69,7 +73,7 @@ class Exam:
 
 @dataclass(frozen=True)
 class Control:
-    """What one control found. value: the figure, with its 95 % interval; holds: None = reported, there is no goal."""
+    """The result of one control. value: the figure; low, high: its 95 % interval; holds: None = it has no goal."""
 
     name: str
     question: str
@@ -122,7 +126,7 @@ def _measured(bench: Bench, tensors: Tensors, task: Task, arm: str, exam: Exam) 
 
 
 def adapter_off(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
-    """Compare what the policy says before the adapter is loaded, and with it loaded and switched off."""
+    """Compare the policy's answers before the adapter is loaded with those while it is loaded and switched off."""
     environment = bench.make_environment()
     try:
         questions, world = [], ability(environment, SetsGoal)
@@ -150,7 +154,7 @@ def _texts(policy: Any, questions: Sequence[Question], width: int) -> list[str]:
 
 
 def specificity(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
-    """Ask for other, untaught goals on screens that hold the taught target: how many go to it, after against before?"""
+    """Ask for other, untaught goals on screens with the taught target; return how much more answers go to it now."""
     goals = untaught_goals(lesson.task, exam.taught)
     seeds = range(exam.seeds.start, exam.seeds.start + exam.specificity_screens)
     found: dict[str, Shares] = {}
@@ -166,7 +170,7 @@ def specificity(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
 
 
 def other_demonstrations(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
-    """Show other tasks in context, with the adapter off and on."""
+    """Show other tasks' demonstrations in context; return success with the adapter on minus success with it off."""
     tasks = [t for t in siblings(lesson.task) if t.goal != lesson.task.goal and t.goal not in exam.taught][:OTHERS]
     shown = {task.id: bench.show(task, demonstration_seed(lesson.seed)) for task in tasks}
     seeds = exam.seeds[: max(1, len(exam.seeds) // len(tasks))]
@@ -198,10 +202,7 @@ def _replayed(mode: Mode, bench: Bench, lesson: TaughtLesson, exam: Exam) -> Con
 
 
 def equal_terms(lesson: TaughtLesson, **changes: Any) -> LearningConfig:
-    """Return settings under which a baseline takes as many updates and practice episodes as the lesson did.
-
-    changes: further fields of the learning config.
-    """
+    """Return `same_terms` with gate, canaries and drop test off. changes: further fields of the learning config."""
     ours = same_terms(lesson)
     gate = replace(ours.gate, enabled=False, cooldown=0, headroom=0.0)
     ratchet = replace(ours.ratchet, canary_screens=0, false_alarm_rate=NEVER)
@@ -222,13 +223,13 @@ def _name(lesson: TaughtLesson) -> str:
 def _teach(
     bench: Bench, lesson: TaughtLesson, exam: Exam, name: str, learning: LearningConfig, shown: Demonstration | None
 ) -> TeachResult:
-    """Teach a baseline; what training left is kept, not what a ratchet would let through."""
+    """Teach a baseline and keep its last candidate, promoted or not."""
     request = TeachRequest(lesson.task, shown, learning, lesson.seed, keep="candidate")
     return exam.lessons.get_or(f"{_name(lesson)}-{name}", lambda: bench.lesson(request))
 
 
 def no_demonstration(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
-    """Learn the same way from a demonstration that shows nothing."""
+    """Learn with the lesson's learner from a demonstration without frames."""
     empty = replace(lesson.demonstration, frames=(), ref=f"{lesson.demonstration.ref}#empty")
     took = _teach(bench, lesson, exam, "no_demonstration", equal_terms(lesson), empty)
     result = _measured(bench, took.tensors, lesson.task, f"no_demonstration@{lesson.seed}", exam)
@@ -240,7 +241,7 @@ def no_demonstration(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
 
 
 def practice_alone(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
-    """Learn from one's own verified successes alone: as much practice, no demonstration, no teacher."""
+    """Learn from the policy's own verified successes alone (RFT): as much practice, no demonstration, no teacher."""
     learning = equal_terms(lesson, learner="rft")
     took = _teach(bench, lesson, exam, "practice_alone", learning, None)
     result = _measured(bench, took.tensors, lesson.task, f"practice_alone@{lesson.seed}", exam)
@@ -249,7 +250,7 @@ def practice_alone(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
 
 
 def swapped(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
-    """Show another meaning of the same word: behaviour must follow it, and the first meaning fall to chance."""
+    """Teach another meaning of the same word: success is measured on the new meaning and on the first one."""
     task = other_meaning(lesson.task)
     shown = bench.show(task, demonstration_seed(lesson.seed))
     request = TeachRequest(task, shown, same_terms(lesson), lesson.seed)
@@ -270,7 +271,7 @@ def swapped(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
 
 
 def sft_demonstration(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
-    """Fine-tune on the demonstrated actions, at the best of three learning rates (chosen on these very screens)."""
+    """Fine-tune on the demonstrated actions, at the best of three learning rates (chosen on the measured screens)."""
     found: dict[float, EvalResult] = {}
     for rate in RATES:
         sdft = lesson.learning.sdft

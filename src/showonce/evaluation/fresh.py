@@ -21,8 +21,6 @@ from pathlib import Path
 from typing import Any, Final, cast
 
 from safetensors import SafetensorError
-from safetensors.torch import load as load_safetensors
-from torch import Tensor
 
 from showonce.config import AdapterConfig, Config
 from showonce.environments.registry import find_task, make_environment
@@ -35,6 +33,7 @@ from showonce.policy.families.base import Family
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import CHAMPION, Context
 from showonce.runtime.tasks import load_task
+from showonce.runtime.teaching import Tensors
 from showonce.settings import load_config, to_yaml
 from showonce.types import Frame, Observation, Task
 
@@ -43,7 +42,7 @@ STORED: Final = "adapter.safetensors"  # the tensors of a checkpoint in an adapt
 
 
 class NoDemonstration:
-    """A prompt family that counts prompts and refuses every one that shows more than the screen itself."""
+    """A prompt family that passes prompts on, and refuses every prompt that holds more than the current screen."""
 
     def __init__(self, family: Family) -> None:
         self._family = family
@@ -68,11 +67,7 @@ class NoDemonstration:
         return parts
 
     def describe(self, frame: Frame) -> list[str | Observation] | None:
-        """Refuse: there is nothing demonstrated to be described.
-
-        Raises:
-            ShowonceError: always.
-        """
+        """Raise ShowonceError: describing a frame means that a demonstration is being put into a prompt."""
         raise ShowonceError("success without a demonstration was to be measured, and a step of one was described.")
 
 
@@ -85,7 +80,7 @@ def measure(
     results: Results | None = None,
     **plan: Any,
 ) -> EvalResult:
-    """Return what the acting adapter achieves with nothing but task and screen. Keywords as for `evaluate_task`.
+    """Return the result of the acting adapter without any demonstration. Keywords as for `evaluate_task`.
 
     Raises:
         ShowonceError: a demonstration was in a prompt, or one is kept by this policy.
@@ -106,7 +101,7 @@ def measure(
     return result
 
 
-def adapter_tensors(policy: VLMPolicy, folder: Path) -> dict[str, Tensor]:
+def adapter_tensors(policy: VLMPolicy, folder: Path) -> Tensors:
     """Return the tensors of a PEFT folder, or of a checkpoint folder of an adapter store.
 
     Raises:
@@ -119,7 +114,9 @@ def adapter_tensors(policy: VLMPolicy, folder: Path) -> dict[str, Tensor]:
     with explained(folder / STORED, "read"):
         data = (folder / STORED).read_bytes()
     try:
-        tensors: dict[str, Tensor] = load_safetensors(data)
+        from safetensors.torch import load  # imports torch
+
+        tensors: Tensors = load(data)
     except SafetensorError as error:
         raise CheckpointCorrupt(f"{folder / STORED} is damaged ({error}): go back to another version.") from error
     return tensors

@@ -1,4 +1,4 @@
-"""What lessons came to, kept on disk: an adapter that was taught once serves every measurement of it.
+"""The results of lessons, kept on disk, so that an adapter is taught once for all its measurements.
 
 FOLDER/NAME.safetensors   the tensors, written first
 FOLDER/NAME.json          everything else; the lesson is there once this file is
@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import Tensor
 
 from showonce.errors import CheckpointCorrupt
 from showonce.events import (
@@ -38,17 +36,19 @@ KEPT_EVENTS: Final = (
 
 
 class LessonStore:
-    """Taught adapters by name. Of a lesson's events those are kept that say what the ratchet did."""
+    """Results of lessons by name. Of a lesson's events, those of the ratchet and of errors are kept."""
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = make_folder(folder)
 
     def get(self, name: str) -> TeachResult | None:
-        """Return what a lesson came to, or None when it was not taught yet.
+        """Return the result of a lesson, or None where there is none of that name.
 
         Raises:
             CheckpointCorrupt: its files are damaged.
         """
+        from safetensors.torch import load  # imports torch
+
         record, weights = self._paths(name)
         if not record.is_file():
             return None
@@ -56,13 +56,15 @@ class LessonStore:
             text, data = record.read_text(encoding="utf-8"), weights.read_bytes()
         try:
             found = json.loads(text)
-            tensors: dict[str, Tensor] = load(data) if data else {}
+            tensors = load(data) if data else {}
             return TeachResult(**{**found, "events": tuple(map(from_json, found["events"])), "tensors": tensors})
         except (ValueError, TypeError, KeyError, SafetensorError) as error:
             raise CheckpointCorrupt(f"{record} is damaged ({error}): remove it to teach the lesson again.") from error
 
     def put(self, name: str, result: TeachResult) -> TeachResult:
-        """Keep what a lesson came to and return it as it is kept."""
+        """Write the result of a lesson and return it as it is read back."""
+        from safetensors.torch import save  # imports torch
+
         record, weights = self._paths(name)
         tensors = {key: value.detach().cpu().contiguous() for key, value in result.tensors.items()}
         atomic_write_bytes(weights, save(tensors) if tensors else b"", durable=False)
@@ -81,7 +83,7 @@ class LessonStore:
         return found
 
     def get_or(self, name: str, teach: Callable[[], TeachResult]) -> TeachResult:
-        """Return what is kept under a name; else teach, and keep it."""
+        """Return the result kept under a name; where there is none, teach and keep it."""
         return self.get(name) or self.put(name, teach())
 
     def _paths(self, name: str) -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""What the controls found about one run, and the verdict on it."""
+"""The proof of one run: its phases, its controls, and the verdict that follows from them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from showonce.evaluation.controls import Control
 
 @dataclass(frozen=True)
 class Proof:
-    """What was found about one run. phases: before, teacher, after, each {success, n, low, high}.
+    """Everything measured about one run.
 
-    process: what the process that measured `after` says about itself. not_run: controls that could not be run, and why.
-    learned: `after` is clearly above `before`, and no control with a goal missed it.
+    phases: before, teacher, after, each {success, n, low, high}. process: the report of the process that measured
+    `after` (its id, adapter, demonstrations in its prompts). not_run: reasons by control. learned: `after` is clearly
+    above `before`, and no control missed its goal or was left out.
     """
 
     run: str
@@ -54,7 +55,7 @@ class Proof:
 
     @property
     def _shown(self) -> str:
-        """What the controls show, and what they do not: a baseline without a goal is reported, it cannot hold."""
+        """A clause about the controls; a control without a goal is reported with its figure."""
         held = [control.name for control in self.controls if control.holds]
         words = f"the {len(held)} controls that have a goal hold" if held else "no control with a goal was run"
         reported = [control for control in self.controls if control.holds is None]

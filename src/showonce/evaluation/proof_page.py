@@ -1,4 +1,4 @@
-"""A proof as one page: a table in Markdown and a picture of bars with their intervals."""
+"""A proof as a page in Markdown, as a picture of bars with 95 % intervals, and as lines for a terminal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RATES: Final = {  # controls that are success rates, as bars
 }
 
 
-MEASURED: Final = {  # what a control's figure is, where it is no success rate
+MEASURED: Final = {  # the meaning of a control's figure, where it is not a success rate
     "adapter_off": "share of equal answers",
     "specificity": "change of the share that goes to the target",
     "other_demonstrations": "change of success",
@@ -35,7 +35,7 @@ MEASURED: Final = {  # what a control's figure is, where it is no success rate
 
 
 def measured(control: str) -> str:
-    """Return what the figure of a control is."""
+    """Return the meaning of a control's figure."""
     return MEASURED.get(control, "success")
 
 

@@ -24,8 +24,8 @@ from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import TeachResult
 from showonce.types import Demonstration, Task
 
-FOLDER: Final = "proof"  # of the run: measured rows and taught controls by adapter, so that a second call goes on
-Tell = Callable[[str], None]  # told what is measured next
+FOLDER: Final = "proof"  # folder in the run's: measured rows and taught controls by adapter, for a second call
+Tell = Callable[[str], None]  # called with the name of what is measured next
 
 
 def prove(
@@ -78,7 +78,7 @@ def prove(
 def run_controls(
     bench: Bench, lesson: TaughtLesson, exam: Exam, names: Sequence[str], tell: Tell
 ) -> tuple[tuple[Control, ...], dict[str, str]]:
-    """Run the controls; one that the task or the world does not allow is named with the reason."""
+    """Run the controls; return their results, and reasons by name for those that the task does not allow."""
     found: list[Control] = []
     not_run: dict[str, str] = {}
     for name in names:
@@ -106,7 +106,7 @@ def write_proof(folder: Path, proof: Proof) -> None:
 def lesson_of(
     run_dir: str | Path, bench: Bench, task: Task, demonstration: Demonstration, adapter: Path
 ) -> TaughtLesson:
-    """Return a finished run as a lesson: its adapter, and the updates and practice that its metrics.json tells.
+    """Return a finished run as a lesson: its adapter, and the updates and practice episodes in its metrics.json.
 
     Raises:
         BadInput: the run has no readable metrics.json, or learned nothing.

@@ -1,4 +1,4 @@
-"""Measured rows, one a screen: kept as lines of a file so that nothing is measured twice, and summed up."""
+"""Rows of measured attempts, one a screen, as lines of a file, so that nothing is measured twice; and their sums."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DECIMALS: Final = 4
 
 @dataclass(frozen=True)
 class StepScore:
-    """One step: the readings of its confidence, and whether the world says that it was right (None: it cannot)."""
+    """One step: its confidences in [0, 1], and whether the environment verified it as right (None: it cannot)."""
 
     stated: float | None
     token: float | None
@@ -28,9 +28,10 @@ class StepScore:
 
 @dataclass(frozen=True)
 class Row:
-    """One attempt. part, task, seed and arm (who acts, and how) name it; `error` is not empty where it broke.
+    """One attempt, named by part, task, seed and arm (who acts, and how).
 
-    right: steps that the world verified as right. steps_scored: one entry a step, in order.
+    reason: the StopReason. right: number of steps that the environment verified as right. steps_scored: one entry a
+    step, in order. error: empty unless the policy, model or environment broke.
     """
 
     part: str
@@ -145,14 +146,14 @@ class Results:
         self.path = None if path is None else Path(path)
         self._rows: dict[Key, Row] = {}
         self._writer: LineWriter | None = None
-        self._read = 0  # bytes of the file that were taken in
+        self._read = 0  # bytes of the file that were read
         if self.path is not None:
             make_folder(self.path.parent)
             self.reload()
             self._writer = LineWriter(self.path)
 
     def reload(self) -> None:
-        """Take in what other processes have added."""
+        """Read the rows that other processes have added."""
         if self.path is None:
             return
         lines, self._read = read_lines(self.path, self._read)

@@ -26,15 +26,15 @@ from showonce.types import Demonstration, Limits, StopReason, Task
 MakeEnvironment = Callable[[], Environment]
 Advance = Callable[[int], None]
 ProgressBar = Callable[[str, int], AbstractContextManager[Advance]]  # title, total -> advance by n
-PATIENCE: float = 3600.0  # seconds of an episode: in a batch it waits for the others, which is not its fault
+PATIENCE: float = 3600.0  # seconds an episode may take, as in a batch it waits for the other episodes
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How one measurement is made. part and arm name its rows; the rest goes to the loop.
+    """How one measurement is made. part and arm name its rows; the rest goes to `run_episode`.
 
-    width: episodes at a time. executor and sampling: see `run_episode`. stop: ends it early; unfinished rows are
-    measured next time. advance: told how many rows are done.
+    width: episodes at a time. stop: ends it early; missing rows are measured by the next call. advance: called with
+    the number of rows that were added.
     """
 
     part: str = "eval"
@@ -93,7 +93,7 @@ def evaluate_set(
 
 
 class _Errors:
-    """An event sink that remembers the last error of an episode."""
+    """An event sink that keeps the text of the last error."""
 
     def __init__(self) -> None:
         self.last = ""
@@ -104,7 +104,7 @@ class _Errors:
 
 
 class _Crew:
-    """Threads that take jobs from one queue and ask one policy."""
+    """Threads that take (task, seed) pairs from one queue and share one policy."""
 
     def __init__(
         self,
@@ -121,10 +121,10 @@ class _Crew:
         self._results = results
         self._stop = plan.stop or Stop()
         self._jobs: queue.SimpleQueue[tuple[Task, int]] = queue.SimpleQueue()
-        self._failures: list[BaseException] = []  # what ends everything: a bug, or no environment
+        self._failures: list[BaseException] = []  # exceptions of threads; the first one is raised in the end
 
     def run(self, jobs: Sequence[tuple[Task, int]]) -> None:
-        """Do all jobs. Only a model is asked by several threads, and only where each has a screen of its own."""
+        """Do all jobs, on several threads where the policy is a model and environments may run side by side."""
         for job in jobs:
             self._jobs.put(job)
         count = min(self._plan.width, len(jobs)) if isinstance(self._policy, VLMPolicy) else 1
@@ -175,7 +175,7 @@ class _Crew:
         barrier: threading.Barrier,
     ) -> None:  # fmt: skip
         with together:
-            barrier.wait()  # nobody begins before all take part, so that batches do not depend on who was first
+            barrier.wait()  # all threads begin together, so that batches do not depend on which was first
             while not self._stop.pressed and not self._failures:
                 try:
                     task, seed = self._jobs.get_nowait()

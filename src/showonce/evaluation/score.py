@@ -1,4 +1,4 @@
-"""Scores the policy as it is on a named task set; nothing learns."""
+"""Scores a policy on a named task set without any learning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from showonce.stats import Estimate, bootstrap_mean
 
 @dataclass(frozen=True)
 class Score:
-    """A set's results by task and their mean over tasks, with its bootstrap interval."""
+    """Results by task id, and the mean success over tasks with its 95 % bootstrap interval."""
 
     name: str
     split: str

@@ -1,4 +1,7 @@
-"""How often a policy goes to a task's first target when it is asked for something else. Answers are not executed."""
+"""How often a policy's answer touches a task's first target although it was asked for something else.
+
+Answers are parsed and not executed.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ class HasScene(Protocol):
 
 @dataclass
 class Shares:
-    """By kind of answer (greedy, sampled): which answers went to the target, in the order of the screens."""
+    """For each kind of answer (greedy, sampled): whether it went to the target, one value a screen, in order."""
 
     by_kind: dict[str, list[bool]] = field(default_factory=dict)
 
@@ -39,7 +42,7 @@ class Shares:
 
 
 def goes_to(scene: Scene, action: Action | None, task: Task) -> bool:
-    """Say whether an action touches the first target of an app (whatever the verb), or does its first step."""
+    """Return whether an action touches the first target of an app (whatever the verb), or does its first step."""
     if action is None:
         return False
     first = phrase_sub(find_app(task.id).program[0])
@@ -59,7 +62,7 @@ def shares_to_target(
     """Ask for other goals, in turn, on the first screens of a task, greedily and by one draw each.
 
     Raises:
-        Unavailable: the environment does not tell what stands on its screens.
+        Unavailable: the environment is not the embedded world, whose scenes can be read.
     """
     screens = _screens(make_env, task, seeds)
     found = Shares()
