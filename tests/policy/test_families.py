@@ -158,6 +158,12 @@ class TestRecognition:
     def test_an_older_side_file_that_says_chat_is_recognised_by_its_config(self) -> None:
         assert family_of(Checkpoint({"model_type": "qwen3_vl"}, notes={"family": "chat"})) is Qwen3VLFamily
 
+    def test_settings_of_the_image_processor_may_stand_in_those_of_the_processor(self, tmp_path: Path) -> None:
+        (tmp_path / "processor_config.json").write_text('{"image_processor": {"patch_size": 16}}')
+        assert Checkpoint.read(tmp_path).images == {"patch_size": 16}
+        (tmp_path / "preprocessor_config.json").write_text('{"patch_size": 14}')
+        assert Checkpoint.read(tmp_path).images == {"patch_size": 14}
+
     def test_an_unknown_model_type_names_the_nearest(self) -> None:
         with pytest.raises(ConfigError, match=r"'qwen3_vlx'.*Did you mean 'qwen3_vl'"):
             family_of(Checkpoint({"model_type": "qwen3_vlx"}))

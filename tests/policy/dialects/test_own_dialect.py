@@ -12,7 +12,7 @@ from llguidance import LLMatcher
 from tests.policy.dialects.test_native import TOKENIZER, accepts
 from tests.tinyfactory import frame, save_checkpoint
 
-from showonce.actions import EXAMPLES, Action, Click, Done
+from showonce.actions import Action, Click, Done
 from showonce.config import Config, PolicyConfig
 from showonce.policy.dialects import FRACTIONS, Dialect, Geometry, Unit, get_dialect
 from showonce.policy.vlm_policy import load_policy
@@ -45,9 +45,6 @@ class Brackets:
 
     def describe(self, geometry: Geometry = FRACTIONS) -> str:
         return f"Say click(x,y), at most ({geometry.cells('x') - 1},{geometry.cells('y') - 1}), or done()."
-
-    def examples(self, geometry: Geometry = FRACTIONS) -> list[str]:
-        return [self.write(action, 1.0, geometry) for action in EXAMPLES]
 
     def grammar(self, geometry: Geometry = FRACTIONS) -> str:
         numbers = {axis: "|".join(map(str, range(geometry.cells(axis)))) for axis in ("x", "y")}

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from showonce.actions import (
+    EXAMPLES,
     VERBS,
     Action,
     Ask,
@@ -367,7 +368,7 @@ def test_time_is_bounded_on_hostile_texts(text: str) -> None:
 # -- nothing raises ----------------------------------------------------------------------------------------------
 
 NATIVE = get_dialect("native")
-VALID = [*NATIVE.examples(), *(text for text, *_ in MESSES)]
+VALID = [*(NATIVE.write(action, 0.9) for action in EXAMPLES), *(text for text, *_ in MESSES)]
 PIECES = [
     *("{", "}", "[", "]", "(", ")", '"', "'", "`", ":", ",", " ", "\n", "\\", "\\u", "\\ud800", "//", "```", "\u201c"),
     *("{", "}", ":", ",", '"', '"', '{"action":"', '","', '":', "true", "None", "NaN", "-", "0.5"),

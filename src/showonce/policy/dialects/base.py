@@ -94,9 +94,6 @@ class Dialect(Protocol):
     def describe(self, geometry: Geometry = FRACTIONS) -> str:
         """Return the part of a prompt that explains the form and every verb, with one example each."""
 
-    def examples(self, geometry: Geometry = FRACTIONS) -> list[str]:
-        """Return `actions.EXAMPLES` as written; each parses back to its action, to the precision of the unit."""
-
     def grammar(self, geometry: Geometry = FRACTIONS) -> str:
         """Return a Lark grammar (the variant of the `llguidance` library) of exactly what `write` can produce.
 

@@ -46,7 +46,7 @@ _CONFIDENCE = re.compile(r"""["']confidence["']\s*:\s*["']?([0-9]+(?:\.[0-9]+)?)
 
 
 class NativeDialect:
-    """See the module's text."""
+    """JSON objects as the module describes them."""
 
     name: ClassVar[str] = "native"
 
@@ -79,9 +79,6 @@ class NativeDialect:
             lines.extend(f"  {name}: {_help(spec, req, geometry)}" for name, (spec, req) in fields_of(cls).items())
             lines.append(f"  example: {self.write(example, EXAMPLE_CONFIDENCE, geometry)}")
         return "\n".join(lines)
-
-    def examples(self, geometry: Geometry = FRACTIONS) -> list[str]:
-        return [self.write(action, EXAMPLE_CONFIDENCE, geometry) for action in EXAMPLES]
 
     def grammar(self, geometry: Geometry = FRACTIONS) -> str:
         terminals = {

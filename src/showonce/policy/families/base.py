@@ -1,4 +1,4 @@
-"""What a family is: how one kind of model is recognised, spoken to, shown the past and read."""
+"""The family protocol (one kind of model: recognition, geometry, prompts) and what a checkpoint folder states."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ from showonce.types import Frame, Observation
 class Checkpoint:
     """What the files of a checkpoint folder state.
 
-    config: config.json. images: the image processor's settings, {} where the folder has none. notes: showonce.json,
-    which few folders have; its `family` overrides what would be recognised.
+    config: config.json. images: settings of the image processor (preprocessor_config.json, or the part of
+    processor_config.json), {} where the folder has none. notes: showonce.json, which few folders have; its `family`
+    overrides what would be recognised.
     """
 
     config: Mapping[str, Any]
@@ -36,9 +37,11 @@ class Checkpoint:
         """Read a folder of Hugging Face files.
 
         Raises:
-            ConfigError: one of the three files is no JSON object.
+            ConfigError: one of these files is no JSON object.
         """
-        return cls(*(_object(folder / name) for name in ("config.json", "preprocessor_config.json", "showonce.json")))
+        images = _object(folder / "preprocessor_config.json")
+        images = images or _object(folder / "processor_config.json").get("image_processor", {})
+        return cls(_object(folder / "config.json"), images, _object(folder / "showonce.json"))
 
 
 def _object(path: Path) -> dict[str, Any]:

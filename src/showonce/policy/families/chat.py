@@ -1,4 +1,4 @@
-"""What all chat models have in common: a chat template, messages in plain words, actions in the dialect chosen."""
+"""The common part of all chat models: messages in plain words, written by the tokenizer's chat template."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class ChatFamily:
         return goal
 
     def prompt(self, observation: Observation, context: Context, narrations: Sequence[str], form: str) -> Content:
-        """Return the prompt; a demonstration stands before the screen, with its actions drawn on its frames."""
+        """Return the prompt: demonstrated frames with their actions drawn on them, earlier screens, the screen."""
         geometry = self.geometry((observation.width, observation.height))
         asked: Content = []
         if context.demonstration is not None:
@@ -100,7 +100,7 @@ class ChatFamily:
         return self._written([draw_action(frame.observation, frame.action), told], system=None)
 
     def image_wrap(self, tokenizer: Any) -> None:
-        """The architecture knows."""
+        """Return None: the tower wraps a frame."""
         return None
 
     def stop_ids(self, tokenizer: Any) -> frozenset[int]:

@@ -1,12 +1,12 @@
-"""How the embedded tiny model is spoken to, and how it describes a demonstrated step.
+"""Prompts of the embedded model: the student's, the teacher's, and the one that describes a demonstrated step.
 
     student       FRAME <goal>click red circle<step>zero                 -> the action as JSON, then <eos>
     teacher       <demo><goal>zoka<step>zero [FRAME {action}] <is>click red circle ... </demo> student prompt
     description   FRAME <what>{action}<is>                               -> click red circle, then <eos>
 
-A goal is spelt in lower case and without punctuation, as all that the model ever read. `<step>` counts the earlier
+A goal is in lower case and without punctuation, since the model was trained on no other. `<step>` counts the earlier
 actions after which the screen changed, capped at nine. FRAME is the features of one screenshot between the wrapping
-tokens of the Idefics3 family.
+tokens of Idefics3.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def plain_words(goal: str) -> str:
 
 
 class TinyFamily:
-    """Prompts of the embedded model. Its vocabulary holds coordinates as fractions, so it counts in no other unit.
+    """The embedded model. A coordinate is one token of its vocabulary, a fraction, so it has no other unit.
 
     Raises:
         ConfigError: another unit than fraction.
@@ -108,7 +108,7 @@ class TinyFamily:
         return [*parts, observation, f"{GOAL}{self.spelt(context.goal)}{STEP}{step_word(context.progress)}"]
 
     def describe(self, frame: Frame) -> list[str | Observation]:
-        """Return the prompt by which the frozen model says in goal words what a demonstrated step does."""
+        """Return the prompt that makes the frozen model describe a demonstrated step in words of goals."""
         return [frame.observation, f"{WHAT}{bare(frame.action)}{IS}"]
 
     def image_wrap(self, tokenizer: Any) -> tuple[list[int], list[int]]:

@@ -1,4 +1,4 @@
-"""The arguments of one verb: from the names, shapes and units that models use to the values that the verb takes."""
+"""Read the arguments of one verb: other names, shapes and units that models write, mapped to the verb's own."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEFAULT_NOTCHES: Final = 3  # of a scroll that names a direction and no amount
 
 
 class Repair(StrEnum):
-    """What was mended in a text before it was an action."""
+    """One deviation from the canonical text that the parser accepted."""
 
     FENCE = "fence"  # it stood in a code fence
     PROSE = "prose"  # other text stood around it
@@ -63,7 +63,7 @@ def read_arguments(cls: type[Any], given: dict[str, Any], geometry: Geometry, no
     Args:
         given: what the model wrote, keys in snake_case, values as `reader` returns them.
         geometry: the unit in which coordinates are read.
-        notes: mended things are appended here.
+        notes: accepted deviations are appended here.
 
     Raises:
         ArgumentProblem: MISSING_ARGUMENT, BAD_ARGUMENT, OUT_OF_RANGE or TRUNCATED.
@@ -184,9 +184,7 @@ def _turn(raw: dict[str, Any], rest: dict[str, Any], notes: list[Repair]) -> Non
         raise ArgumentProblem(ParseReason.TRUNCATED, "the text ends inside the amount of the scroll.")
     amount, unit = _quantity("amount", amounts[0], notes) if amounts else (DEFAULT_NOTCHES, "")
     if unit or amount < 0:
-        raise ArgumentProblem(
-            ParseReason.BAD_ARGUMENT, "the amount of a scroll with a direction must be a number of notches."
-        )
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, "the amount of a scroll in a direction must be notches.")
     axis, sign = DIRECTIONS[way]
     raw |= {"dy": 0, axis: sign * amount}
 
@@ -298,7 +296,7 @@ def _key_name(part: str) -> str:
 
 
 def show(value: Any) -> str:
-    """Return a short picture of any value that a model wrote, for a failure's detail."""
+    """Return a short form of any value that a model wrote, for the detail of a failure."""
     if isinstance(value, str):
         return repr(str(value[:40])) + ("..." if len(value) > 40 else "")
     return "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else repr(value)

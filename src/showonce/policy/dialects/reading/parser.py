@@ -1,10 +1,8 @@
-"""Whatever a model wrote -> an action or a ParseFailure with a reason. Never raises on a text.
+"""Parse a model's text into an action, or a ParseFailure with its reason. No text makes it raise.
 
-Which object counts: the first that is a valid action. One exception: an action with a number out of range is the
-model's answer, and what comes after it is not taken in its place. What had to be mended is named in
-`Parsed.repairs` (see `Repair`). Units are never guessed: coordinates are read in the unit of the geometry, and one
-that does not lie in its range is OUT_OF_RANGE. A text that ends too early counts when every argument is surely
-complete.
+The first object that is a valid action counts; an action with a number out of range ends the search, so that a later
+object does not take its place. `Parsed.repairs` names every deviation that was accepted (see `Repair`). Coordinates
+are read in the unit of the geometry and in no other. A text that ends early counts if no argument can be incomplete.
 """
 
 from __future__ import annotations
@@ -66,7 +64,7 @@ def parse_text(text: str, geometry: Geometry = FRACTIONS) -> ParseResult:
 
 
 def _candidates(text: str) -> Iterator[tuple[Found | Broken, dict[str, Any]]]:
-    """Yield every object of the text, the outer before those within it; an action's own inner objects are its own."""
+    """Yield every object of the text, outer ones first; objects inside an action are not yielded."""
     for item in read_objects(text):
         if isinstance(item, Broken):
             yield item, {}
@@ -103,7 +101,7 @@ def _surroundings(text: str, item: Found | Broken) -> Iterator[Repair]:
 
 @dataclass
 class _Named:
-    """An object with its wrapping taken off: the verb (None: `word` is no verb of the set) and what it was given."""
+    """An object without its wrapping: the verb (None where `word` names none) and the arguments."""
 
     word: str | None
     verb: str | None
@@ -142,12 +140,12 @@ def _interpret(data: dict[str, Any], whole: bool, geometry: Geometry) -> Parsed:
 
 
 def _confidence_begun(data: dict[str, Any]) -> bool:
-    """Say whether the text ends in the confidence, which comes after all arguments."""
+    """Whether the text ends in the confidence, which comes after all arguments."""
     return _snake(next(reversed(data))).startswith("conf")
 
 
 def _half_a_key(data: dict[str, Any]) -> bool:
-    """Say whether the text ends inside a key that may change the action, as "button" does a click."""
+    """Whether the text ends inside a key that may change the action, as "button" does a click."""
     return any(isinstance(key, Cut) and key != "" for inner in _objects_in(data) for key in inner)
 
 
@@ -159,7 +157,7 @@ def _no_verb(word: str | None) -> ArgumentProblem:
 
 
 def _find_verb(data: dict[str, Any], depth: int = MAX_UNWRAP) -> _Named:
-    """Take off what is wrapped around an action: {"name":..., "arguments":{...}}, {"action":{"type":...}}, ..."""
+    """Unwrap an action: {"name":..., "arguments":{...}}, {"action":{"type":...}}, ... up to `depth` objects deep."""
     given = {_snake(key): value for key, value in data.items()}
     words = [key for key in VERB_KEYS if _is_word(given.get(key))]
     boxes = [key for key in (*VERB_KEYS, *ARGUMENT_BOXES) if _unboxed(key, given.get(key)) is not None]
@@ -208,7 +206,7 @@ def resolve_verb(word: str) -> str | None:
 
 
 def _settle_verb(named: _Named) -> str:
-    """Choose the verb where the arguments decide; what they said about it is taken out of them."""
+    """Return the verb, using the arguments that decide it (button, clicks, status), which are removed."""
     verb, given = str(named.verb), named.given
     if verb == "press":
         verb = "click" if any(key in given for key in ("x", *POINT_KEYS)) else "key"
@@ -219,9 +217,7 @@ def _settle_verb(named: _Named) -> str:
     if verb == "done":
         status = _plain(given.pop("status", ""))
         if status in ("failure", "failed", "fail", "error", "infeasible") or given.pop("success", True) is False:
-            raise ArgumentProblem(
-                ParseReason.BAD_ARGUMENT, "done claims success; the answer says that the task failed."
-            )
+            raise ArgumentProblem(ParseReason.BAD_ARGUMENT, "done claims success, but the answer says failed.")
     return verb
 
 
@@ -230,9 +226,7 @@ def _by_button(given: dict[str, Any]) -> str:
     kinds = {("left", "1"): "click", ("left", "2"): "double_click", ("right", "1"): "right_click"}
     wanted = (_plain(button), _plain(clicks))
     if wanted not in kinds:
-        raise ArgumentProblem(
-            ParseReason.BAD_ARGUMENT, f"no action presses button {show(button)} {show(clicks)} times."
-        )
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"no action clicks {show(button)} {show(clicks)} times.")
     return kinds[wanted]
 
 

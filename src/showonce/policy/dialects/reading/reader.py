@@ -1,11 +1,11 @@
-"""Text -> the JSON-like objects in it, in order. No idea of actions here; nothing raises, whatever the text.
+"""Find the JSON-like objects in a text, in order. Nothing here knows of actions, and no text makes it raise.
 
 Every object is read by JSON's own rules first and leniently after that: single, curly or back quotes, quotes inside
 a text, bare words, trailing or missing commas, tuples, line comments, Python's True / False / None, and an end of the
 text in the middle of it. Numbers stay as they are written (`Number`), so that a typed "1.50" is not retold as 1.5.
 
-After an object that cannot be read, the next brace within it is tried. That alone could take quadratic time, so the
-work in all is bounded by `MAX_READINGS` times the text's length; what lies behind that is not looked at.
+After an object that cannot be read, the next brace within it is tried. To keep this from taking quadratic time, all
+readings together cover at most `MAX_READINGS` times the text's length; the rest of the text is ignored.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 MAX_READINGS: Final = 16
-_BEGINNING: Final = 100  # what one more beginning costs, in characters
-_SHORT: Final = 100_000  # characters of work that any text may cost
+_BEGINNING: Final = 100  # characters that are charged for each brace tried, beside those read
+_SHORT: Final = 100_000  # characters that may be read of any text, however short
 MAX_DEPTH: Final = 16  # of objects and lists that are not proper JSON
 
 
@@ -29,14 +29,14 @@ class Number(str):
 
 
 class Cut(str):
-    """A scalar that the end of the text may have cut short: what there is of it."""
+    """A scalar at the end of the text, which may be incomplete."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Found:
-    """An object and its place. `whole`: its end was there; `strict`: it is proper JSON (then it is whole)."""
+    """An object and its place. whole: its closing brace is there. strict: it is proper JSON (and therefore whole)."""
 
     value: dict[str, Any]
     start: int
@@ -47,7 +47,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Broken:
-    """A beginning of an object that cannot be read, the first character that does not fit, and why."""
+    """An object that cannot be read: where it begins, the first character that does not fit, and the reason."""
 
     start: int
     end: int
@@ -109,14 +109,14 @@ _VALUE_ENDS = re.compile(rf"\s*+(?:\}}|//|\Z|,\s*+(?:\}}|//|\Z|{_KEY_AHEAD}|{_KE
 class _LenientReader:
     """Recursive descent over one object.
 
-    `at`: where it is; `reached`: how far it has looked; `cut`: the text ended before the object did.
+    at: position in the text. reached: the furthest position looked at. cut: the text ended before the object did.
     """
 
     def __init__(self, text: str, start: int) -> None:
         self.text, self.at, self.reached, self.cut = text, start, start, False
 
     def object(self, depth: int) -> dict[str, Any]:
-        """Read the object that begins here; when the text ends inside it, return what there is and set `cut`."""
+        """Return the object that begins here; if the text ends inside it, return the members so far and set `cut`."""
         found: dict[str, Any] = {}
         self._enter(depth)
         while self._more(_BLANK_OR_COMMA):
@@ -160,7 +160,7 @@ class _LenientReader:
         self.at += 1
 
     def _more(self, skipped: re.Pattern[str]) -> bool:
-        """Skip what does not matter; say whether anything is left, else the object is cut here."""
+        """Skip `skipped`; return whether text is left, else set `cut`."""
         match = skipped.match(self.text, self.at)
         self.at = match.end() if match else self.at
         self.cut = self.at >= len(self.text)
