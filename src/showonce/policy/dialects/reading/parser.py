@@ -226,7 +226,7 @@ def _by_button(given: dict[str, Any]) -> str:
     kinds = {("left", "1"): "click", ("left", "2"): "double_click", ("right", "1"): "right_click"}
     wanted = (_plain(button), _plain(clicks))
     if wanted not in kinds:
-        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"no action clicks {show(button)} {show(clicks)} times.")
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"no action: button {show(button)} {show(clicks)} times.")
     return kinds[wanted]
 
 
