@@ -77,10 +77,10 @@ class Unknown(Event):
 class RunStarted(Event):
     """A run begins; a resumed run writes it again in the same file.
 
-    run: name of the run's folder. name: of the configuration. task, goal: of all tasks, separated by commas. adapter:
-    the setting `adapter`. learner: name, or "frozen" when learning is off. budget_run, budget_task: updates allowed in
-    this run, and for one task over all runs. learning: whether this run may update. seed: of the run. versions: of
-    Python, the packages and this one.
+    run: name of the run's folder. name: name of its configuration. task: ids of all tasks, separated by commas. goal:
+    their goals, likewise. adapter: the setting `adapter`. learner: its name, or "frozen" when learning is off.
+    budget_run: updates allowed in this run. budget_task: updates allowed for one task over all runs. learning: whether
+    this run may update. seed: seed of the run. versions: versions of showonce, Python and the packages.
     """
 
     kind: ClassVar[str] = "run_started"
@@ -99,7 +99,9 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseStarted(Event):
-    """A part of the run begins. name: before, teacher, learn, after, tasks ... total: episodes, 0 or None = open."""
+    """A part of the run begins. name: before, teacher, learn, after or tasks, and more. total: how many episodes it
+    has, 0 or None where that is open.
+    """
 
     kind: ClassVar[str] = "phase"
     name: str
@@ -110,8 +112,9 @@ class PhaseStarted(Event):
 class PhaseMeasured(Event):
     """A measured part has ended.
 
-    name: of the part, such as before, after or baseline:frozen. n: attempts. success: fraction of them. low, high: its
-    95 % interval. before: the fraction before learning, for the part `retention` alone.
+    name: name of the part, such as before, after or baseline:frozen. n: number of attempts. success: fraction of them
+    that succeeded. low, high: the ends of its 95 % interval. before: the fraction before learning, in the part
+    `retention` alone.
     """
 
     kind: ClassVar[str] = "phase_result"
@@ -125,7 +128,9 @@ class PhaseMeasured(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class PauseChanged(Event):
-    """A person paused or resumed the run. paused: True from now on nothing is executed. reason: key, file or call."""
+    """A person paused or resumed the run. paused: True = nothing is executed from now
+    on. reason: which key, file or call did it.
+    """
 
     kind: ClassVar[str] = "pause"
     paused: bool
@@ -134,7 +139,9 @@ class PauseChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunStopped(Event):
-    """The run was stopped by a person or by its limit of actions. reason: key, file, signal or limit."""
+    """The run was stopped by a person or by its limit of actions. reason: which key, file, signal or
+    limit did it.
+    """
 
     kind: ClassVar[str] = "stop"
     reason: str
@@ -154,7 +161,7 @@ class ErrorRaised(Event):
     """Something failed; the run may go on.
 
     where: model, parser, executor, environment, store, or input (a person gave something that cannot be used). message:
-    type and text. episode: id of the episode, "" outside of one.
+    type and text of the error. episode: id of the episode, "" outside of one.
     """
 
     kind: ClassVar[str] = "error"
@@ -170,9 +177,9 @@ class ErrorRaised(Event):
 class EpisodeStarted(Event):
     """An episode begins.
 
-    episode: its id. task, goal: the id of the task and its goal. seed: of the environment. phase: run, practice, probe,
-    demonstration ... adapter_version: content hash, version or "base". executor: who acts (student, teacher, person,
-    oracle, replay).
+    episode: its id. task: id of the task. goal: goal of the task. seed: seed of the environment. phase: run, practice,
+    probe or demonstration, and more. adapter_version: content hash or version of the adapter, or "base". executor: who
+    acts (student, teacher, person, oracle, replay).
     """
 
     kind: ClassVar[str] = "episode_started"
@@ -189,11 +196,12 @@ class EpisodeStarted(Event):
 class StepTaken(Event):
     """A step has ended.
 
-    episode, index: id of the episode, number of the step from 0. frame: PNG of the screen before the action, relative
-    to the run's folder, None where frames are not stored. goal: of the task. proposed, executed: actions as JSON, None
-    where there is none. executor: who acted. text: the raw answer. parse_failure: why the text is no action, None where
-    it is one. confidence: readings of it. timings: milliseconds by part of the step. changed: whether the screen did.
-    step_correct: the environment's verdict on this step alone, None where it has none. note: why nothing was executed.
+    episode: id of the episode. index: number of the step, from 0. frame: PNG of the screen before the action, relative
+    to the run's folder, None where frames are not stored. goal: goal of the task. proposed: the action in the answer,
+    None where there is none. executed: the action that was executed, None where nothing was. executor: who acted. text:
+    the raw answer. parse_failure: why the text is no action, None where it is one. confidence: how sure the answer is.
+    timings: milliseconds by part of the step. changed: whether the screen changed. step_correct: the environment's
+    verdict on this step alone, None where it has none. note: why nothing was executed.
     """
 
     kind: ClassVar[str] = "step"
@@ -218,8 +226,8 @@ class EpisodeFinished(Event):
     """An episode has ended; the measured phases write this one alone.
 
     episode, task, phase, adapter_version: as in `episode_started`. stop_reason: a `types.StopReason`. success: verified
-    result, None where nobody could tell. steps: how many. seconds: wall time, None where it was not taken. source: who
-    acted (policy, teacher, person, oracle, replay), "" in measured phases. evidence: what the checker saw.
+    result, None where it cannot be verified. steps: number of steps. seconds: wall time, None where it was not taken.
+    source: who acted (policy, teacher, person, oracle, replay), "" in measured phases. evidence: what the checker saw.
     """
 
     kind: ClassVar[str] = "episode_finished"
@@ -237,7 +245,9 @@ class EpisodeFinished(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class GuardFired(Event):
-    """A guard found that the episode gets nowhere. episode, step: where. name: of the guard. detail: what it saw."""
+    """A guard found that the episode makes no progress. episode: id of the episode. step: number of the step. name:
+    name of the guard. detail: what it saw.
+    """
 
     kind: ClassVar[str] = "guard"
     episode: str
@@ -250,9 +260,9 @@ class GuardFired(Event):
 class RecoveryTried(Event):
     """A measure was taken after a guard fired or an action was refused.
 
-    episode, step: where. trouble: name of the guard, or refused. measure: reobserve, retry, undo, ask, or give_up once
-    none is left. detail: what was done. useful: whether there was anything to do (an undo may find nothing to take
-    back); False for give_up.
+    episode: id of the episode. step: number of the step. trouble: name of the guard, or refused. measure: reobserve,
+    retry, undo, ask, or give_up once none is left. detail: what was done. useful: whether there was anything to do (an
+    undo may find nothing to take back); False for give_up.
     """
 
     kind: ClassVar[str] = "recovery"
@@ -268,7 +278,8 @@ class RecoveryTried(Event):
 class ShadowCompared(Event):
     """The frozen policy answered a screen too, and was not executed.
 
-    episode, index: the step. agrees: whether it would have done the same. action: its answer, None = no action.
+    episode: id of the episode. index: number of the step. agrees: whether it would have done the same. action: its
+    answer, None = no action.
     """
 
     kind: ClassVar[str] = "shadow"
@@ -285,9 +296,9 @@ class ShadowCompared(Event):
 class GateDecided(Event):
     """The gate decided whether the learner may update.
 
-    accepted: whether. route: shown or earned, None when refused. reason: a `GateReason`, or why the learner had nothing
-    to update. updates: done so far. budget_run_left, budget_task_left: updates left in this run, and for the task over
-    all runs. numbers: what was compared.
+    accepted: whether it may. route: shown or earned, None when refused. reason: a `GateReason`, or why the learner had
+    nothing to update. updates: number of updates so far. budget_run_left: updates left in this run. budget_task_left:
+    updates left for the task over all runs. numbers: the measured values and thresholds that were compared.
     """
 
     kind: ClassVar[str] = "gate"
@@ -304,10 +315,11 @@ class GateDecided(Event):
 class UpdateMade(Event):
     """The candidate was updated by one optimiser step.
 
-    n: number of the update. loss: of the batch. kl, kl_teacher_student: divergence of the candidate from the champion
-    and from its teacher, nats a decision token, None where not computed. grad_norm: before clipping. ms: wall time.
-    route: of the gate, None without one. candidate: content hash. screens, tokens: of the batch. parts: the terms of
-    the loss.
+    n: number of the update. loss: loss of the batch. kl: divergence of the candidate from the champion, nats a decision
+    token. kl_teacher_student: divergence of the teacher from the candidate before the update, nats a decision token,
+    None where there is no teacher. grad_norm: norm of the gradient before clipping. ms: wall time, milliseconds. route:
+    route of the gate, None without a gate. candidate: content hash of the candidate. screens: screens in the batch.
+    tokens: decision tokens in the batch. parts: the terms of the loss.
     """
 
     kind: ClassVar[str] = "update"
@@ -328,9 +340,10 @@ class UpdateMade(Event):
 class ProbePlayed(Event):
     """The champion played one verified episode: greedy, without a demonstration, nothing is learned from it.
 
-    task, episode: ids. success: whether it did. n, successes: probes of this champion on the task so far. lower: lower
-    bound of its success. statistic, threshold, p0: of the drop test, None while it is not armed; it fires at statistic
-    >= threshold, p0 is the success expected. champion: its version.
+    task: id of the task. episode: id of the episode. success: whether it succeeded. n: probes of this champion on the
+    task so far. successes: how many of them succeeded. lower: lower bound of the champion's success. statistic:
+    statistic of the drop test, None while it is not armed. threshold: the drop test fires where statistic >= threshold.
+    p0: the success that the drop test expects. champion: version of the champion.
     """
 
     kind: ClassVar[str] = "probe"
@@ -348,7 +361,9 @@ class ProbePlayed(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class CanariesGathered(Event):
-    """Screens of old skills that a candidate must not lose were collected. skills: how many. reason: why none are."""
+    """Screens of old skills that a candidate must not lose were collected. skills: number of screens. reason: why there
+    are none, "" where there are.
+    """
 
     kind: ClassVar[str] = "canaries"
     skills: int
@@ -359,8 +374,8 @@ class CanariesGathered(Event):
 class PromotionDecided(Event):
     """The canaries decided whether the candidate becomes champion.
 
-    accepted: whether. old: version of the champion. new: version or hash of the candidate. reason: why. canaries: what
-    was measured on them.
+    accepted: whether it does. old: version of the champion. new: version of the candidate, its hash where refused.
+    reason: why. canaries: what was measured on them.
     """
 
     kind: ClassVar[str] = "promotion"
@@ -373,8 +388,8 @@ class PromotionDecided(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointSaved(Event):
-    """A version was written to the adapter store. version: v0001 ... path: its folder. probes: n, successes and lower
-    bound of its probes so far. hash: of its tensors.
+    """A version was written to the adapter store. version: its name, such as v0001. path: its folder. probes: n,
+    successes and lower bound of its probes so far. hash: content hash of its tensors.
     """
 
     kind: ClassVar[str] = "checkpoint"
@@ -388,8 +403,8 @@ class CheckpointSaved(Event):
 class RolledBack(Event):
     """Another version became champion again, by the drop test, after refusals, on opening the store or by hand.
 
-    episode: id of the probe that decided, "" or None without one. old, new: versions. statistic: of the drop test, None
-    when it did not decide. reason: why.
+    episode: id of the probe that decided, "" or None without one. old: version that was champion. new: version that is
+    champion now. statistic: statistic of the drop test, None when it did not decide. reason: why.
     """
 
     kind: ClassVar[str] = "rollback"
@@ -414,7 +429,7 @@ class Quarantined(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Readmitted(Event):
-    """Quarantine was lifted. names: of versions and of refs. reason: by whom."""
+    """Quarantine was lifted. names: versions, and refs of demonstrations and episodes. reason: who did it."""
 
     kind: ClassVar[str] = "readmit"
     names: tuple[str, ...]
@@ -423,7 +438,7 @@ class Readmitted(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class LockTakenOver(Event):
-    """The lock of an adapter store belonged to a process that is dead. owner: that process. path: of the store."""
+    """The lock of an adapter store belonged to a dead process. owner: that process. path: folder of the store."""
 
     kind: ClassVar[str] = "lock_taken_over"
     owner: str
@@ -432,7 +447,7 @@ class LockTakenOver(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class FaultInjected(Event):
-    """Damage begins that the setting `learning.fault` asks for. name: of the fault. detail: when it began."""
+    """Damage begins that the setting `learning.fault` asks for. name: name of the fault. detail: when it began."""
 
     kind: ClassVar[str] = "fault"
     name: str

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageDraw
 
+from showonce.events import from_json
+from showonce.learning.gate.gate import GateReason
 from showonce.stats import wilson
 
 Events = list[dict[str, Any]]
@@ -34,7 +37,9 @@ class Simulation:
         self.champion = "base"
 
     def emit(self, kind: str, **data: Any) -> None:
-        self.events.append({"t": round(self.clock, 3), "kind": kind, **data})
+        event = replace(from_json({"kind": kind, **data}), t=round(self.clock, 3))
+        assert set(data) <= set(vars(event)), f"{kind} has no such field"
+        self.events.append(event.to_json())
         self.clock += 0.002
 
     def episodes(self, phase: str, chance: float, executor: str = "student") -> bool:
@@ -93,7 +98,7 @@ class Simulation:
         left = {"budget_run_left": 60 - self.updates, "budget_task_left": 240 - self.updates}
         if skill < 0.95 and not poisoned and i % 3 != 2:
             route = "shown" if self.updates < 18 else "earned"
-            self.emit("gate", accepted=True, route=route, reason="teacher is sure", updates=1, numbers={}, **left)
+            self.emit("gate", accepted=True, route=route, reason=route, updates=1, numbers={}, **left)
             self.updates += 1
             self.clock += 0.18
             self.emit(
@@ -103,15 +108,15 @@ class Simulation:
             if self.updates % 5 == 0:
                 self.promote()
             return min(0.97, skill + 0.04)
-        reason = "student_confidence" if skill < 0.95 else "headroom"
-        numbers = {"confidence": 0.31, "threshold": 0.5} if skill < 0.95 else {"success": 1.0, "headroom": 0.02}
+        reason = GateReason.TEACHER_UNSURE if skill < 0.95 else GateReason.HEADROOM
+        numbers = {"teacher_confidence": 0.31, "teacher_threshold": 0.5} if skill < 0.95 else {"probe_success": 1.0}
         self.emit("gate", accepted=False, route=None, reason=reason, updates=0, numbers=numbers, **left)
         return skill
 
     def promote(self) -> None:
         old, self.champion = self.champion, f"v{self.updates:03d}"
         self.statistic = 0.0
-        self.emit("promotion", accepted=True, old=old, new=self.champion, reason="canaries agree", canaries={"kl": 0.1})
+        self.emit("promotion", accepted=True, old=old, new=self.champion, reason="passed", canaries={"n": 64})
         self.emit(
             "checkpoint", version=self.champion, path=f"adapters/one_demo/{self.champion}",
             probes={"n": 5, "successes": 4, "lower": 0.42},
@@ -131,9 +136,9 @@ class Simulation:
         old, self.champion = "v999", self.champion
         self.emit(
             "rollback", episode=f"practice-{self.episode:04d}", old=old, new=self.champion, statistic=self.statistic,
-            reason="success on probes fell",
+            reason=f"success on {TASK} dropped",
         )  # fmt: skip
-        self.emit("quarantine", versions=[old], reason="made after the best checkpoint")
+        self.emit("quarantine", versions=[old], reason=f"success on {TASK} dropped")
         self.statistic = 0.0
         return True
 

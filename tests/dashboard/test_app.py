@@ -59,7 +59,7 @@ def test_a_finished_run_is_shown_at_once_on_a_terminal(make_run: MakeRun) -> Non
     assert ENTER_SCREEN not in text(raw)
     assert "▀" in text(raw)
     assert "success on probes" in text(raw)
-    assert text(raw).count("\n") <= 29 + 12
+    assert text(raw).count("\n") <= 29 + 13
 
 
 def test_follow_ends_with_the_run(make_run: MakeRun) -> None:

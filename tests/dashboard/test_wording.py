@@ -30,12 +30,12 @@ def told(*events: dict[str, Any]) -> list[str]:
         ),
         ({"kind": "promotion", "accepted": True, "old": "a", "new": "b"}, "promoted: b takes over from a"),
         (
-            {"kind": "promotion", "accepted": False, "old": "a", "new": "b", "reason": "canaries fell"},
-            "not promoted: b is held back, a stays: canaries fell",
+            {"kind": "promotion", "accepted": False, "old": "a", "new": "b", "reason": "answers_lost (skill)"},
+            "not promoted: b is held back, a stays: answers_lost (skill)",
         ),
         (
-            {"kind": "rollback", "episode": "9", "old": "b", "new": "a", "statistic": 5.0, "reason": "success fell"},
-            "rolled back at episode 9: b to a (statistic 5.00): success fell",
+            {"kind": "rollback", "episode": "9", "old": "b", "new": "a", "statistic": 5.0, "reason": "success dropped"},
+            "rolled back at episode 9: b to a (statistic 5.00): success dropped",
         ),
         ({"kind": "quarantine", "versions": ["b", "c"]}, "quarantined until a person re-admits it: b, c"),
         ({"kind": "error", "where": "model", "message": "out of memory"}, "model error: out of memory"),

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from dataclasses import replace
@@ -16,7 +17,7 @@ import pytest
 from tests.fakes import emit
 
 from showonce.errors import DiskError
-from showonce.events import Event, UpdateMade, from_json
+from showonce.events import Event, RunStopped, Unknown, UpdateMade, from_json
 from showonce.runs.event_file import EventTail, EventWriter, read_events
 from showonce.types import StopReason
 
@@ -99,6 +100,7 @@ def test_a_folder_that_cannot_be_made_is_told_at_once(tmp_path: Path) -> None:
 
 WRITER = """
 import sys
+import threading
 from showonce.events import from_json
 from showonce.runs.event_file import EventWriter
 events = EventWriter(sys.argv[1])
@@ -123,3 +125,35 @@ def test_a_killed_writer_leaves_every_event_but_at_most_the_last(tmp_path: Path)
     with EventWriter(path) as again:  # and a resumed run goes on in the same file
         emit(again, "run_started", run="again")
     assert [event.kind for event in read_events(path)] == ["update"] * len(events) + ["run_started"]
+
+
+def test_two_runs_on_two_threads_and_two_threads_of_one_run_mix_no_lines(tmp_path: Path) -> None:
+    with EventWriter(tmp_path / "a.jsonl") as one, EventWriter(tmp_path / "b.jsonl") as other:
+
+        def work(writer: EventWriter, candidate: str) -> None:
+            for n in range(200):
+                writer.emit(update(n=n, candidate=candidate * 500))
+
+        threads = [threading.Thread(target=work, args=pair) for pair in ((one, "x"), (one, "y"), (other, "z"))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert one.lost == other.lost == 0
+    for name, letters in (("a", "xy"), ("b", "z")):
+        events = read_events(tmp_path / f"{name}.jsonl")
+        for letter in letters:
+            own = [e.n for e in events if isinstance(e, UpdateMade) and e.candidate == letter * 500]
+            assert own == list(range(200))
+        assert len(events) == 200 * len(letters)
+
+
+def test_a_reader_counts_what_is_no_event(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_bytes(
+        b'{"kind": "stop", "reason": "key"}\n{no\n[1]\n{"kind": 3}\n{"kind": "later", "x": 1}\n{"kind": "st'
+    )
+    tail = EventTail(path)
+    assert [type(event) for event in tail.poll()] == [RunStopped, Unknown]
+    assert tail.broken == 3
+    assert [type(event) for event in read_events(path)] == [RunStopped, Unknown, Unknown]

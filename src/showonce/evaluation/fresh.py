@@ -32,6 +32,7 @@ from showonce.inference.torch.adapter_files import read_adapter
 from showonce.policy.families.base import Family
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import CHAMPION, Context
+from showonce.runs.layout import AFTER_REPORT, CONFIG
 from showonce.runtime.tasks import load_task
 from showonce.runtime.teaching import Tensors
 from showonce.settings import load_config, to_yaml
@@ -133,10 +134,10 @@ def run_after(
         ShowonceError: it could not be measured; the text is what that process said.
     """
     with tempfile.TemporaryDirectory(prefix="showonce-after-") as root:
-        folder, out = Path(root), Path(root) / "after.json"
-        (folder / "config.yaml").write_text(to_yaml(replace(config, resume="", run_dir="")), encoding="utf-8")
+        folder, out = Path(root), Path(root) / AFTER_REPORT
+        (folder / CONFIG).write_text(to_yaml(replace(config, resume="", run_dir="")), encoding="utf-8")
         command = [
-            sys.executable, "-m", "showonce.evaluation.fresh", "--config", str(folder / "config.yaml"),
+            sys.executable, "-m", "showonce.evaluation.fresh", "--config", str(folder / CONFIG),
             "--checkpoint", config.policy.checkpoint, "--adapter", "none" if adapter is None else str(adapter),
             "--task", task, "--seeds", f"{seeds.start}:{seeds.stop}", "--out", str(out),
         ]  # fmt: skip
