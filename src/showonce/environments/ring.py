@@ -1,4 +1,4 @@
-"""The last frames of a screen while a person is watched: which one stood there just before an event?"""
+"""The last frames of a recorded screen; returns the one that was shown just before an event."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from showonce.errors import EnvironmentBroken
 from showonce.types import Observation
 
 F = TypeVar("F")
-LENGTH: Final = 24  # frames kept: events reach us within 60 ms, at up to 60 frames a second, and some to spare
+LENGTH: Final = 24  # frames kept; events arrive within 60 ms, which is 4 frames at 60 per second
 
 
 class FrameRing(Generic[F]):
-    """Distinct frames with the time at which each was there for certain. Safe between threads.
+    """Distinct frames, each with a time at which it was certainly shown. Thread-safe.
 
-    make: turns a frame, as it came, into an observation; called only for frames that are asked for.
+    make: turns a raw frame into an observation; called only for frames that `before` returns.
     """
 
     def __init__(self, make: Callable[[F], Observation], length: int = LENGTH) -> None:
@@ -40,9 +40,8 @@ class FrameRing(Generic[F]):
             raise EnvironmentBroken(f"the screen showed no frame within {seconds:g} s.")
 
     def before(self, time: float) -> tuple[Observation, float]:
-        """Return the last frame that was there before `time` (the oldest when all are later), and since when.
-
-        Since when: the last time, up to that frame, at which the screen changed visibly.
+        """Return the last frame from before `time` (the oldest if all are later), and when the screen last changed
+        visibly up to that frame.
         """
         with self._lock:
             kept = list(self._frames)

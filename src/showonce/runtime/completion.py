@@ -1,4 +1,4 @@
-"""Is it done? The policy's `done` is a claim; a checker looks for evidence and decides."""
+"""Success checks. A policy's `done` is only a claim; a checker looks for evidence and decides."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from showonce.types import Observation, Outcome, Task
 class Checker(Protocol):
     """Asked after every executed action, and once more with `last` when the episode ends for another reason.
 
-    The answer is open (success None) as long as nothing is decided; with `last` it should be decided.
+    The outcome is open (success None) until it is decided; with `last` it should be decided.
     """
 
     @property
@@ -29,7 +29,7 @@ class Checker(Protocol):
 
 
 class World:
-    """The environment verifies it, also per step."""
+    """The environment's own `verify`, which also judges single steps."""
 
     name: ClassVar[str] = "world"
 
@@ -44,7 +44,7 @@ class World:
 
 
 class Text:
-    """`value` is to be found in the observation's text; case and runs of white space do not matter."""
+    """The observation's text contains `value`; case and white space do not matter."""
 
     name: ClassVar[str] = "text"
 
@@ -60,7 +60,7 @@ class Text:
 
 
 class Url:
-    """The address of the page holds `value`; with a ``*`` in it, which stands for anything, all of it has to match."""
+    """The page's address contains `value`; a `value` with ``*`` (any characters) has to match the whole address."""
 
     name: ClassVar[str] = "url"
 
@@ -90,10 +90,10 @@ class Selector:
 
 
 class File:
-    """A file is there that was not, or that has changed since the episode began.
+    """A file was made or changed since the episode began.
 
-    value: a path; its name may hold ``*``. One that is not absolute is looked for among the environment's downloads,
-    where it has any, else in the working folder.
+    value: a path; its name may hold ``*``. A relative one is looked for in the environment's
+    downloads folder, if it has one, else in the working folder.
     """
 
     name: ClassVar[str] = "file"
@@ -109,7 +109,7 @@ class File:
         return Outcome(True if new else (False if last else None), self.name, evidence)
 
     def _there(self) -> dict[Path, tuple[int, int]]:
-        """Return size and time of every file that is meant."""
+        """Return (size, time of change) of every file that matches."""
         found = {}
         try:
             root = self._downloads.folder if self._downloads is not None else Path()
@@ -138,7 +138,7 @@ class GivenAnswer:
 
 
 class AskPerson:
-    """A person says whether it worked: on `done`, or when the episode ends. Nobody there: the outcome stays open."""
+    """A person is asked, on `done` or when the episode ends. Without an answer the outcome stays open."""
 
     name: ClassVar[str] = "ask_person"
 
@@ -154,7 +154,7 @@ class AskPerson:
 
 
 class Nobody:
-    """Nothing is checked: the outcome stays open for ever, and an open outcome is no success."""
+    """Checks nothing: the outcome stays open, which counts as no success."""
 
     name: ClassVar[str] = "none"
 

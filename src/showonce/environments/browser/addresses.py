@@ -1,4 +1,4 @@
-"""What may be opened: an address, a file of this machine, or a page of the demo site that ships with showonce."""
+"""The address of what is to be opened: a URL, a file of this machine, or a page of the demo site in the package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from showonce.errors import BadInput, nearest
 
-SITE: Final = "http://site.showonce"  # answered from the package by a route: no server, no port, no network
+SITE: Final = "http://site.showonce"  # a Playwright route answers it from the package: no server, no network
 FOLDER: Final = Path(str(resources.files("showonce.environments.browser") / "site"))
 _SCHEMES: Final = ("http://", "https://", "file://", "data:", "about:")
 _HOST: Final = re.compile(r"(localhost|[\w-]+(\.[\w-]+)*\.[a-z]{2,})(:\d+)?(/.*)?", re.IGNORECASE)
@@ -21,7 +21,7 @@ def site_pages() -> tuple[str, ...]:
 
 
 def address_of(target: str, seed: int | None = None) -> str:
-    """Return the address that a start or an ``open`` means; ``{seed}`` in it becomes the seed.
+    """Return the address of a task's start or of an `open` action; ``{seed}`` in it becomes the seed.
 
     Raises:
         BadInput: neither an address nor a file nor a page of the demo site.

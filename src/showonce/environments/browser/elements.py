@@ -1,4 +1,4 @@
-"""The elements of a page that have a name, with their boxes: what a replay looks for when the picture has changed."""
+"""The named elements of a page with their boxes. A replay looks for them when the picture has changed."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from showonce.environments.browser.hooks import LABEL
 from showonce.environments.browser.session import BrowserSession
 from showonce.types import Element
 
-MOST: Final = 2000  # elements of one document; a page of a hundred thousand is cut off here
+MOST: Final = 2000  # elements of one document at most
 ELEMENTS_SECONDS: Final = 5.0
-# [name, left, top, right, bottom, role]; roles follow WAI-ARIA, as far as the tag or the role attribute tells.
+# [name, left, top, right, bottom, role]; roles follow WAI-ARIA, from the role attribute, else the tag.
 _FIND: Final = """(most) => {
   const label = __LABEL__;
   const named = 'a,button,input,select,textarea,option,summary,label,[role],[onclick],h1,h2,h3,li,td,th,p,span,img';
@@ -49,7 +49,7 @@ async def elements_of(session: BrowserSession, view: View) -> list[Element]:
             continue
         try:
             offset = await offset_of(frame)
-        except Exception:  # an iframe that is gone by now
+        except Exception:  # the iframe has gone meanwhile
             continue
         for name, left, top, right, bottom, role in told:
             start = view.to_fraction(*offset.to_input(left, top))

@@ -1,4 +1,4 @@
-"""Looks at a page: waits until it is at rest, takes the screenshot, and makes the frame of it."""
+"""Takes the screenshot of a page that has come to rest, and cuts the frame from it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _STATE: Final = {"expression": STATE, "returnByValue": True}
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen: a screenshot (PNG), the window's size in input units, and whether the page was at rest.
+    """A screenshot (PNG), the window's size in input units, and whether the page was at rest.
 
-    pinch: how far a person has enlarged the page with two fingers, which is in the input units already.
+    pinch: factor by which a person has enlarged the page with two fingers; the input units include it.
     """
 
     png: bytes
@@ -42,19 +42,16 @@ class Look:
 
 
 class Eyes:
-    """The eyes on one session, beside its hands. quiet: seconds of the quiet window; size: the page's in CSS pixels."""
+    """Looks at the pages of one session. quiet: seconds without a change; size: of the page in CSS pixels."""
 
     def __init__(self, session: BrowserSession, quiet: float, size: tuple[int, int]) -> None:
         self.session, self.quiet, self.patience, self.size = session, quiet, session.options.patience, size
         self._pinch = 1.0
-        self._blind = 0.0  # since when no screenshot could be taken
-        self._ratio = 1.0  # device pixels of a CSS pixel in a person's window: of their screen, times their zoom
+        self._blind = 0.0  # time at which screenshots began to fail; 0 = they work
+        self._ratio = 1.0  # device pixels per CSS pixel in a person's window: their screen's, times their zoom
 
     async def look(self, with_text: bool) -> Look:
-        """Return what is to be seen once the page is at rest, or when it had its time for that.
-
-        Behind a dialog it is the page as it was last seen.
-        """
+        """Return the page once it is at rest, or after `patience` seconds. Behind a dialog: its last screenshot."""
         tab, settled = self.session.tab, False
         with contextlib.suppress(ModalOpened):
             settled, tab = await self._rest()
@@ -80,10 +77,10 @@ class Eyes:
         return await self.session.ask(tab, tab.page.evaluate(expression))
 
     async def _rest(self) -> tuple[bool, Tab]:
-        """Take screenshots until one shows a page that was at rest all the while; the last one when time is up.
+        """Take screenshots until the page did not change during one; return whether that happened, and the tab.
 
-        The first is taken at once: input was handled before, and taking it lasts longer than a quiet window. It is good
-        if nothing has changed from before it to after it, and nothing is pending.
+        The first is taken at once: taking it lasts longer than the quiet window. It counts if the page's change counts
+        before and after it are equal and nothing is pending. Ends after `patience` seconds in any case.
         """
         loop = asyncio.get_running_loop()
         end, optimistic = loop.time() + self.patience, True
@@ -111,10 +108,10 @@ class Eyes:
             optimistic = False
 
     async def _shoot(self, tab: Tab) -> bool:
-        """Take a screenshot; False when the browser could not draw the page just now.
+        """Take a screenshot; False when the browser could not draw the page at the moment.
 
         Raises:
-            EnvironmentBroken: it could not for as long as a page may hang.
+            EnvironmentBroken: no screenshot succeeded for `timeout` seconds.
         """
         from playwright.async_api import Error
 

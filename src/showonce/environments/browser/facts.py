@@ -1,6 +1,6 @@
-"""What a page can tell about itself beside its pixels: for the safety rules, asked right before an action.
+"""Address, title and words of a page, for the safety rules, which ask right before an action.
 
-What cannot be looked into (an element that does not answer, a closed document) is told as not known.
+Whatever cannot be read (an element that does not answer, a closed document) is None.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 FACTS_SECONDS: Final = 5.0
 APPLICATION: Final = "chromium"
-# The words of what a press on an element means: its own names, those of the link, button or label that it is part of,
-# and its text where it is no container of other things.
+# The words of an element that is pressed: its own names, those of the link, button or label that contains it, and its
+# text if it is at most 80 characters long.
 _WORDS: Final = """const words = e => {
   const bits = [];
   const take = n => { if (!n) return;
@@ -38,7 +38,7 @@ _WORDS: Final = """const words = e => {
   if (part !== e) take(part);
   return bits.join(' ').replace(/\\s+/g, ' ').trim().slice(0, 400);
 };"""
-# The innermost element at a place, through open shadow roots; null for an iframe, whose document tells for itself.
+# The innermost element at a place, through open shadow roots; null for an iframe, whose document is asked instead.
 _AT: Final = f"""([x, y]) => {{ {_WORDS}
   let e = document.elementFromPoint(x, y);
   while (e && e.shadowRoot && e.shadowRoot.elementFromPoint(x, y) && e.shadowRoot.elementFromPoint(x, y) !== e)
@@ -47,7 +47,7 @@ _AT: Final = f"""([x, y]) => {{ {_WORDS}
   return ['IFRAME', 'FRAME', 'OBJECT', 'EMBED'].includes(e.tagName) ? null : words(e);
 }}"""
 _IS_AT: Final = "(e, [x, y]) => e.ownerDocument.elementFromPoint(x, y) === e"
-# What Enter and Space press: the element with the focus, and the button that sends its form.
+# The words of what Enter and Space press: the element with the focus, and the button that submits its form.
 _FOCUSED: Final = f"""() => {{ {_WORDS}
   let e = document.activeElement;
   while (e && e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
@@ -76,7 +76,7 @@ async def facts_of(session: BrowserSession, view: View, at: Sequence[tuple[float
 
 
 async def _known(asked: Any) -> str | None:
-    """Return what is told; None where it cannot be told."""
+    """Return a text that was asked for; None when there is no answer in time, or no text."""
     from playwright.async_api import Error
 
     with contextlib.suppress(Error, asyncio.TimeoutError):

@@ -1,13 +1,13 @@
-"""The one place where coordinates are mapped: the policy's frame, device pixels, the window, the page and its iframes.
+"""Maps coordinates between the policy's frame, device pixels, the window, the page and its iframes.
 
-    frame       what the policy saw, W x H pixels; actions are fractions of it
+    frame       the picture that the policy saw, W x H pixels; actions are fractions of it
     captured    the screenshot before it was cropped and scaled to the frame, in device pixels
     input       the browser's own unit for mouse events, from the window's corner: CSS pixels of the top document, which
                 the browser's own zoom (Ctrl and +) and a pinch enlarge as they enlarge the picture
     page        CSS pixels of a document (clientX, getBoundingClientRect), which zoom and iframes scale and shift
 
-Mouse input needs neither zoom nor scroll nor iframes: it goes to the window. Those matter the other way round, when a
-place that a page reports (an element, a recorded event) is looked for in the frame: see `OFFSET` and `to_input`.
+Mouse input goes to the window and needs neither zoom nor scroll nor iframes. They matter when a place that a page
+reports (an element, a recorded event) is mapped to the frame: see `Offset`.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class View:
     scale: float
 
     def to_frame_pixel(self, x: float, y: float) -> tuple[int, int]:
-        """Return the frame's pixel of an action's place (fractions of the frame)."""
+        """Return the pixel (column, row) of a place given in fractions of the frame."""
         return to_pixel(x, self.width), to_pixel(y, self.height)
 
     def to_input(self, x: float, y: float) -> tuple[float, float]:
-        """Return where the browser has to be told to point at: the centre of the frame's pixel, in input units."""
+        """Return where the mouse has to go for a place of the frame: the centre of its pixel, in input units."""
         column, row = self.to_frame_pixel(x, y)
         left, top, right, bottom = self.crop
         device_x = left + (column + 0.5) / self.width * (right - left)
@@ -49,7 +49,7 @@ class View:
         return device_x / self.scale, device_y / self.scale
 
     def to_fraction(self, x: float, y: float) -> tuple[float, float]:
-        """Return the fractions of the frame of a place in input units; outside of [0, 1] when it is not shown."""
+        """Map a place in input units to fractions of the frame; outside of [0, 1] when it is not shown."""
         left, top, right, bottom = self.crop
         return (x * self.scale - left) / (right - left), (y * self.scale - top) / (bottom - top)
 

@@ -1,4 +1,4 @@
-"""Actions become mouse and keyboard input. The stop is asked before every primitive, and what is held is let go."""
+"""Turns actions into mouse and keyboard input; checks the stop before every primitive and releases what is held."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from showonce.protocols import Interrupt
 
 DRAG_STEPS: Final = 8  # moves between press and release
 RELEASE_SECONDS: Final = 0.3
-_FIRST: Final = "\x00"  # stands for a step to the left in a date field
+_FIRST: Final = "\x00"  # in a text to type: one step to the left in a date field
 _WRITTEN: Final = {"\n": "enter", "\t": "tab", _FIRST: "left"}
 _PARTS: Final = 6  # of a date field, at most
 _DATE_FIELDS: Final = ("date", "month", "time", "datetime-local")
 _ISO: Final = re.compile(r"(?:(\d{4})-(\d{2})(?:-(\d{2}))?)?(?:[T ]?(\d{2}):(\d{2}))?")
-# In a date or time field typed digits go from part to part; ISO dates are what people and models write.
+# Typed digits fill a date field part by part in local order, while people and models write ISO dates; see `as_typed`.
 _DATE_FIELD: Final = """() => {
   let d = document;
   while (d.activeElement && d.activeElement.contentDocument) d = d.activeElement.contentDocument;
@@ -54,10 +54,10 @@ class PageHands:
 
     def __init__(self, session: BrowserSession) -> None:
         self.session = session
-        self._held: dict[str, Release] = {}  # what is pressed, and how it is let go
+        self._held: dict[str, Release] = {}  # what is pressed -> the call that releases it
 
     async def do(self, action: Action, view: View, interrupt: Interrupt) -> str:
-        """Do an action that needs nothing but input; returns what came of it.
+        """Do an action that is made of input alone; returns a text when a dialog opened, else "".
 
         Raises:
             Stopped: by the interrupt, before the next primitive. EnvironmentBroken: the page hangs or is gone.
@@ -74,7 +74,7 @@ class PageHands:
         return ""
 
     async def release(self) -> None:
-        """Let go of everything that is held, without waiting long for the page to take notice."""
+        """Let go of everything that is held; wait at most RELEASE_SECONDS for the page."""
         held, self._held = self._held, {}
         if held:
             tasks = [self.session.watched(release()) for release in reversed(held.values())]
@@ -123,9 +123,9 @@ class _Act:
                 raise AssertionError(f"{action.verb} is not input")
 
     async def primitive(self, work: Coroutine[Any, Any, Any], holds: str = "", release: Release | None = None) -> None:
-        """One input, if nobody has pressed stop; waits until the page has handled it.
+        """Check the stop, send one input and wait until the page has handled it.
 
-        holds: what is held from now on, and `release` how it is let go.
+        holds: name of what this input presses; release: makes the input that lets it go.
         """
         self.check(work)
         if release is not None:
@@ -133,7 +133,7 @@ class _Act:
         await self.hands.session.ask(self.tab, work)
 
     def check(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Ask the stop before an input that is ready to be sent."""
+        """Check the stop; an input that may not be sent any more is discarded."""
         try:
             self.interrupt.check()
         except BaseException:
@@ -147,7 +147,7 @@ class _Act:
         return self.tab.cdp.send("Input.dispatchMouseEvent", {"type": kind, "x": place[0], "y": place[1], **more})
 
     async def click(self, place: tuple[float, float], button: Button, times: int) -> None:
-        """Sent in one go: the browser keeps the order, and waiting for a mere move would cost a frame."""
+        """Send all its events without waiting in between: the browser keeps their order, and waiting costs a frame."""
         sent = [self.send(self.mouse_event("mouseMoved", place))]
         for count in range(1, times + 1):
             more = {"button": button, "clickCount": count}
@@ -159,7 +159,7 @@ class _Act:
         await self.hands.session.ask(self.tab, _all(sent))
 
     def send(self, work: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
-        """One input, if nobody has pressed stop; somebody else waits for it."""
+        """Check the stop and send one input; the caller waits for the returned future."""
         self.check(work)
         return self.hands.session.watched(work)
 
@@ -202,7 +202,7 @@ class _Act:
             self.hands.let_go(name)
 
     async def rest(self, seconds: float) -> None:
-        """Sleep; the one who waits for this looks at the stop meanwhile and cancels it."""
+        """Sleep; `BrowserOwner.call` checks the stop meanwhile and cancels this."""
         self.interrupt.check()
         await asyncio.sleep(seconds)
 
@@ -212,10 +212,9 @@ async def _all(sent: Sequence[asyncio.Future[Any]]) -> None:
 
 
 def as_typed(text: str, field: str) -> str:
-    """Return what is typed into a date or time field for `text`: an ISO date in the order of the field's parts.
+    """Return the characters to type into a date or time field for an ISO `text`: its parts in the field's order.
 
-    Anything else is typed as it is, where the caret stands. The order is the American one, which the contexts have that
-    are opened here.
+    Any other text is returned as it is. The order is the American one: contexts are opened with locale en-US.
     """
     found = _ISO.fullmatch(text.strip())
     if found is None or field not in _DATE_FIELDS:

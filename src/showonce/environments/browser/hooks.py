@@ -1,7 +1,7 @@
-"""What runs in every document while a person is watched: it tells of each input before the page sees it.
+"""The script that runs in every document while a person is recorded: it reports each input before the page gets it.
 
-A message is a list of one event. Passwords are masked here, before they leave the page: of a field that is, or once
-was, of type password only the number of characters is told.
+Passwords are masked here, before they leave the page: of a field that is, or once was, of type password only the number
+of characters is reported.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _KEYS: Final = {
     "AltGraph": "altgr", "OS": "meta", "Esc": "escape", "Del": "delete", "Return": "enter",
 }  # fmt: skip
 
-# The name by which a person would call an element: what it is labelled with, what it says, else what it is.
+# A name for an element: its label, else its text, else its attributes, else its tag.
 LABEL: Final = """e => {
   const named = 'a,button,input,select,textarea,option,summary,label,[role],[onclick]';
   const hit = e && e.closest && (e.closest(named) || e);
@@ -130,6 +130,6 @@ _SCRIPT: Final = """((name, keys, own) => {
 
 
 def script(name: str, own: Sequence[str]) -> str:
-    """Return the script. name: of the binding that it tells; own: chords that the page is not to see."""
+    """Return the script. name: of the binding that it calls; own: chords that it hides from the page."""
     arguments = ", ".join(json.dumps(value) for value in (name, _KEYS, list(own)))
     return f"{_SCRIPT.replace('__LABEL__', LABEL)}({arguments})"

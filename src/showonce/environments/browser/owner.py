@@ -1,9 +1,9 @@
-"""The browser owner of a process: Playwright's async core on one thread, and the browsers that it started.
+"""Runs Playwright's async API on one thread of the process, and owns the browsers that it started.
 
-Playwright's sync API works in one thread only and never inside a running event loop. Here its async core has a thread
-and a loop of its own, so that environments may be used from any thread, inside and outside of an event loop. All
-environments that ask for the same browser share one process; each has a context of its own in it. A browser stays
-until the process ends, or until it dies: then the next one who asks gets a fresh one.
+Playwright's sync API works in one thread only, and not inside a running event loop. With a thread and a loop of its own
+here, environments can be used from any thread, inside and outside of an event loop. Environments that ask for the same
+browser share its process; each has its own context. A browser stays until this process ends; a dead one is replaced
+when the next environment asks for it.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
     from playwright.async_api import Browser, Playwright
 
 T = TypeVar("T")
-SLICE: Final = 0.02  # seconds between two looks at the stop while the browser is waited for
+SLICE: Final = 0.02  # seconds between two checks of the stop while waiting for the browser
 START_SECONDS: Final = 30.0
 CLOSE_SECONDS: Final = 3.0
-# Wheel notches jump at once; the settle rule needs no patience for a scroll that is drawn over many frames.
+# A wheel notch scrolls at once, so that no scroll animation has to be waited for.
 ARGUMENTS: Final = ("--disable-smooth-scrolling",)
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Which browser: an executable of this machine, or one that is running already, by its debugging address."""
+    """Which browser: an executable to start, or the DevTools address of one that is running."""
 
     executable: str = ""
     headless: bool = True
@@ -45,7 +45,7 @@ class Launch:
 
 @dataclass
 class Running:
-    """A browser and the id of its process (None for one that somebody else started)."""
+    """A browser and its process id (None when it was not started here)."""
 
     browser: Browser
     pid: int | None
@@ -69,9 +69,9 @@ class BrowserOwner:
         what: str,
         interrupt: Interrupt | None = None,
     ) -> T:
-        """Run a coroutine on the owner's thread and wait for it, looking at the stop meanwhile.
+        """Run a coroutine on the owner's thread and wait for it, checking the stop meanwhile.
 
-        A look at the stop lasts as long as the run is paused; that time does not count.
+        `interrupt.check` blocks while the run is paused; that time is not counted in `seconds`.
 
         Raises:
             EnvironmentBroken: it took longer than `seconds`. Stopped: by `interrupt`; the coroutine is cancelled.
@@ -97,7 +97,7 @@ class BrowserOwner:
             future.cancel()
 
     async def browser(self, launch: Launch) -> Browser:
-        """Return the browser that is asked for, a fresh one when it is not there (any more).
+        """Return the running browser, or start it.
 
         Raises:
             Unavailable: Playwright or the browser is not installed, or the browser does not start or answer.
@@ -116,7 +116,7 @@ class BrowserOwner:
         return None if found is None else found.pid
 
     def kill(self, launch: Launch) -> None:
-        """Kill a browser that answers nothing any more. One that somebody else started is only forgotten."""
+        """Kill a browser that no longer answers; one that was not started here is only forgotten."""
         found = self._running.pop(launch, None)
         if found is not None and found.pid is not None:
             with contextlib.suppress(ProcessLookupError):
@@ -169,7 +169,7 @@ async def _launch(playwright: Playwright, launch: Launch) -> Running:
         headless=launch.headless,
         args=list(ARGUMENTS),
         timeout=START_SECONDS * 1e3,
-        handle_sigint=False,  # Ctrl-C presses the stop; the browser has to live on until everything is released
+        handle_sigint=False,  # Ctrl-C presses the stop; the browser must live until everything is released
         handle_sigterm=False,
         handle_sighup=False,
     )
@@ -201,7 +201,7 @@ _making = threading.Lock()
 
 
 def owner() -> BrowserOwner:
-    """Return the owner of this process; it is made when it is first needed.
+    """Return the owner of this process; made at the first call.
 
     Raises:
         Unavailable: Playwright is not installed.
@@ -227,7 +227,7 @@ def _close() -> None:
 
 
 def _forget() -> None:
-    """In a forked child the thread is not there: it gets an owner of its own."""
+    """Forget the owner in a forked child, which has no such thread."""
     global _one, _making
     _one, _making = None, threading.Lock()
 
@@ -237,5 +237,5 @@ if hasattr(os, "register_at_fork"):
 
 
 def launch_for(executable: str, headless: bool, cdp_url: str) -> Launch:
-    """Return which browser the settings ask for. Raises Unavailable when there is none."""
+    """Return the browser that the settings name. Raises Unavailable: there is none."""
     return Launch(cdp_url=cdp_url) if cdp_url else Launch(find_browser(executable, headless), headless)

@@ -1,9 +1,8 @@
-"""A person in the browser, watched: every input of the page, each with the frame that stood there before it.
+"""Records a person in the browser: every input of the page with the last frame before it.
 
-The page tells of its input (`hooks`), also from within iframes; frames come from DevTools' screencast, whose pictures
-equal screenshots and carry the time at which they were shown (at a scale of 1; else it tells when to take one). What
-belongs to the browser's own window (address bar, menus, answers to dialogs) is not seen: for that there is the
-desktop's recorder.
+The script of `hooks` reports input, also from within iframes. Frames come from DevTools' screencast: at a scale of 1
+its pictures equal screenshots and carry the time at which they were shown; at other scales each one only triggers a
+screenshot. Input to the browser's own window (address bar, menus, dialogs) is only seen by the desktop's recorder.
 """
 
 from __future__ import annotations
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from playwright.async_api import BrowserContext, CDPSession, Frame, Page
 
 T = TypeVar("T")
-LAG: Final = 0.15  # seconds that an event waits: a frame from before it may still be under way to us
-QUIET: Final = 0.12  # seconds after the last news at which one more picture is taken, should a frame have been lost
+LAG: Final = 0.15  # seconds that an event waits for frames from before it that are still under way
+QUIET: Final = 0.12  # seconds after the last event or frame until one more picture is taken
 IDLE_SECONDS: Final = 1.0
 START_SECONDS: Final = 15.0
 _PNG: Final = {"format": "png", "optimizeForSpeed": True}
@@ -42,20 +41,20 @@ _POKE: Final = {"format": "jpeg", "quality": 1, "optimizeForSpeed": True}
 
 @dataclass(eq=False)
 class _Cast:
-    """One tab: its frames, and what is known about its documents."""
+    """One tab, its DevTools session and its frames."""
 
     page: Page
     cdp: CDPSession
     ring: FrameRing[bytes]
-    last: str = ""  # the newest frame of the screencast, as it came
-    shot: str = ""  # the newest screenshot, where those are the frames
+    last: str = ""  # the newest frame of the screencast, base64
+    shot: str = ""  # the newest screenshot, base64, at scales other than 1
     poke: asyncio.TimerHandle | None = None
     shooting: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True)
 class _Told:
-    """An event on its way: when it arrived, what it says in pixels of the frame, and where it happened."""
+    """An event that waits LAG seconds: its arrival time, its contents with places in pixels of the frame, its tab."""
 
     arrived: float
     event: dict[str, Any]
@@ -63,7 +62,7 @@ class _Told:
 
 
 class _Line:
-    """From the hooks of a context to the one who listens just now."""
+    """Passes the messages of a context's hooks on to the recorder that listens at the moment."""
 
     def __init__(self) -> None:
         self.listener: Callable[[Any, dict[str, Any]], Coroutine[Any, Any, None]] | None = None
@@ -93,7 +92,7 @@ class WatchedBrowser(Protocol):
 class BrowserSource:
     """Watches the tabs of a browser environment that was reset. See `protocols.EventSource`.
 
-    own: chords of the recorder, which the page is not to see.
+    own: chords of the recorder, hidden from the page.
     """
 
     def __init__(self, browser: WatchedBrowser, own: Sequence[str] = ()) -> None:
@@ -105,12 +104,12 @@ class BrowserSource:
         self._tasks: set[asyncio.Future[Any]] = set()
         self._order: asyncio.Lock | None = None
         self._closed = False
-        self._screen = 1.0  # device pixels of a pixel of the system, by which wheels count
+        self._screen = 1.0  # device pixels per pixel of the operating system, in which wheels count
         self._width, self._ratio = (
             float(browser.settings.width),
             browser.settings.scale,
         )  # of the page without a pinch, when it began
-        self._by_shots = False  # the screencast has other pixels than screenshots: then it only tells of changes
+        self._by_shots = False  # the screencast's pixels differ from screenshots': it only triggers them
         self._view: View | None = None
 
     def events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
@@ -171,7 +170,7 @@ class BrowserSource:
         context = session.context
         hooks = script(_NAME, self._own)
         line = _lines.get(context)
-        if line is None:  # neither hooks nor binding can be taken back: a context has them once
+        if line is None:  # a context keeps hooks and binding for good, so they are added once
             line = _lines[context] = _Line()
             await context.expose_binding(_NAME, line.say)
             await context.add_init_script(hooks)
@@ -232,11 +231,11 @@ class BrowserSource:
         self._soon(cast)
 
     async def _shoot(self, cast: _Cast) -> None:
-        """Take a screenshot as the environment does; it holds from its end on."""
+        """Take a screenshot as the environment does; it goes into the ring with the time at which it was complete."""
         session = self._browser.session
         tab = next((tab for tab in session.tabs if tab.page is cast.page), None) if session is not None else None
         if cast.shooting.locked() or tab is None:
-            return  # the one after the quiet will see it
+            return  # `_soon` takes another
         async with cast.shooting:
             sent = await tab.cdp.send("Page.captureScreenshot", _PNG)
             if sent["data"] != cast.shot:
@@ -244,7 +243,7 @@ class BrowserSource:
                 cast.ring.put(time.time(), base64.b64decode(cast.shot))
 
     def _soon(self, cast: _Cast) -> None:
-        """Take one more picture once it is quiet: taking it makes the browser send its frame, too."""
+        """Take one more picture after QUIET seconds; taking it makes the browser send its frame, too."""
         if cast.poke is not None:
             cast.poke.cancel()
 
@@ -254,7 +253,7 @@ class BrowserSource:
         cast.poke = asyncio.get_running_loop().call_later(QUIET, take)
 
     async def _told(self, source: Any, message: dict[str, Any]) -> None:
-        """Take what a document tells; in the order in which it comes."""
+        """Handle a document's messages in the order in which they arrive."""
         arrived = time.time()
         cast = self._casts.get(source["page"])
         if self._closed or cast is None or self._order is None:
@@ -282,8 +281,8 @@ class BrowserSource:
             self._inbox.put(_Told(arrived, event, cast))
 
     def _notches(self, message: Mapping[str, Any], axis: int) -> float:
-        """Return how far the wheel was turned. The page is told in pixels of its own, made smaller by what enlarges it:
-        the zoom of a person's browser, or the scale of ours.
+        """Return how far the wheel was turned, in notches. The page reports its own pixels, which the zoom of a
+        person's browser, or the scale of ours, has made smaller: they are multiplied by it.
         """
         enlarged = float(message["dpr"]) / self._screen
         turned = float(message["turned"][axis])
@@ -291,15 +290,15 @@ class BrowserSource:
         return notches * enlarged
 
     async def _offset(self, frame: Frame, way: Sequence[float] | None, zoomed: float) -> Offset:
-        """Return where a document lies in the window; as the document says, else by asking those around it.
+        """Return where a document lies in the window: from its own message, else from the documents around it.
 
-        zoomed: by how much the person has zoomed in since the recording began. What they pinch counts on top of it.
+        zoomed: factor by which the person has zoomed since the recording began; a pinch is a further factor.
         """
-        if abs(zoomed - 1) < 0.01:  # a ratio of whole pixels is not exact
+        if abs(zoomed - 1) < 0.01:  # rounding of whole pixels
             zoomed = 1.0
         if way is not None:
             return Offset(*(value * zoomed for value in way))
-        with contextlib.suppress(Exception):  # what was clicked may have taken its frame away: then as it was before
+        with contextlib.suppress(Exception):  # the click may have removed the iframe: then its last offset
             found = await offset_of(frame)
             factor = zoomed * float(await frame.page.main_frame.evaluate("visualViewport ? visualViewport.scale : 1"))
             self._offsets[frame] = Offset(*(value * factor for value in astuple(found)))
@@ -314,13 +313,13 @@ class BrowserSource:
         return self._view
 
     def _observation(self, png: bytes) -> Observation:
-        """Return a frame as the environment would show it to a policy."""
+        """Return a frame as `observe` of the environment would."""
         frame, scale, self._view = self._browser.frame_of(png, self._width)
         return Observation(frame, scale=scale)
 
 
 _KEPT: Final = ("kind", "time", "button", "target", "key", "text", "modifiers", "secret", "size", "dpr", "scroll")
-_TICK: Final = 120.0  # of `wheelDelta`: one notch on every system, however many pixels that scrolls
+_TICK: Final = 120.0  # units of `wheelDelta` per notch, the same on every system
 
 
 def _floor(value: float) -> int:

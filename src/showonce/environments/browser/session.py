@@ -1,4 +1,4 @@
-"""One environment's part of a browser: its tabs, the dialog that is open, its requests and downloads."""
+"""One environment's context in a browser: its tabs, open dialogs, requests under way, downloads."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
     )  # fmt: skip
 
 T = TypeVar("T")
-# Requests that are never waited for: they stay open, or nobody sees what comes of them.
+# Requests that are not waited for: they stay open for long, or change nothing on the screen.
 ENDLESS: Final = frozenset({"websocket", "eventsource", "ping", "media"})
 CLOSE_SECONDS: Final = 2.0
 
 
 class ModalOpened(EnvironmentBroken):
-    """A dialog stands in the way of what was waited for; where that is expected it is caught and shown."""
+    """Raised while waiting for a page when a dialog opens; callers that can go on catch it."""
 
     def __init__(self) -> None:
         super().__init__("a dialog of the page stands in the way.")
@@ -45,7 +45,7 @@ class ModalOpened(EnvironmentBroken):
 
 @dataclass(eq=False)
 class Tab:
-    """One page, its own DevTools session, and what of it is under way (each with the time at which it began)."""
+    """One page and its DevTools session. pending: what is under way -> the loop time at which it began."""
 
     page: Page
     cdp: CDPSession
@@ -56,7 +56,7 @@ class Tab:
 
 @dataclass(frozen=True, eq=False)
 class Saving:
-    """A download: where its file will be, and what puts it there."""
+    """A download: the path of its file, and the task that saves it."""
 
     path: Path
     task: asyncio.Future[None]
@@ -64,10 +64,10 @@ class Saving:
 
 @dataclass(frozen=True)
 class Options:
-    """What a session needs to know of the environment's settings; seconds."""
+    """The environment's settings that a session needs; times in seconds."""
 
-    timeout: float  # a page that does not answer for so long hangs
-    patience: float  # what is under way for longer is not waited for any more
+    timeout: float  # a page that does not answer within it hangs
+    patience: float  # what has been under way for longer is not waited for
     caret: bool
     selects: bool
     downloads: str
@@ -77,7 +77,7 @@ class Options:
 class BrowserSession:
     """Follows the pages of one context. All of it runs on the owner's thread.
 
-    attached: the context is that of a person's own browser; only tabs that were opened here are closed in the end.
+    attached: the context is a person's own browser; `close` closes only the tabs that were opened here.
     """
 
     def __init__(self, context: BrowserContext, options: Options, attached: bool) -> None:
@@ -101,7 +101,7 @@ class BrowserSession:
         await self._adopt(await self.context.new_page())
 
     async def take_over(self) -> None:
-        """Go on with the tab that a person has in front, and with what they open from there."""
+        """Adopt the tab that a person has in front, and follow the tabs that it opens."""
         script = await self._prepare()
         visible = [p for p in self.context.pages if await p.evaluate("document.visibilityState") == "visible"]
         page = [*self.context.pages, *visible][-1] if self.context.pages else await self.context.new_page()
@@ -118,7 +118,7 @@ class BrowserSession:
         return script
 
     async def close(self) -> bool:
-        """Close what was opened here; False when the browser did not answer."""
+        """Close the tabs that were opened here; False when the browser did not answer."""
         self.closed = True
         with contextlib.suppress(Exception):
             self.context.remove_listener("page", self._came)
@@ -155,7 +155,7 @@ class BrowserSession:
             self._adopt(page)
 
     def _adopt(self, page: Page) -> asyncio.Future[None]:
-        """Follow a page from now on; once only, whoever tells of it first."""
+        """Follow a page from now on; a second call for it returns the same future."""
         if page not in self._known:
             self._known[page] = self.watched(self._take_in(page))
         return self._known[page]
@@ -210,12 +210,12 @@ class BrowserSession:
         cdp.on("Page.windowOpen", lambda _: begin("window"))
 
     async def close_tab(self, tab: Tab) -> None:
-        """Close a tab without asking its page; the one before it comes to the front."""
+        """Close a tab without its beforeunload question; the one before it comes to the front."""
         await asyncio.wait({self.watched(tab.page.close())}, timeout=CLOSE_SECONDS)
         self._shut(tab)
 
     async def next_tab(self) -> None:
-        """Bring the tab to the front that was there longest ago."""
+        """Bring the tab to the front that was in front longest ago."""
         self.tabs.append(self.tabs.pop(0))
         await self.tab.page.bring_to_front()
 
@@ -246,7 +246,7 @@ class BrowserSession:
         self._wake()
 
     async def answer(self, how: Answer) -> None:
-        """Answer the dialog that is open; the next one, if there is one, takes its place."""
+        """Answer the open dialog; the next one, if any, takes its place."""
         modal, source = self._modals.pop(0)
         if modal.kind == "file":
             if how == "accept":
@@ -269,9 +269,9 @@ class BrowserSession:
             tab.pending.pop(download, None)
 
     async def drop(self, download: Download) -> Path:
-        """Cancel a download that is still under way and delete its file; return where that was."""
+        """Cancel a download and delete its file; return its path."""
         saving = self.downloads.pop(download)
-        with contextlib.suppress(Exception):  # one whose tab is gone cannot be cancelled
+        with contextlib.suppress(Exception):  # fails when its tab has gone
             await download.cancel()
         await asyncio.wait({saving.task}, timeout=CLOSE_SECONDS)
         saving.path.unlink(missing_ok=True)
@@ -288,7 +288,7 @@ class BrowserSession:
         return self._folder
 
     def pending(self) -> bool:
-        """Say whether something is under way that is worth waiting for."""
+        """Say whether something is under way that began less than `patience` seconds ago."""
         late = asyncio.get_running_loop().time() - self.options.patience
         return any(begun > late for begun in self.tab.pending.values())
 
@@ -299,7 +299,7 @@ class BrowserSession:
             self._signal.set_result(None)
 
     def watched(self, work: Awaitable[T]) -> asyncio.Future[T]:
-        """Let something run by itself; what goes wrong there shows in the tab's own state."""
+        """Run something in the background; its exceptions are dropped, since the tab's state shows the failure."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -307,10 +307,10 @@ class BrowserSession:
         return task
 
     async def ask(self, tab: Tab, work: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
-        """Wait for an answer of a page.
+        """Wait for a page to answer.
 
         Raises:
-            ModalOpened: a dialog is in the way; what was asked goes on behind it.
+            ModalOpened: a dialog opened; `work` goes on behind it.
             EnvironmentBroken: the tab is gone, or it did not answer within `seconds` (default: the time-out).
         """
         task = self.watched(work)
@@ -345,7 +345,7 @@ def _unused(path: Path, taken: Collection[Path]) -> Path:
 
 
 async def _serve(route: Route) -> None:
-    """Answer a request to the demo site from the package."""
+    """Answer a request to the demo site with a file of the package."""
     name = route.request.url.removeprefix(SITE).split("?")[0].split("#")[0].strip("/") or "index.html"
     path = (FOLDER / name).resolve()
     if not path.is_relative_to(FOLDER.resolve()) or not path.is_file():

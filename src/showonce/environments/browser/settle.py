@@ -1,8 +1,8 @@
-"""When is a page at rest? No DOM change and no request for a quiet window, and at most for so long.
+"""Decides when a page is at rest: no change and nothing pending during a quiet window.
 
-What counts as a change: DOM mutations (shadow roots and iframes too), scrolling, finite animations that run. What is
-pending: requests, navigations, windows that are about to open. A blinking caret, an endless spinner, a video and a
-canvas that a timer draws on are none of these; nobody waits for them.
+Changes are DOM mutations (in shadow roots and iframes too), scrolling and running finite animations. Pending are
+requests, navigations, and windows about to open. Not waited for: a blinking caret, an endless spinner, a video, a
+canvas that a timer draws on.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ WATCH: Final = """(() => {
   Object.defineProperty(window, '__showonce', {value: s});
 })()"""
 
-# What is drawn differently for a policy: see `style`.
+# Adds CSS to a document: see `style`.
 STYLE: Final = """(css => {
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(css);
   document.adoptedStyleSheets.push(sheet);
 })"""
 
-# One look at a document and the iframes into which it may look:
+# State of a document and of the iframes of its origin:
 # [origin, changes, quiet ms, animating, ready, hidden, pinch].
 STATE: Final = """(() => {
   let n = 0, quiet = Infinity, moving = false, ready = true, hidden = 0;
@@ -59,9 +59,9 @@ STATE: Final = """(() => {
 
 @dataclass(frozen=True)
 class PageState:
-    """How a page stands. changes: what two looks at it have to agree in for nothing to have happened in between.
+    """State of a page. changes: equal in two states if nothing changed in between.
 
-    hidden: how many of its frames are of other origins. pinch: how far a person has zoomed into it with two fingers.
+    hidden: number of its frames of other origins. pinch: factor by which a person has zoomed with two fingers.
     """
 
     changes: tuple[float, ...]
@@ -72,7 +72,7 @@ class PageState:
 
     @staticmethod
     def of(found: list[list[Any]]) -> PageState:
-        """Put together what was seen in a page's document, and in those of its frames of other origins."""
+        """Combine the states of a page's document and of its frames of other origins."""
         return PageState(
             tuple(float(value) for one in found for value in (*one[:2], one[6])),
             min(float(one[2]) for one in found),

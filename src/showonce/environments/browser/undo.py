@@ -1,4 +1,4 @@
-"""Takes back what came of the last action: a dialog, a tab, a download, a page of another site. One kind at a time."""
+"""Takes back an effect of the last action: a dialog, new tabs, downloads, a page of another site; one kind per call."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class TabsBefore:
-    """What was there when an action began; whatever is not in it came of that action."""
+    """Tabs, site and downloads when an action began; all others came of that action."""
 
     tabs: tuple[Tab, ...]
     site: str  # of the tab in front
@@ -25,13 +25,13 @@ class TabsBefore:
 
     @classmethod
     def of(cls, session: BrowserSession) -> TabsBefore:
-        """Note what is there now."""
+        """Note the present state."""
         site = _site(session.tabs[-1].page.url) if session.tabs else ""
         return cls(tuple(session.tabs), site, tuple(session.downloads))
 
 
 async def take_back(session: BrowserSession, before: TabsBefore | None, interrupt: Interrupt) -> str:
-    """Take one kind of thing back and say what it was, "" when there is nothing. before: None = nothing was done yet.
+    """Take one kind of effect back and return what it was, "" for nothing. before: None = nothing was done yet.
 
     Raises:
         Stopped: by the interrupt; nothing was taken back. EnvironmentBroken: the page hangs.
@@ -63,7 +63,7 @@ async def _close_tabs(session: BrowserSession, before: TabsBefore) -> str:
 
 
 async def _drop_downloads(session: BrowserSession, before: TabsBefore) -> str:
-    """Cancel what is still under way and delete the files."""
+    """Cancel the new downloads and delete their files."""
     new = [download for download in session.downloads if download not in before.downloads]
     names = [(await session.drop(download)).name for download in new]
     return f"deleted {_several('the download', names)}" if names else ""

@@ -1,9 +1,9 @@
-"""The browser as an environment: a page that is looked at by screenshots and acted upon by mouse and keyboard.
+"""The browser as an environment: screenshots of a page, and input by mouse and keyboard.
 
 `observe` waits until the page is at rest (see `settle`) and returns the frame; `execute` does one action and returns
-as soon as the page has handled its input. What cannot be seen in a screenshot is answered as described in `modal`.
-Keys that belong to a browser's own window and not to the page are done for it: alt+left, alt+right, f5, ctrl+r,
-ctrl+w (close the tab), ctrl+t (new tab), ctrl+tab.
+as soon as the page has handled its input. Dialogs, which no screenshot shows, are drawn and answered by `modal`. Keys
+that belong to the browser's own window are carried out here: alt+left, alt+right, f5, ctrl+r, ctrl+w (close the tab),
+ctrl+t (new tab), ctrl+tab.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from playwright.async_api import BrowserContext
 
 T = TypeVar("T")
-CONTEXT_SECONDS: Final = START_SECONDS + 10.0  # to start a browser and to open a tab in it
-IDLE: Final = ("wait", "done", "ask")  # verbs that touch nothing
+CONTEXT_SECONDS: Final = START_SECONDS + 10.0  # until a browser has started and opened a tab
+IDLE: Final = ("wait", "done", "ask")  # verbs that send no input
 EXECUTE_SECONDS: Final = 300.0  # the longest action: two thousand characters, or a wait of a minute
 
 
@@ -61,7 +61,7 @@ class BrowserEnvironment:
         self._eyes: Eyes | None = None
         self.view: View | None = None
         self.look: Look | None = None
-        self._before: TabsBefore | None = None  # the last action
+        self._before: TabsBefore | None = None  # tabs and downloads when the last action began
         self._broken = ""
         self._broken_before = False
         self._closed = False
@@ -71,13 +71,13 @@ class BrowserEnvironment:
     # ------------------------------------------------------------------------------------------------ the environment
 
     def reset(self, task: Task, seed: int | None = None) -> Observation:
-        """Begin a task in a fresh context (no cookies, no history, no other tabs), at its start.
+        """Begin a task at its start, in a fresh context: no cookies, no history, no other tabs.
 
-        With ``reset: none`` the page stays as it is. In a person's own browser a task with a start gets a tab of its
-        own; without one it begins in the tab that is in front.
+        With ``reset: none`` the page stays as it is. In a person's own browser a task with a start gets a new tab;
+        without one it begins in the tab in front.
 
         Raises:
-            Unavailable: no browser is here. TaskError, BadInput: the start cannot be opened.
+            Unavailable: there is no browser. TaskError, BadInput: the start cannot be opened.
             EnvironmentBroken: the page did not load, or the environment was closed.
         """
         if self._closed:
@@ -109,7 +109,7 @@ class BrowserEnvironment:
         return Observation(frame, scale=scale, text=text)
 
     def frame_of(self, png: bytes, width: float) -> tuple[Pixels, float, View]:
-        """Return the frame that a policy sees of a screenshot, its pixels per CSS pixel, and the map between the two.
+        """Turn a screenshot into (frame for the policy, device pixels per CSS pixel, map between frame and page).
 
         width: of the page in CSS pixels.
         """
@@ -120,7 +120,7 @@ class BrowserEnvironment:
         return frame, view.width / (view.crop[2] - view.crop[0]) * scale, view
 
     def execute(self, action: Action, interrupt: Interrupt) -> Executed:
-        """Do one action; returns it with the pixels of the frame that it touched and what came of it.
+        """Do one action; returns it with the pixels of the frame that it hit and a sentence about the outcome.
 
         Raises:
             BadInput: an address that cannot be opened, a file that is not there, or a window whose size has changed.
@@ -141,7 +141,7 @@ class BrowserEnvironment:
         return Executed(action, detail, tuple(view.to_frame_pixel(x, y) for x, y in points(action)))
 
     def verify(self) -> Outcome:
-        """Return an open outcome: a page does not say by itself whether a task is done."""
+        """Return an open outcome: a page cannot verify a task."""
         self._ready()
         return Outcome(None, self.name, "a page does not verify; use success.kind url, text, selector or file")
 
@@ -155,7 +155,7 @@ class BrowserEnvironment:
 
     def undo(self, interrupt: Interrupt) -> str:
         """Dismiss an open dialog; else take back what came of the last action: close the tabs that it opened, delete
-        what it downloaded, go back from another site. Says what it was, "" when there is nothing to take back.
+        what it downloaded, go back from another site. Returns what it was, "" for nothing.
 
         Raises:
             Stopped: by the interrupt; nothing was done. EnvironmentBroken: the page hangs or is gone.
@@ -168,28 +168,28 @@ class BrowserEnvironment:
 
     @property
     def url(self) -> str:
-        """The address of the tab in front, as it was last seen."""
+        """The address of the tab in front when it was last observed."""
         self._ready()
         return self.look.url if self.look is not None else ""
 
     def elements(self) -> list[Element]:
-        """Return the named elements of the page and its iframes that are to be seen. Raises as `observe` does."""
+        """Return the visible named elements of the page and its iframes. Raises as `observe` does."""
         session, view = self._seen_page()
         return self.on_owner(lambda: elements_of(session, view), ELEMENTS_SECONDS, "the search for elements")
 
     def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
-        """Return what the page tells beside its pixels, for the safety rules. Raises as `observe` does."""
+        """Return address, title and words of the page, for the safety rules. Raises as `observe` does."""
         session, view = self._seen_page()
         return self.on_owner(lambda: facts_of(session, view, at), FACTS_SECONDS, "what the page tells of itself")
 
     def watch(self, own: Sequence[str] = ()) -> BrowserSource:
-        """Return the events of a person who acts in its tabs. own: chords of the recorder, hidden from the page."""
+        """Watch a person who acts in its tabs. own: chords of the recorder, hidden from the page."""
         self._ready()
         return BrowserSource(self, own)
 
     @property
     def settled(self) -> bool:
-        """Whether the page was at rest when it was last looked at."""
+        """Whether the page was at rest when it was last observed."""
         return self.look is not None and self.look.settled
 
     @property
@@ -220,7 +220,7 @@ class BrowserEnvironment:
     def on_owner(
         self, make: Callable[[], Coroutine[Any, Any, T]], seconds: float, what: str, interrupt: Interrupt | None = None
     ) -> T:
-        """Run on the owner's thread. What Playwright complains about is a broken environment."""
+        """Run a coroutine on the browser's thread and wait. Raises EnvironmentBroken: it failed or took too long."""
         found = self._owner()
         from playwright.async_api import Error
 
@@ -256,7 +256,7 @@ class BrowserEnvironment:
             await self._go(address)
 
     async def _fresh(self, take_over: bool = False) -> BrowserSession:
-        """Open a context of its own, after the one of the last episode was closed."""
+        """Close the context of the last episode and open another."""
         if self.session is not None:
             session, self.session = self.session, None
             await self._end(session)
@@ -265,7 +265,7 @@ class BrowserEnvironment:
         launch = self._launch
         try:
             session = await asyncio.wait_for(self._opened(launch, take_over), CONTEXT_SECONDS)
-        except (Error, TimeoutError):  # the browser is dead, which nobody has noticed yet, or it hangs
+        except (Error, TimeoutError):  # the browser has died unnoticed, or it hangs
             self._owner().kill(launch)
             session = await self._opened(launch, take_over)
         self.session, self.look, self.view, self._before = session, None, None, None
@@ -294,14 +294,14 @@ class BrowserEnvironment:
         return session
 
     async def _prepared(self, session: BrowserSession) -> None:
-        """Add to a context what is to be in it before its first page; here nothing."""
+        """Prepare a new context before its first page; a hook for subclasses."""
 
     async def _end(self, session: BrowserSession) -> None:
         if not await session.close() and not session.attached:
             self._owner().kill(self._launch)
 
     async def _go(self, address: str) -> None:
-        """Load an address; a dialog that opens meanwhile is left to the policy."""
+        """Load an address; returns early when a dialog opens, which the policy then answers."""
         from playwright.async_api import Error
 
         assert self.session is not None
@@ -328,7 +328,7 @@ class BrowserEnvironment:
         return await take_back(self.session, self._before, interrupt)
 
     async def _done(self, action: Action, view: View, interrupt: Interrupt) -> str:
-        """Do an action and keep in mind what was there before it, unless it touches nothing or is refused."""
+        """Do an action, and note tabs and downloads before it unless it sends no input or is refused."""
         assert self.session is not None
         before = self._before
         if action.verb not in IDLE:
@@ -369,11 +369,11 @@ class BrowserEnvironment:
         except EnvironmentBroken as error:
             if self.session is None or not self.session.tabs or self.session.tab.gone:
                 raise
-            return str(error)  # an address that does not load is the policy's affair, not a broken environment
+            return str(error)  # a bad address is the policy's mistake, not a broken environment
         return f"opened {address}"
 
     async def _own_key(self, keys: str, interrupt: Interrupt) -> str | None:
-        """Do a key of the browser's window; None for one that belongs to the page."""
+        """Carry out a key of the browser's window; None for a key that belongs to the page."""
         assert self.session is not None
         session, page = self.session, self.session.tab.page
         moves: dict[str, Callable[[], Coroutine[Any, Any, Any]]] = {
@@ -394,7 +394,7 @@ class BrowserEnvironment:
         return f"{keys} of the browser"
 
     async def _check_size(self, view: View) -> None:
-        """A person may have changed the window since the frame was taken: then its coordinates mean nothing."""
+        """Raise BadInput if a person resized the window since the frame was taken: its coordinates are wrong now."""
         assert self.session is not None and self._eyes is not None
         tab = self.session.tab
         seen, now = (self.look.window if self.look is not None else (0.0, 0.0)), await self._eyes.window(tab)
@@ -423,7 +423,7 @@ class BrowserEnvironment:
         return False
 
     def _finish(self, frame: Pixels, view: View) -> Pixels:
-        """Change the frame before it is handed out; here nothing."""
+        """Change the frame before it is returned; a hook for subclasses."""
         return frame
 
 

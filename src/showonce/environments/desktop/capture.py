@@ -17,12 +17,12 @@ from showonce.errors import BadInput, EnvironmentBroken, Unavailable, nearest
 from showonce.types import Image
 
 Pixels = NDArray[np.uint32]  # (H, W), one BGRX value a pixel: quick to compare
-COVER: Final = 0xFF808080  # what is painted over windows that the agent is not to see
+COVER: Final = 0xFF808080  # grey, opaque: painted over windows that the agent must not see
 
 
 @dataclass(frozen=True, eq=False)
 class Shot:
-    """One grab. place: where it was taken, in units of the pointer; scale: pixels of the grab a unit."""
+    """One screenshot. place: the rectangle that it shows, in units of the pointer; scale: pixels per unit."""
 
     pixels: Pixels
     place: Place
@@ -33,7 +33,7 @@ class Shot:
         height, width = self.pixels.shape
         channels = self.pixels.view(np.uint8).reshape(height, width, 4)
         image = np.empty((height, width, 3), np.uint8)
-        for ours, theirs in enumerate((2, 1, 0)):  # one channel after the other: 4 times as fast as a strided copy
+        for ours, theirs in enumerate((2, 1, 0)):  # channel by channel: 4 times as fast as one strided copy
             image[..., ours] = channels[..., theirs]
         return image
 
@@ -44,17 +44,17 @@ def within(point: tuple[int, int], place: Place) -> bool:
 
 
 class Camera:
-    """Grabs one place again and again. For use by one thread.
+    """Takes screenshots of one place. For use by one thread.
 
     Args:
-        system: what `system.detect` said.
+        system: of this machine, see `system.detect`.
         display: the X display; "" = $DISPLAY.
         monitor: 1, 2, ... ; 0 = the whole virtual screen.
         window: a window instead, by title (exact, else contained in it); followed when it moves. X11 only.
         region: a region instead: left, top, width, height in pixels of the virtual screen.
 
     Raises:
-        BadInput: no such monitor or window (those that are there are named), a region outside of the screen.
+        BadInput: no such monitor or window (the text lists those that exist), a region outside of the screen.
         Unavailable: mss is missing, the screen cannot be grabbed, windows on another system than X11.
     """
 
@@ -71,7 +71,7 @@ class Camera:
         try:
             self._screen: Any = mss.MSS(display=display or None) if system == "x11" else mss.MSS()
             monitors = self._screen.monitors
-            monitors = monitors if len(monitors) > 1 else monitors * 2  # a screen that has no output is one
+            monitors = monitors if len(monitors) > 1 else monitors * 2  # without outputs: the whole screen
         except self._error as problem:
             raise Unavailable(f"the screen cannot be grabbed: {problem}") from None
         self.whole = _place(monitors[0])
@@ -85,7 +85,7 @@ class Camera:
             self._fixed = _place(monitors[monitor])
 
     def shoot(self, covered: Sequence[Place] = (), place: Place | None = None) -> Shot:
-        """Grab; places in `covered` are painted over. place: what `place()` said just now, when it need not be asked.
+        """Take a screenshot and paint `COVER` over the places in `covered`. place: from `place()`; None = ask it now.
 
         Raises:
             EnvironmentBroken: the window is closed or minimised, the screen changed its size or cannot be grabbed.
@@ -103,7 +103,7 @@ class Camera:
             raise EnvironmentBroken(f"the screen cannot be grabbed: {str(problem).splitlines()[0]}") from None
         pixels = np.frombuffer(grabbed.raw, np.uint32).reshape(grabbed.height, grabbed.width)
         scale = grabbed.width / seen[2]
-        if seen != place:  # a window that hangs over the edge: what is not on the screen is black
+        if seen != place:  # the window reaches over the edge of the screen: that part is black
             whole = np.zeros((round(height * scale), round(width * scale)), np.uint32)
             x, y = round((seen[0] - left) * scale), round((seen[1] - top) * scale)
             whole[y : y + pixels.shape[0], x : x + pixels.shape[1]] = pixels
@@ -117,7 +117,7 @@ class Camera:
         return Shot(pixels, place, scale)
 
     def place(self) -> Place:
-        """Return where the next grab is taken. Raises EnvironmentBroken as `shoot` does."""
+        """Return the place of the next screenshot, in units of the pointer. Raises as `shoot` does."""
         self._same_size()
         if not self._title:
             return self._fixed

@@ -1,7 +1,7 @@
-"""Listener and hands of Windows and macOS, by pynput. Written and tested against a fake of pynput; not proved here.
+"""Listener and hands of Windows and macOS, by pynput. Tested against a fake of pynput only.
 
-What is needed of pynput is named by `Layer`. macOS asks for Accessibility (input) and Input Monitoring (listening) in
-its privacy settings, Windows for nothing; input to a window of a higher privilege is dropped by Windows.
+macOS needs the permissions Accessibility (input) and Input Monitoring (listening) in its privacy settings. Windows
+needs none, but drops input to windows of a higher privilege.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _TEXT: Final = {"enter": "\n", "tab": "\t", "space": " "}
 
 @dataclass(frozen=True)
 class Layer:
-    """The two modules of pynput: `mouse` (Controller, Listener, Button), `keyboard` (Controller, Listener, Key)."""
+    """The modules of pynput: `mouse` (Controller, Listener, Button) and `keyboard` (Controller, Listener, Key)."""
 
     mouse: Any
     keyboard: Any
 
 
 def pynput_layer() -> Layer:
-    """Return the real one. Raises Unavailable when pynput is missing."""
+    """Import pynput. Raises Unavailable when pynput is missing."""
     try:
         from pynput import keyboard, mouse
     except ImportError as problem:
@@ -50,7 +50,7 @@ def pynput_layer() -> Layer:
 
 
 class PynputListener:
-    """See `listener.Listener`. Events of pynput's two threads are put in order by a lock."""
+    """See `listener.Listener`. A lock puts the events of pynput's two threads in order."""
 
     def __init__(self, on_event: OnEvent, on_death: OnDeath, layer: Layer) -> None:
         self._on_event, self._on_death, self._layer = on_event, on_death, layer
@@ -87,7 +87,7 @@ class PynputListener:
             each.stop()
 
     def _watch(self, listener: Any) -> None:
-        """Wait for the end of one of pynput's threads; an end that was not asked for is a death."""
+        """Wait until one of pynput's threads ends; report a death unless `close` ended it."""
         try:
             listener.join()
             reason = "pynput's listener ended"

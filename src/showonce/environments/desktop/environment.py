@@ -1,4 +1,4 @@
-"""The desktop as an environment: `environment=desktop`. Sees by `capture`, acts by `hands`, stops by `watcher`."""
+"""The desktop as an environment: screenshots by `capture`, input by `hands`, the stop chord by `watcher`."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ from showonce.errors import BadInput, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
 from showonce.types import Executed, Observation, Outcome, ScreenFacts, Task
 
-SEED: Final = "SHOWONCE_SEED"  # environment variables of programs and the verifier
+SEED: Final = "SHOWONCE_SEED"  # environment variables that programs and the verifier get
 FOLDER: Final = "SHOWONCE_FOLDER"
-LOST: Final = 10  # exit code of a verifier
+LOST: Final = 10  # exit code of a verifier: the task cannot succeed any more
 VERIFY_SECONDS: Final = 10.0
-HELD_SECONDS: Final = 0.5  # how long a modifier that a person holds is waited for
-NAP: Final = 0.02  # seconds between two looks at the stop while waiting
+HELD_SECONDS: Final = 0.5  # how long to wait until a person lets go of a modifier
+NAP: Final = 0.02  # seconds between two checks of the stop while waiting
 
 
 class Desktop:
     """The screen of this machine, or an X display of its own.
 
-    A task's `start` is an application, a file, or a program with arguments: it is started by every reset (but for
-    ``reset: none``) and ended by the next. Programs and the verifier are told the episode's seed in SHOWONCE_SEED and,
-    in SHOWONCE_FOLDER, a folder that every reset gives them anew.
+    A task's `start` is an application, a file, or a program with arguments. Every reset starts it (except with
+    ``reset: none``), the next one ends it. Programs and the verifier get two environment variables: SHOWONCE_SEED, the
+    episode's seed, and SHOWONCE_FOLDER, a folder that each reset empties.
 
     Raises:
         ConfigError, BadInput: a setting out of its range, see `DesktopSettings`.
@@ -64,9 +64,9 @@ class Desktop:
         self._programs: list[Program] = []
         self._excluded: list[int | Place] = []
         self._latch: Interrupt | None = None
-        self._seen: tuple[int, int, float] = (0, 0, 1.0)  # width, height, scale of the frame that was handed out
+        self._seen: tuple[int, int, float] = (0, 0, 1.0)  # width, height in pixels and scale of the last observation
         self._seed: int | None = None
-        self._before: DesktopBefore | None = None  # the last action
+        self._before: DesktopBefore | None = None  # windows and files when the last action began
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._closed = False
 
@@ -108,7 +108,7 @@ class Desktop:
         return Observation(shot.image(), scale=shot.scale)
 
     def execute(self, action: Action, interrupt: Interrupt) -> Executed:
-        """Do one action and wait until the screen rests. Returns it with the pixels of the frame that it touched.
+        """Do one action and wait until the screen rests. Returns it with the pixels of the frame that it hit.
 
         Raises:
             Stopped: by `interrupt` or by the stop chord; everything that was pressed is released.
@@ -147,8 +147,8 @@ class Desktop:
     def undo(self, interrupt: Interrupt) -> str:
         """Close the windows that the last action opened; else delete the files that it made in the episode's folder.
 
-        What appeared since the action began counts as its doing, but for windows of our own. Says what it was, "" when
-        there is nothing to take back. Raises as `execute` does.
+        All that appeared since the action began counts as its doing, except windows of showonce. Returns what was
+        closed or deleted, "" for nothing. Raises as `execute` does.
         """
         camera = self._opened()
         self._check(interrupt)
@@ -164,7 +164,7 @@ class Desktop:
         return told
 
     def verify(self) -> Outcome:
-        """Ask the verifier. Raises EnvironmentBroken when it cannot be run."""
+        """Run the verifier command. Raises EnvironmentBroken when it cannot be run."""
         self._opened()
         if not self.settings.verifier:
             return Outcome(None, "world", "this desktop has no verifier")
@@ -178,14 +178,14 @@ class Desktop:
                 f"the verifier {self.settings.verifier!r} did not end within {VERIFY_SECONDS:g} s."
             ) from None
         said = (done.stdout.strip() or done.stderr.strip()).rpartition("\n")[2]
-        if done.returncode in (126, 127):  # what a shell says for a command that cannot be run or found
+        if done.returncode in (126, 127):  # exit codes of a shell that cannot run or find the command
             raise EnvironmentBroken(f"the verifier {self.settings.verifier!r} cannot be run: {said}")
         evidence = said or f"the verifier ended with {done.returncode}"
         lost = done.returncode == LOST
         return Outcome(True if done.returncode == 0 else False if lost else None, "world", evidence, hopeless=lost)
 
     def close(self) -> None:
-        """Let go of everything, end what was started; twice is fine."""
+        """Release all keys, end the programs that were started, close the connections; twice is fine."""
         self._closed = True
         self.watcher.close()
         if not self.settings.keep_open:
@@ -208,14 +208,15 @@ class Desktop:
     # ---- windows of our own
 
     def exclude(self, *places: int | Place) -> None:
-        """Leave these out of the frames from now on, in place of the ones given before: X window ids, or places.
+        """Paint these over in all later frames and refuse actions on them; replaces what was excluded before.
 
-        They are painted over, and no action touches them. Windows of this very process are left out unasked.
+        places: X window ids, or (left, top, width, height) in units of the pointer. Windows of this process are always
+        excluded.
         """
         self._excluded = [*places]
 
     def covered(self) -> list[Place]:
-        """Return where the windows are that are painted over, in units of the pointer."""
+        """Return the places that are painted over, in units of the pointer."""
         covered = [place for place in self._excluded if not isinstance(place, int)]
         for window in self._own_windows():
             place = self._windows.place(window) if self._windows is not None else None
@@ -230,7 +231,7 @@ class Desktop:
     # ---- parts
 
     def _begin(self) -> None:
-        """Open what needs a display; once, and anew when the display that it was opened on has ended."""
+        """Connect to the display, unless there is a connection that still works."""
         if self._hands is not None:
             try:
                 self._hands.held()
@@ -254,7 +255,7 @@ class Desktop:
         self._hands = self._windows = None
 
     def watch(self, own: Sequence[str] = ()) -> DesktopSource:
-        """Return the events of a person on the screen. own: chords of the recorder; programs see them all the same."""
+        """Watch a person on the screen. own: chords of the recorder; programs receive them all the same."""
         self._opened()
         return DesktopSource(self, own)
 
@@ -315,7 +316,7 @@ class Desktop:
     # ---- acting
 
     def _touch(self, action: Action, place: Place, covered: Sequence[Place], interrupt: Interrupt) -> tuple[Point, ...]:
-        """Make the gesture; return the pixels of the frame that it touched."""
+        """Send the input of an action; return the pixels of the frame that it hit."""
         assert self._hands is not None
         pixels, at = self._aim(action, place, covered)
         self._wait_for_free_hands(interrupt)
@@ -328,7 +329,7 @@ class Desktop:
     def _aim(
         self, action: Action, place: Place, covered: Sequence[Place]
     ) -> tuple[tuple[Point, ...], tuple[Point, ...]]:
-        """Return an action's places in pixels of the frame that was seen, and of the virtual screen."""
+        """Return an action's places in pixels of the last observation, and in units of the pointer."""
         assert self._camera is not None
         width, height, scale = self._seen
         if max(abs(place[2] * scale - width), abs(place[3] * scale - height)) >= 1:
@@ -347,7 +348,7 @@ class Desktop:
         return tuple(pixels), tuple(at)
 
     def _wait_for_free_hands(self, interrupt: Interrupt) -> None:
-        """Input while a person holds a modifier would mean something else."""
+        """Wait until a person lets go of the modifiers: with one held, our input would mean something else."""
         assert self._hands is not None
         end = time.monotonic() + HELD_SECONDS
         while held := self._hands.held():
@@ -362,7 +363,7 @@ class Desktop:
         return {**os.environ, **({"DISPLAY": self.display} if self.display else {}), **seed, **folder}
 
     def _start(self, start: str) -> None:
-        """Start the task's program. Raises BadInput when there is none, EnvironmentBroken when it shows nothing."""
+        """Start the task's program. Raises BadInput: there is none. EnvironmentBroken: it shows no window."""
         command = command_for(start, self._environ(), arguments=True)
         try:
             said = self._launch(command, None)
@@ -372,7 +373,7 @@ class Desktop:
             raise EnvironmentBroken(f"start={start!r}: {said}, and no window called {self.settings.window!r}.")
 
     def _launch(self, command: list[str], interrupt: Interrupt | None) -> str:
-        """Start a program and wait for a window of it; return what came of it."""
+        """Start a program and wait for its first window; return a sentence about the outcome."""
         known = set() if self._windows is None else set(self._windows.all())
         program = Program(command, self._environ())
         self._programs.append(program)
@@ -407,10 +408,10 @@ class Desktop:
 
 
 class _Step:
-    """Asked before every primitive: the listener must have seen the one before it.
+    """Called before every primitive input: waits until the listener has seen the one before it, then checks the stop.
 
-    Events come to it in the order in which they happened. So a stop chord that came before our last primitive is known
-    by now, however busy the machine is, and no more than one primitive follows a press.
+    The listener gets events in the order in which they happened. So a stop chord that was pressed before our last
+    primitive is known now, however busy the machine is: at most one primitive follows a press.
     """
 
     def __init__(self, hands: Hands, watcher: Watcher, check: Callable[[], None]) -> None:

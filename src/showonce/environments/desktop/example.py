@@ -1,9 +1,9 @@
-"""A small program to be used by pixels: an app of the embedded world in a real window of its own size.
+"""An example program for the desktop: an app of the embedded world in a real window of 112 x 112 pixels.
 
     python -m showonce.environments.desktop.example app/dev/single/0
 
-It is drawn by Pillow as the embedded environment is, but what is done to it comes through the window system: clicks,
-right clicks, drags and named keys. The screen is drawn from $SHOWONCE_SEED, and the file `outcome` in
+Pillow draws it as in the embedded environment, but its input comes through the window system: clicks, right clicks,
+drags and named keys. The screen is drawn from $SHOWONCE_SEED, and the file `outcome` in
 $SHOWONCE_FOLDER says open, success or failure, for a verifier to read.
 """
 
@@ -83,7 +83,7 @@ class Example:
         self._show()
 
     def _show(self) -> None:
-        """Write the outcome down first: who sees the new screen may ask for it."""
+        """Write the outcome, then draw: whoever sees the new screen may run the verifier at once."""
         from PIL import Image, ImageTk
 
         outcome = self._world.verify()

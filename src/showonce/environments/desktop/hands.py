@@ -1,7 +1,7 @@
-"""The hands: primitive input behind one small protocol, and the gestures that the verbs of `actions` are made of.
+"""Primitive input (protocol `Hands`), and how each verb of `actions` is made of it (`perform`).
 
-Every implementation asks `check` before each primitive (a press, a release, a motion, a notch) and remembers what it
-holds down, so that `release` can let go of everything whatever happened in between.
+Every implementation calls `check` before each primitive (a press, a release, a motion, a wheel notch) and remembers
+what it holds down, so that `release` can let go of it after any error.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ class Hands(Protocol):
 
     @property
     def sent(self) -> int:
-        """How many presses were sent so far; the display is sure to report each."""
+        """Number of presses sent so far; the display reports each of them."""
         ...
 
     @property
     def others(self) -> int:
-        """How many motions and releases; one that changes nothing, since a person holds the same, is not reported."""
+        """Number of motions and releases; the display does not report one that changes nothing."""
         ...
 
     def move(self, x: int, y: int) -> None: ...
     def button(self, name: str, down: bool) -> None: ...
     def click(self, name: str, times: int) -> None:
-        """Press and release that often, so quickly that two are a double click also where all cores are busy."""
+        """Press and release `times` times, fast enough that two are a double click on a busy machine."""
         ...
 
     def notch(self, dx: int, dy: int) -> None:
@@ -51,16 +51,16 @@ class Hands(Protocol):
         """Type text exactly.
 
         Raises:
-            BadInput: characters that cannot be typed here, all of them named; nothing was typed then.
+            BadInput: characters that cannot be typed here, all of them named; nothing was typed.
         """
         ...
 
     def held(self) -> tuple[str, ...]:
-        """Modifiers that are held down; asked between gestures, when none of them is ours."""
+        """Return the modifiers that a person holds down; called between gestures, when none is ours."""
         ...
 
     def release(self) -> None:
-        """Let go of everything that is held down; asks nobody."""
+        """Let go of everything that is held down, without calling `check`."""
         ...
 
     def close(self) -> None: ...
@@ -78,7 +78,7 @@ def _never() -> None:
 
 @contextlib.contextmanager
 def checked(hands: Hands, check: Callable[[], None]) -> Iterator[Hands]:
-    """In this block `check` is asked before every primitive; after it, nothing is held down."""
+    """Within this block `check` is called before every primitive; at its end everything is released."""
     hands.check = check
     try:
         yield hands
@@ -88,7 +88,7 @@ def checked(hands: Hands, check: Callable[[], None]) -> Iterator[Hands]:
 
 
 def perform(hands: Hands, action: Action, at: tuple[Point, ...], pause: Pause) -> None:
-    """Make the gesture of an action. at: its places in pixels, as many as it has."""
+    """Send the input of an action. at: its places in units of the pointer, as many as the action has."""
     if isinstance(action, Type):
         hands.write(action.text)
         return

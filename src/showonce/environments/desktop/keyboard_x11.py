@@ -1,8 +1,8 @@
-"""Which keycode types what on an X display, and how characters that no key has get one for a while.
+"""The keyboard mapping of an X display, and temporary keycodes for characters that no key has.
 
 A character beyond the layout is bound to a keycode that the layout leaves empty (ChangeKeyboardMapping). A binding
-stays until the keyboard is closed or the keycode is needed again: programs look a key up when they get to its event,
-and one that was taken away too early would be lost. Restoring puts every keycode back as it was found.
+stays until the keyboard is closed or the keycode is needed again, because programs look a key up only when they handle
+its event: a binding removed earlier would lose the character. `restore` puts every keycode back as it was found.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from showonce.errors import BadInput
 
 MODIFIERS: Final = {"ctrl": 0xFFE3, "alt": 0xFFE9, "shift": 0xFFE1, "meta": 0xFFEB}  # the left ones of each
 CAPS_LOCK: Final = 0xFFE5
-KEEP_SECONDS: Final = 0.5  # a bound keycode is not bound anew sooner than this after its last use
+KEEP_SECONDS: Final = 0.5  # a keycode is not bound to another character earlier than this after its last use
 _MAPPING_NOTIFY: Final = 34
 
 
@@ -40,7 +40,7 @@ class Keyboard:
         return found
 
     def knows(self, keysym: int, group: int = 0) -> bool:
-        """Say whether a key gives this keysym, as the mapping was when it was read last."""
+        """Say whether a key gave this keysym when the mapping was last read."""
         return keysym in self._places[min(group, 2)]
 
     def need_room(self, keysym: int) -> None:
@@ -52,7 +52,7 @@ class Keyboard:
             )
 
     def bind(self, keysym: int, other: int | None = None) -> None:
-        """Give the keysym a keycode; `other` is put on the same key with shift. Every change is costly for programs.
+        """Give the keysym a keycode; `other` goes on the same key with shift. Slow: programs reload the mapping.
 
         Raises:
             BadInput: the layout leaves no keycode empty.

@@ -1,4 +1,4 @@
-"""Starting an application or opening a file, by what a person would call it."""
+"""Starts an application or opens a file, by the name that a person would use."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from typing import IO, Any, Final
 from showonce.errors import BadInput, nearest
 
 _ADDRESS: Final = re.compile(r"[a-z][a-z0-9+.-]*://\S+$", re.IGNORECASE)
-END_SECONDS: Final = 2.0  # a program that was asked to end is killed after this
+END_SECONDS: Final = 2.0  # a program that did not end by then is killed
 
 
 class Program:
-    """A program that was started here, in a session of its own."""
+    """A program started here, in a process session of its own."""
 
     def __init__(self, command: list[str], environ: Mapping[str, str]) -> None:
         self.name = Path(command[0]).name
@@ -49,7 +49,7 @@ class Program:
         return ""
 
     def end(self) -> None:
-        """End it and what it started, gently at first."""
+        """End it and its children: SIGTERM, and SIGKILL after END_SECONDS."""
         for hard in (False, True):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 if sys.platform == "win32":
@@ -68,7 +68,7 @@ def command_for(target: str, environ: Mapping[str, str], arguments: bool = False
     arguments: the target may also be a program with arguments, as in a task file.
 
     Raises:
-        BadInput: nothing of the kind is there; the text names all that was looked for, and the nearest application.
+        BadInput: there is no such file, program or application; the text names the nearest application.
     """
     target = target.strip()
     if not target:
@@ -107,7 +107,7 @@ def _program(word: str, environ: Mapping[str, str]) -> str | None:
 
 
 def _opener(target: str, environ: Mapping[str, str]) -> list[str]:
-    """Return the system's command that opens a file or an address with the application that it belongs to."""
+    """Return the system's command that opens a file or an address with its default application."""
     if sys.platform == "win32":
         return ["cmd", "/c", "start", "", target]
     name, package = ("open", "macOS") if sys.platform == "darwin" else ("xdg-open", "package xdg-utils")

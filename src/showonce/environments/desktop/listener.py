@@ -1,12 +1,12 @@
-"""What a person does with keyboard and pointer, seen anywhere on the screen: one raw event after the other.
+"""Raw events of keyboard and pointer, whichever window gets them; and the protocol of whoever listens.
 
 A raw event is a dict (`RawEvent`). Every one has
 
     kind        "press" | "release" | "motion" | "wheel"
     device      "key" | "pointer"
-    time        seconds on the clock of `time.monotonic`: when it happened at the display, not when it arrived here
+    time        seconds of `time.monotonic` at which it happened at the display (it arrives here later)
     x, y        int, where the pointer was, in pixels of the virtual screen (left, top of the first monitor = 0, 0)
-    modifiers   tuple of those of "ctrl", "alt", "shift", "meta" that were held just before it
+    modifiers   tuple of the modifiers held just before it: "ctrl", "alt", "shift", "meta"
 
 and, by kind and device:
 
@@ -39,21 +39,21 @@ OnDeath = Callable[[str], None]
 class Listener(Protocol):
     """Calls `on_event` for each raw event, from a thread of its own; `on_death` once, with the reason, if it dies.
 
-    An exception in `on_event` is a death too: nothing that was to be seen may be lost in silence.
+    An exception in `on_event` counts as a death: no event may get lost silently.
     """
 
     @property
     def alive(self) -> bool: ...
     @property
     def seen(self) -> int:
-        """How many events came so far, those that nobody is told of (the release of a wheel) included."""
+        """Number of events so far, including those that are not passed on (the release of a wheel notch)."""
         ...
 
     def start(self) -> None:
-        """Begin; when this returns, everything that happens from now on is seen.
+        """Begin; every event after this returns is reported.
 
         Raises:
-            Unavailable: no display, or no permission to listen (which setting or package is said).
+            Unavailable: no display, or no permission to listen (the text names the setting or package).
         """
         ...
 

@@ -1,4 +1,4 @@
-"""A person on the desktop, watched: the listener's events, each with the frame that stood there before it."""
+"""Records a person on the desktop: the listener's events, each with the last frame before it."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from showonce.environments.ring import FrameRing
 from showonce.errors import EnvironmentBroken, ShowonceError
 from showonce.types import Observation
 
-PERIOD: Final = 0.03  # seconds between two looks at the screen
-IDLE_SECONDS: Final = 1.0  # after the last input the screen is taken as what the person waits on
+PERIOD: Final = 0.03  # seconds between two screenshots
+IDLE_SECONDS: Final = 1.0  # after so long without input an `idle` event carries the screen that the person waits for
 FIRST_SECONDS: Final = 5.0
 _BUTTONS: Final = ("left", "middle", "right")
 Item = RawEvent | ShowonceError
@@ -39,9 +39,9 @@ class WatchedDesktop(Protocol):
 class DesktopSource:
     """Watches the screen of a `Desktop` that was reset. See `protocols.EventSource`.
 
-    Events outside of what the environment sees, or on windows of our own, are left out. What a person types cannot be
-    known for a password here: pause the recording, or blank the region with the task's `redact`. own: chords of the
-    recorder; programs see them all the same.
+    Events outside of the environment's screen, or on windows of showonce, are left out. Passwords cannot be recognised
+    here: pause the recording, or blank the region with the task's `redact`. own: chords of the recorder; programs
+    receive them all the same.
     """
 
     def __init__(self, desktop: WatchedDesktop, own: Sequence[str] = ()) -> None:
@@ -97,7 +97,7 @@ class DesktopSource:
         return {**event, "time": at, "frame_time": changed}, frame
 
     def _event(self, raw: RawEvent) -> dict[str, Any] | None:
-        """Return the event in the words of `demonstrations.reduce`; None for what is no input of its own."""
+        """Return the event as `demonstrations.reduce` takes it; None for motions, key releases and other buttons."""
         if raw["device"] == "key":
             return _key(raw) if raw["kind"] == "press" else None
         if raw["kind"] == "motion" or raw.get("button", "left") not in _BUTTONS:
@@ -112,7 +112,7 @@ class DesktopSource:
         return {"kind": raw["kind"], "x": column, "y": row, **size, **{key: raw[key] for key in more}}
 
     def _look(self) -> None:
-        """Grab until the end; what differs from the frame before goes into the ring."""
+        """Take screenshots until the end and put each that differs from the one before into the ring."""
         camera: Camera | None = None
         windows: X11Windows | None = None
         last: Shot | None = None

@@ -1,4 +1,4 @@
-"""Waiting until the screen has answered: by pixels, against a frame that was grabbed before acting."""
+"""Waits until the screen has changed and is at rest, compared with a frame from before the action."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from showonce.environments.desktop.capture import Pixels
 
 CARET: Final = (3, 40)  # width, height in pixels: a change no larger than this is a blinking caret
-POLL: Final = 0.004  # seconds between two looks
+POLL: Final = 0.004  # seconds between two screenshots
 
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds. quiet: the screen is settled when nothing changes for so long; first: how long the first change is
-    waited for; cap: what is still changing then is taken as it is."""
+    """Seconds. quiet: without a change for so long the screen is settled; first: how long to wait for the first
+    change; cap: end of waiting, whatever still changes."""
 
     quiet: float = 0.025
     first: float = 0.15
@@ -35,7 +35,7 @@ class Settled:
 
 
 def differs(one: Pixels, other: Pixels, caret: tuple[int, int] = CARET) -> bool:
-    """Say whether two frames differ by more than what fits in a caret."""
+    """Say whether the pixels in which two frames differ need a larger box than CARET."""
     if one.shape != other.shape:
         return True
     if np.array_equal(one, other):
@@ -49,7 +49,7 @@ def differs(one: Pixels, other: Pixels, caret: tuple[int, int] = CARET) -> bool:
 def settle(
     shoot: Callable[[], Pixels], before: Pixels, patience: Patience, pause: Callable[[float], None] = time.sleep
 ) -> Settled:
-    """Look again and again until the screen has changed from `before` and rests, or patience ends.
+    """Call `look` until the screen has changed from `before` and is at rest, or patience ends.
 
     pause: sleeps between two looks; it may raise to break off.
     """

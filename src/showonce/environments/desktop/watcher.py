@@ -1,7 +1,7 @@
-"""The stop chord, seen anywhere on the screen; and why the agent can never press it.
+"""The stop chord: listens for it in every window, and refuses actions that would press it.
 
-The desktop layer refuses the chord as an action, inside typed text too, so that whoever presses it is a person. If the
-listener dies or goes deaf, that is a stop as well: without it nobody could stop the agent.
+Since the desktop refuses the chord as an action, inside typed text too, whoever presses it is a person. A listener that
+dies or no longer reports our own input is a stop as well: without it nobody could stop the agent.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from showonce.environments.desktop.listener import Listener, OnDeath, OnEvent, R
 from showonce.errors import BadInput, Stopped
 
 CHORD: Final = "escape"
-DEAF_SECONDS: Final = 3.0  # our own input must come back to the listener within this
+DEAF_SECONDS: Final = 3.0  # the listener must report our own input within this
 OTHER_SECONDS: Final = 0.25
 NAP: Final = 0.0002
 Press = Callable[[str], None]
@@ -28,7 +28,7 @@ Make = Callable[[OnEvent, OnDeath, str], Listener]
 
 @runtime_checkable
 class Latch(Protocol):
-    """An interrupt that takes such a source, as `runtime.stop.Stop` does."""
+    """An interrupt that can be tied to a watcher, such as `runtime.stop.Stop`."""
 
     def watch(self, source: Any) -> None: ...
 
@@ -37,7 +37,7 @@ class Watcher:
     """Listens for the chord and latches. `runtime.stop.Stop.watch(watcher)` ties a run's stop to it.
 
     Args:
-        chord: a key or chord as in `actions.Key`. More modifiers held with it do not hide it.
+        chord: a key or chord as in `actions.Key`; it also counts with further modifiers held.
         display: the X display; "" = $DISPLAY.
 
     Raises:
@@ -80,11 +80,11 @@ class Watcher:
 
     @property
     def seen(self) -> int:
-        """How many events were seen so far."""
+        """Number of events that the listener reported so far."""
         return 0 if self._listener is None else self._listener.seen
 
     def connect(self, press: Press) -> None:
-        """Call `press` with the reason when the chord comes, and at once if it came already."""
+        """Call `press` with the reason when the chord is pressed; at once if it was pressed before."""
         with self._lock:
             self._press = press
             reason = self.reason
@@ -99,14 +99,14 @@ class Watcher:
             raise Stopped(f"stopped: {self.reason}.")
 
     def heard(self, before: int) -> None:
-        """Wait until a press of our own, sent since `seen` was `before`, came back: a deaf listener is a stop."""
+        """Wait until the listener reports an event after number `before`; latch the stop after DEAF_SECONDS."""
         if not self._wait(before, DEAF_SECONDS):
             self._deaf = True
             self._trip("the listener for the stop chord does not hear our own input any more")
         self.check()
 
     def caught_up(self, before: int) -> None:
-        """The same for what the display may keep to itself: it is not waited for long."""
+        """Like `heard`, for input that X need not report: wait at most OTHER_SECONDS; a timeout is no error."""
         self._wait(before, OTHER_SECONDS)
         self.check()
 
@@ -119,10 +119,10 @@ class Watcher:
         return True
 
     def rearm(self) -> None:
-        """Let things run again: a person's decision. A dead listener is begun anew.
+        """Release the latch, on a person's decision; restart a dead listener.
 
         Raises:
-            Unavailable: that cannot be done; the stop holds on.
+            Unavailable: the listener does not start; the stop stays latched.
         """
         if self._listening and (self._listener is None or not self._listener.alive or self._deaf):
             self._drop()

@@ -1,4 +1,4 @@
-"""The windows of an X display: which there are, what they are called, where they are."""
+"""The windows of an X display: ids, titles, applications, places."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _VIEWABLE: Final = 2
 
 
 class X11Windows:
-    """Questions about windows; one that is gone is None or "", not an error. display: ":1"; "" = $DISPLAY.
+    """Queries about windows; for a window that is gone they return None or "". display: ":1"; "" = $DISPLAY.
 
-    For use by any thread, one at a time: two that wait on one python-xlib connection can wait for ever.
+    For use by any thread; a lock lets in one at a time, because two on one python-xlib connection can deadlock.
     """
 
     def __init__(self, display: str = "") -> None:
@@ -55,12 +55,12 @@ class X11Windows:
         return names.rstrip("\0").rpartition("\0")[2]
 
     def active(self) -> int | None:
-        """Return the window that has the keyboard as the window manager says; 0 = none has it, None = nobody tells."""
+        """Return the window that has the keyboard as the window manager says; 0 = none, None = unknown."""
         value = self._property(self._root, "_NET_ACTIVE_WINDOW")
         return int(value[0]) if value is not None and len(value) else None
 
     def at(self, x: int, y: int) -> int | None:
-        """Return the topmost window at a place of the virtual screen; 0 = only the background, None = nobody tells."""
+        """Return the topmost window at a place of the virtual screen; 0 = the background, None = unknown."""
         listed = self._property(self._root, "_NET_CLIENT_LIST_STACKING")
         if listed is None:
             return None
@@ -78,7 +78,7 @@ class X11Windows:
         return [window for window, owner in self._pids.items() if owner == pid and self.place(window) is not None]
 
     def _pid(self, window: int) -> int:
-        """Return the process that a window belongs to, as the server knows it (X-Resource 1.2); 0 if it does not."""
+        """Return the id of the process that owns a window, from the server (X-Resource 1.2); 0 = unknown."""
         from Xlib import error
 
         if not self._display.has_extension("X-Resource"):

@@ -1,7 +1,7 @@
 """The hands of X11, by the XTEST extension.
 
-Each primitive is answered by the server before the next one is sent, so that no more than one is on its way when the
-stop comes; a click, four primitives at most, goes as a whole.
+The server answers each primitive before the next one is sent, so that at most one is under way when the stop is
+pressed; a click (at most four primitives) is sent as a whole.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class X11Hands:
             hang_up(self._display)
 
     def _place(self, keysyms: list[int]) -> tuple[int, bool]:
-        """Return (keycode, shifted) of the first keysym; a key that has to be made for it serves the next one too."""
+        """Return (keycode, shifted) of the first keysym; a keycode bound for it gets the next keysym, too."""
         keyboard, group = self._keyboard, (self._mask() >> 13) & 3
         with speaking():
             found = keyboard.find(keysyms[0], group)
@@ -119,7 +119,7 @@ class X11Hands:
 
     @contextlib.contextmanager
     def _without_caps(self) -> Iterator[None]:
-        """Capitals are made with shift alone; the lock is put back unless the stop comes in between."""
+        """Switch Caps Lock off in this block, so that shift alone makes capitals; a stop leaves it off."""
         caps = self._keyboard.code(CAPS_LOCK) if self._mask() & _LOCK else None
         if caps is not None:
             self._stroke(caps, [])
@@ -144,7 +144,7 @@ class X11Hands:
     def _press(self, pressed: list[int], detail: int, down: bool, kind: int, wait: bool = True) -> None:
         self.check()
         if down:
-            pressed.append(detail)  # before it is sent: better to release once too often
+            pressed.append(detail)  # before it is sent: a release too many does no harm
         self._send(kind, detail, wait=wait)
         if not down and detail in pressed:
             pressed.remove(detail)

@@ -1,7 +1,6 @@
 """The built-in skills: one small builder per task family. A builder draws a `Problem`: goal text, plan and scene.
 
-Every family is meant to be solved by what the frozen tiny model has learned in pre-training; apps (see `language`)
-are what it must be shown.
+The frozen tiny model has learned every family in pre-training; apps (see `language`) have to be shown to it.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from showonce.environments.embedded.scene import Scene, Widget, compose, fill_up
 
 @dataclass
 class Problem:
-    """A goal on a screen: its text, the plan behind it, the scene, and what menus hold."""
+    """A goal on a screen: its text, plan and scene, and the rows of its menus."""
 
     goal: str
     plan: tuple[Sub, ...]

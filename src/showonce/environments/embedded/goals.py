@@ -1,4 +1,4 @@
-"""From a free goal in the goal language (``fill name sun``) to a screen on which it can be done."""
+"""Draws a screen for a free goal of the goal language (``fill name sun``)."""
 
 from __future__ import annotations
 

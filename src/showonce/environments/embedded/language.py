@@ -1,7 +1,7 @@
-"""The words of the embedded world: what can stand on its screens and in its goals.
+"""The words of the embedded world, on its screens and in its goals.
 
-A goal is a *phrase* (``click red circle``) or the word of an app (``zoka``) whose meaning, a *program* of phrases,
-only a demonstration reveals. `split_phrases` and `phrase_text` are the two directions of the text form.
+A goal is a *phrase* (``click red circle``) or the word of an app (``zoka``), which stands for a *program* of phrases
+that only a demonstration reveals. `split_phrases` parses the text form, `phrase_text` writes it.
 """
 
 from __future__ import annotations

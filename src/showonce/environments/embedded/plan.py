@@ -1,8 +1,8 @@
-"""What a goal asks for, as a list of subgoals, and how an action on a scene is read as an event.
+"""Plans: a goal as a list of subgoals, and the event that an action on a scene amounts to.
 
-A plan is data. `expected` says which subgoal comes next on the scene as it is (a dialog in the way, a target below
-the fold or not there yet come first), `oracle_action` how to do it by pixels, `event` what an action really did.
-An action is right when its event equals the expected subgoal.
+`expected` returns the next subgoal on the present scene (first a dialog in the way, a target below the fold or one that
+has not appeared yet), `oracle_action` the action that does it, `event` what an action did. An action is right when its
+event equals the expected subgoal.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PRECONDITIONS = ("dismiss", "scroll", "wait")
 
 @dataclass(frozen=True)
 class Sub:
-    """One subgoal or one event: what is done, to which widget (its words) or popup row, with which value."""
+    """One subgoal or event: kind, words of the widget or popup row, value."""
 
     kind: str
     key: Phrase = ()
@@ -52,7 +52,7 @@ def phrase_sub(phrase: Phrase) -> Sub:
 
 
 def expected(scene: Scene, plan: tuple[Sub, ...], index: int) -> Sub | None:
-    """Return what is to be done now: a precondition or plan[index]; None when the plan is done."""
+    """Return the next subgoal: a precondition or plan[index]; None when the plan is done."""
     if index >= len(plan):
         return None
     sub = plan[index]
@@ -68,7 +68,7 @@ def expected(scene: Scene, plan: tuple[Sub, ...], index: int) -> Sub | None:
 
 
 def _centre(rect: Rect) -> tuple[float, float]:
-    """Return the middle of a rectangle as a coordinate, on the centre of a grid cell."""
+    """Return the middle of a rectangle as fractions of the screen, moved to the centre of a grid cell."""
     x = (rect[0] + rect[2] // 2 - 1) // GRID * GRID + GRID / 2 - 0.5
     y = (rect[1] + rect[3] // 2 - 1) // GRID * GRID + GRID / 2 - 0.5
     return _coordinate(x), _coordinate(y)
@@ -158,7 +158,7 @@ def _drag_event(scene: Scene, action: act.Drag) -> Sub:
 
 
 def apply(scene: Scene, sub: Sub, menus: dict[str, list[str]]) -> None:
-    """Change the scene by an event that was right. `menus`: rows of context menus and drop-downs by what opens them."""
+    """Change the scene as a right event does. `menus`: rows of context menus and drop-downs by what opens them."""
     if sub.kind in ("dismiss", "entry"):
         scene.popup = None
     elif sub.kind == "scroll":

@@ -1,7 +1,6 @@
-"""What stands on a screen of the embedded world: widgets, themes and their random placement.
+"""Scenes of the embedded world: widgets, themes and their random placement.
 
-Everything lies on a grid of `GRID` pixels. A `Scene` is plain data; `draw` makes pixels of it and `world` lets actions
-change it.
+All places are multiples of `GRID` pixels. A `Scene` is plain data: `draw` renders it, `plan.apply` changes it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from showonce.environments.embedded.language import COLOURS, DISMISS, FIELDS, LA
 
 SIZE: Final = 112
 GRID: Final = 4
-TEXT_GRID: Final = 8  # what carries text stands on a coarser grid, which keeps it legible to a very small model
+TEXT_GRID: Final = 8  # coarser grid for text, which keeps it legible to a very small model
 TOP: Final = 16  # below the title or menu bar
 BOTTOM: Final = 104  # above the progress strip
 FONTS: Final = ("DejaVuSans-Bold.ttf", "DejaVuSans.ttf", "DejaVuSansMono-Bold.ttf")
@@ -40,7 +39,7 @@ class Widget:
 
     @property
     def key(self) -> Phrase:
-        """The words by which a goal names it."""
+        """The words that name it in a goal."""
         return (self.colour, self.shape) if self.kind == "icon" else (self.label,)
 
 
@@ -69,7 +68,7 @@ class Theme:
 
 @dataclass
 class Scene:
-    """The whole screen: widgets, what is open, and how many steps are done."""
+    """The whole screen: widgets, open popup, number of steps done."""
 
     theme: Theme
     widgets: list[Widget] = field(default_factory=list)
@@ -86,7 +85,7 @@ class Scene:
         return widget.page == self.page and not (widget.late and self.loading)
 
     def find(self, key: Phrase) -> int:
-        """Return the index of the widget that a goal names so, or -1."""
+        """Return the index of the widget with these words, or -1."""
         return next((i for i, w in enumerate(self.widgets) if w.key == key and w.kind != "field"), -1)
 
     def find_field(self, name: str) -> int:
@@ -120,7 +119,7 @@ def random_theme(rng: random.Random) -> Theme:
 
 
 def text_width(text: str) -> int:
-    """Return the width in pixels that a label is given: one for every font, so that layouts do not vary with it."""
+    """Return the pixels reserved for a label; the same in all fonts, so that layouts do not depend on them."""
     return 8 * len(text)
 
 

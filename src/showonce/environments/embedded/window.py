@@ -48,7 +48,7 @@ class ScreenWindow:
         except tkinter.TclError as error:
             raise Unavailable(f"no display to open a window on ({error}); use --oracle, or set DISPLAY.") from error
         self._scale = scale
-        self._actions: deque[Action] = deque()  # done and not asked for yet
+        self._actions: deque[Action] = deque()  # done by the person, not returned yet
         self._finished = False
         self._size = (1, 1)
         self._typed = ""

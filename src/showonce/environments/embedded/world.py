@@ -1,7 +1,7 @@
-"""The embedded world as an environment: no browser, no display, every step verified by the world itself.
+"""The embedded world as an environment: no browser, no display, every step verified.
 
 Task ids: ``skill/FAMILY`` and ``app/SPLIT/KIND/INDEX``; a free goal in the goal language (``click red circle``) works
-too. A wrong action changes nothing but is counted: more than `mistakes` of them and the task cannot succeed any more.
+too. A wrong action changes nothing but is counted: after more than `mistakes` of them the task has failed.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ class EmbeddedWorld:
         return self.observe()
 
     def observe(self) -> Observation:
-        """Return the screen as it is, with the words that stand on it as page text."""
+        """Return the present screen, with its words as page text."""
         scene = self._open().scene
         return Observation(draw(scene), text=_page_text(scene))
 
     def execute(self, action: Action, interrupt: Interrupt) -> Executed:
-        """Do one action; returns the same action with the pixels that it touched and what came of it."""
+        """Do one action; returns it with the pixels that it hit and a sentence about the outcome."""
         problem = self._open()
         interrupt.check()
         did = event(problem.scene, action)
@@ -106,7 +106,7 @@ class EmbeddedWorld:
         return Executed(action, self._evidence, pixels)
 
     def verify(self) -> Outcome:
-        """Return whether the task is done, whether the last step was right, and whether all is lost."""
+        """Return whether the task is done, whether the last step was right, and whether it can no longer succeed."""
         problem = self._open()
         finished = self._index >= len(problem.plan)
         lost = self._wrong > self.settings.mistakes
@@ -115,7 +115,7 @@ class EmbeddedWorld:
         return Outcome(success, "world", evidence, self._correct, hopeless=lost and not finished)
 
     def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
-        """Return the words under the given points; what has the focus is the field that was clicked."""
+        """Return the words under the given points, and of the field that was clicked last (focused)."""
         scene = self._open().scene
         near = tuple(_words_at(scene, to_pixel(x, SIZE), to_pixel(y, SIZE)) for x, y in at)
         focused = scene.widgets[scene.focus].label if scene.focus >= 0 else ""
@@ -148,7 +148,7 @@ class EmbeddedWorld:
 
     @property
     def goal(self) -> str:
-        """The goal text of what is on the screen; a skill draws its own from the seed."""
+        """The goal of the present screen; a skill draws it from the seed."""
         return self._open().goal
 
     @property
@@ -225,7 +225,7 @@ def _page_text(scene: Scene) -> str:
 
 
 def _words_at(scene: Scene, x: int, y: int) -> str:
-    """Return the words of what a click at a pixel would hit; "" where there is nothing, or nothing with words."""
+    """Return the words of the widget under a pixel; "" for none."""
     if scene.popup is not None:
         for label, rect in scene.popup.rows.items():
             if inside(rect, x, y):

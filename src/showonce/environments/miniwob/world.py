@@ -1,8 +1,8 @@
 """MiniWoB++ as an environment: its pages straight from the wheel, in a context of the shared browser.
 
-The reward is the raw one, without its decay over time, and the page's own timer is off: a slow policy is not punished
-twice. As in BrowserGym an episode is a success when the page ended it with a reward above 0. The page's clock starts at
-a fixed time, so that nothing depends on the day.
+Success is judged by the raw reward, without its decay over time, and the page's own timer is off: a slow policy is not
+punished. As in BrowserGym an episode succeeds when the page ends it with a reward above 0. The page's clock starts at
+a fixed time, so that nothing depends on the date.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from showonce.protocols import Capabilities
 from showonce.types import Image as Pixels
 from showonce.types import Outcome, Task
 
-# The task is 160 x 210. A window of just that size scrolls sideways and breaks tasks, because the score board stands
-# beside it; 332 x 214 is what the wheel's own environment opens, and the rest is cut off.
+# The task is 160 x 210. A window of that size scrolls sideways and breaks tasks, because the score board stands beside
+# it; the wheel's own environment opens 332 x 214. The rest is cut off.
 WINDOW: Final = (332, 214)
 PAGE: Final[Box] = (0.0, 0.0, 160.0, 210.0)
 TASK: Final[Box] = (0.0, 50.0, 160.0, 210.0)  # without the instruction above it: a square
 AREAS: Final = {"page": PAGE, "task": TASK}
 OUTSIDE: Final = (WINDOW[0] - 1, WINDOW[1] - 1)
-# Pages on which, with the same seed and the same hand, another frame was seen without a fresh load than with one: what
-# an earlier episode left (scrolled lists, styles of open tabs), or they move by themselves. They are always loaded.
+# Pages that are loaded anew for every episode even with reload=false: without a fresh load, the same seed and actions
+# gave other frames (scrolled lists and styles left by an earlier episode, or things that move by themselves).
 _CARRIES: Final = """
 bisect-angle book-flight book-flight-nodelay button-delay chase-circle choose-date-nodelay circle-center
 click-collapsible-2 click-dialog click-dialog-2 click-pie click-scroll-list click-tab click-tab-2 click-tab-2-easy
@@ -55,7 +55,7 @@ CLOCK: Final = """(() => {
     static now() { return now(); }
   };
 })()"""
-# The cover that the page draws over an ended episode would hide its result, and a click on it would start another.
+# startEpisode is replaced: the page would cover an ended episode, and a click on the cover would start another.
 START: Final = """([seed, never]) => {
   core.clearTimer();
   delete window.__showonceOracle;
@@ -91,7 +91,7 @@ class MiniWoB(BrowserEnvironment):
         self._success = own.success
 
     def verify(self) -> Outcome:
-        """Return what the page says: its raw reward, once it has ended the episode."""
+        """Return the page's verdict: open until it has ended the episode, then by its raw reward."""
         self._ready()
         if self._ended is None:
             outcome = self.on_owner(self._told, 2 * self.settings.timeout, "the reward")
@@ -107,7 +107,7 @@ class MiniWoB(BrowserEnvironment):
         return self._goal
 
     def oracle(self) -> Action:
-        """Return the right next action, found by looking into the page; it acts only by what a person has, too.
+        """Return the right next action, found in the page's DOM; it uses only verbs that a person could use.
 
         Raises:
             TaskError: no oracle was written for this page. EnvironmentBroken: nothing is left to do.

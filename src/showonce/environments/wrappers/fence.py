@@ -1,7 +1,7 @@
-"""An environment with a fence: what lies outside of the allowed region, pages, windows and applications is refused.
+"""A fence: refuses actions outside of the allowed region, pages, windows and applications.
 
-The safety rules of a run's episodes refuse it before, with the other rules. Here it holds for everybody else who acts
-in the environment, too: measuring, showing, recording and replaying.
+The safety rules of a run's episodes refuse them earlier. The fence also holds where no safety rules run: measuring,
+showing, recording and replaying.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from showonce.types import Executed, Region, ScreenFacts
 
 
 class Fenced(Wrapper):
-    """An environment in which `execute` refuses what `rules` forbid. Everything else is the environment's own.
+    """An environment whose `execute` refuses what `rules` forbid.
 
     Raises:
         BadInput: by `execute`; nothing was done.
@@ -41,7 +41,7 @@ TOUCHES_NOTHING: Final = (Wait, Done, Ask)  # actions that send no input to the 
 
 
 def forbidden(action: Action, facts: ScreenFacts | None, rules: SafetyConfig) -> str:
-    """Return why an action may not be done for where it goes: region, page, window, application; else ""."""
+    """Return why an action may not go where it goes (region, page, window, application), or ""."""
     if isinstance(action, TOUCHES_NOTHING):
         return ""
     for place in points(action):

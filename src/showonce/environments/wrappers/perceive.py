@@ -1,9 +1,9 @@
-"""More than pixels, as an option of every environment: text read by OCR, and numbered marks on the elements.
+"""OCR and marks, for every environment: text read from the pixels, and numbered boxes on the elements.
 
     showonce run environment=browser environment.settings.marks=true
     showonce run environment=desktop environment.settings.ocr=true
 
-What the policy sees is what is stored, marks and text included. OCR needs the extra ``showonce[ocr]`` and Debian's
+Marks and text are part of the observation, so they are stored, too. OCR needs the extra ``showonce[ocr]`` and Debian's
 tesseract-ocr (or the language files of Tesseract in TESSDATA_PREFIX); its language is English.
 Marks follow "Set-of-Mark prompting" (arXiv 2310.11441): a box and a number on every element, with a legend in the text.
 """
@@ -31,16 +31,16 @@ MOST_MARKS: Final = 99  # on one frame
 LEGIBLE: Final = (
     900  # pixels of width to which smaller frames are enlarged before they are read; Tesseract wants ~20 px
 )
-SURE: Final = 40.0  # per cent of Tesseract's own confidence below which a word is taken for noise
+SURE: Final = 40.0  # per cent; a line with less of Tesseract's confidence is dropped
 INKS: Final = ((214, 39, 40), (31, 119, 180), (44, 160, 44), (148, 103, 189), (255, 127, 14))  # of marks, in turn
 TESSDATA: Final = ("/usr/share/tesseract-ocr/5/tessdata", "/usr/share/tessdata", "/opt/homebrew/share/tessdata")
 
 
 class Perceiving(Wrapper):
-    """An environment whose observations carry more: `ocr` = the words on the screen, `marks` = numbered elements.
+    """An environment with more in its observations: `ocr` = the words on the screen, `marks` = numbered elements.
 
-    Text that the environment gives itself is kept. Marks are drawn on what the environment calls its elements; one
-    that names none is read by OCR, when that is on.
+    The environment's own text is kept. Marks go on the environment's elements; where it lacks the ability `Elements`,
+    on the words that OCR found.
 
     Raises:
         ConfigError: marks without anything that could be marked.
@@ -99,7 +99,7 @@ def marked(seen: Observation, elements: Sequence[Element]) -> Observation:
 
 
 def _usable(elements: Sequence[Element]) -> list[Element]:
-    """Return what can be used, by rows and then from left to right; what is about level stands in one row."""
+    """Return the elements with a role, in reading order; boxes whose middles are about level form one row."""
     usable = [element for element in elements if element.role]
     return sorted(usable, key=lambda e: (round((e.box[1] + e.box[3]) * 20), e.box[0]))
 
@@ -158,7 +158,7 @@ def read(seen: Observation) -> tuple[Element, ...]:
 def _lines(reader: Any, level: Any, width: int, height: int) -> Iterator[Element]:
     found = reader.GetIterator()
     for line in _each(found, level.TEXTLINE):
-        with contextlib.suppress(RuntimeError):  # Tesseract says so of a line without text
+        with contextlib.suppress(RuntimeError):  # raised by Tesseract for a line without text
             box, text = line.BoundingBox(level.TEXTLINE), " ".join(line.GetUTF8Text(level.TEXTLINE).split())
             if box is not None and text and line.Confidence(level.TEXTLINE) >= SURE:
                 left, top, right, bottom = box
