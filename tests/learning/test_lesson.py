@@ -15,7 +15,7 @@ from showonce.config import Config
 from showonce.errors import Stopped, Unavailable
 from showonce.events import EpisodeStarted
 from showonce.inference.torch.adapter_files import content_hash
-from showonce.learning.lesson import IDLE, Lesson, teaching
+from showonce.learning.lesson import MAX_IDLE, Lesson, teaching
 from showonce.policy.vlm_policy import load_policy
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import TeachRequest
@@ -90,7 +90,7 @@ def test_a_lesson_whose_demonstration_is_put_aside_ends(make: MakeLesson) -> Non
     toy.session.context.quarantined = toy.store.ledger.quarantined_sources
     toy.wins = False
     lesson.learn()
-    assert not toy.events.of("update") and lesson.practised == IDLE
+    assert not toy.events.of("update") and lesson.practised == MAX_IDLE
 
 
 def test_practice_in_the_head_executes_nothing(make: MakeLesson) -> None:

@@ -15,8 +15,8 @@ from showonce.errors import StoreLocked
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.methods.faults import corrupt_checkpoint
-from showonce.learning.ratchet.refusals import SUSPENDED
-from showonce.learning.session import RECENT
+from showonce.learning.ratchet.champion import RECENT
+from showonce.learning.ratchet.refusals import MAX_REFUSED
 from showonce.protocols import CANDIDATE, CHAMPION
 
 MakeToy = Callable[..., Toy]
@@ -128,7 +128,7 @@ def test_while_a_lesson_is_being_learned_refusals_end_nothing(make: MakeToy) -> 
 def refuse(toy: Toy) -> None:
     """Let the canaries refuse as many candidates as suspend a lesson."""
     toy.session.ratchet.config = replace(toy.session.ratchet.config, canary_max_drop=-1.0)
-    for _ in range(SUSPENDED):
+    for _ in range(MAX_REFUSED):
         for _ in range(2):
             assert toy.session.update(toy.task) == ""
         toy.session.consider()

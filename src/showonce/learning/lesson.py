@@ -9,7 +9,7 @@ import contextlib
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +20,9 @@ from showonce.inference.torch.adapter_files import content_hash
 from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.gate.gate import GateReason
 from showonce.learning.methods.prompts import teacher_of
-from showonce.learning.practice.episodes import practise
-from showonce.learning.session import SUSPENSION, Session, identity_of
+from showonce.learning.practice.episodes import schedule
+from showonce.learning.ratchet.champion import SUSPENDED
+from showonce.learning.session import Session, identity_of
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import CANDIDATE, CHAMPION, Environment
 from showonce.runtime.player import Player
@@ -30,16 +31,16 @@ from showonce.runtime.teaching import Teach, TeachRequest, TeachResult
 from showonce.seeds import STRIDE, Seeds
 from showonce.types import Episode, Task
 
-SPENT: Final = frozenset({GateReason.BUDGET_RUN.value, GateReason.BUDGET_TASK.value, SUSPENSION})
-ENOUGH: Final = 3  # refusals for headroom in a row after which a lesson ends
-IDLE: Final = 10  # episodes in a row without an update after which it ends, too; but for
-WAITS: Final = frozenset({GateReason.COOLDOWN.value, "no_screens"})  # what may pass by itself
-CLOSING: Final = 3  # times the probes of one version that are spent at most at the end of a lesson
+SPENT: Final = frozenset({GateReason.BUDGET_RUN.value, GateReason.BUDGET_TASK.value, SUSPENDED})  # end a lesson
+MAX_FULL: Final = 3  # end the lesson after so many refusals for headroom in a row
+MAX_IDLE: Final = 10  # end the lesson after so many episodes in a row without an update
+TRANSIENT: Final = frozenset({GateReason.COOLDOWN.value, "no_screens"})  # refusals by which an episode is not idle
+CLOSING: Final = 3  # at the end of a lesson at most this many times `min_probes_best` probes are spent
 
 
 @dataclass
 class Lesson:
-    """A task at hand and how far its practice has come. practised, probed: episodes so far (of a resumed run, too)."""
+    """One task that is learned. practised, probed: episodes so far (of a resumed run: those before it, too)."""
 
     session: Session
     task: Task
@@ -50,66 +51,56 @@ class Lesson:
 
     def learn(self) -> None:
         """Practise until the budget is spent, the practice episodes are over or nothing is left to gain."""
-        if not self.session.trainer.method.trains:
+        session = self.session
+        practice, player = session.config.practice, session.player
+        if not session.trains:
             return
-        practice = self.session.config.practice
         if practice.source in ("head", "mixed"):
-            self.session.imagine(self.task, practice.head_views)
+            session.imagine(self.task, practice.head_views)
         if practice.source == "head":
             self._drain()
-        else:
-            self._practise()
-        self.session.consider(force=True)
-        if practice.source != "head":
-            self._close()
-
-    def _practise(self) -> None:
-        seeds, ratchet = self.session.seeds, self.session.config.ratchet
-        practice = replace(self.session.config.practice, seed_offset=seeds.first("practice"))
-        for episode in practise(practice, self._episode, self.practised):
-            self.practised += 1
-            self.session.observe(episode)
-            updates = self.session.trainer.updates
-            refused = self.session.between(self.task)
-            waits = refused in WAITS and not self._put_aside
-            self._idle = self._idle + 1 if self.session.trainer.updates == updates and not waits else 0
-            if self.practised % ratchet.probe_every == 0:
-                self.probe(ratchet.probe_batch)
-            if self._over(refused):
+            session.consider(force=True)
+            return
+        phase = "run" if practice.source == "episodes" else "practice"
+        for seed, beta in schedule(practice, session.seeds.first("practice"), self.practised):
+            episode = player.play(self.task, seed, phase, [session.trainer], **self._teacher(beta))
+            if self._learn_from(episode):
                 break
+        session.consider(force=True)
+        self._close()
 
-    @property
-    def _put_aside(self) -> bool:
-        """Whether the task was shown and what was shown may not be learned from any more."""
+    def _teacher(self, beta: float) -> dict[str, Any]:
+        """Return the keywords of `run_episode` by which the teacher executes each step with probability `beta`."""
         context = self.session.context
-        return self.task.id in context.demonstrations and context.demonstration(self.task.id) is None
+        taught = self.session.config.practice.source != "episodes" and context.demonstration(self.task.id) is not None
+        return {"teacher": teacher_of(context, self.task.id), "teacher_beta": beta} if taught and beta > 0 else {}
 
-    def _episode(self, seed: int, beta: float) -> Episode:
-        session = self.session
-        shown = session.context.demonstration(self.task.id)
-        ordinary = session.config.practice.source == "episodes"
-        teacher = teacher_of(session.context, self.task.id) if shown is not None and not ordinary and beta > 0 else None
-        return session.stage.play(
-            self.task, seed, "run" if ordinary else "practice", [session.trainer], teacher=teacher,
-            teacher_beta=beta if teacher is not None else 0.0,
-        )  # fmt: skip
+    def _learn_from(self, episode: Episode) -> bool:
+        """Observe a practice episode, update, probe if it is time; return whether the lesson is over."""
+        session, ratchet = self.session, self.session.config.ratchet
+        self.practised += 1
+        session.observe(episode)
+        updates = session.updates
+        refused = session.between(self.task)
+        waits = refused in TRANSIENT and not session.lost_its_demonstration(self.task.id)
+        self._idle = self._idle + 1 if session.updates == updates and not waits else 0
+        if self.practised % ratchet.probe_every == 0:
+            self.probe(ratchet.probe_batch)
+        self._full = self._full + 1 if refused == GateReason.HEADROOM.value else 0
+        return refused in SPENT or self._full >= MAX_FULL or self._idle >= MAX_IDLE
 
     def _drain(self) -> None:
-        """Update until the gate says no; nothing is executed, so there are no probes and no episodes."""
+        """Update until the gate refuses; nothing is executed, so there are no probes and no episodes."""
+        stop = self.session.player.stop
         while not self.session.update(self.task):
-            self.session.stage.stop.check()
+            stop.check()
             self.session.consider()
-
-    def _over(self, refused: str) -> bool:
-        self._full = self._full + 1 if refused == GateReason.HEADROOM.value else 0
-        return refused in SPENT or self._full >= ENOUGH or self._idle >= IDLE
 
     def _close(self) -> None:
         """Probe the final champion until it has enough probes to be called best."""
         wanted = self.session.config.ratchet.min_probes_best
         for _ in range(CLOSING * wanted):
-            champion = self.session.store.champion or ""
-            if self.session.store.ledger.probes(champion).get(self.task.id, (0, 0))[1] >= wanted:
+            if self.session.champion_probes(self.task.id) >= wanted:
                 return
             self.probe(1)
 

@@ -91,6 +91,11 @@ class Trainer:
             settings = self.context.config.sdft
             self._optimiser = AdapterOptimiser(self.context.policy.adapter, self.context.adapter, settings)
 
+    @property
+    def trains(self) -> bool:
+        """Whether there are weights to train; if not, no update is ever made."""
+        return self.method.trains
+
     # ---- what comes in
 
     def begin(self, task: Task, demonstration: Demonstration | None = None) -> None:

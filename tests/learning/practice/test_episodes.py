@@ -11,9 +11,9 @@ from showonce.actions import Click, Drag, Type, to_pixel
 from showonce.config import PracticeConfig
 from showonce.errors import BadInput
 from showonce.learning.practice.buffer import Sample
-from showonce.learning.practice.episodes import demonstrated, in_the_head, practise, teacher_share, view_of
+from showonce.learning.practice.episodes import demonstrated, in_the_head, schedule, teacher_share, view_of
 from showonce.learning.practice.views import Jitter
-from showonce.types import Demonstration, Episode, Frame, Image, Observation, Outcome, StopReason
+from showonce.types import Demonstration, Frame, Image, Observation
 
 RED = (220, 40, 40)
 
@@ -50,19 +50,10 @@ def test_a_single_episode_has_the_share_of_the_start() -> None:
     assert teacher_share(0, 1, 0.6, 0.0) == 0.6
 
 
-def test_practice_episodes_have_their_own_seeds_and_are_run_when_asked_for() -> None:
-    asked: list[tuple[int, float]] = []
-
-    def run(seed: int, beta: float) -> Episode:
-        asked.append((seed, beta))
-        return Episode("e", "t", "zoka", seed, "practice", (), StopReason.MAX_STEPS, Outcome(None, "world"), 0.0)
-
-    config = PracticeConfig(episodes=3, teacher_beta=0.8, teacher_beta_end=0.2, seed_offset=500)
-    episodes = practise(config, run)
-    assert next(episodes).seed == 500 and len(asked) == 1
-    assert [e.seed for e in episodes] == [501, 502]
-    assert [share for _, share in asked] == pytest.approx([0.8, 0.5, 0.2])
-    assert [e.seed for e in practise(config, run, first=2)] == [502]
+def test_the_schedule_counts_seeds_up_and_a_resumed_one_goes_on() -> None:
+    config = PracticeConfig(episodes=3, teacher_beta=1.0, teacher_beta_end=0.0)
+    assert list(schedule(config, 500)) == [(500, 1.0), (501, 0.5), (502, 0.0)]
+    assert list(schedule(config, 500, done=2)) == [(502, 0.0)]
 
 
 def test_a_demonstrated_frame_is_a_sample_with_a_known_answer() -> None:

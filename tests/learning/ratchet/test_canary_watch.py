@@ -20,16 +20,14 @@ from showonce.environments.registry import find_task, make_environment
 from showonce.learning.practice.buffer import Sample
 from showonce.learning.practice.episodes import in_the_head
 from showonce.learning.ratchet.canaries import Canary
-from showonce.learning.ratchet.canary_watch import (
-    LEAST,
-    CanaryWatch,
+from showonce.learning.ratchet.canary_collection import (
     LessonCanaries,
-    _nats_lost,
     lesson_canaries,
     other_goals,
     skill_canaries,
     skill_world,
 )
+from showonce.learning.ratchet.canary_watch import LEAST, CanaryWatch, _nats_lost
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import Context
 from showonce.types import Parsed

@@ -12,7 +12,7 @@ mixed       practice and head.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from showonce.learning.practice.buffer import Sample
 from showonce.learning.practice.outcomes import progress_of
 from showonce.learning.practice.views import Jitter, Map, map_action, view
 from showonce.protocols import Turn, turns_of
-from showonce.types import Demonstration, Episode, Observation
+from showonce.types import Demonstration, Observation
 
 
 def teacher_share(index: int, episodes: int, start: float, end: float) -> float:
@@ -33,15 +33,13 @@ def teacher_share(index: int, episodes: int, start: float, end: float) -> float:
     return start + (end - start) * min(max(index / (episodes - 1), 0.0), 1.0)
 
 
-def practise(config: PracticeConfig, run: Callable[[int, float], Episode], first: int = 0) -> Iterator[Episode]:
-    """Yield the practice episodes of one lesson, each run when it is asked for.
+def schedule(config: PracticeConfig, first_seed: int, done: int = 0) -> Iterator[tuple[int, float]]:
+    """Yield (seed, beta) of each practice episode of one lesson; beta: probability that the teacher executes a step.
 
-    run(seed, teacher_beta) does one episode with phase "practice". Seeds count up from `config.seed_offset`, disjoint
-    from the seeds of demonstrations and evaluations. first: episodes that were done before (a resumed run).
+    Seeds count up from `first_seed`. done: episodes that were played before (a resumed run); their seeds are skipped.
     """
-    for index in range(first, config.episodes):
-        share = teacher_share(index, config.episodes, config.teacher_beta, config.teacher_beta_end)
-        yield run(config.seed_offset + index, share)
+    for index in range(done, config.episodes):
+        yield first_seed + index, teacher_share(index, config.episodes, config.teacher_beta, config.teacher_beta_end)
 
 
 def demonstrated(demonstration: Demonstration) -> list[Sample]:

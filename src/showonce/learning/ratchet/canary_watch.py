@@ -1,17 +1,14 @@
-"""Collects the canaries of an environment and of a lesson, and compares candidate and champion on all of them.
+"""Compares candidate and champion on all canaries.
 
-A check of a candidate costs one teacher-forced pass over what the champion says and, where that is something else, what
-is known to be right; only where the candidate would choose another token is it let decode.
+A check costs one teacher-forced pass over the champion's answers and, where they differ, the known right answers. The
+candidate decodes an answer of its own only where it would choose another token than the champion.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
-import random
-import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -19,133 +16,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from showonce.actions import Action, points
+from showonce.actions import Action
 from showonce.config import SDFTConfig
-from showonce.environments.registry import find_task, make_environment, task_ids
 from showonce.errors import BadInput
 from showonce.inference.decode import Decoded
 from showonce.inference.torch.adapter import Adapter
 from showonce.inference.torch.features import Parts
-from showonce.learning.methods.context import Anchor
 from showonce.learning.methods.divergence import divergence
-from showonce.learning.practice.buffer import Sample
-from showonce.learning.practice.episodes import demonstrated
 from showonce.learning.ratchet.canaries import Canary, CanaryReport, CanaryResult, Group
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import Context, Environment, Oracle, ability
-from showonce.runtime.recorder import shown_by_oracle
-from showonce.types import Parsed, Task
+from showonce.protocols import Context
+from showonce.types import Parsed
 
-SKILLED: Final = "embedded"  # the environment whose oracle knows the skills
-NO_SKILLS: Final = "what this model can do is not known: only the embedded model has skills with known answers"
-EARLIER: Final = 4  # canaries kept of an earlier lesson, of each kind
 LEAST: Final = -3.0  # nats: a known answer of the present lesson that is less likely counts as not known at all
-
-
-# ------------------------------------------------------------------------------------------ collecting
-
-
-def skill_world(environment: Environment, policy: VLMPolicy) -> Environment | None:
-    """Return where the skills are shown that the base should have, None where nobody knows what it can do.
-
-    That is the lesson's own world, where it is the embedded one. On any other screen the embedded model has the skills
-    that it was trained on all the same, so it is shown in a fresh embedded world whether it keeps them.
-    """
-    if environment.name == SKILLED and ability(environment, Oracle) is not None:
-        return environment
-    return make_environment(SKILLED) if policy.family.name == "tiny" else None
-
-
-def skill_samples(world: Environment, seeds: Sequence[int]) -> list[Sample]:
-    """Return one screen a seed on which the base should know what to do, over all its skills in turn."""
-    families = [task_id for task_id in task_ids() if task_id.startswith("skill/")]
-    found = []
-    for at, seed in enumerate(seeds):
-        task = find_task(families[at % len(families)])
-        steps = demonstrated(shown_by_oracle(world, task, seed))
-        found.append(random.Random(seed).choice(steps))
-    return found
-
-
-def skill_prompts(world: Environment, seeds: Sequence[int]) -> list[Anchor]:
-    """Return prompts of what the base can do already."""
-    return [(sample.observation, sample.context()) for sample in skill_samples(world, seeds)]
-
-
-def skill_canaries(world: Environment, seeds: Sequence[int]) -> list[Canary]:
-    """Return canaries of what the base can do already."""
-    samples = skill_samples(world, seeds)
-    return [_canary(sample, "skill", f"skill-{seed}") for seed, sample in zip(seeds, samples, strict=False)]
-
-
-@dataclass
-class LessonCanaries:
-    """The canaries of the lesson at hand, `n` screens of it, beside others that stay.
-
-    views: imagined screens, watched until as many practised ones are there on which the right action was verified.
-    """
-
-    task: Task
-    others: Sequence[Canary]
-    views: Sequence[Sample]
-    n: int
-    seed: int = 0
-    full: bool = False
-
-    def canaries(self, verified: Sequence[Sample]) -> list[Canary]:
-        """Return all canaries; `verified`: practised screens whose action was right, the oldest first."""
-        self.full = len(verified) >= self.n
-        screens = [*verified[: self.n], *self.views[len(verified) : self.n]]
-        return [*self.others, *lesson_canaries(self.task, screens, self.seed)]
-
-
-def lesson_canaries(task: Task, samples: Sequence[Sample], seed: int) -> list[Canary]:
-    """Return canaries on screens on which the right action is known: the lesson must hold there.
-
-    Where that action points at something, another goal is asked for on the same screen, which must not go there.
-    """
-    watched, _ = other_goals({task.goal}, random.Random(seed))
-    goals = itertools.cycle(watched or [""])
-    found = []
-    for i, (sample, goal) in enumerate(zip(samples, goals, strict=False)):
-        name = f"{task.id}-{i}-{sample.observation.hash[:12]}"
-        found.append(_canary(sample, "present", name))
-        if goal and sample.action is not None and points(sample.action):
-            found.append(_canary(sample, "untaught", f"{name}-untaught", goal))
-    return found
-
-
-def thinned(canaries: Sequence[Canary]) -> list[Canary]:
-    """Return the first `EARLIER` canaries of each earlier lesson and group."""
-    kept: dict[tuple[str, str], list[Canary]] = {}
-    for canary in canaries:
-        kept.setdefault((canary.task_id, canary.group), []).append(canary)
-    return [canary for group in kept.values() for canary in group[:EARLIER]]
-
-
-def other_goals(taught: Collection[str], rng: random.Random) -> tuple[list[str], list[str]]:
-    """Return goals of the registered training tasks that were not taught, shuffled: to be watched, to be trained on.
-
-    No goal is ever in both, for whatever lesson: what is watched was not trained on.
-    """
-    tasks = [find_task(i) for i in task_ids() if i.startswith("app/train/")]
-    goals = sorted({t.goal for t in tasks} - set(taught))
-    rng.shuffle(goals)
-    sides: tuple[list[str], list[str]] = [], []
-    for goal in goals:
-        sides[zlib.crc32(goal.encode()) % 2].append(goal)
-    return sides
-
-
-def _canary(sample: Sample, group: Group, name: str, goal: str | None = None) -> Canary:
-    assert sample.action is not None
-    return Canary(
-        name, group, sample.observation, sample.goal if goal is None else goal, sample.action, sample.task_id,
-        sample.progress, sample.history,
-    )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------ comparing
 
 
 @dataclass(frozen=True, eq=False)

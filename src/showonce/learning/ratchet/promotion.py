@@ -63,6 +63,14 @@ class PromotionDecision:
     canary: CanaryReason | None
     numbers: dict[str, Any]
 
+    @property
+    def text(self) -> str:
+        """The reason for an event: the canaries' own, with the group of canaries, where they were it."""
+        if self.reason is not PromotionReason.CANARIES or self.canary is None:
+            return self.reason.value
+        group = self.numbers.get("group")
+        return f"{self.canary.value} ({group})" if group else self.canary.value
+
 
 @dataclass(frozen=True)
 class ProbeVerdict:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 SECTION: Final = "trouble"  # of the store's ledger: it outlives a restart
-SUSPENDED: Final = 2  # refusals after which nothing more is learned in this run
+MAX_REFUSED: Final = 2  # refusals after which the lesson learns nothing more
 
 
 @dataclass(frozen=True)
@@ -30,4 +30,4 @@ class RefusedCandidates:
     @property
     def suspends(self) -> bool:
         """Whether nothing more may be learned: sources are put aside, the champion makes room for a proven version."""
-        return self.refused >= SUSPENDED
+        return self.refused >= MAX_REFUSED
