@@ -1,4 +1,4 @@
-"""Collects the canaries of a run (old skills, earlier lessons, the lesson at hand) and the prompts that anchor training.
+"""Collects the canaries of a run (old skills, earlier lessons, the lesson at hand) and the anchor prompts of training.
 
 Old skills are known for the embedded model alone: the embedded world's oracle shows what it was trained on.
 """
@@ -86,7 +86,7 @@ class CanaryCollection:
         return True
 
     def set_anchors(self, task: Task, environment: Environment) -> None:
-        """Set what training holds the candidate near the base on: prompts of old skills, goals that were never taught."""
+        """Set where training holds the candidate near the base: prompts of old skills, goals that were never taught."""
         context = self._context
         if not context.anchors and (world := skill_world(environment, context.policy)):
             context.anchors = skill_prompts(world, self._seeds.take("anchor", ANCHORS))
