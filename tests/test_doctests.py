@@ -15,6 +15,7 @@ MOST_USED = {
     "demonstrations.format": ("load_demonstration",),
     "environments.registry": ("find_task", "make_environment"),
     "errors": ("nearest",),
+    "policy.dialects": ("parse_action",),
     "runtime.loop": ("run_episode",),
     "settings": ("load_config",),
     "stats": ("wilson",),
