@@ -22,6 +22,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final
 
+from showonce.app.compose import make_bench as bench_of_plan
+from showonce.app.plan import make_plan
 from showonce.config import Config
 from showonce.errors import BadInput, ShowonceError, Stopped
 from showonce.evaluation.bench import Bench
@@ -76,6 +78,11 @@ class Work:
     @property
     def config(self) -> Config:
         return self.bench.config
+
+
+def make_bench(config: Config, stop: Stop) -> Bench:
+    """Return a bench in the environment of a config, as a job wants it. Raises as `make_plan`."""
+    return bench_of_plan(make_plan(config, tasks=()), stop)
 
 
 def open_work(make_bench: MakeBench, config: Config, folder: Path) -> Work:

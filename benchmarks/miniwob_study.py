@@ -27,11 +27,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.core_table.lesson_settings import learning_of
-from benchmarks.jobs import Job, Work, check_settings, numbers_of, records, run_jobs
+from benchmarks.jobs import Job, Work, check_settings, make_bench, numbers_of, records, run_jobs
 from benchmarks.study_page import ARM_BEFORE, CURVE, FULL, PAGE, PART, ZERO_SHOT, Row, rows_of, write_page
 from benchmarks.verdict import Row as Figure
 from benchmarks.verdict import finish, parser
-from showonce.app.compose import make_bench
 from showonce.config import Config
 from showonce.demonstrations import load_demonstration, save_demonstration
 from showonce.environments.registry import find_task, make_environment
@@ -43,7 +42,7 @@ from showonce.evaluation.goals import Goal
 from showonce.evaluation.lessons import counted
 from showonce.evaluation.results import paired
 from showonce.evaluation.runner import Advance, evaluate_set, progress_bar
-from showonce.evaluation.tasks import demonstration_seed, evaluation_seeds, task_set
+from showonce.evaluation.tasks import task_set
 from showonce.events import PromotionDecided
 from showonce.fsio import make_folder
 from showonce.learning.lesson import teaching
@@ -108,11 +107,11 @@ def seeds_of(config: Config, seed: int) -> range:
     Raises:
         ShowonceError: one of them is demonstrated, practised or probed by the lesson of this seed.
     """
-    measured = evaluation_seeds(config, config.evaluation.screens)
+    measured = Seeds.of(config, 0).take("evaluation", config.evaluation.screens)
     offset = learning_of(config, seed).practice.seed_offset
-    mine = Seeds(0, offset, max(config.experiment.eval_seed_offset, offset + 4 * STRIDE))
+    mine = Seeds.of(config).lesson(offset)
     used = {
-        "demonstrated": range(demonstration_seed(seed), demonstration_seed(seed) + 1),
+        "demonstrated": range(Seeds(seed).first("demonstration"), Seeds(seed).first("demonstration") + 1),
         "practised": mine.take("practice", config.learning.practice.episodes),
         "probed": mine.take("probe", STRIDE),
         "measured": measured,
@@ -139,8 +138,8 @@ def shown_of(job: Job, work: Work, seed: int) -> Demonstration:
     """
     folder = work.lessons.folder.parent / "demonstrations" / f"{job.task.replace('/', '-')}@{seed}"
     if not (folder / "meta.json").is_file():
-        shown = work.bench.show(find_task(job.task), demonstration_seed(seed))
-        save_demonstration(shown, folder, demonstration_seed(seed))
+        shown = work.bench.show(find_task(job.task), Seeds(seed).first("demonstration"))
+        save_demonstration(shown, folder, Seeds(seed).first("demonstration"))
     return load_demonstration(folder)
 
 
@@ -195,7 +194,7 @@ def _learn(job: Job, work: Work) -> dict[str, Any]:
             student = replace(nothing, tensors=adapter.tensors("candidate"), updates=n)
             work.lessons.put(_name(job.task, seed, n), student)
 
-    teach = teaching(work.config, policy, lambda _: work.bench.make_environment(), work.stop, updated)
+    teach = teaching(Seeds.of(work.config), policy, lambda _: work.bench.make_environment(), work.stop, updated)
     result = work.lessons.get_or(_name(job.task, seed), lambda: teach(TeachRequest(task, shown, learning, seed)))
     return {
         "updates": result.updates, "seconds": result.seconds, "practice": result.practice_episodes,
@@ -280,7 +279,7 @@ def _other_tasks(lesson: TaughtLesson, work: Work, exam: Exam) -> dict[str, Any]
 
 
 def _skills_of(work: Work, policy: Any, arm: str) -> dict[str, Any]:
-    seeds = evaluation_seeds(work.config, PER_SKILL)
+    seeds = Seeds.of(work.config, 0).take("evaluation", PER_SKILL)
     return evaluate_set(
         policy, lambda: make_environment("embedded"), task_set("skills").tasks, seeds, results=work.results,
         part="skills", arm=arm, stop=work.stop,

@@ -144,14 +144,14 @@ def test_a_success_flag_takes_the_place_of_the_tasks_own_check(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import showonce.app.run
-    from showonce.app.plan import tasks_of
+    from showonce.app.plan import make_plan
     from showonce.app.run import RunResult
     from showonce.types import Success
 
     got: list[Success] = []
 
     def run(config: Config, frontend: Frontend) -> RunResult:
-        got.append(tasks_of(config)[0].success)
+        got.append(make_plan(config).tasks[0].success)
         return RunResult(Path("logs/x"))
 
     monkeypatch.setattr(showonce.app.run, "run", run)

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from showonce.config import Config, ExperimentConfig
 from showonce.errors import ConfigError, DemonstrationError
-from showonce.evaluation.tasks import evaluation_seeds
 from showonce.seeds import STRIDE, Seeds, Use
 
 USES: tuple[Use, ...] = get_args(Use)
@@ -41,10 +40,45 @@ def test_skipped_seeds_are_not_taken_again() -> None:
     assert seeds.take("probe", 5, skip=5)[0] == seeds.take("probe", 5)[-1] + 1
 
 
-def test_the_first_run_is_measured_where_evaluation_measures() -> None:
-    config = Config()
-    assert Seeds.of(config).take("evaluation", 50) == evaluation_seeds(config, 50)
-    assert Seeds.of(replace(config, seed=2)).take("evaluation", 50) == evaluation_seeds(config, 50, repetition=2)
+def test_a_repetition_has_the_ranges_of_the_run_with_that_seed() -> None:
+    config = replace(Config(), seed=7)
+    assert Seeds.of(config, 2) == Seeds.of(config).repetition(2) == Seeds.of(replace(config, seed=2))
+    assert Seeds.of(config, 0).take("evaluation", 50) == range(5_000_000, 5_000_050)
+
+
+def test_what_is_demonstrated_practised_and_measured_never_shares_a_seed() -> None:
+    books = [Seeds.of(Config(), repetition) for repetition in range(50)]
+    demonstrated = {book.first("demonstration") for book in books}
+    practised = [book.take("practice", STRIDE) for book in books]
+    measured = [set(book.take("evaluation", 400)) for book in books]
+    assert max(demonstrated) < min(seeds.start for seeds in practised)
+    assert max(seeds.stop for seeds in practised) <= min(map(min, measured))
+    assert len(set().union(*measured)) == 50 * 400
+    assert len({seeds.start for seeds in practised}) == 50
+
+
+@pytest.mark.parametrize("repetition", [98, 99, 1234, 10**9])
+def test_ranges_are_kept_whatever_the_repetition(repetition: int) -> None:
+    book = Seeds.of(Config(), repetition)
+    measured = book.take("evaluation", STRIDE)
+    assert 5_000_000 <= measured.start < measured.stop <= 6_000_000
+    assert 1_000_000 <= book.first("practice") <= 3_000_000 - STRIDE
+    assert 0 <= book.first("demonstration") < 1_000_000 - STRIDE
+
+
+@given(st.integers(0, 10**6), st.integers(STRIDE, 10**7), st.integers(2 * STRIDE, 10**6))
+def test_a_lesson_never_practises_or_probes_what_is_measured(number: int, practice: int, room: int) -> None:
+    """Also where the offsets are as close as they may be: there, probes used to reach into the evaluation seeds."""
+    book = Seeds(number, practice, practice + room)
+    lesson = book.lesson(book.first("practice"))
+    assert lesson.bounds("evaluation") == book.bounds("evaluation")
+    for use in ("practice", "probe"):
+        assert practice <= lesson.bounds(use)[0] and lesson.bounds(use)[-1] < book.evaluation
+
+
+def test_a_repetition_measures_no_more_than_its_share() -> None:
+    with pytest.raises(ConfigError, match="more than the"):
+        Seeds().take("evaluation", STRIDE + 1)
 
 
 def test_more_than_there_are_is_refused() -> None:

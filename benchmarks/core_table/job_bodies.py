@@ -19,8 +19,9 @@ from showonce.evaluation.controls import CONTROLS, Exam, before, teacher
 from showonce.evaluation.fresh import measure
 from showonce.evaluation.lessons import counted
 from showonce.evaluation.runner import evaluate_set
-from showonce.evaluation.tasks import demonstration_seed, evaluation_seeds, siblings, task_set
+from showonce.evaluation.tasks import siblings, task_set
 from showonce.runtime.teaching import TeachRequest, TeachResult
+from showonce.seeds import Seeds
 from showonce.types import Demonstration, Task
 
 UNTAUGHT_SCREENS: Final = 30  # screens of each of two untaught apps, for the mixed set of the calibration
@@ -37,7 +38,7 @@ def run_job(job: Job, work: Work) -> dict[str, Any]:
 def exam_of(work: Work, part: str, repetition: int) -> Exam:
     """Return on which seeds a repetition is measured."""
     screens = work.config.evaluation.screens
-    seeds = evaluation_seeds(work.config, screens, _seed(work.config, repetition))
+    seeds = Seeds.of(work.config, _seed(work.config, repetition)).take("evaluation", screens)
     return Exam(seeds, work.results, work.lessons, part, specificity_screens=2 * screens, stop=work.stop)
 
 
@@ -48,7 +49,7 @@ def _seed(config: Config, repetition: int) -> int:
 
 def _skills(job: Job, work: Work) -> dict[str, Any]:
     """The built-in skills of the frozen policy."""
-    task, seeds = find_task(job.task), evaluation_seeds(work.config, work.config.evaluation.per_family)
+    task, seeds = find_task(job.task), Seeds.of(work.config, 0).take("evaluation", work.config.evaluation.per_family)
     with work.bench.acting(None) as policy:
         evaluate_set(
             policy, work.bench.make_environment, [task], seeds, results=work.results, part="skills", arm="before",
@@ -64,7 +65,7 @@ def _app(job: Job, work: Work) -> dict[str, Any]:
     if job.part == "head_only":
         learning = replace(learning, practice=replace(learning.practice, source="head", episodes=0))
     task = find_task(job.task)
-    shown = work.bench.show(task, demonstration_seed(seed))
+    shown = work.bench.show(task, Seeds.of(work.config, seed).first("demonstration"))
     request = TeachRequest(task, shown, learning, seed)
     result = work.lessons.get_or(_name(job.part, job.task, seed), lambda: work.bench.lesson(request))
     if job.part != "head_only":
@@ -103,7 +104,9 @@ def taught(work: Work, part: str, task_id: str, repetition: int = 0) -> TaughtLe
     seed, result = _seed(work.config, repetition), result_of(work, part, task_id, repetition)
     task = find_task(task_id)
     learning = learning_of(work.config, seed, part)
-    return TaughtLesson(task, work.bench.show(task, demonstration_seed(seed)), learning, result, seed)
+    return TaughtLesson(
+        task, work.bench.show(task, Seeds.of(work.config, seed).first("demonstration")), learning, result, seed
+    )
 
 
 def _sequence(job: Job, work: Work) -> dict[str, Any]:
@@ -114,7 +117,7 @@ def _sequence(job: Job, work: Work) -> dict[str, Any]:
     start, found = None, []
     for at, app in enumerate(line):
         task = find_task(app)
-        shown = work.bench.show(task, demonstration_seed(seed))
+        shown = work.bench.show(task, Seeds.of(work.config, seed).first("demonstration"))
         request = TeachRequest(task, shown, learning_of(work.config, seed), seed, start, tuple(earlier))
         result = work.lessons.get_or(_in_line(job, at), partial(work.bench.lesson, request))
         earlier.append((task, shown))
@@ -200,7 +203,9 @@ def _specificity(job: Job, work: Work) -> dict[str, Any]:
 def _retention(job: Job, work: Work) -> dict[str, Any]:
     """A share of the skills' screens for every app's adapter, so that together they are all of them."""
     apps = apps_of(work.config, "single")
-    seeds = evaluation_seeds(work.config, work.config.evaluation.per_family)[apps.index(job.task) :: len(apps)]
+    seeds = Seeds.of(work.config, 0).take("evaluation", work.config.evaluation.per_family)[
+        apps.index(job.task) :: len(apps)
+    ]
     result = result_of(work, "single", job.task)
     with work.bench.acting(result.tensors, result.calibration) as policy:
         evaluate_set(
@@ -216,7 +221,7 @@ def _calibration(job: Job, work: Work) -> dict[str, Any]:
     others = [task for task in siblings(find_task(job.task)) if task.id != job.task]
     at = apps_of(work.config, "single").index(job.task)
     chosen = [others[(2 * at + i) % len(others)] for i in range(min(2, len(others)))]
-    seeds = evaluation_seeds(work.config, UNTAUGHT_SCREENS)
+    seeds = Seeds.of(work.config, 0).take("evaluation", UNTAUGHT_SCREENS)
     with work.bench.acting(result.tensors, result.calibration) as policy:
         evaluate_set(
             policy, work.bench.make_environment, chosen, seeds, results=work.results, part="calibration",

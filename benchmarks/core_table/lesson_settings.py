@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks.core_table.schedule import NO_CANARIES
 from showonce.config import Config, FaultConfig, LearningConfig
-from showonce.evaluation.tasks import practice_offset
+from showonce.seeds import Seeds
 
 MULTI_UPDATES: Final = 200  # updates allowed for a lesson of several steps; practice grows in the same ratio
 HEALTHY_UPDATES: Final = 10  # updates of a fault run before the fault begins
@@ -21,7 +21,7 @@ def learning_of(config: Config, repetition: int, kind: str = "single") -> Learni
     kind: "multi", a lesson of several steps, is allowed MULTI_UPDATES updates and as many more practice episodes.
     """
     ours, practice = config.learning, config.learning.practice
-    practice = replace(practice, seed_offset=practice_offset(config, repetition))
+    practice = replace(practice, seed_offset=Seeds.of(config, repetition).first("practice"))
     if kind == "multi":
         most = max(MULTI_UPDATES, ours.gate.budget_task)
         gate = replace(ours.gate, budget_run=MULTI_UPDATES, budget_task=most)

@@ -1,13 +1,15 @@
-"""Which seeds a run uses for what. Every use has a range of its own, so that nothing measured was practised.
+"""Which seeds are used for what. Every use has a range of its own, so that nothing measured was practised.
 
 0 ................. demonstrations
 practice offset ... practice episodes, then (from half-way to the next offset) probes
 evaluation offset . evaluation, retention, canaries and anchors, `SPAN` each
+
+This is the only place: runs, repetitions of a table and lessons that are taught for a control all take theirs here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from showonce.config import Config
@@ -15,12 +17,12 @@ from showonce.errors import ConfigError, DemonstrationError
 
 Use = Literal["demonstration", "practice", "probe", "evaluation", "retention", "canary", "anchor"]
 SPAN: Final = 1_000_000  # seeds of each use behind the evaluation offset
-STRIDE: Final = 10_000  # seeds of one run within a range; runs with other seeds begin elsewhere
+STRIDE: Final = 10_000  # seeds of one run or repetition within a range; others begin elsewhere
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """The ranges of one run. seed: the run's; practice, evaluation: the offsets of the config.
+    """The ranges of one run or repetition. seed: its number; practice, evaluation: the offsets of the config.
 
     Raises:
         ConfigError: the offsets leave a range no room.
@@ -38,9 +40,22 @@ class Seeds:
             )
 
     @classmethod
-    def of(cls, config: Config) -> Seeds:
-        """Return the ranges that a config asks for."""
-        return cls(config.seed, config.learning.practice.seed_offset, config.experiment.eval_seed_offset)
+    def of(cls, config: Config, repetition: int | None = None) -> Seeds:
+        """Return the ranges that a config asks for. repetition: in place of the run's seed."""
+        number = config.seed if repetition is None else repetition
+        return cls(number, config.learning.practice.seed_offset, config.experiment.eval_seed_offset)
+
+    def repetition(self, number: int) -> Seeds:
+        """Return the ranges of a repetition: the same uses, beginning elsewhere within them."""
+        return replace(self, seed=number)
+
+    def lesson(self, practice: int) -> Seeds:
+        """Return the ranges of a lesson whose practice begins at `practice`; its probes follow, below the evaluation.
+
+        Raises:
+            ConfigError: that seed leaves practice and probes no room.
+        """
+        return replace(self, seed=0, practice=practice)
 
     def bounds(self, use: Use) -> range:
         """Return all seeds that a use may have, in any run."""
@@ -59,9 +74,11 @@ class Seeds:
         """Return `n` seeds of a use, after `skip` others.
 
         Raises:
-            ConfigError: more than the range holds.
+            ConfigError: more than the range holds, or than one repetition may measure.
         """
         bounds, start = self.bounds(use), self.first(use) + skip
+        if use == "evaluation" and skip + n > STRIDE:
+            raise ConfigError(f"{n} screens of one task are more than the {STRIDE} seeds of a repetition.")
         if start + n > bounds[-1] + 1:
             raise ConfigError(
                 f"{n} {use} seeds from {start} on leave their range, which ends at {bounds[-1]}: ask for fewer."

@@ -155,8 +155,8 @@ def test_only_on_exact_screens_does_another_answer_mean_that_the_model_was_chang
     kinds = Capabilities(resettable=True, seeded=True, verifiable=True, side_effects=False, exact=exact)
     found: dict[str, Any] = {ADAPTER_OFF: {}}
     scores.task = find_task("skill/click_icon")
-    stage = SimpleNamespace(environment=lambda task: SimpleNamespace(capabilities=kinds))
-    scores.run = cast(Any, SimpleNamespace(log=SimpleNamespace(found=found), stage=stage))
+    player = SimpleNamespace(environment=lambda task: SimpleNamespace(capabilities=kinds))
+    scores.live = cast(Any, SimpleNamespace(writer=SimpleNamespace(found=found), player=player))
     rows = {part: (Row(part, "t", 1, part, part == BEFORE, "", 1, 0, "base"),) for part in (BEFORE, OFF)}
     scores.measure = lambda *_: None  # type: ignore[method-assign]
     scores._result = lambda part: EvalResult("t", part, rows[part])  # type: ignore[method-assign]

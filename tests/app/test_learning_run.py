@@ -14,6 +14,7 @@ from showonce.learning.lesson import teaching
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.runtime.recorder import shown_by_oracle
 from showonce.runtime.teaching import TeachRequest, TeachResult, Tensors
+from showonce.seeds import Seeds
 from showonce.settings import load_config
 from showonce.types import Demonstration
 
@@ -34,7 +35,7 @@ def share(policy: VLMPolicy, adapter: str | None, demonstration: Demonstration |
 
 def taught(policy: VLMPolicy, config: Config, start: Tensors | None = None) -> TeachResult:
     demonstration = shown_by_oracle(make_environment("embedded"), TASK, 77)
-    teach = teaching(config, policy, lambda task: make_environment("embedded"))
+    teach = teaching(Seeds.of(config), policy, lambda task: make_environment("embedded"))
     result = teach(TeachRequest(TASK, demonstration, config.learning, start=start))
     assert policy.adapter is not None
     policy.adapter.set_tensors(result.tensors, "champion")

@@ -17,18 +17,17 @@ from showonce.cli.reports import move_text
 from showonce.config import Config
 from showonce.errors import BadInput, CheckpointCorrupt, StoreError, StoreLocked
 from showonce.learning.adapter_store import AdapterStore
-from showonce.runs.folder import adapter_store, find_store, start_run
-from showonce.runs.layout import CONFIG
-from showonce.settings import load_config
-from showonce.versions.store import STORE, Identity
+from showonce.runs.adapter_place import AdapterPlace, adapter_place
+from showonce.runs.folder import start_run
+from showonce.versions.store import Identity
 
 IDENTITY = Identity("adapter/tokens", "abc")
 
 
-def learned(run: Path, versions: int = 3) -> tuple[Path, str]:
-    place = adapter_store(Config(), run)
+def learned(run: Path, versions: int = 3) -> AdapterPlace:
+    place = adapter_place(Config(), run)
     assert place is not None
-    with AdapterStore(*place, IDENTITY) as store:
+    with AdapterStore(place.root, place.name, IDENTITY) as store:
         for number in range(versions):
             store.promote(store.save({"rows": np.full((2, 2), number, np.float32)}))
         store.ledger.record_probe("v0000", "app/dev/single/0", True)
@@ -63,7 +62,7 @@ def test_the_list_shows_champion_and_probes(run: Path, capsys: pytest.CaptureFix
 def test_moving_back_changes_the_champion_and_leaves_an_event(run: Path, to: str) -> None:
     place = learned(run)
     assert move_text(roll_back(run, to)).endswith("v0002 -> v0001. Put aside until re-admitted: v0002.")
-    with AdapterStore(*place, readonly=True) as store:
+    with AdapterStore(place.root, place.name, readonly=True) as store:
         assert store.champion == "v0001"
     events = events_in(run)
     assert [(event["kind"], event.get("new")) for event in events] == [("rollback", "v0001"), ("quarantine", None)]
@@ -80,32 +79,16 @@ def test_an_unknown_checkpoint_is_refused(run: Path) -> None:
     for wrong in ("v0009", "nine"):
         with pytest.raises(StoreError):
             roll_back(run, wrong)
-    with AdapterStore(*place, readonly=True) as store:
+    with AdapterStore(place.root, place.name, readonly=True) as store:
         assert store.champion == "v0002"
 
 
 def test_a_store_in_use_is_refused(run: Path, python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    root, name = learned(run)
-    with AdapterStore(root, name):
+    place = learned(run)
+    with AdapterStore(place.root, place.name):
         done = python("-m", "showonce", "rollback", "latest", "--to", "1")
     assert done.returncode == StoreLocked.exit_code
     assert str(os.getpid()) in done.stderr
-
-
-def test_the_store_is_found_from_another_folder(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, name = learned(run)
-    absolute = run.resolve()
-    monkeypatch.chdir(tmp_path)
-    found = find_store(load_config(absolute / CONFIG), absolute)
-    assert found is not None and (found[0] / name / STORE).is_file()
-
-
-def test_which_store_a_run_uses(run: Path) -> None:
-    place = learned(run)
-    assert adapter_store(Config(adapter="none"), run) is None
-    assert adapter_store(Config(adapter="auto"), run) == (Path("adapters"), run.name)
-    assert adapter_store(Config(adapter="kept"), run) == (Path("adapters"), "kept")
-    assert adapter_store(Config(adapter=str(place[0] / place[1])), run) == place
 
 
 def test_the_command_needs_no_torch(run: Path, python: Callable[..., subprocess.CompletedProcess[str]]) -> None:
@@ -126,13 +109,13 @@ def test_moving_to_what_was_put_aside_says_that_it_is_re_admitted(run: Path) -> 
     roll_back(run, "v0000")
     text = move_text(roll_back(run, "v0002"))
     assert text.endswith("v0000 -> v0002. v0002 had been put aside and is re-admitted, with its sources.")
-    with AdapterStore(*place, readonly=True) as store:
+    with AdapterStore(place.root, place.name, readonly=True) as store:
         assert set(store.ledger.quarantine) == {"v0001"}
 
 
 def test_versions_and_sources_are_re_admitted_by_name(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = learned(run)
-    with AdapterStore(*place) as store:
+    with AdapterStore(place.root, place.name) as store:
         store.promote(store.save({"rows": np.zeros((2, 2), np.float32)}, sources=["00007-practice-x"]))
         store.rollback_to("v0000", "test", ["00008-practice-x"])
     assert main(["rollback", str(run), "--list"]) == 0
@@ -140,7 +123,7 @@ def test_versions_and_sources_are_re_admitted_by_name(run: Path, capsys: pytest.
     with pytest.raises(StoreError, match="Did you mean 'v0003'"):
         readmit(run, ["v0001", "v0033"])
     assert main(["rollback", str(run), "--readmit", "v0003", "--readmit", "00008-practice-x"]) == 0
-    with AdapterStore(*place, readonly=True) as store:
+    with AdapterStore(place.root, place.name, readonly=True) as store:
         assert set(store.ledger.quarantine) == {"v0001", "v0002"} and not store.ledger.quarantined_sources
         assert store.champion == "v0000"
     (event,) = [e for e in events_in(run) if e["kind"] == "readmit"]

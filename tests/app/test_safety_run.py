@@ -13,8 +13,9 @@ import pytest
 from tests.fakes import events_in
 from tests.toys import lesson_config
 
+from showonce.app.compose import approver_for
 from showonce.app.evaluate import evaluate
-from showonce.app.plan import approver_for, fenced, learns
+from showonce.app.plan import make_plan
 from showonce.app.record import record
 from showonce.app.replay import replay
 from showonce.app.run import run
@@ -29,10 +30,11 @@ from showonce.config import (
     RecoveryConfig,
     SafetyConfig,
 )
-from showonce.environments.registry import make_environment
+from showonce.environments.factory import EnvironmentFactory
+from showonce.environments.registry import find_task
 from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import ConfigError
-from showonce.protocols import Approver, Environment
+from showonce.protocols import Approver
 from showonce.runs.layout import PAUSE
 from showonce.runtime.approvals import AlwaysAllow
 from showonce.runtime.stop import Stop
@@ -64,7 +66,7 @@ def events() -> list[dict[str, object]]:
 
 def test_a_watching_run_does_nothing_and_learns_nothing(make: MakeConfig) -> None:
     config = make(safety=SafetyConfig(mode="watch", actions_per_second=100.0))
-    assert not learns(config) and learns(make())
+    assert not make_plan(config, learning=True).learning and make_plan(make(), learning=True).learning
     assert not run(config).stopped
     told = events()
     assert [e for e in told if e["kind"] == "step"] and not any(e["executed"] for e in told if e["kind"] == "step")
@@ -134,9 +136,9 @@ def test_who_is_asked(safety: SafetyConfig, needed: bool, asked: bool) -> None:
 
 
 def test_a_fence_is_put_up_where_there_are_rules_for_places() -> None:
-    world: Environment = make_environment("embedded")
-    assert fenced(world, SafetyConfig(mode="step")) is world
-    assert isinstance(fenced(world, SafetyConfig(urls=("shop.example",))), Fenced)
+    task = find_task("app/dev/single/0")
+    assert not isinstance(EnvironmentFactory(fence=SafetyConfig(mode="step"))(task), Fenced)
+    assert isinstance(EnvironmentFactory(fence=SafetyConfig(urls=("shop.example",)))(task), Fenced)
 
 
 @pytest.mark.parametrize("mode", ["watch", "step", "confident", "free"])

@@ -27,7 +27,8 @@ from showonce.environments.registry import find_task
 from showonce.events import Quarantined
 from showonce.learning.adapter_store import AdapterStore
 from showonce.protocols import Context
-from showonce.runs.folder import adapter_store, start_run
+from showonce.runs.adapter_place import adapter_place
+from showonce.runs.folder import start_run
 from showonce.runtime.guards import SameAction
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recovery import Recovery
@@ -136,9 +137,12 @@ def test_pause_resume_and_the_emergency_stop(log: RunWriter) -> None:
 def test_what_a_person_readmits_is_out_of_quarantine(elsewhere: Path) -> None:
     config = Config(name="learnt")
     run = start_run(config)
-    place = adapter_store(config, run)
+    place = adapter_place(config, run)
     assert place is not None
-    with RunWriter(config, run, report=False) as log, AdapterStore(*place, Identity("adapter/tokens", "abc")) as store:
+    with (
+        RunWriter(config, run, report=False) as log,
+        AdapterStore(place.root, place.name, Identity("adapter/tokens", "abc")) as store,
+    ):
         for number in range(3):
             store.promote(store.save({"rows": np.full((2, 2), number, np.float32)}))
         store.quarantine(["v0001"], "by the test")

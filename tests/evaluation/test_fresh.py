@@ -13,23 +13,24 @@ import torch
 from safetensors.torch import save_file
 from tests.benchfactory import embedded
 
-from showonce.config import AdapterConfig, Config
+from showonce.config import AdapterConfig, Config, PolicyConfig, SafetyConfig
+from showonce.environments.factory import EnvironmentFactory
 from showonce.environments.registry import find_task
 from showonce.errors import BadInput, CheckpointCorrupt, ShowonceError
 from showonce.evaluation.bench import Bench
 from showonce.evaluation.fresh import (
+    Measurement,
     NoDemonstration,
     adapter_config,
     adapter_tensors,
     main,
     measure,
     run_after,
-    seeds_of,
 )
 from showonce.evaluation.runner import evaluate_task
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import Context
-from showonce.settings import to_yaml
+from showonce.types import Limits, Success, Task
 
 TASK = find_task("app/dev/single/0")
 
@@ -81,7 +82,8 @@ def test_a_process_that_has_seen_a_demonstration_may_not_measure(
 
 @pytest.mark.parametrize("width", [1, 32])
 def test_a_new_process_measures_what_was_saved(saved: Path, config: Config, width: int, tmp_path: Path) -> None:
-    found = run_after(config, saved, TASK.id, range(50, 58)) if width == 32 else _report(config, saved, tmp_path)
+    order = Measurement(config, TASK, EnvironmentFactory(), range(50, 58), saved, width)
+    found = run_after(order) if width == 32 else _report(order, tmp_path)
     policy = load_policy(config)
     assert policy.adapter is not None
     policy.adapter.load(saved, "champion")
@@ -95,35 +97,41 @@ def test_a_new_process_measures_what_was_saved(saved: Path, config: Config, widt
     assert (found["process"] == os.getpid()) == (width == 1)
 
 
-def _report(config: Config, adapter: Path, folder: Path) -> dict[str, object]:
-    (folder / "config.yaml").write_text(to_yaml(config))
-    out = folder / "after.json"
-    words = ["--adapter", str(adapter), "--task", TASK.id, "--seeds", "50:58", "--out", str(out), "--width", "1"]
-    assert main(["--config", str(folder / "config.yaml"), *words]) == 0
-    found: dict[str, object] = json.loads(out.read_text())
+def _report(order: Measurement, folder: Path) -> dict[str, object]:
+    (folder / "order.json").write_text(json.dumps(order.to_json()))
+    assert main([str(folder / "order.json"), str(folder / "after.json")]) == 0
+    found: dict[str, object] = json.loads((folder / "after.json").read_text())
     return found
 
 
-def test_without_an_adapter_the_base_is_measured(config: Config, tmp_path: Path, checkpoint: Path) -> None:
-    (tmp_path / "config.yaml").write_text(to_yaml(config))
-    out = tmp_path / "after.json"
-    arguments = ["--checkpoint", str(checkpoint), "--adapter", "none", "--task", "skill/ask", "--seeds", "1:3"]
-    assert main([*arguments, "--config", str(tmp_path / "config.yaml"), "--out", str(out)]) == 0
-    found = json.loads(out.read_text())
+def test_without_an_adapter_the_base_is_measured(config: Config, tmp_path: Path) -> None:
+    found = _report(Measurement(config, find_task("skill/ask"), EnvironmentFactory(), range(1, 3), None), tmp_path)
     assert (found["adapter"], found["adapter_hash"], found["n"]) == ("none", "base", 2)
 
 
+def test_a_measurement_is_rebuilt_from_its_file_in_every_field(tmp_path: Path) -> None:
+    """What decides about success arrives: the check, the limits, the settings and the fence of the run."""
+    task = Task(
+        "user/pay", "pay bob", "browser", {"width": 800}, "index.html", Success("url", "*/thanks*"),
+        limits=Limits(max_steps=3, max_seconds=7.5), redact=((0.0, 0.9, 1.0, 1.0),),
+    )  # fmt: skip
+    fence = SafetyConfig(urls=("shop.example",), region=(0.0, 0.0, 0.5, 1.0), ask_regions=((0.1, 0.1, 0.2, 0.2),))
+    factory = EnvironmentFactory("browser", {"headless": True}, fence, "logs/x/downloads")
+    config = Config(seed=3, policy=PolicyConfig(adapter=AdapterConfig("lora", rank=4)))
+    order = Measurement(config, task, factory, range(5, 9), tmp_path / "v0001", 2)
+    assert Measurement.from_json(json.loads(json.dumps(order.to_json()))) == order
+
+
 def test_bad_input_ends_with_one_line_and_two(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    words = ["--adapter", "none", "--task", "skill/ask", "--out", str(tmp_path / "x.json")]
-    assert main([*words, "--seeds", "5:5"]) == 2
-    assert "give A:B" in capsys.readouterr().err
-    assert main([*words[:3], "skill/aks", *words[4:], "--seeds", "1:2", "--checkpoint", "nothing"]) == 2
+    bad = Measurement(Config(policy=PolicyConfig(checkpoint="nothing")), TASK, EnvironmentFactory(), range(1, 2), None)
+    (tmp_path / "order.json").write_text(json.dumps(bad.to_json()))
+    assert main([str(tmp_path / "order.json"), str(tmp_path / "x.json")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_words_of_a_process_that_fails_are_passed_on(config: Config, tmp_path: Path) -> None:
     with pytest.raises(ShowonceError, match="holds neither"):
-        run_after(config, tmp_path, TASK.id, range(1, 3))
+        run_after(Measurement(config, TASK, EnvironmentFactory(), range(1, 3), tmp_path))
 
 
 def test_a_checkpoint_of_a_store_is_read_too(saved: Path, policy: VLMPolicy, tmp_path: Path) -> None:
@@ -149,10 +157,3 @@ def test_the_kind_of_adapter_is_read_from_its_folder(saved: Path, config: Config
     assert other.adapter is not None
     other.adapter.save(tmp_path / "lora")
     assert adapter_config(AdapterConfig(), tmp_path / "lora") == replace(AdapterConfig(), kind="lora", rank=2, alpha=6)
-
-
-def test_seeds_are_read_as_a_range() -> None:
-    assert seeds_of("5000000:5000100") == range(5_000_000, 5_000_100)
-    for text in ("5", "3:3", "4:1", "a:b", "-3:2", ""):
-        with pytest.raises(BadInput, match="A:B"):
-            seeds_of(text)

@@ -22,8 +22,8 @@ from showonce.evaluation.proof import Proof
 from showonce.evaluation.proof_page import picture, summary_of, text
 from showonce.evaluation.prove import lesson_of, prove, run_controls
 from showonce.evaluation.results import Results
-from showonce.evaluation.tasks import evaluation_seeds
 from showonce.runtime.teaching import TeachRequest, TeachResult
+from showonce.seeds import Seeds
 from showonce.stats import wilson
 
 TASK = find_task("app/dev/single/0")
@@ -132,7 +132,8 @@ def test_a_run_is_proved_and_its_folder_holds_the_proof(run_dir: tuple[Path, Pat
     assert record["learned"] == found.learned
     assert record["after"] == {key: found.process[key] for key in ("success", "n", "low", "high")}
     assert set(record["controls"]) == set(names)
-    assert found.process["seeds"] == [evaluation_seeds(bench.config, 6).start, evaluation_seeds(bench.config, 6).stop]
+    measured = Seeds.of(bench.config, 0).take("evaluation", 6)
+    assert found.process["seeds"] == [measured.start, measured.stop]
     assert found.verdict in (folder / "card.md").read_text()
     with Image.open(folder / "card.png") as opened:
         assert opened.format == "PNG"

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import combinations
 
 import pytest
 
-from showonce.config import Config, ExperimentConfig, LearningConfig, PracticeConfig
 from showonce.environments.embedded.language import App, apps, held_out_hash, held_out_programs
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
 from showonce.errors import ConfigError, TaskError
 from showonce.evaluation.tasks import (
-    DEMONSTRATIONS,
-    STRIDE,
-    demonstration_seed,
-    evaluation_seeds,
     other_meaning,
-    practice_offset,
     siblings,
     task_set,
     untaught_goals,
@@ -71,36 +64,6 @@ def test_sets_are_named_fixed_and_in_order() -> None:
         task_set("skill")
     with pytest.raises(ConfigError, match="train, dev and test"):
         task_set("single", "holdout")
-
-
-def test_what_is_demonstrated_practised_and_measured_never_shares_a_seed() -> None:
-    config = Config()
-    demonstrated = {demonstration_seed(r) for r in range(50)}
-    practised = {range(practice_offset(config, r), practice_offset(config, r) + STRIDE) for r in range(50)}
-    measured = [set(evaluation_seeds(config, 400, r)) for r in range(50)]
-    assert max(demonstrated) < DEMONSTRATIONS <= min(r.start for r in practised)
-    assert max(r.stop for r in practised) <= min(map(min, measured))
-    assert len(set().union(*measured)) == 50 * 400
-    assert len({r.start for r in practised}) == 50
-
-
-@pytest.mark.parametrize("repetition", [98, 99, 1234, 10**9])
-def test_ranges_are_kept_whatever_the_repetition(repetition: int) -> None:
-    config = Config()
-    measured = evaluation_seeds(config, STRIDE, repetition)
-    assert 5_000_000 <= measured.start < measured.stop <= 6_000_000
-    assert 1_000_000 <= practice_offset(config, repetition) <= 3_000_000 - STRIDE
-    assert 0 <= demonstration_seed(repetition) < DEMONSTRATIONS
-
-
-def test_seeds_that_leave_no_room_are_refused() -> None:
-    with pytest.raises(ConfigError, match="more than the"):
-        evaluation_seeds(Config(), STRIDE + 1)
-    crowded = replace(
-        Config(), learning=LearningConfig(practice=PracticeConfig(seed_offset=5_000_000)), experiment=ExperimentConfig()
-    )
-    with pytest.raises(ConfigError, match=r"practice\.seed_offset"):
-        evaluation_seeds(crowded, 10)
 
 
 @pytest.mark.parametrize("task_id", ["app/dev/single/0", "app/test/single/39", "app/dev/multi/3"])

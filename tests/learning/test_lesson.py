@@ -19,6 +19,7 @@ from showonce.learning.lesson import MAX_IDLE, Lesson, teaching
 from showonce.policy.vlm_policy import load_policy
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import TeachRequest
+from showonce.seeds import Seeds
 
 MakeLesson = Callable[..., tuple[Lesson, Toy]]
 
@@ -141,7 +142,7 @@ def test_teaching_gives_a_taught_adapter_and_leaves_the_policy_fresh(toy_checkpo
     policy = toy_policy(toy_checkpoint)
     assert policy.adapter is not None
     fresh = {name: policy.adapter.hash(name) for name in policy.adapter.names}
-    result = teaching(Config(), policy, lambda _: Board())(request())
+    result = teaching(Seeds(), policy, lambda _: Board())(request())
     assert {name: policy.adapter.hash(name) for name in policy.adapter.names} == fresh
     assert content_hash(result.tensors) != fresh["champion"]
     assert result.updates > 0 and result.practice_episodes == 3 and result.distinct_screens > 0
@@ -152,13 +153,13 @@ def test_teaching_gives_a_taught_adapter_and_leaves_the_policy_fresh(toy_checkpo
 
 def test_the_same_request_gives_the_same_adapter(toy_checkpoint: Path) -> None:
     policy = toy_policy(toy_checkpoint)
-    teach = teaching(Config(), policy, lambda _: Board())
+    teach = teaching(Seeds(), policy, lambda _: Board())
     first, other, again = (content_hash(teach(replace(request(), seed=s)).tensors) for s in (1, 2, 1))
     assert first == again != other
 
 
 def test_a_lesson_goes_on_from_where_an_earlier_one_ended(toy_checkpoint: Path) -> None:
-    teach = teaching(Config(), toy_policy(toy_checkpoint), lambda _: Board())
+    teach = teaching(Seeds(), toy_policy(toy_checkpoint), lambda _: Board())
     first = teach(request())
     asked = request(gate={"budget_run": 0})
     again = teach(replace(asked, start=first.tensors, lessons=((a_task(), a_demonstration()),)))
@@ -166,7 +167,7 @@ def test_a_lesson_goes_on_from_where_an_earlier_one_ended(toy_checkpoint: Path) 
 
 
 def test_the_candidate_can_be_asked_for(toy_checkpoint: Path) -> None:
-    teach = teaching(Config(), toy_policy(toy_checkpoint), lambda _: Board())
+    teach = teaching(Seeds(), toy_policy(toy_checkpoint), lambda _: Board())
     refused = request(ratchet={"canary_max_drop": -1.0, "promote_every": 100, "min_probes_best": 0})
     champion, candidate = (teach(replace(refused, keep=keep)) for keep in ("champion", "candidate"))  # type: ignore[arg-type]
     assert champion.updates > 0 and list(champion.versions) == ["v0000"]
@@ -176,7 +177,7 @@ def test_the_candidate_can_be_asked_for(toy_checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("frames", ["none", "empty"])
 def test_a_lesson_without_anything_shown_learns_nothing(toy_checkpoint: Path, frames: str) -> None:
-    teach = teaching(Config(), toy_policy(toy_checkpoint), lambda _: Board())
+    teach = teaching(Seeds(), toy_policy(toy_checkpoint), lambda _: Board())
     asked = request(gate={"enabled": False})
     assert asked.demonstration is not None
     shown = None if frames == "none" else replace(asked.demonstration, frames=())
@@ -188,4 +189,4 @@ def test_a_policy_without_an_adapter_cannot_be_taught(toy_checkpoint: Path) -> N
     config = Config()
     policy = load_policy(replace(config, policy=replace(config.policy, checkpoint=str(toy_checkpoint)), adapter="none"))
     with pytest.raises(Unavailable, match="adapter=auto"):
-        teaching(config, policy, lambda _: Board(), Stop())
+        teaching(Seeds.of(config), policy, lambda _: Board(), Stop())

@@ -1,138 +1,137 @@
-"""The parts of a run, put together from its config."""
+"""The parts of a run at work, made from its plan; and the bench that measurements are made with."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from showonce.about import snapshot
-from showonce.app.plan import (
-    act_with,
-    approver_for,
-    demonstration_for,
-    environment_maker,
-    fenced,
-    limits_of,
-    open_store,
-    place_of,
-    policy_for,
-)
+from showonce.app.adapter import act_with_adapter, begin_with, open_store, policy_for
+from showonce.app.demonstration import demonstration_for
+from showonce.app.plan import Plan
 from showonce.app.run_writer import RunWriter
-from showonce.config import Config
-from showonce.environments.registry import make_environment
+from showonce.config import SafetyConfig
 from showonce.evaluation.bench import Bench
 from showonce.events import RunStarted
 from showonce.learning.gate.calibration import Calibration
 from showonce.learning.lesson import teaching
 from showonce.learning.session import Session
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import CANDIDATE, CHAMPION, Environment
+from showonce.protocols import CHAMPION, Approver
 from showonce.runtime.player import Player
 from showonce.runtime.stop import Stop
-from showonce.seeds import Seeds
 from showonce.types import Demonstration, Task
 
 
 @dataclass
 class LiveRun:
-    """The parts of a run at work. session: None when nothing can be learned. store_version: the checkpoint that acts.
+    """The parts of a run at work. session: None when nothing can be learned. checkpoint: the folder of what acts then.
 
-    demonstrate: the demonstration of a task, None when there is none.
+    Leaving it as a context manager notes what was learned, and closes environments and store.
     """
 
-    config: Config
-    log: RunWriter
-    tasks: list[Task]
-    stage: Player
-    seeds: Seeds
+    plan: Plan
+    writer: RunWriter
+    player: Player
     session: Session | None
-    demonstrate: Callable[[Task], Demonstration | None]
     checkpoint: Path | None = None
 
     @property
     def acting(self) -> str | None:
         """The adapter that acts: the champion, or none."""
-        return None if self.stage.policy.adapter is None else CHAMPION
+        return None if self.player.policy.adapter is None else CHAMPION
+
+    def demonstrate(self, task: Task) -> Demonstration | None:
+        """Return the demonstration of a task, None when there is none. Raises as `demonstration_for`."""
+        environment = self.player.environment(task)
+        return demonstration_for(self.plan, task, environment, self.writer.events, self.writer.stop)
+
+    def __enter__(self) -> LiveRun:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        found, session = self.writer.found, self.session
+        try:
+            if session is not None:
+                found["checkpoint"] = str(session.store.folder(session.store.champion or ""))
+                found["distinct_screens"] = len(session.context.buffer)
+                found["verified_outcomes_used"] = len(session.context.outcomes)
+            elif self.checkpoint is not None:
+                found["checkpoint"] = str(self.checkpoint)
+        finally:
+            self.player.close()
+            if session is not None:
+                session.close()
 
 
-def announce(log: RunWriter, tasks: list[Task], learning: bool) -> None:
-    """Tell what the run is about to do."""
-    config, gate = log.config, log.config.learning.gate
-    log.events.emit(
+def announce(writer: RunWriter, plan: Plan) -> None:
+    """Emit what the run is about to do."""
+    config, gate = plan.config, plan.config.learning.gate
+    writer.events.emit(
         RunStarted(
-            run=log.folder.name,
+            run=writer.folder.name,
             name=config.name,
-            task=", ".join(task.id for task in tasks),
-            goal=", ".join(task.goal for task in tasks if task.goal),
+            task=", ".join(task.id for task in plan.tasks),
+            goal=", ".join(task.goal for task in plan.tasks if task.goal),
             adapter=config.adapter,
             learner=config.learning.learner if config.learning.enabled else "frozen",
             budget_run=gate.budget_run,
             budget_task=gate.budget_task,
-            learning=learning,
+            learning=plan.learning,
             seed=config.seed,
             versions=snapshot(),
         )
     )
 
 
-def assemble(config: Config, log: RunWriter, tasks: list[Task], learning: bool, policy: VLMPolicy) -> LiveRun:
-    """Build the parts of a run around its policy."""
-    seeds, make = Seeds.of(config), environment_maker(config, log.folder)
-    log.stop.check()
-    person = any(task.success.kind == "ask_person" or task.reset == "ask_person" for task in tasks)
-    stage = Player(
+def assemble(plan: Plan, writer: RunWriter, policy: VLMPolicy) -> LiveRun:
+    """Build the parts of a run around its policy, and let its adapter act."""
+    config = plan.config
+    writer.stop.check()
+    asks = any("ask_person" in (task.success.kind, task.reset) for task in plan.tasks)
+    player = Player(
         policy,
-        make,
-        log.events,
-        log.stop,
-        log.episodes(),
-        approver_for(config.safety, log.frontend.approver(log.stop), log.stop, person),
-        limits_of(config.limits),
-        config.learning.shadow_every,
-        config.safety,
-        run=log.folder.name,
+        plan.environment,
+        writer.events,
+        writer.stop,
+        writer.episodes(),
+        approver_for(config.safety, writer.frontend.approver(writer.stop), writer.stop, asks),
+        shadow_every=config.learning.shadow_every,
+        safety=config.safety,
+        run=writer.folder.name,
     )
-    session, checkpoint = with_adapter(config, log, stage, seeds, len(tasks), learning)
-    return LiveRun(
-        config,
-        log,
-        tasks,
-        stage,
-        seeds,
-        session,
-        lambda task: demonstration_for(config, task, stage.environment(task), log.folder, log.events, log.stop),
-        checkpoint,
+    if not plan.learning or plan.adapter is None or policy.adapter is None:
+        return LiveRun(plan, writer, player, None, act_with_adapter(plan, policy))
+    begin_with(plan.adapter, policy)
+    store = open_store(plan.adapter, policy)
+    session = Session(
+        config.learning, player, store, plan.seeds, seed=config.seed, run=writer.folder.name, tasks=len(plan.tasks)
     )
+    return LiveRun(plan, writer, player, session)
 
 
-def with_adapter(
-    config: Config, log: RunWriter, stage: Player, seeds: Seeds, tasks: int, learning: bool
-) -> tuple[Session | None, Path | None]:
-    """Let the adapter that the config names act. Returns the session that trains it, or the folder of what acts."""
-    policy, place = stage.policy, place_of(config, log.folder)
-    if place is None or policy.adapter is None:
-        return None, None
-    if place.outside is not None:
-        policy.adapter.load(place.outside, CANDIDATE)
-        policy.adapter.copy(CANDIDATE, CHAMPION)
-    if learning:
-        store = open_store(place, policy)
-        session = Session(config.learning, stage, store, seeds, seed=config.seed, run=log.folder.name, tasks=tasks)
-        return session, None
-    if place.outside is not None or (config.adapter == "auto" and not (place.root / place.name).exists()):
-        return None, place.outside
-    with open_store(place, policy, readonly=True) as store:
-        return None, store.folder(act_with(policy, store))
+def approver_for(safety: SafetyConfig, person: Approver | None, stop: Stop, needed: bool) -> Approver | None:
+    """Return who is asked; None where nobody has to be, or nobody is there. needed: a task asks for a person anyway.
+
+    Raises:
+        Unavailable: safety.ask=window without a display.
+    """
+    asks = needed or "ask" in safety.recovery.measures or not (safety.unattended or safety.mode == "watch")
+    if not asks or safety.ask == "nobody":
+        return None
+    if safety.ask == "window":
+        from showonce.runtime.ask_window import WindowApprover
+
+        return WindowApprover(stop)
+    return person
 
 
-def make_bench(config: Config, stop: Stop) -> Bench:
-    """Return what measurements are made with; lessons are taught on it as a run teaches them."""
-    policy = policy_for(config)
-    teach = None if policy.adapter is None else teaching(config, policy, environment_maker(config), stop)
-    return Bench(config, policy, bench_environment(config), teach, Calibration.from_state)
+def make_bench(plan: Plan, stop: Stop) -> Bench:
+    """Return what measurements are made with; lessons are taught on it as a run teaches them.
 
-
-def bench_environment(config: Config) -> Callable[[], Environment]:
-    """Return what makes the environment of the config."""
-    return lambda: fenced(make_environment(config.environment.name, **config.environment.settings), config.safety)
+    Every environment it makes is that of the plan's first task; of a plan without tasks, that of the config.
+    """
+    policy = policy_for(plan.config)
+    teach = None if policy.adapter is None else teaching(plan.seeds, policy, plan.environment, stop)
+    place = plan.tasks[0] if plan.tasks else Task("", "", split="dev")
+    return Bench(plan.config, policy, lambda: plan.environment(place), teach, Calibration.from_state)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from showonce.app.compose import announce, assemble, bench_environment
+from showonce.app.adapter import act_with_adapter, check_adapter, policy_for
+from showonce.app.compose import announce
 from showonce.app.frontend import Frontend
-from showonce.app.plan import check_adapter, check_unattended, policy_for
+from showonce.app.plan import check_unattended, make_plan
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config
 from showonce.evaluation.runner import ProgressBar, no_bar
-from showonce.evaluation.score import Score, score
+from showonce.evaluation.score import Score, chosen_set, score, seeds_of
 from showonce.runs.folder import start_run
 from showonce.runs.layout import CONFIG
 
@@ -35,12 +37,17 @@ def evaluate(config: Config, frontend: Frontend | None = None, bar: ProgressBar 
     """
     if config.run_dir and (Path(config.run_dir) / CONFIG).is_file():
         config = replace(config, resume=config.run_dir)
-    check_unattended(config, "eval")
+    check_unattended(config.safety, "eval")
+    chosen = chosen_set(config.evaluation)
+    plan = make_plan(config, tasks=chosen.tasks)
     policy = policy_for(config)
-    check_adapter(config, policy, learning=False)
+    check_adapter(plan, policy)
     found = None
     with RunWriter(config, start_run(config), frontend or Frontend(), report=False) as writer:
-        announce(writer, [], learning=False)
-        live = assemble(config, writer, [], False, policy)
-        found = score(config, live.stage.policy, bench_environment(config), writer.folder, writer.stop, bar)
+        plan = plan.placed(writer.folder)
+        announce(writer, replace(plan, tasks=()))
+        act_with_adapter(plan, policy)
+        tasks, seeds = replace(chosen, tasks=plan.tasks), seeds_of(config.evaluation, plan.seeds)
+        make = partial(plan.environment, plan.tasks[0])
+        found = score(tasks, seeds, policy, make, writer.folder, writer.stop, bar)
     return Evaluated(writer.folder, found, writer.stopped)

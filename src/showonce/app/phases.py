@@ -32,7 +32,7 @@ FACTS: Final = ("process", "adapter", "adapter_hash", "demonstrations", "cached_
 OFF_TOLERANCE: Final = 1e-3  # of the confidence by which two answers of the base may differ through batching
 
 
-class Told(Results):
+class EmittedResults(Results):
     """Results whose every new row is an event too, so that a dashboard can follow."""
 
     def __init__(self, path: Path, events: EventSink) -> None:
@@ -55,14 +55,14 @@ class Scores:
     version: the checkpoint that `after` is about, once there is one.
     """
 
-    def __init__(self, run: LiveRun, task: Task) -> None:
-        self.run, self.task = run, task
-        self.results = Told(run.log.folder / RESULTS, run.log.events)
+    def __init__(self, live: LiveRun, task: Task) -> None:
+        self.live, self.task = live, task
+        self.results = EmittedResults(live.writer.folder / RESULTS, live.writer.events)
         self.version = NOTHING
-        self._skills = list(task_set("skills").tasks) if task.environment == "embedded" else []
-        settings = run.config.experiment
-        self._screens = run.seeds.take("evaluation", settings.eval_screens)
-        self._old = run.seeds.take("retention", settings.retention_per_family)
+        plan = live.plan
+        self._skills = [plan.limited(t) for t in task_set("skills").tasks] if task.environment == "embedded" else []
+        self._screens = plan.seeds.take("evaluation", plan.config.experiment.eval_screens)
+        self._old = plan.seeds.take("retention", plan.config.experiment.retention_per_family)
 
     def measure(self, part: str, adapter: str | None, shown: Demonstration | None = None) -> None:
         """Attempt the task on the evaluation seeds, in the part's name."""
@@ -80,18 +80,18 @@ class Scores:
         Raises:
             ShowonceError: that process failed, or measured something else.
         """
-        log, config = self.run.log, self.run.config
+        writer, plan = self.live.writer, self.live.plan
         self.version = session.store.champion or NOTHING
         self._announce(AFTER, len(self._screens))
-        kept, made = log.folder / AFTER_REPORT, session.adapter.hash(CHAMPION)
+        kept, made = writer.folder / AFTER_REPORT, session.adapter.hash(CHAMPION)
         report = _kept_report(kept, made, self._screens)
         if report is None:
-            self.run.stage.release()
+            self.live.player.release()
             folder = session.store.folder(self.version)
             try:
-                report = run_after(config, folder, config.task or config.tasks[0], self._screens)
+                report = run_after(plan.measurement(self.task, self._screens, folder))
             except ShowonceError:
-                log.stop.check()
+                writer.stop.check()
                 raise
             if report["adapter_hash"] != made:
                 raise ShowonceError(f"the new process measured another adapter than {self.version}: {report}.")
@@ -112,8 +112,8 @@ class Scores:
         self.measure(OFF, None)
         before, off = self._result(BEFORE), self._result(OFF)
         same = len(before.rows) == len(off.rows) and all(map(same_row, before.rows, off.rows))
-        self.run.log.found[ADAPTER_OFF]["same_as_before"] = same
-        if not same and self.run.stage.environment(self.task).capabilities.exact:
+        self.live.writer.found[ADAPTER_OFF]["same_as_before"] = same
+        if not same and self.live.player.environment(self.task).capabilities.exact:
             raise ShowonceError(
                 "with the adapter off the policy does not do what it did before it learned: the frozen model was "
                 "changed. Please report this."
@@ -130,10 +130,10 @@ class Scores:
             after += pairs[1]
             drops[task.id.removeprefix("skill/")] = (sum(pairs[0]) - sum(pairs[1])) / max(len(pairs[0]), 1)
         if not before:
-            self.run.log.reasons["retention"] = "no old skills were measured"
+            self.live.writer.reasons["retention"] = "no old skills were measured"
             return
         worst = max(drops, key=lambda name: drops[name])
-        self.run.log.found["retention"] = {
+        self.live.writer.found["retention"] = {
             "before": sum(before) / len(before),
             "after": sum(after) / len(after),
             "worst_family": worst,
@@ -141,7 +141,7 @@ class Scores:
             "n_per_family": len(self._old),
         }
         low, high = wilson(sum(after), len(after))
-        self.run.log.events.emit(
+        self.live.writer.events.emit(
             PhaseMeasured(
                 name="retention", before=sum(before) / len(before), success=sum(after) / len(after), n=len(after),
                 low=low, high=high,
@@ -150,13 +150,13 @@ class Scores:
 
     def note_calibration(self) -> None:
         """Work out what the confidence that the gate reads is worth, on all that was measured."""
-        which = self.run.config.learning.gate.confidence
+        which = self.live.plan.config.learning.gate.confidence
         parts = {"before": (BEFORE, RETENTION_BEFORE), "after": (AFTER, RETENTION_AFTER)}
         rows = {
             when: [row for part in names for row in self.results.rows(part, self._arm(part))]
             for when, names in parts.items()
         }
-        self.run.log.found["calibration"] = {
+        self.live.writer.found["calibration"] = {
             w: _calibration(found, which) if found else None for w, found in rows.items()
         }
 
@@ -164,9 +164,9 @@ class Scores:
         """Measure a baseline on the evaluation seeds."""
         part = f"baseline:{name}"
         self._announce(part, len(self._screens))
-        result = baseline(name, self.run.config, self.run.stage, self.task, shown, self.run.seeds, self.results)
-        self.run.log.found.setdefault("baselines", {})[name] = result.phase
-        self.run.log.events.emit(PhaseMeasured(name=part, **result.phase))
+        result = baseline(name, self.live, self.task, shown, self._screens, self.results)
+        self.live.writer.found.setdefault("baselines", {})[name] = result.phase
+        self.live.writer.events.emit(PhaseMeasured(name=part, **result.phase))
 
     def close(self) -> None:
         self.results.close()
@@ -174,13 +174,13 @@ class Scores:
     def _attempt(
         self, part: str, tasks: list[Task], seeds: range, adapter: str | None, shown: Demonstration | None = None
     ) -> dict[str, EvalResult]:
-        stage = self.run.stage
+        player = self.live.player
         self._announce(part, len(tasks) * len(seeds))
-        stage.policy.use(adapter)
+        player.policy.use(adapter)
         try:
             return evaluate_set(
-                stage.policy,
-                lambda: stage.fresh(self.task),
+                player.policy,
+                lambda: player.fresh(self.task),
                 tasks,
                 seeds,
                 demonstrations={} if shown is None else {self.task.id: shown},
@@ -188,10 +188,10 @@ class Scores:
                 part=part,
                 arm=self._arm(part),
                 phase=part,
-                stop=stage.stop,
+                stop=player.stop,
             )
         finally:
-            stage.policy.use(self.run.acting)
+            player.policy.use(self.live.acting)
 
     def _arm(self, part: str) -> str:
         """Return whose rows a part has: what is measured after learning is measured anew for every checkpoint."""
@@ -201,16 +201,16 @@ class Scores:
         return self.results.result(part, self.task.id, self._arm(part), self._screens)
 
     def _announce(self, part: str, total: int) -> None:
-        self.run.log.events.emit(PhaseStarted(name=part, total=total))
+        self.live.writer.events.emit(PhaseStarted(name=part, total=total))
 
     def _tell(self, part: str, result: EvalResult, more: Mapping[str, Any] | None = None) -> None:
-        self.run.log.found[ADAPTER_OFF if part == OFF else part] = {**result.phase, **(more or {})}
-        self.run.log.events.emit(PhaseMeasured(name=part, **result.phase))
+        self.live.writer.found[ADAPTER_OFF if part == OFF else part] = {**result.phase, **(more or {})}
+        self.live.writer.events.emit(PhaseMeasured(name=part, **result.phase))
         if result.errors:
             last = next(row.error for row in reversed(result.rows) if row.error)
             where = last.split(":")[0] if last.split(":")[0] in WHERE else "model"
             message = f"{part}: {result.errors} attempts broke, the last: {last}"
-            self.run.log.events.emit(ErrorRaised(where=where, message=message))
+            self.live.writer.events.emit(ErrorRaised(where=where, message=message))
 
 
 def _kept_report(path: Path, adapter_hash: str, seeds: range) -> dict[str, Any] | None:

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from showonce.app.adapter import champion_of_run
 from showonce.app.compose import make_bench
+from showonce.app.demonstration import demonstration_of_run
 from showonce.app.frontend import Frontend
-from showonce.app.plan import check_unattended, demonstration_of_run, open_store, place_of_run, tasks_of
+from showonce.app.plan import check_unattended, make_plan
 from showonce.config import Config, FaultConfig
 from showonce.evaluation.proof import Proof
 from showonce.evaluation.prove import lesson_of
@@ -33,16 +35,12 @@ def prove(
     stop = PausableStop(run / STOP)
     with (frontend or Frontend()).attached(run, stop):
         theirs = _config_of(run, config)
-        check_unattended(theirs, "prove")
-        task = tasks_of(theirs)[0]
-        bench = make_bench(theirs, stop)
-        place = place_of_run(theirs, run)
-        with open_store(place, bench.policy, readonly=True) as store:
-            champion = store.champion
-            adapter = store.folder(champion or "")
-            store.verify(champion or "")
-        lesson = lesson_of(run, bench, task, demonstration_of_run(run), adapter)
-        return proof_of(run, bench, lesson, adapter=adapter, task=theirs.task, stop=stop, tell=tell)
+        check_unattended(theirs.safety, "prove")
+        plan = make_plan(theirs)
+        bench = make_bench(plan, stop)
+        adapter = champion_of_run(theirs, run, bench.policy)
+        lesson = lesson_of(run, bench, plan.tasks[0], demonstration_of_run(run), adapter)
+        return proof_of(run, bench, lesson, adapter=adapter, environment=plan.environment, stop=stop, tell=tell)
 
 
 def _config_of(run: Path, config: Config) -> Config:

@@ -10,7 +10,7 @@ from typing import Final
 
 from showonce.app.compose import announce
 from showonce.app.frontend import Frontend
-from showonce.app.plan import check_unattended, environment_maker, tasks_of
+from showonce.app.plan import check_unattended, make_plan
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config, RecordConfig
 from showonce.demonstrations import load_demonstration
@@ -24,7 +24,6 @@ from showonce.runs.folder import start_run
 from showonce.runtime.recorder import HandPolicy
 from showonce.runtime.recorder import record as record_hand
 from showonce.runtime.watch import Hotkeys, record_watched
-from showonce.seeds import Seeds
 from showonce.types import Executor, Task
 
 SHEET: Final = "contact_sheet.png"
@@ -63,16 +62,17 @@ def record(
         TaskError: the environment has no oracle. Unavailable: there is no display, or it cannot be watched.
         DemonstrationError: the goal was not reached; the episode is kept.
     """
-    task, seed = tasks_of(config)[0], Seeds.of(config).first("demonstration")
+    plan = make_plan(config)
+    task, seed = plan.tasks[0], plan.seeds.first("demonstration")
     if oracle:
-        check_unattended(config, "record --oracle")
-    environment = environment_maker(config)(task)
+        check_unattended(config.safety, "record --oracle")
+    environment = plan.environment(task)
     keys = Hotkeys(config.record.end, config.record.pause, config.record.redo)
     watch = None if oracle else source_for(environment, (keys.end, keys.pause, keys.redo))
     hand = None if watch is not None else _hand_for(environment, task, oracle)
     path = sheet = None
     with RunWriter(config, start_run(config), frontend or Frontend(), report=False) as writer:
-        announce(writer, [task], learning=False)
+        announce(writer, plan)
         if watch is not None:
             path = record_watched(
                 environment, watch, task, seed, writer.episodes(), stop=writer.stop, events=writer.events,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from showonce.app.compose import announce
 from showonce.app.frontend import Frontend
-from showonce.app.plan import check_unattended, environment_maker, task_named, tasks_of
+from showonce.app.plan import check_unattended, make_plan, task_named
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config
 from showonce.demonstrations import read_meta
@@ -44,13 +44,14 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
     """
     if mode not in MODES:
         raise ConfigError(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
-    check_unattended(config, "replay")
-    task = tasks_of(config)[0] if config.task else _recorded_task(path)
+    check_unattended(config.safety, "replay")
+    plan = make_plan(config, tasks=None if config.task else [_recorded_task(path)])
+    task = plan.tasks[0]
     check_recording(path, task)
-    environment = environment_maker(config)(task)
+    environment = plan.environment(task)
     report = None
     with RunWriter(config, start_run(config), frontend or Frontend(), report=False) as writer:
-        announce(writer, [task], learning=False)
+        announce(writer, plan)
         report = replay_episode(
             path,
             environment,

@@ -12,8 +12,8 @@ from showonce.config import OutputConfig
 from showonce.errors import BadInput
 from showonce.events import LockTakenOver, Readmitted
 from showonce.learning.adapter_store import AdapterStore
+from showonce.runs.adapter_place import AdapterPlace, find_adapter
 from showonce.runs.event_file import EventWriter
-from showonce.runs.folder import find_store
 from showonce.runs.index import resolve_run
 from showonce.runs.layout import CONFIG, EVENTS
 from showonce.settings import load_config
@@ -70,9 +70,9 @@ def list_checkpoints(folder: Path) -> Checkpoints:
     place = _place_of(folder)
     if place is None:
         return Checkpoints(folder.name, None)
-    with AdapterStore(*place, readonly=True) as store:
+    with AdapterStore(place.root, place.name, readonly=True) as store:
         versions, sources = store.list_versions(), dict(store.ledger.quarantined_sources)
-    return Checkpoints(folder.name, place[0] / place[1], tuple(versions), sources)
+    return Checkpoints(folder.name, place.folder, tuple(versions), sources)
 
 
 def roll_back(folder: Path, to: str) -> RollbackResult:
@@ -91,7 +91,7 @@ def roll_back(folder: Path, to: str) -> RollbackResult:
         raise BadInput(
             f"{folder.name} has no checkpoints to go back to: it acted without an adapter, or learned nothing."
         )
-    with AdapterStore(*place) as store, _events_of(folder) as events:
+    with AdapterStore(place.root, place.name) as store, _events_of(folder) as events:
         move = store.rollback_to(version_name(int(to)) if to.isdecimal() else to, REASON)
         if events is not None:
             _emit(events, store, move)
@@ -108,7 +108,7 @@ def readmit(folder: Path, names: Sequence[str]) -> ReadmitResult:
     place = _place_of(folder)
     if place is None:
         raise BadInput(f"{folder.name} has put nothing aside: it acted without an adapter, or learned nothing.")
-    with AdapterStore(*place) as store, _events_of(folder) as events:
+    with AdapterStore(place.root, place.name) as store, _events_of(folder) as events:
         before = {*store.ledger.quarantine, *store.ledger.quarantined_sources}
         store.readmit(names)
         back = sorted(before - {*store.ledger.quarantine, *store.ledger.quarantined_sources})
@@ -117,11 +117,11 @@ def readmit(folder: Path, names: Sequence[str]) -> ReadmitResult:
         return ReadmitResult(store.name, tuple(back), store.champion)
 
 
-def _place_of(folder: Path) -> tuple[Path, str] | None:
-    """Return root and name of the adapter store of a run, or of the adapter that `folder` is; None without one."""
+def _place_of(folder: Path) -> AdapterPlace | None:
+    """Return where the adapter of a run is, or the adapter that `folder` is; None without one."""
     if (folder / STORE).is_file():
-        return folder.parent, folder.name
-    return find_store(load_config(folder / CONFIG), folder)
+        return AdapterPlace(folder.parent, folder.name)
+    return find_adapter(load_config(folder / CONFIG), folder)
 
 
 def _events_of(folder: Path) -> AbstractContextManager[EventWriter | None]:

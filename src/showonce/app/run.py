@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from showonce.app import experiment
-from showonce.app.baselines import check_baselines
+from showonce.app.adapter import check_adapter, policy_for
 from showonce.app.compose import announce, assemble
+from showonce.app.demonstration import check_demonstration
+from showonce.app.experiment import check_one_demonstration, do_tasks, one_demonstration
 from showonce.app.frontend import Frontend
-from showonce.app.plan import check_adapter, check_demonstration, check_unattended, learns, policy_for, tasks_of
+from showonce.app.plan import make_plan
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config
 from showonce.runs.folder import check_resumed, start_run
@@ -35,22 +36,17 @@ def run(config: Config, frontend: Frontend | None = None) -> RunResult:
     """
     if config.resume:
         check_resumed(config)
-    tasks, learning = tasks_of(config), learns(config)
-    check_baselines(config)
-    if config.experiment.name == "one_demo":
-        check_unattended(config, "experiment=one_demo")
-        experiment.check_one_demonstration(config, tasks)
-    check_demonstration(config, tasks)
+    plan, measured = make_plan(config, learning=True), config.experiment.name == "one_demo"
+    if measured:
+        check_one_demonstration(plan)
+    check_demonstration(config.demonstration, plan.tasks, plan.seeds)
     policy = policy_for(config)
-    check_adapter(config, policy, learning)
-    with RunWriter(config, start_run(config), frontend or Frontend()) as writer:
-        announce(writer, tasks, learning)
-        live = assemble(config, writer, tasks, learning, policy)
-        try:
-            experiment.perform(live)
-        finally:
-            live.stage.close()
-            if live.session is not None:
-                live.session.close()
+    check_adapter(plan, policy)
+    folder = start_run(config)
+    plan = plan.placed(folder)
+    with RunWriter(config, folder, frontend or Frontend()) as writer:
+        announce(writer, plan)
+        with assemble(plan, writer, policy) as live:
+            (one_demonstration if measured else do_tasks)(live)
     file = writer.stop.file
-    return RunResult(writer.folder, writer.stopped, file if file is not None and file.exists() else None)
+    return RunResult(folder, writer.stopped, file if file is not None and file.exists() else None)

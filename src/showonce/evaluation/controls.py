@@ -19,12 +19,13 @@ from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.results import EvalResult, Results, paired
 from showonce.evaluation.runner import Advance, evaluate_set, evaluate_task
 from showonce.evaluation.specificity import Shares, shares_to_target
-from showonce.evaluation.tasks import demonstration_seed, other_meaning, siblings, untaught_goals
+from showonce.evaluation.tasks import other_meaning, siblings, untaught_goals
 from showonce.policy.batched import WIDTH, Question, propose_many
 from showonce.protocols import CHAMPION, Context, Policy, SetsGoal, ability
 from showonce.runtime.replay import Mode, ReplayPolicy
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult, Tensors
+from showonce.seeds import Seeds
 from showonce.stats import Interval, paired_interval, wilson
 from showonce.types import Demonstration, Proposal, Task
 
@@ -172,7 +173,7 @@ def specificity(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
 def other_demonstrations(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Show other tasks' demonstrations in context; return success with the adapter on minus success with it off."""
     tasks = [t for t in siblings(lesson.task) if t.goal != lesson.task.goal and t.goal not in exam.taught][:OTHERS]
-    shown = {task.id: bench.show(task, demonstration_seed(lesson.seed)) for task in tasks}
+    shown = {task.id: bench.show(task, Seeds.of(bench.config, lesson.seed).first("demonstration")) for task in tasks}
     seeds = exam.seeds[: max(1, len(exam.seeds) // len(tasks))]
     sides: dict[str, dict[str, EvalResult]] = {}
     for name, tensors in (("before", None), ("after", lesson.result.tensors)):
@@ -252,7 +253,7 @@ def practice_alone(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
 def swapped(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Teach another meaning of the same word: success is measured on the new meaning and on the first one."""
     task = other_meaning(lesson.task)
-    shown = bench.show(task, demonstration_seed(lesson.seed))
+    shown = bench.show(task, Seeds.of(bench.config, lesson.seed).first("demonstration"))
     request = TeachRequest(task, shown, same_terms(lesson), lesson.seed)
     took = exam.lessons.get_or(f"{_name(lesson)}-swapped", lambda: bench.lesson(request))
     arm = f"swapped:{_name(lesson)}"

@@ -1,9 +1,9 @@
 """Success without any demonstration, measured in a process of its own that never saw one.
 
-    python -m showonce.evaluation.fresh --checkpoint tiny --adapter FOLDER|none --task ID --seeds A:B --out FILE
+    python -m showonce.evaluation.fresh MEASUREMENT.json REPORT.json
 
-The process loads the frozen model and the adapter from their files. It refuses to give a number when a prompt held a
-demonstration, or when keys and values of one were kept.
+The process loads the frozen model and the adapter from their files; everything else it is given resolved, as a
+`Measurement`. It refuses to give a number when a prompt held a demonstration, or when keys and values of one were kept.
 """
 
 from __future__ import annotations
@@ -15,31 +15,66 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
 from safetensors import SafetensorError
 
 from showonce.config import AdapterConfig, Config
-from showonce.environments.registry import find_task, make_environment
+from showonce.environments.factory import EnvironmentFactory
 from showonce.errors import BadInput, CheckpointCorrupt, ShowonceError
 from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import MakeEnvironment, evaluate_task
 from showonce.fsio import atomic_write_json, explained
 from showonce.inference.torch.adapter_files import read_adapter
+from showonce.policy.batched import WIDTH
 from showonce.policy.families.base import Family
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
 from showonce.protocols import CHAMPION, Context
-from showonce.runs.layout import AFTER_REPORT, CONFIG
-from showonce.runtime.tasks import load_task
 from showonce.runtime.teaching import Tensors
-from showonce.settings import load_config, to_yaml
+from showonce.schema import build
 from showonce.types import Frame, Observation, Task
 
 PEFT_CONFIG: Final = "adapter_config.json"
 STORED: Final = "adapter.safetensors"  # the tensors of a checkpoint in an adapter store
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a new process measures, resolved: it reads no task file and decides nothing by itself.
+
+    config: of the model, the engine and the kind of adapter. task: with the success check and the limits that hold.
+    adapter: a PEFT folder, or a checkpoint folder of an adapter store; None = the frozen model. width: episodes at a
+    time.
+    """
+
+    config: Config
+    task: Task
+    environment: EnvironmentFactory
+    seeds: range
+    adapter: Path | None
+    width: int = WIDTH
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain values, from which `from_json` makes an equal one."""
+        plain = {name: asdict(getattr(self, name)) for name in ("config", "task", "environment")}
+        adapter = None if self.adapter is None else str(self.adapter)
+        return {**plain, "seeds": [self.seeds.start, self.seeds.stop], "adapter": adapter, "width": self.width}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Measurement:
+        """Return the measurement that `to_json` wrote. Raises SchemaError: a key or value is wrong."""
+        return cls(
+            build(Config, data["config"], "config"),
+            build(Task, data["task"], "task"),
+            build(EnvironmentFactory, data["environment"], "environment"),
+            range(*data["seeds"]),
+            None if data["adapter"] is None else Path(data["adapter"]),
+            int(data["width"]),
+        )
 
 
 class NoDemonstration:
@@ -123,24 +158,16 @@ def adapter_tensors(policy: VLMPolicy, folder: Path) -> Tensors:
     return tensors
 
 
-def run_after(
-    config: Config, adapter: Path | None, task: str, seeds: range, *, timeout_s: float | None = None
-) -> dict[str, Any]:
+def run_after(measurement: Measurement, *, timeout_s: float | None = None) -> dict[str, Any]:
     """Measure in a new process and return its report (see `report_of`).
-
-    config: model, inference and environment; the rest does not matter. task: a registered id or a task file.
 
     Raises:
         ShowonceError: it could not be measured; the text is what that process said.
     """
     with tempfile.TemporaryDirectory(prefix="showonce-after-") as root:
-        folder, out = Path(root), Path(root) / AFTER_REPORT
-        (folder / CONFIG).write_text(to_yaml(replace(config, resume="", run_dir="")), encoding="utf-8")
-        command = [
-            sys.executable, "-m", "showonce.evaluation.fresh", "--config", str(folder / CONFIG),
-            "--checkpoint", config.policy.checkpoint, "--adapter", "none" if adapter is None else str(adapter),
-            "--task", task, "--seeds", f"{seeds.start}:{seeds.stop}", "--out", str(out),
-        ]  # fmt: skip
+        order, out = Path(root) / "measurement.json", Path(root) / "report.json"
+        atomic_write_json(order, measurement.to_json())
+        command = [sys.executable, "-m", "showonce.evaluation.fresh", str(order), str(out)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s)
         if done.returncode != 0 or not out.is_file():
             said = (done.stderr or done.stdout).strip().splitlines()
@@ -149,26 +176,18 @@ def run_after(
         return found
 
 
-def report_of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Measure as the arguments say and return what is written: success, n, interval, outcomes, and what was loaded."""
-    begun = time.monotonic()
-    config = load_config(arguments.config) if arguments.config else Config()
-    folder = None if arguments.adapter == "none" else Path(arguments.adapter)
-    adapter = adapter_config(config.policy.adapter, folder)
-    chosen = replace(config.policy, checkpoint=arguments.checkpoint or config.policy.checkpoint, adapter=adapter)
+def report_of(measurement: Measurement) -> dict[str, Any]:
+    """Measure and return what is written: success, n, interval, outcomes, what was loaded and what was resolved."""
+    begun, config, folder = time.monotonic(), measurement.config, measurement.adapter
+    chosen = replace(config.policy, adapter=adapter_config(config.policy.adapter, folder))
     policy = load_policy(replace(config, policy=chosen, adapter="none" if folder is None else "auto"))
     made = "base"
     if folder is not None and policy.adapter is not None:
         policy.adapter.set_tensors(adapter_tensors(policy, folder), CHAMPION)
         made = policy.adapter.hash(CHAMPION)
-    path = Path(arguments.task)
-    task = load_task(path) if path.suffix in (".yaml", ".yml") else find_task(arguments.task)
-    ours = config.environment.settings if task.environment == config.environment.name else {}
-    settings = {**ours, **task.settings}
-    seeds = seeds_of(arguments.seeds)
-    result = measure(
-        policy, lambda: make_environment(task.environment, **settings), task, seeds, width=arguments.width, arm="after"
-    )
+    task, seeds = measurement.task, measurement.seeds
+    make = partial(measurement.environment, task)
+    result = measure(policy, make, task, seeds, width=measurement.width, arm="after")
     return {
         "task": task.id,
         "seeds": [seeds.start, seeds.stop],
@@ -177,9 +196,10 @@ def report_of(arguments: argparse.Namespace) -> dict[str, Any]:
         "steps": [row.steps for row in result.rows],
         "rows": [row.to_json() for row in result.rows],
         "errors": result.errors,
+        "resolved": {"task": asdict(task), "environment": asdict(measurement.environment)},
         "checkpoint": str(policy.backbone.path),
         "fingerprint": policy.backbone.fingerprint,
-        "adapter": arguments.adapter,
+        "adapter": "none" if folder is None else str(folder),
         "adapter_hash": made,
         "demonstrations": 0,
         "cached_prefixes": policy.cached_prefixes,
@@ -203,35 +223,15 @@ def adapter_config(config: AdapterConfig, folder: Path | None) -> AdapterConfig:
     return replace(config, kind=kind, rank=int(held.get("r", config.rank)), alpha=int(held["lora_alpha"]))
 
 
-def seeds_of(text: str) -> range:
-    """Return the seeds of ``A:B`` (A to B - 1).
-
-    Raises:
-        BadInput: not of that form, or empty.
-    """
-    first, _, last = text.partition(":")
-    try:
-        seeds = range(int(first), int(last))
-    except ValueError:
-        seeds = range(0)
-    if not len(seeds) or seeds.start < 0:
-        raise BadInput(f"--seeds {text!r}: give A:B with 0 <= A < B, e.g. 5000000:5000100.")
-    return seeds
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, write the report and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m showonce.evaluation.fresh", description=__doc__.split("\n")[0])
-    parser.add_argument("--config", default="", help="a resolved config: inference, environment, kind of adapter")
-    parser.add_argument("--checkpoint", default="", help="shipped name or folder; default: the config's")
-    parser.add_argument("--adapter", required=True, help="PEFT folder, checkpoint folder of a store, or none")
-    parser.add_argument("--task", required=True, help="registered id or task file")
-    parser.add_argument("--seeds", required=True, help="A:B")
-    parser.add_argument("--out", required=True, help="JSON file to write")
-    parser.add_argument("--width", type=int, default=32, help="episodes at a time")
+    parser.add_argument("measurement", type=Path, help="JSON file with a Measurement")
+    parser.add_argument("report", type=Path, help="JSON file to write")
     given = parser.parse_args(arguments)
     try:
-        atomic_write_json(given.out, report_of(given))
+        order = Measurement.from_json(json.loads(given.measurement.read_text(encoding="utf-8")))
+        atomic_write_json(given.report, report_of(order))
     except ShowonceError as error:
         print(f"showonce: {error}", file=sys.stderr)
         return error.exit_code

@@ -8,20 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from showonce.environments.factory import EnvironmentFactory
 from showonce.errors import BadInput, TaskError
 from showonce.evaluation.bench import Bench, TaughtLesson
 from showonce.evaluation.controls import CONTROLS, Control, Exam, before, teacher
-from showonce.evaluation.fresh import adapter_tensors, run_after
+from showonce.evaluation.fresh import Measurement, adapter_tensors, run_after
 from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.proof import Proof
 from showonce.evaluation.proof_page import picture, text
 from showonce.evaluation.results import Results
-from showonce.evaluation.tasks import evaluation_seeds, practice_offset
 from showonce.fsio import atomic_write_bytes, atomic_write_json, atomic_write_text, explained, make_folder
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.runs.layout import CARD, CARD_PICTURE, METRICS, PROOF, RESULTS
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import TeachResult
+from showonce.seeds import Seeds
 from showonce.types import Demonstration, Task
 
 FOLDER: Final = "proof"  # folder in the run's: measured rows and taught controls by adapter, for a second call
@@ -34,7 +35,7 @@ def prove(
     lesson: TaughtLesson,
     *,
     adapter: Path,
-    task: str = "",
+    environment: EnvironmentFactory | None = None,
     screens: int = 0,
     controls: Sequence[str] = tuple(CONTROLS),
     stop: Stop | None = None,
@@ -42,8 +43,8 @@ def prove(
 ) -> Proof:
     """Run the controls on a run's adapter and write proof.json, card.md and card.png into its folder.
 
-    lesson: see `lesson_of`. adapter: the folder that a new process loads it from. task: how a new process finds the
-    task (an id or a file; default: the id). screens: per measurement (0 = experiment.eval_screens).
+    lesson: see `lesson_of`. adapter: the folder that a new process loads it from. environment: the new
+    process's (None = an embedded one without settings). screens: per measurement (0 = experiment.eval_screens).
 
     Raises:
         BadInput: an unknown control. ShowonceError: `after` could not be measured in a new process.
@@ -52,7 +53,7 @@ def prove(
     unknown = [name for name in controls if name not in CONTROLS]
     if unknown:
         raise BadInput(f"no control {unknown[0]!r}; there are: {', '.join(CONTROLS)}.")
-    seeds = evaluation_seeds(config, screens or config.experiment.eval_screens, lesson.seed)
+    seeds = Seeds.of(config, lesson.seed).take("evaluation", screens or config.experiment.eval_screens)
     work = make_folder(folder / FOLDER / content_hash(lesson.result.tensors)[:12])
     results = Results(work / RESULTS)
     try:
@@ -62,7 +63,7 @@ def prove(
         tell("teacher")
         phases["teacher"] = teacher(bench, lesson, exam).phase
         tell("after, in a new process")
-        process = run_after(config, adapter, task or lesson.task.id, seeds)
+        process = run_after(Measurement(config, lesson.task, environment or EnvironmentFactory(), seeds, adapter))
         phases["after"] = {key: process[key] for key in ("success", "n", "low", "high")}
         found, not_run = run_controls(bench, lesson, exam, controls, tell)
     finally:
@@ -131,5 +132,7 @@ def lesson_of(
         float(metrics.get("wall_s") or 0.0),
     )
     seed, ours = bench.config.seed, bench.config.learning
-    learning = replace(ours, practice=replace(ours.practice, seed_offset=practice_offset(bench.config, seed)))
+    learning = replace(
+        ours, practice=replace(ours.practice, seed_offset=Seeds.of(bench.config, seed).first("practice"))
+    )
     return TaughtLesson(task, demonstration, learning, result, seed)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 
-from showonce.config import Config
+from showonce.config import EvaluationConfig
 from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import MakeEnvironment, ProgressBar, evaluate_set, no_bar
-from showonce.evaluation.tasks import evaluation_seeds, task_set
+from showonce.evaluation.tasks import TaskSet, task_set
 from showonce.fsio import atomic_write_json
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.runs.layout import RESULTS, SCORES
 from showonce.runtime.stop import Stop
+from showonce.seeds import Seeds
 from showonce.stats import Estimate, bootstrap_mean
 
 
@@ -42,22 +44,31 @@ class Score:
         }
 
 
-def score(
-    config: Config, policy: VLMPolicy, make_env: MakeEnvironment, folder: str | Path, stop: Stop | None = None,
-    bar: ProgressBar = no_bar,
-) -> Score:  # fmt: skip
-    """Measure config.evaluation.set and write results.jsonl (resumable) and scores.json into a folder.
-
-    skills: `per_family` screens of every family; single, multi: `screens` of every app for each of `seeds`.
+def chosen_set(ours: EvaluationConfig) -> TaskSet:
+    """Return the tasks that are scored: every family of `skills`, the first `apps` of another set.
 
     Raises:
-        ConfigError: no such set. Stopped: the rows so far are kept.
+        ConfigError: no such set or split.
     """
-    ours = config.evaluation
-    chosen = task_set(ours.set, ours.split, 0 if ours.set == "skills" else ours.apps)
-    seeds = [*evaluation_seeds(config, ours.per_family)] if ours.set == "skills" else []
-    if not seeds:
-        seeds = [s for repetition in ours.seeds for s in evaluation_seeds(config, ours.screens, repetition)]
+    return task_set(ours.set, ours.split, 0 if ours.set == "skills" else ours.apps)
+
+
+def seeds_of(ours: EvaluationConfig, book: Seeds) -> list[int]:
+    """Return the seeds of every task: `per_family` of skills; of an app, `screens` for each of the repetitions."""
+    if ours.set == "skills":
+        return [*book.repetition(0).take("evaluation", ours.per_family)]
+    return [seed for number in ours.seeds for seed in book.repetition(number).take("evaluation", ours.screens)]
+
+
+def score(
+    chosen: TaskSet, seeds: Sequence[int], policy: VLMPolicy, make_env: MakeEnvironment, folder: str | Path,
+    stop: Stop | None = None, bar: ProgressBar = no_bar,
+) -> Score:  # fmt: skip
+    """Measure a set of tasks and write results.jsonl (resumable) and scores.json into a folder.
+
+    Raises:
+        Stopped: the rows so far are kept.
+    """
     rows = Results(Path(folder) / RESULTS)
     try:
         with bar(f"{chosen.name} ({len(chosen.tasks)} tasks)", len(chosen.tasks) * len(seeds)) as advance:

@@ -1,9 +1,7 @@
-"""Which tasks are measured on which seeds: named sets, the same at every call, and apart from what is practised.
+"""Which tasks are measured: named sets, the same at every call.
 
-Seeds: demonstrations lie below `DEMONSTRATIONS`, practice and probes between the practice and the evaluation offset,
-everything measured at the evaluation offset and above, `STRIDE` seeds for each repetition. Goal words, word-meaning
-pairs and multi-step programs of the splits are disjoint by construction of the apps; learning is handed one task and
-one demonstration at a time and never sees this module.
+Goal words, word-meaning pairs and multi-step programs of the splits are disjoint by construction of the apps; learning
+is handed one task and one demonstration at a time and never sees this module. `showonce.seeds` says on which seeds.
 """
 
 from __future__ import annotations
@@ -12,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from showonce.config import Config
 from showonce.environments.embedded.families import FAMILIES
 from showonce.environments.embedded.language import App, apps, find_app
 from showonce.environments.registry import find_task
@@ -20,9 +17,6 @@ from showonce.errors import ConfigError, TaskError, nearest
 from showonce.types import Task
 
 SETS: Final = ("skills", "single", "multi")
-DEMONSTRATIONS: Final = 10_000  # demonstration seeds are smaller
-STRIDE: Final = 10_000  # seeds of one repetition
-SPAN: Final = 1_000_000  # seeds from the evaluation offset on that are for evaluation; repetitions go round in it
 
 
 @dataclass(frozen=True)
@@ -57,36 +51,6 @@ def task_set(name: str, split: str = "test", n: int = 0) -> TaskSet:
     if not ids:
         raise ConfigError(f"evaluation.split={split!r} has no {name} apps; splits are train, dev and test.")
     return TaskSet(name, split, tuple(find_task(i) for i in ids[: n or None]))
-
-
-def evaluation_seeds(config: Config, n: int, repetition: int = 0) -> range:
-    """Return the seeds of one repetition; those of the first 99 do not overlap.
-
-    Raises:
-        ConfigError: more than fit, or an offset that leaves practice no room.
-    """
-    offset = config.experiment.eval_seed_offset
-    if n > STRIDE:
-        raise ConfigError(f"{n} screens of one task are more than the {STRIDE} seeds of a repetition.")
-    if not DEMONSTRATIONS <= config.learning.practice.seed_offset < offset - STRIDE:
-        raise ConfigError(
-            f"learning.practice.seed_offset={config.learning.practice.seed_offset} must be at least {DEMONSTRATIONS} "
-            f"and well below experiment.eval_seed_offset={offset}, so that nothing measured was practised."
-        )
-    first = offset + STRIDE * repetition % (SPAN - STRIDE)
-    return range(first, first + n)
-
-
-def practice_offset(config: Config, repetition: int = 0) -> int:
-    """Return where the practice seeds of a repetition begin; the upper half up to the evaluation offset is probes'."""
-    first = config.learning.practice.seed_offset
-    room = (config.experiment.eval_seed_offset - first) // 2
-    return first + STRIDE * repetition % max(room - STRIDE, 1)
-
-
-def demonstration_seed(repetition: int = 0) -> int:
-    """Return the seed of the screen on which a repetition's demonstration is shown."""
-    return repetition % DEMONSTRATIONS
 
 
 def other_meaning(task: Task) -> Task:

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-from showonce.config import Config
 from showonce.errors import Unavailable
 from showonce.events import CheckpointSaved, Event, UpdateMade
 from showonce.inference.torch.adapter_files import content_hash
@@ -28,7 +27,7 @@ from showonce.protocols import CANDIDATE, CHAMPION, Environment
 from showonce.runtime.player import Player
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult
-from showonce.seeds import STRIDE, Seeds
+from showonce.seeds import Seeds
 from showonce.types import Episode, Task
 
 SPENT: Final = frozenset({GateReason.BUDGET_RUN.value, GateReason.BUDGET_TASK.value, SUSPENDED})  # end a lesson
@@ -134,12 +133,13 @@ class EventList:
 
 
 def teaching(
-    config: Config, policy: VLMPolicy, make_environment: Callable[[Task], Environment], stop: Stop | None = None,
+    seeds: Seeds, policy: VLMPolicy, make_environment: Callable[[Task], Environment], stop: Stop | None = None,
     updated: Callable[[int], None] = lambda _: None,
 ) -> Teach:  # fmt: skip
     """Return a function that teaches `policy` one lesson in a store of its own and leaves it as fresh as it is now.
 
-    updated: told the number of every update, 1, 2 ..., as soon as it is done; the candidate is the set CANDIDATE.
+    seeds: where lessons take their practice and probe seeds from. updated: told the number of every update, 1, 2 ...,
+    as soon as it is done; the candidate is the set CANDIDATE.
 
     Raises:
         Unavailable: the policy has no adapter to teach.
@@ -163,7 +163,7 @@ def teaching(
             reset()
             store = stack.enter_context(AdapterStore(Path(root), "lesson", identity_of(policy)))
             start = {} if request.start is None else {store.save(request.start): content_hash(request.start)}
-            session, lesson = _teach(config, request, stage, store)
+            session, lesson = _teach(seeds, request, stage, store)
             return TeachResult(
                 tensors=adapter.tensors(CHAMPION if request.keep == "champion" else CANDIDATE),
                 updates=events.updates,
@@ -178,10 +178,9 @@ def teaching(
     return teach
 
 
-def _teach(config: Config, request: TeachRequest, stage: Player, store: AdapterStore) -> tuple[Session, Lesson]:
-    offset = request.learning.practice.seed_offset
-    seeds = Seeds(0, offset, max(config.experiment.eval_seed_offset, offset + 4 * STRIDE))
-    session = Session(request.learning, stage, store, seeds, seed=request.seed)
+def _teach(seeds: Seeds, request: TeachRequest, stage: Player, store: AdapterStore) -> tuple[Session, Lesson]:
+    own = seeds.lesson(request.learning.practice.seed_offset)
+    session = Session(request.learning, stage, store, own, seed=request.seed)
     for task, demonstration in request.lessons:
         session.remember(task, demonstration)
     session.begin(request.task, request.demonstration)

@@ -1,11 +1,10 @@
-"""A run's folder: making one, going on in one, and where the adapter store of its run is."""
+"""A run's folder: making one, and going on in one."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
 import itertools
-import json
 import re
 import time
 from collections.abc import Sequence
@@ -16,10 +15,10 @@ from showonce.about import snapshot
 from showonce.config import Config, EnvironmentConfig
 from showonce.errors import BadInput, ConfigError
 from showonce.fsio import atomic_write_json, atomic_write_text, explained, make_folder
+from showonce.runs.adapter_place import find_adapter
 from showonce.runs.index import note_start, resolve_run
 from showonce.runs.layout import CONFIG, VERSIONS
 from showonce.settings import load_config, to_yaml
-from showonce.versions.store import STORE
 
 FIXED_ON_RESUME: Final = ("task", "tasks", "demonstration", "environment", "adapter")  # settings a resumed run keeps
 
@@ -53,10 +52,10 @@ def resumed_config(resume: str, logs: str | Path, overrides: Sequence[str] = ())
     config = load_config(folder / CONFIG, overrides)
     config = dataclasses.replace(config, resume=str(folder), run_dir="")
     check_resumed(config)
-    place = find_store(config, folder)
+    place = find_adapter(config, folder)
     if place is None or config.output.adapters != load_config(folder / CONFIG).output.adapters:
         return config
-    return dataclasses.replace(config, output=dataclasses.replace(config.output, adapters=str(place[0])))
+    return dataclasses.replace(config, output=dataclasses.replace(config.output, adapters=str(place.root)))
 
 
 def check_resumed(config: Config) -> None:
@@ -82,42 +81,6 @@ def _written(value: Any) -> str:
     if isinstance(value, EnvironmentConfig):
         return f"{value.name} with settings {value.settings}" if value.settings else value.name
     return f"[{','.join(value)}]" if isinstance(value, tuple) else str(value) or "''"
-
-
-def adapter_store(config: Config, folder: Path) -> tuple[Path, str] | None:
-    """Return root and name of the adapter store of a run in `folder`; None when it acts without an adapter.
-
-    ``auto`` is a fresh store named after the run, and so is the path of an adapter that is not in a store (it is the
-    store's first version then).
-    """
-    if config.adapter == "none":
-        return None
-    path = Path(config.adapter).expanduser()
-    if (path / STORE).is_file():
-        return path.parent, path.name
-    named = config.adapter != "auto" and path.name == config.adapter and not path.exists()
-    return Path(config.output.adapters), config.adapter if named else folder.name
-
-
-def find_store(config: Config, run: Path) -> tuple[Path, str] | None:
-    """Return root and name of the adapter store that a finished run used, or None when there is none any more.
-
-    A relative `output.adapters` is looked for where the run was started, then here.
-    """
-    place = adapter_store(config, run)
-    if place is None:
-        return None
-    root, name = place
-    roots = [folder / root for folder in (started_in(run), Path.cwd()) if folder is not None]
-    return next(((folder, name) for folder in roots if (folder / name / STORE).is_file()), None)
-
-
-def started_in(folder: Path) -> Path | None:
-    """Return the working folder in which a run was started, if it is known."""
-    try:
-        return Path(json.loads((folder / VERSIONS).read_text(encoding="utf-8"))["folder"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
 
 
 def _given_folder(folder: Path) -> Path:

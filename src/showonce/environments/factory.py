@@ -1,0 +1,43 @@
+"""Makes the environment of a task, always under the same settings and the same fence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from showonce.config import SafetyConfig
+from showonce.environments.registry import make_environment
+from showonce.environments.wrappers.fence import Fenced
+from showonce.protocols import Environment
+from showonce.types import Task
+
+OWN: Final = "user"  # the split of tasks that say themselves in which environment they are done
+
+
+@dataclass(frozen=True)
+class EnvironmentFactory:
+    """A function from a task to a fresh environment. Plain values only, so that another process can be given it.
+
+    name, settings: of the run; a task's own settings win over them. fence: the rules for places, whoever acts there.
+    downloads: folder for what a browser downloads, unless its settings name one ("" = the browser's own default).
+    """
+
+    name: str = "embedded"
+    settings: dict[str, Any] = field(default_factory=dict)
+    fence: SafetyConfig = field(default_factory=SafetyConfig)
+    downloads: str = ""
+
+    def resolve(self, task: Task) -> tuple[str, Mapping[str, Any]]:
+        """Return name and settings of the environment in which a task is done."""
+        name = task.environment if task.split == OWN else self.name
+        settings = {**(self.settings if name == self.name else {}), **task.settings}
+        if self.downloads and name == "browser":
+            settings.setdefault("downloads", self.downloads)
+        return name, settings
+
+    def __call__(self, task: Task) -> Environment:
+        """Return a fresh environment for a task. Raises as `make_environment`."""
+        name, settings = self.resolve(task)
+        environment = make_environment(name, **settings)
+        return Fenced(environment, self.fence) if self.fence.fenced else environment
