@@ -19,7 +19,7 @@ from tests.runs.test_metrics import KEYS
 from showonce.app.record import record
 from showonce.app.run import run
 from showonce.cli import main
-from showonce.config import Config, EnvironmentConfig, ExperimentConfig, PolicyConfig
+from showonce.config import Config, ExperimentConfig, PolicyConfig, SuccessConfig
 from showonce.errors import (
     CheckpointCorrupt,
     ConfigError,
@@ -27,6 +27,7 @@ from showonce.errors import (
     DiskError,
     ShowonceError,
     StoreError,
+    TaskError,
 )
 from showonce.learning.adapter_store import AdapterStore
 from showonce.runs.folder import start_run
@@ -310,15 +311,14 @@ def test_latest_is_the_newest_run_that_began_and_a_status_is_one_word(
 ) -> None:
     frozen = replace(make().learning, enabled=False)
     run(make(name="first", learning=frozen, adapter="none", experiment=ExperimentConfig(episodes=1)))
-    settings = EnvironmentConfig(settings={"nonsense": 1})
-    with pytest.raises(ConfigError, match="nonsense"):
-        run(make(name="second", learning=frozen, adapter="none", environment=settings))
+    with pytest.raises(TaskError, match="has no pages"):
+        run(make(name="second", learning=frozen, adapter="none", success=SuccessConfig(url="*/thanks")))
     assert [record.status for record in read_index("logs")] == ["completed", "failed"]
     assert resolve_run("latest", "logs").name.endswith("-first")
     second = resolve_run("second", "logs")
-    assert "nonsense" in (second / "summary.md").read_text() and events(second, "error")[0]["where"] == "input"
+    assert "has no pages" in (second / "summary.md").read_text() and events(second, "error")[0]["where"] == "input"
     assert main(["runs"]) == 0
-    assert "nonsense" not in capsys.readouterr().out
+    assert "has no pages" not in capsys.readouterr().out
 
 
 def test_an_unknown_baseline_is_told_before_anything_is_done(make: MakeConfig) -> None:
