@@ -10,7 +10,7 @@ from tests.browsers import needs_browser
 from tests.fakes import Board, ScriptedPolicy, board_task
 
 from showonce.actions import Click, Type
-from showonce.app.plan import environment_maker
+from showonce.app.plan import make_plan
 from showonce.config import SafetyConfig
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
@@ -65,7 +65,9 @@ def test_a_wrapped_page_is_checked(
 def test_safety_urls_and_a_success_url_go_together(elsewhere: Path) -> None:
     settings = ["environment=browser", "safety.urls=['file:///*']", "success.url=done", "task=site/login"]
     config = load_config("run", settings)
-    environment = environment_maker(config)(Task("user/page", "x", "browser", success=Success("url", "done")))
+    environment = make_plan(config, tasks=()).environment(
+        Task("user/page", "x", "browser", success=Success("url", "done"))
+    )
     assert isinstance(environment, Fenced)
     assert make_checker(Task("user/page", "x", "browser", success=Success("url", "done")), environment).name == "url"
     environment.close()
