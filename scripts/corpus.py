@@ -1,4 +1,4 @@
-"""What the tiny model is pre-trained on: screens, questions about them, and demonstrations in context.
+"""Draws the tiny model's training sequences: screens, questions about them, and demonstrations in context.
 
 One sequence is a prefix (an optional demonstration, then one screen) and as many questions about the screen as fit.
 Questions do not see one another (segment ids), so each is answered as at run time, and the frame is paid for once.
@@ -52,7 +52,7 @@ PHRASES = program_phrases()
 PHRASE_INDEX = {p: i for i, p in enumerate(PHRASES)}
 HELD_OUT = held_out_programs()
 MAX_STEPS = 5
-CODED, FRESH, OTHER = -10, -20, -30  # stand-ins for a goal word: coded by its program; two fresh random words
+CODED, FRESH, OTHER = -10, -20, -30  # ids in place of a goal word: a word coded by its program; two random words
 SURE, UNSURE, WRONG = 9, 1, 0  # confidence tokens 0.95, 0.15, 0.05
 PLAIN, COORDINATE, CONFIDENCE = 0, 1, 2
 IMAGE_TOKENS = 49
@@ -60,7 +60,7 @@ IMAGE_TOKENS = 49
 
 @dataclass
 class Question:
-    """Prompt and answer ids of one question; `kinds` and `weights` are per answer token. `word` fills stand-ins."""
+    """Prompt and answer ids of one question; `kinds` and `weights` are per answer token. program: for a coded word."""
 
     prompt: list[int]
     answer: list[int]
@@ -192,7 +192,7 @@ def random_phrase(scene: Scene, rng: random.Random, share: float = 0.84) -> Phra
 
 
 def act_on(scene: Scene, sub: Sub) -> Action:
-    """Return what to do for a subgoal on the scene as it is, a dialog in the way first."""
+    """Return the action for a subgoal on the current scene; a dialog in the way is closed first."""
     now = expected(scene, (sub,), 0)
     assert now is not None
     return oracle_action(scene, now)
@@ -224,7 +224,7 @@ def program_with(rng: random.Random, phrase: Phrase) -> tuple[tuple[Phrase, ...]
 
 
 def extra(scene: Scene, rng: random.Random) -> Question | None:
-    """Draw one more question about what stands on the scene."""
+    """Draw one more question about the objects of the scene."""
     icons = [w for w in scene.widgets if w.kind == "icon" and scene.visible(w)]
     kind = rng.choices(
         (
@@ -356,13 +356,13 @@ def _form_extra(scene: Scene, rng: random.Random) -> Question | None:
 
 
 def _stressed(question: Question) -> Question:
-    """Let a question count three times: without it, which of two or three is due stays at chance for very long."""
+    """Triple the weights of a question, as the choice between two or three steps otherwise stays at chance for long."""
     question.weights = [3.0 * w for w in question.weights]
     return question
 
 
 def _add_titles(scene: Scene, rng: random.Random) -> None:
-    """Give a screen a menu bar now and then: what it says is to be read whatever the task is."""
+    """Add a menu bar to six screens of ten, so that the model also reads text that the task does not need."""
     if not scene.titles and scene.popup is None and rng.random() < 0.6:
         scene.titles = tuple(rng.sample(TITLES, 3))
 
@@ -454,7 +454,7 @@ def random_scene(rng: random.Random) -> Scene:
 
 
 def dense_targets(scene: Scene) -> np.ndarray:
-    """Return what covers each 16 x 16 cell of the screen, row by row: int (49, 7).
+    """Return labels of the object that covers each 16 x 16 cell of the screen, row by row: int (49, 7).
 
     Columns: kind, colour, shape, label, centre-x bin, centre-y bin, state (checked / focused / slider value).
     """
@@ -497,7 +497,7 @@ def _items(scene: Scene) -> list[tuple[tuple[int, int, int, int], list[int]]]:
             out.append((w.rect, [_KINDS[w.kind], colour, shape, name(w.label), *_middle(w.rect), state]))
     if scene.popup is not None:
         x, y, w_, h = scene.popup.rect
-        # what a popup covers is gone
+        # objects under a popup are not labelled
         out = [
             o
             for o in out

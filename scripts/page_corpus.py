@@ -54,8 +54,8 @@ from showonce.actions import Action
 from showonce.environments.embedded.language import KEYS, NUMBERS, SHAPES, TEXTS
 from tiny_model import BINS
 
-HELD_BACK = 400  # screens at the end, for `evaluate`
-SHIFT = 8  # pixels, either way
+HELD_BACK = 400  # number of screens at the end of a folder that only `evaluate` uses
+SHIFT = 8  # largest shift of a frame in pixels, in each direction
 ORDINALS = (("first", "1st"), ("second", "2nd"), ("third", "3rd"))
 _ORDERED = ("link", "check", "radio", "row", "button", "field")
 _FILLER = (*GRAMMAR, *WORDS)
@@ -63,7 +63,7 @@ _FILLER = (*GRAMMAR, *WORDS)
 
 @dataclass
 class Shown:
-    """One thing on one screen; the rectangle is in fractions of the frame."""
+    """One visible thing of one screen. rect: in fractions of the frame; namings: ways in which a goal can name it."""
 
     index: int
     kind: str
@@ -79,19 +79,19 @@ class Shown:
         return min(x + w / 2, 0.999), min(y + h / 2, 0.999)
 
     def name(self, naming: str) -> str:
-        """Return how the goal names it."""
+        """Return the words by which a goal names it in this way."""
         if naming == COLOUR:
             return f"{self.colour} {self.shape}" if self.kind == "shape" else self.colour
         return self.label if naming == LABEL else ""
 
-    def told(self) -> str:
-        """Return what a description says of it."""
+    def described(self) -> str:
+        """Return the words by which a description names it."""
         return self.label or (f"{self.colour} {self.shape}" if self.kind == "shape" else self.colour)
 
 
 @dataclass
 class View:
-    """A screen as it is used once: what was drawn, how it looks, and what stands on it where."""
+    """A screen prepared for one use: its record, its frame (shifted), and its visible things."""
 
     screen: dict[str, Any]
     frame: np.ndarray
@@ -99,14 +99,14 @@ class View:
 
 
 class Pages:
-    """Frames and what stands on them. folders: one or several, with commas between; split: train | eval.
+    """Frames with the records of their things. folders: one or several, comma-separated; split: train | eval.
 
     Raises:
         FileNotFoundError: the folder was not rendered, or not to its end.
     """
 
     def __init__(self, folders: str | Path, split: str = "train") -> None:
-        self.frames: list[np.ndarray] = []  # one a screen: views of what is mapped from the disk
+        self.frames: list[np.ndarray] = []  # one a screen, views of memory-mapped files
         self.screens: list[dict[str, Any]] = []
         for part in str(folders).split(","):
             frames = np.load(Path(part) / "frames.npy", mmap_mode="r")
@@ -123,7 +123,7 @@ class Pages:
         return [Shown(*row) for row in self.screens[i]["things"]]
 
     def look(self, i: int, rng: random.Random) -> View:
-        """Return a screen moved a few pixels, so that its letters fall on the patches otherwise every time."""
+        """Return a screen shifted by up to SHIFT pixels, so that letters lie differently on the patches."""
         dx, dy = rng.randint(-SHIFT, SHIFT), rng.randint(-SHIFT, SHIFT)
         frame = self.frames[i]
         size = len(frame)
@@ -139,7 +139,7 @@ class Pages:
         return View(self.screens[i], moved, things)
 
     def draw(self, rng: random.Random) -> int:
-        """Draw a screen on which something stands."""
+        """Draw a screen with at least one visible thing."""
         while True:
             i = rng.choice(self.groups) * SCREENS + rng.randrange(SCREENS)
             if self.screens[i]["things"]:
@@ -160,7 +160,7 @@ def click(thing: Shown) -> Action:
 
 
 def step_action(screen: dict[str, Any], things: list[Shown]) -> Action | None:
-    """Return the action of the step at which a screen is; None when its thing cannot be seen."""
+    """Return the action of a screen's current step; None when the step's thing is not visible."""
     kind, _, index, other = screen["program"][screen["at"]]
     if kind == "key":
         return act.Key(other)
@@ -190,7 +190,7 @@ def step_narration(screen: dict[str, Any]) -> str:
 
 
 def _ordinal(thing: Shown, things: list[Shown]) -> int | None:
-    """Return which of its kind a thing is, from the top; None when that is not plain to see."""
+    """Return the place (0 to 2) of a thing among its kind, from the top; None when they are not in a column."""
     alike = sorted((t for t in things if t.kind == thing.kind), key=lambda t: t.rect[1])
     tops = [t.rect[1] for t in alike]
     if not 2 <= len(alike) <= 4 or any(b - a < 0.05 for a, b in pairwise(tops)):
@@ -200,7 +200,7 @@ def _ordinal(thing: Shown, things: list[Shown]) -> int | None:
 
 
 def _clauses(rng: random.Random, things: list[Shown], count: int) -> list[tuple[str, str, str, str]]:
-    """Return other clauses of a goal, about what may or may not be on the page."""
+    """Return clauses for the other steps of a goal, about things that may be on the page or not."""
     out = []
     for _ in range(count):
         nameable = [t for t in things if t.namings]
@@ -217,7 +217,7 @@ def _clauses(rng: random.Random, things: list[Shown], count: int) -> list[tuple[
 
 
 def goal_question(rng: random.Random, things: list[Shown]) -> Question | None:
-    """Draw a question whose goal says in words what to do; its logic and words are no held-out task's."""
+    """Draw a question with a goal in words; goals with the logic or the words of a held-out task are left out."""
     target = rng.choice(things)
     named: tuple[str, str, str, str]
     action = click(target)
@@ -259,15 +259,15 @@ def goal_question(rng: random.Random, things: list[Shown]) -> Question | None:
 
 
 def describe(rng: random.Random, things: list[Shown]) -> Question:
-    """Return the question what a click does."""
+    """Return a question about the effect of a click."""
     thing = rng.choice(things)
-    answer = [*ids(narration(thing.kind, thing.told())), VOCAB["<eos>"]]
+    answer = [*ids(narration(thing.kind, thing.described())), VOCAB["<eos>"]]
     prompt = [VOCAB["<what>"], *bare_ids(click(thing)), VOCAB["<is>"]]
     return Question(prompt, answer, [corpus.PLAIN] * len(answer), [1.0] * len(answer), tag="page_describe")
 
 
 def junk(rng: random.Random) -> list[int]:
-    """Return a sentence that means nothing."""
+    """Return a sentence of random words."""
     unknown = VOCAB["<unk>"]
     return [unknown if rng.random() < 0.3 else VOCAB[rng.choice(_FILLER)] for _ in range(rng.randint(1, 12))]
 
@@ -322,7 +322,7 @@ def page_sequence(pages: Pages, rng: random.Random, length: int, form: str) -> S
 def _demonstrated(rng: random.Random, shown: View, query: View, form: str) -> tuple[list[int], Question | None]:
     """Return the ids of a demonstration of one step, and the question on another page of the group.
 
-    There is no question when the step's thing was moved out of sight.
+    The question is None when the step's thing was shifted out of the frame.
     """
     screen, here = shown.screen, query.things
     example, right = step_action(screen, shown.things), step_action(query.screen, here)
@@ -366,7 +366,7 @@ _LABELS = {w: i + 1 for i, w in enumerate(corpus.DENSE_WORDS)}
 
 
 def dense_targets(things: list[Shown]) -> np.ndarray:
-    """Return what covers each 16 x 16 cell of the frame, as `corpus.dense_targets` does; the state is left at 0."""
+    """Return labels of each 16 x 16 cell of the frame, as `corpus.dense_targets` does; the state column is 0."""
     out = np.zeros((corpus.IMAGE_TOKENS, 7), np.int64)
     best = np.full(corpus.IMAGE_TOKENS, 1.0)
     for t in things:

@@ -1,4 +1,4 @@
-"""What stands on our pages and how it is drawn: groups of things, programs over them, and the HTML of a screen."""
+"""Draws random pages: groups of things, programs over them, and the HTML of a screen."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from showonce.environments.embedded.language import KEYS, NUMBERS, SHAPES, TEXTS
 
 @dataclass
 class Thing:
-    """Something on a page. label: what can be read and named, "" when it cannot; text: what stands there."""
+    """Something on a page. label: the word by which a goal can name it, or ""; text: what is drawn."""
 
     kind: str
     label: str = ""
     text: str = ""
     colour: str = ""
     shape: str = ""
-    varies: bool = False  # its text is another on every screen
+    varies: bool = False  # its text differs between the screens of a group
     on: bool = False
     value: str = ""
 
@@ -41,7 +41,7 @@ class Thing:
 
 @dataclass
 class Step:
-    """One step of a program: `thing` is an index, -1 for a key; `naming` says how a goal names it."""
+    """One step of a program: `thing` is an index, -1 for a key; `naming`: the way in which a goal names it."""
 
     kind: str
     naming: str
@@ -60,7 +60,7 @@ class Group:
 
 
 def signature(program: list[Step]) -> Signature:
-    """Return a program's logic; typing is part of the step before it, as it is in an instruction."""
+    """Return a program's logic: kind and naming of every step; typing belongs to the step before it."""
     return tuple((s.kind, LABEL if s.naming == LOOK else s.naming) for s in program if s.kind != "type")
 
 
@@ -72,14 +72,14 @@ _KINDS = {
     "button": 8, "link": 4, "check": 4, "radio": 3, "field": 5, "area": 2, "tab": 2, "box": 3, "dot": 3, "shape": 3,
     "header": 2, "select": 2, "row": 2, "close": 3,
 }  # fmt: skip
-SCREENS = 4  # of one group
-LOOK = "look"  # of something that only a demonstration can name
+SCREENS = 4  # number of screens of one group
+LOOK = "look"  # naming of a thing that only a demonstration can show, by its looks
 _NUMBERED = frozenset((*DIGITS, *NUMBERS))
 _SINGLE = ("button", "field", "box", "dot", "shape", "check", "radio", "link", "header", "area", "row", "tab")
 
 
 def pseudo(rng: random.Random) -> str:
-    """Return a word that nothing knows."""
+    """Return a random word that is in no vocabulary."""
     if rng.random() < 0.3:
         return "".join(rng.choices(_ALNUM, k=rng.randint(1, 6)))
     return "".join(rng.choices(_SYLLABLES, k=rng.randint(1, 4)))
@@ -98,7 +98,7 @@ def random_label(rng: random.Random, numbers: bool) -> str:
 
 
 def random_thing(rng: random.Random, kind: str, taken: set[tuple[str, str]]) -> Thing:
-    """Draw a thing whose name is not taken yet."""
+    """Draw a thing whose key is not in use yet."""
     while True:
         thing = Thing(kind, on=rng.random() < 0.2)
         if kind in ("dot", "shape") or (kind == "box" and rng.random() < 0.75):
@@ -123,7 +123,7 @@ def random_thing(rng: random.Random, kind: str, taken: set[tuple[str, str]]) -> 
 
 
 def namings(group: list[Thing], i: int) -> list[str]:
-    """Return the ways in which a thing can be told from the others."""
+    """Return the namings that distinguish a thing from the others."""
     thing, out = group[i], []
     alike = [t for t in group if t.kind == thing.kind]
     if thing.kind == "shape":
@@ -138,7 +138,7 @@ def namings(group: list[Thing], i: int) -> list[str]:
 
 
 def shown_by(group: list[Thing], i: int) -> list[str]:
-    """Return the ways in which a demonstration can tell a thing from the others; unreadable text has a look, too."""
+    """Return the namings by which a demonstration can distinguish a thing; unreadable text counts by its looks."""
     thing, out = group[i], namings(group, i)
     same = [t for t in group if t.kind == thing.kind and t.text == thing.text]
     if not out and thing.text and not thing.varies and not thing.shape and len(same) == 1:
@@ -147,7 +147,7 @@ def shown_by(group: list[Thing], i: int) -> list[str]:
 
 
 def random_program(rng: random.Random, things: list[Thing]) -> list[Step]:
-    """Draw a program whose logic no held-out task has; empty when the things allow none."""
+    """Draw a program; empty when every program over the things has the logic of a held-out task."""
     able = [i for i in range(len(things)) if shown_by(things, i)]
     for _ in range(12):
         program: list[Step] = []
@@ -166,7 +166,7 @@ def random_program(rng: random.Random, things: list[Thing]) -> list[Step]:
             drag = Step("drag", COLOUR, a, str(b))
             program = [s for s in program if s.thing not in (a, b)]
             program.insert(rng.randint(0, len(program)), drag)
-        # a dialog covers the page: what is on it comes first
+        # a dialog covers the page, so its things come first
         program.sort(key=lambda s: s.kind != "close")
         if program and allowed(signature(program)):
             return program
@@ -205,7 +205,7 @@ _SHADES = {
 
 
 def random_style(rng: random.Random) -> dict[str, Any]:
-    """Draw what the screens of a group share in looks."""
+    """Draw the looks that the screens of a group share."""
     modern = rng.random() < 0.35
     dark = modern and rng.random() < 0.25
     accent = rng.choice(("#007fff", "#0a64c8", "#2a8a4a", "#7a3db8", "#444", "#d24", "#e69500", "#888"))
@@ -324,7 +324,7 @@ def screen_html(rng: random.Random, group: Group, at: int) -> str:
         elif s.kind == "close":
             closed = True
         focus = focus if s.kind in ("field", "area", "type", "key", "scroll") else -1
-    for t in things:  # what the program is still going to switch on is off
+    for t in things:  # things that later steps switch on are off
         due = [s for s in group.program[at:] if s.thing >= 0 and things[s.thing] is t]
         t.on = t.on and not (due and t.kind in ("check", "radio", "header"))
     order = list(range(len(things)))

@@ -1,4 +1,4 @@
-"""The words of the page source: what stands on our pages, how a goal says it, and which MiniWoB++ tasks are held out.
+"""The words of the page source: on our pages and in their goals; and the MiniWoB++ tasks that are held out.
 
 A goal is one to three *clauses*, each about one thing on the page. The *signature* of a goal is the task's logic: what
 kind of thing every clause is about and how it is named (by its label, its kind alone, its colour). No page goal has the
@@ -55,7 +55,7 @@ def page_vocabulary() -> tuple[str, ...]:
     return tuple(dict.fromkeys((*WORDS, *MORE_COLOURS, *GRAMMAR)))
 
 
-Naming = tuple[str, str]  # kind of thing, how it is named
+Naming = tuple[str, str]  # kind of thing, way in which it is named
 Signature = tuple[Naming, ...]
 
 
@@ -187,7 +187,7 @@ def resembles_held_out(goal: str) -> bool:
 
 
 def joined(clauses: list[str], rng: random.Random) -> str:
-    """Return the goal of several clauses."""
+    """Return a goal made of several clauses."""
     out = clauses[0]
     for more in clauses[1:]:
         out += f" {rng.choice(_JOINS)} {more}"
@@ -198,7 +198,7 @@ _NARRATED: Final = {"check": "checkbox", "field": "textbox", "area": "textarea",
 
 
 def narration(kind: str, label: str, other: str = "") -> str:
-    """Return what a demonstrated step does, in a few words; what is not readable on the page is left out."""
+    """Return a few words about a demonstrated step, without text that cannot be read on the page."""
     if kind == "key":
         return f"press {other}"
     if kind == "type":

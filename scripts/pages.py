@@ -64,7 +64,7 @@ class PagesConfig:
 
 
 def main(config: PagesConfig) -> None:
-    """Render, and write the frames and what stands on them."""
+    """Render, and write the frames and the records of their things."""
     from playwright.sync_api import sync_playwright
 
     rng = random.Random(f"pages-{config.seed}")
@@ -109,7 +109,7 @@ def main(config: PagesConfig) -> None:
 
 
 def _record(group: Group, at: int, found: list[list[float]]) -> dict[str, Any]:
-    """Return what is kept of a screen: its program, its step, and every visible thing with its rectangle."""
+    """Return the record of a screen: its program, its step, and every visible thing with its rectangle."""
     things = []
     for i, *rect in found:
         t = group.things[int(i)]

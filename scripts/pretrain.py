@@ -66,13 +66,13 @@ class PretrainConfig:
     dense_lr: float = 2e-3
     lr: float = 2e-3
     warmup: int = 60
-    cooldown: float = 0.1  # last share of the joint stage in which the rate falls to zero
+    cooldown: float = 0.1  # share of the joint stage, at its end, in which the rate falls to zero
     plain_length: int = 192
     frames_length: int = 240
     forms: tuple[float, ...] = (0.38, 0.48, 0.14, 0.0)
     forms_from: float = 0.12  # demonstrations are switched on after this share of the joint stage
     pages: str = ""  # folders of rendered pages (scripts/pages.py), commas between; empty: the embedded world alone
-    page_share: float = 0.5  # of the micro-batches of the joint stage
+    page_share: float = 0.5  # share of the joint stage's micro-batches that come from pages
     dense_micros: int = 0  # dense micro-batches added to a step of the joint stage: they are cheap and teach to read
     page_forms: tuple[float, ...] = (0.5, 0.0, 0.3, 0.2)
     dense_weight: float = 0.3
@@ -135,7 +135,7 @@ class Optimiser:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take over masters by name; optimiser moments too when every shape is the same as when they were kept."""
+        """Copy masters by name; optimiser moments too, when every shape is the same as in the kept state."""
         same = True
         with torch.no_grad():
             for name, m, p in zip(self.names, self.masters, self.parameters, strict=True):
@@ -185,7 +185,7 @@ def worker(rank: int, config: PretrainConfig, counter: Any) -> None:
 
 
 class Run:
-    """A worker's view of the training."""
+    """The training as one worker process does it."""
 
     def __init__(
         self,
@@ -212,7 +212,7 @@ class Run:
                 f.write(line + "\n")
 
     def keep(self) -> None:
-        """Write the state for `resume`, aside first."""
+        """Write the state for `resume`, to a temporary file that then replaces the old one."""
         file = Path(self.config.work) / "state.pt"
         torch.save({"optimiser": self.optimiser.state(), "state": self.state}, file.with_suffix(".tmp"))
         os.replace(file.with_suffix(".tmp"), file)
@@ -237,7 +237,7 @@ class Run:
                 progress.update(bar, completed=self.state["minutes"])
 
     def one_step(self, name: str, share: float) -> None:
-        """Steal micro-batches until none is left, then step together; tell and keep now and then."""
+        """Take micro-batches from the shared counter until none is left, then step together; log and save at times."""
         done = 0
         self.barrier_reset(name)
         while (number := self.take()) >= 0:

@@ -21,7 +21,14 @@ from showonce.policy.families.tiny import EOS, FRAME_BEFORE, MARKS
 SPECIAL = ("<pad>", "<bos>", EOS, "<unk>", "<image>", *FRAME_BEFORE, "<end_of_utterance>", *MARKS)
 BINS = SIZE // GRID
 BIN_TEXTS = tuple(f"{(GRID * i + GRID / 2) / SIZE:.3f}" for i in range(BINS))
-SUFFIXES = (',"y":', ',"confidence":', ',"to_x":', ',"to_y":', ',"dy":', "}")  # a coordinate carries what follows it
+SUFFIXES = (
+    ',"y":',
+    ',"confidence":',
+    ',"to_x":',
+    ',"to_y":',
+    ',"dy":',
+    "}",
+)  # follow a coordinate in its token
 COORDINATES = tuple(f"{b}{suffix}" for suffix in SUFFIXES for b in BIN_TEXTS)
 CONFIDENCES = tuple(f"0.{c:02d}}}" for c in range(5, 100, 10))  # 0.05} .. 0.95}
 VERB_PIECES = (
@@ -32,7 +39,7 @@ PIECES = (
     '{"action":"', '","x":', ',"y":', ',"to_x":', ',"to_y":', ',"dy":', '","text":"', '","keys":"', '","target":"',
     '","seconds":', '","answer":"', '","question":"', '","confidence":', ',"confidence":', "}", '"}', "2", "3",
 )  # fmt: skip
-WORD_PIECES = 5  # tokens that an app's goal word is spelt with, as an unknown word is by any tokenizer
+WORD_PIECES = 5  # number of tokens of an app's goal word; every tokenizer splits an unknown word into several
 CHAT_TEMPLATE = (
     "{% for m in messages %}{% for p in m['content'] %}"
     "{% if p['type'] == 'image' %}<image>{% else %}{{ p['text'] }}{% endif %}{% endfor %}{% endfor %}"
@@ -120,7 +127,7 @@ def build_model(shape: Shape, seed: int) -> Idefics3ForConditionalGeneration:
     torch.nn.init.normal_(model.model.text_model.embed_tokens.weight, std=0.05)
     first = vocab[COORDINATES[0]]
     for table in (model.model.text_model.embed_tokens.weight.data, model.lm_head.weight.data):
-        for block in range(1, len(SUFFIXES)):  # the same place starts out the same whatever follows it
+        for block in range(1, len(SUFFIXES)):  # tokens of the same coordinate start with the same embedding
             table[first + block * BINS : first + (block + 1) * BINS] = table[first : first + BINS]
     side = SIZE // shape.patch
     with torch.no_grad():

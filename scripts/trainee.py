@@ -1,4 +1,4 @@
-"""What is trained (the model, the code book of coded words, the throw-away heads), how a batch is packed, its loss."""
+"""The trained modules (model, code book of coded words, throw-away heads), the packing of a batch, and its loss."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from corpus import CODED, COORDINATE, FRESH, MAX_STEPS, OTHER, PHRASES, VOCAB, S
 from showonce.environments.embedded.language import app_words
 from tiny_model import BINS, WORD_PIECES, Shape, build_model, word_pieces
 
-NOISE = 0.05  # standard deviation of what is random in the embedding of a goal word's piece
+NOISE = 0.05  # standard deviation of the random part of the embedding of a goal word's piece
 
 
 class Trainee(nn.Module):
@@ -27,12 +27,12 @@ class Trainee(nn.Module):
         super().__init__()
         self.model = build_model(shape, seed)
         self.codes = nn.Parameter(torch.randn(MAX_STEPS, len(PHRASES), shape.width) * 0.04)
-        self.pieces = nn.Parameter(torch.randn(WORD_PIECES, shape.width) * 0.05)  # what a goal word's pieces share
+        self.pieces = nn.Parameter(torch.randn(WORD_PIECES, shape.width) * 0.05)  # shared by goal words
         self.heads = nn.ModuleList([nn.Linear(shape.width, n) for n in corpus.DENSE_SIZES])
 
     @torch.no_grad()
     def place_words(self) -> None:
-        """Write the rows of the apps' goal words: what their pieces share and a fixed random part, as in training."""
+        """Write the embeddings of the apps' goal words: the shared part plus a fixed random part, as in training."""
         table = self.model.model.text_model.embed_tokens.weight
         noise = torch.randn(len(app_words()), *self.pieces.shape, generator=torch.Generator().manual_seed(0)) * NOISE
         for word, part in zip(app_words(), noise, strict=True):
@@ -49,7 +49,7 @@ class Trainee(nn.Module):
         return inner.connector(hidden)  # type: ignore[no-any-return]
 
     def dense_loss(self, features: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, list[float]]:
-        """Cross-entropy of every head; position and label heads count only where something is."""
+        """Cross-entropy of every head; position and label heads count only in cells that an object covers."""
         loss, accuracy = features.new_zeros((), dtype=torch.float32), []
         present = targets[..., 0] > 0
         for i, head in enumerate(self.heads):
