@@ -116,7 +116,10 @@ def case(world: BrowserEnvironment, target: Any, points: int, rng: random.Random
     column = image[..., 0] + ((image[..., 2] & 7) << 8)
     row = image[..., 1] + ((image[..., 2] >> 3) << 8)
     there = (column < SIDE) & (row < SIDE) & (image[..., 2] < 32)
-    around = np.roll(column, 1, 1), np.roll(column, -1, 1)  # the picture's own pixels lie in order
+    around = (
+        np.roll(column, 1, 1),
+        np.roll(column, -1, 1),
+    )  # neighbouring pixels of the picture have neighbouring addresses
     there &= (np.abs(column - around[0]) <= 2) & (np.abs(around[1] - column) <= 2) & (row > 0)
     ys, xs = np.nonzero(there)
     if target.parent_frame is not None:
@@ -147,8 +150,8 @@ def case(world: BrowserEnvironment, target: Any, points: int, rng: random.Random
 
 
 @contextmanager
-def theirs(folder: Path, display: str, scale: float) -> Iterator[str]:
-    """Start a browser as a person would, with a window; give its debugging address."""
+def windowed_browser(folder: Path, display: str, scale: float) -> Iterator[str]:
+    """Start a browser with a window; yield its debugging address; end it."""
     profile = folder / f"profile-{scale:g}"
     command = [find_browser(headless=False), "--no-sandbox", "--no-first-run", "--test-type", "--disable-gpu",
                "--remote-debugging-port=0", f"--user-data-dir={profile}", f"--force-device-scale-factor={scale:g}",
@@ -185,7 +188,7 @@ def view_scale(world: BrowserEnvironment) -> float:
 def emulated(
     folder: Path, points: int, rng: random.Random, scales: Sequence[float] = SCALES
 ) -> Iterator[tuple[float, str, float, float, int]]:
-    """Click in browsers of ours; yield ratio, case, errors and clicks."""
+    """Click in headless browsers of one emulated ratio each; yield ratio, case, errors and clicks."""
     for scale in scales:
         world = BrowserEnvironment(BrowserSettings(width=WIDTH, height=HEIGHT, scale=scale))
         for zoom, scroll, frame in itertools.product(ZOOMS, SCROLLS, FRAMES):
@@ -197,9 +200,9 @@ def emulated(
 def attached(
     folder: Path, points: int, rng: random.Random, scales: Sequence[float] = SCALES
 ) -> Iterator[tuple[float, str, float, float, int]]:
-    """Click in a person's browser; yield ratio, case, errors and clicks."""
+    """Click in a browser with a window, zoomed by its own keys; yield ratio, case, errors and clicks."""
     for scale in scales:
-        with screen("1280x1000") as display, theirs(folder, display, scale) as url:
+        with screen("1280x1000") as display, windowed_browser(folder, display, scale) as url:
             world, zooms = BrowserEnvironment(BrowserSettings(cdp_url=url)), set[float]()
             prepare(world, folder, "1", (0, 0), "none")
             for keys in OWN_ZOOMS:

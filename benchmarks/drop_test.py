@@ -90,7 +90,7 @@ def task_blocks(kind: str, p0: float, runs: int, rng: np.random.Generator) -> in
 
 
 def one_for_all(kind: str, p0: float, runs: int, rng: np.random.Generator) -> int:
-    orders = 20  # of the tasks' blocks: what one mixed test does depends on which tasks fell into its window
+    orders = 20  # random orders of the blocks, as the result depends on which tasks fall into the window
     streams = [_blocks(p0, runs // orders, rng)[0][:, : WINDOW + HORIZON] for _ in range(orders)]
     return int((first_alarm(kind, np.concatenate(streams)) <= HORIZON).sum())
 

@@ -40,8 +40,8 @@ from showonce.evaluation.goals import Goal
 GOAL: Final = Goal(">=", 0.3, name="smallest")
 SHOWN: Final = 4242  # seed of the demonstrated screen
 WAIT: Final = 60.0
-PAUSE: Final = 1.0  # a person looks first
-EXAMPLE: Final = "app/dev/single/0"  # what the example program shows
+PAUSE: Final = 1.0  # seconds before each action, as a person takes
+EXAMPLE: Final = "app/dev/single/0"  # task whose screen the example program shows
 TASKS: Final = {"desktop": "", "browser": "site/shapes", "miniwob": "miniwob/circle-center"}  # "": the config's own
 SETTINGS: Final = {
     "desktop": [],
@@ -67,7 +67,7 @@ STAR: Final = """(() => {
 
 
 class XPerson:
-    """xdotool, in the window of the example program."""
+    """Acts by xdotool in the window of the example program."""
 
     def __init__(self, env: dict[str, str]) -> None:
         self.env, self.windows = env, X11Windows(env["DISPLAY"])
@@ -89,7 +89,7 @@ class XPerson:
 
 
 class CdpPerson:
-    """A second DevTools client: asks the page where to go, and goes there with mouse and keys. CSS pixels."""
+    """A second DevTools client: evaluates `next_step` in the page and does that action; places are CSS pixels."""
 
     def __init__(self, port: int, next_step: str) -> None:
         self.port, self.next_step = port, next_step
@@ -97,7 +97,7 @@ class CdpPerson:
         self._id = 0
 
     def ready(self) -> bool:
-        """Take the page, once there is one."""
+        """Connect to the page and return whether there is one yet."""
         import websocket
 
         try:
@@ -155,14 +155,14 @@ class CdpPerson:
 
 
 def in_page(task: str) -> str:
-    """Return the expression that tells what is to be done next on a page, null when it is done."""
+    """Return a JavaScript expression: the next action on a page, null when the task is done."""
     if task.startswith("site/"):
         return STAR
     return f"WOB_DONE_GLOBAL ? null : {oracle_script()}({json.dumps(task.removeprefix('miniwob/'))})"
 
 
 def open_browser(folder: Path, port: int) -> Path:
-    """Return a browser that a second client may talk to: the one of this machine, with a port beside the pipe."""
+    """Return the path of a script that starts this machine's browser with a debugging port for a second client."""
     path = folder / "chromium.sh"
     path.write_text(f'#!/bin/sh\nexec {shlex.quote(find_browser())} --remote-debugging-port={port} "$@"\n')
     path.chmod(0o755)

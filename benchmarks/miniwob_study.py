@@ -53,9 +53,9 @@ from showonce.stats import paired_interval
 from showonce.types import Demonstration, Task
 
 WIDTH: Final = 4  # pages that are open at a time in each process
-POINTS: Final = 4  # of a learning curve, beside its beginning
-FEW: Final = 5  # episodes of each other task on which a lesson may not do harm
-PER_SKILL: Final = 5  # screens of each built-in skill of the embedded world, likewise
+POINTS: Final = 4  # measured points of a learning curve, beside its beginning
+FEW: Final = 5  # episodes of each other task, to measure what a lesson costs it
+PER_SKILL: Final = 5  # screens of each built-in skill of the embedded world, for the same
 UNTAUGHT: Final = ("adapter_off", "copied_coordinates", "template_replay")  # of every lesson
 TAUGHT: Final = ("no_demonstration", "practice_alone", "sft_teacher", "sft_demonstration")  # of the first seed's
 LIFT: Final = 0.3
@@ -78,7 +78,7 @@ def config_of(given: argparse.Namespace) -> Config:
 
 
 def jobs_of(config: Config, taught: bool, full: bool = False) -> tuple[list[Job], ...]:
-    """Return the jobs in phases of processes of their own: what was learned is measured where nothing was shown."""
+    """Return the jobs in phases, each in new processes: lessons are measured where no demonstration was shown."""
     repetitions = range(len(config.evaluation.seeds))
     each = [Job("", task, repetition) for repetition in repetitions for task in config.tasks]
     return (
@@ -126,7 +126,7 @@ def seeds_of(config: Config, seed: int) -> range:
 
 
 def exam_of(work: Work, seed: int) -> Exam:
-    """Return on which episodes the lesson of a seed is measured."""
+    """Return the episodes on which the lesson of a seed is measured."""
     return Exam(seeds_of(work.config, seed), work.results, work.lessons, PART, width=WIDTH, stop=work.stop)
 
 
@@ -160,7 +160,7 @@ def _name(task_id: str, seed: int, updates: int | None = None) -> str:
 
 
 def marks(updates: int) -> list[int]:
-    """Return after how many updates the student is kept for the learning curve."""
+    """Return the numbers of updates after which the adapter is kept for the learning curve."""
     return sorted({max(1, round(updates * i / POINTS)) for i in range(1, POINTS + 1)})
 
 
@@ -168,7 +168,7 @@ def marks(updates: int) -> list[int]:
 
 
 def _skills(job: Job, work: Work) -> dict[str, Any]:
-    """The frozen policy's built-in skills in the embedded world, to see later what lessons cost them."""
+    """Measure the frozen policy's built-in skills, with which lessons are compared later."""
     with work.bench.acting(None) as policy:
         _skills_of(work, policy, ARM_BEFORE)
     return {}
@@ -181,7 +181,7 @@ def _before(job: Job, work: Work) -> dict[str, Any]:
 
 
 def _learn(job: Job, work: Work) -> dict[str, Any]:
-    """One demonstration: the teacher that is shown it, and the lesson. Students on the way are kept for the curve."""
+    """Measure the teacher, teach the lesson, and keep the adapter at some numbers of updates for the curve."""
     seed = work.config.evaluation.seeds[job.repetition]
     exam, task, shown = exam_of(work, seed), find_task(job.task), shown_of(job, work, seed)
     learning = learning_of(work.config, seed)
@@ -204,7 +204,7 @@ def _learn(job: Job, work: Work) -> dict[str, Any]:
 
 
 def _after(job: Job, work: Work) -> dict[str, Any]:
-    """What was learned, measured without any demonstration; then the students on the way, on fewer episodes."""
+    """Measure the lesson without any demonstration, and the adapters kept on the way on fewer episodes."""
     seed = work.config.evaluation.seeds[job.repetition]
     exam, task = exam_of(work, seed), find_task(job.task)
     result = work.lessons.get(_name(job.task, seed))
@@ -229,7 +229,7 @@ def _after(job: Job, work: Work) -> dict[str, Any]:
 
 
 def _full(job: Job, work: Work) -> dict[str, Any]:
-    """Zero-shot and what was learned once more, where only the whole raw reward is a success."""
+    """Measure before and after once more, where only the whole raw reward is a success."""
     seed = work.config.evaluation.seeds[job.repetition]
     task, exam = find_task(job.task), exam_of(work, seed)
     result = lesson_of(job, work, seed).result
@@ -247,7 +247,7 @@ def _full(job: Job, work: Work) -> dict[str, Any]:
 
 
 def _controls(job: Job, work: Work) -> dict[str, Any]:
-    """The controls that need no teaching; and whether other tasks and old skills have suffered."""
+    """Run the controls that need no teaching; measure what the lesson cost other tasks and old skills."""
     seed = work.config.evaluation.seeds[job.repetition]
     lesson, exam = lesson_of(job, work, seed), exam_of(work, seed)
     found = {name: numbers_of(CONTROLS[name](work.bench, lesson, exam)) for name in UNTAUGHT}
@@ -257,7 +257,7 @@ def _controls(job: Job, work: Work) -> dict[str, Any]:
 
 
 def _taught(job: Job, work: Work) -> dict[str, Any]:
-    """The controls that learn in another way, with as many updates and as much practice."""
+    """Run the controls that learn in other ways, with as many updates and practice episodes."""
     seed = work.config.evaluation.seeds[0]
     lesson, exam = lesson_of(job, work, seed), exam_of(work, seed)
     if not lesson.result.updates:
@@ -266,7 +266,7 @@ def _taught(job: Job, work: Work) -> dict[str, Any]:
 
 
 def _other_tasks(lesson: TaughtLesson, work: Work, exam: Exam) -> dict[str, Any]:
-    """Attempt the other tasks of the study: what do they lose?"""
+    """Return the change of success on the other tasks of the study."""
     tasks = [find_task(name) for name in work.config.tasks if name != lesson.task.id]
     seeds, sides = exam.seeds[:FEW], {}
     for arm, tensors in ((ARM_BEFORE, None), (f"others:{lesson.task.id}@{lesson.seed}", lesson.result.tensors)):

@@ -60,8 +60,8 @@ from showonce.types import Success, Task
 GOAL: Final = Goal("=", 1.0)  # a share
 WIDTH: Final = 1280
 HEIGHT: Final = 720
-HUMAN_SECONDS: Final = 0.25  # people need at least this long from what they see to what they do
-# On a busy machine even a script's hand is slow; its actions are told apart by their places, which are 20 pixels apart.
+HUMAN_SECONDS: Final = 0.25  # least time of a person from seeing to acting; the script waits as long
+# On a busy machine the script is slow too; its actions are distinguished by their places, which are 20 pixels apart.
 HAND: Final = Grip(double_seconds=3.0, scroll_seconds=3.0, wait_seconds=30.0)
 OWN: Final = ("ctrl+f8", "ctrl+f9", "ctrl+f10")
 WORDS: Final = ("hello", "ünïcode", "a b", "x=1;", "QWERTZ", "tel. 0-9", "naïve", "{ok}")
@@ -73,7 +73,7 @@ CHORDS: Final = ("enter", "left", "home", "end", "ctrl+a", "ctrl+b", "shift+left
 
 
 class Person(Protocol):
-    """Does actions with a hand of its own. `state`: what the program says of itself."""
+    """Does actions by other means than the environment. state: of the program, as it reports it."""
 
     def do(self, action: Action) -> None: ...
     def state(self) -> Any: ...
@@ -85,7 +85,7 @@ def pixels(action: Action) -> list[tuple[int, int]]:
 
 
 class XPerson:
-    """xdotool."""
+    """Acts by xdotool; the state is the file that the panel writes."""
 
     def __init__(self, screen: Screen, file: Path) -> None:
         self.screen, self.file = screen, file
@@ -123,7 +123,7 @@ class XPerson:
                 )
             case Type():
                 run("type", "--delay", "15", action.text)
-                run("key", "y", "BackSpace")  # a slip, mended
+                run("key", "y", "BackSpace")  # a typing error and its correction
             case Key():
                 names = {"enter": "Return", "home": "Home", "left": "Left", "end": "End", "f2": "F2"}
                 run("key", "+".join(names.get(part, part) for part in action.keys.split("+")))
@@ -136,7 +136,7 @@ class XPerson:
 
 
 class WebPerson:
-    """A DevTools client."""
+    """Acts by a DevTools client; the state is read from the page."""
 
     def __init__(self, client: CdpPerson) -> None:
         self.client = client
@@ -171,7 +171,7 @@ class WebPerson:
 
 
 def rest(person: Person) -> Any:
-    """Wait, as a person would, until the program has taken everything in; return its state."""
+    """Wait until the program's state has not changed for HUMAN_SECONDS; return it."""
     last, since = person.state(), time.monotonic()
     while time.monotonic() - since < HUMAN_SECONDS:
         time.sleep(0.02)
@@ -214,7 +214,7 @@ class Recording:
 
 
 def synthetic(rng: random.Random, n: int, area: tuple[int, int, int, int]) -> list[Action]:
-    """Return random actions that can be told apart; places lie in left, top, right, bottom."""
+    """Return n random actions that do not merge into each other. area: left, top, right, bottom in pixels."""
     left, top, right, bottom = area
     made: list[Action] = []
     column, row = left, top
@@ -338,7 +338,7 @@ def shown_flow(person: Person, recording: Recording, flow: Sequence[Action]) -> 
 
 
 class Numbers:
-    """What was counted."""
+    """Counts of recorded actions and of replays."""
 
     def __init__(self) -> None:
         self.actions = self.exact = self.framed = self.flows = self.equal = 0
@@ -356,7 +356,7 @@ class Numbers:
         self.actions, self.exact, self.framed = self.actions + n, self.exact + found[0], self.framed + found[1]
 
     def replayed(self, name: str, first: Any, shown: Any, again: Any, why: str) -> None:
-        """Count a replay; a flow that left the program as it was at first shows nothing."""
+        """Count a replay; it is equal only if its flow changed the program's state at all."""
         equal = shown == again and shown != first
         self.flows, self.equal = self.flows + 1, self.equal + equal
         told = f"{len(shown)} values equal" if equal else f"NOT EQUAL: {first}, {shown} and {again} {why}"

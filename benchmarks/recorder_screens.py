@@ -1,4 +1,4 @@
-"""The two programs in front of which benchmarks/recorder.py sits its people: pages for a browser, and a Tk window."""
+"""The two programs that benchmarks/recorder.py records: pages for a browser, and a Tk window."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def bench(rng: random.Random) -> tuple[str, dict[str, tuple[int, int]]]:
 
 
 def panel(file: str, seed: str) -> None:
-    """Be the Tk program: with a seed the widgets of a flow, without one the bar code. It writes its state to a file."""
+    """Run the Tk program: with a seed the widgets of a flow, else the bar code; its state is written to a file."""
     import tkinter as tk
 
     root = tk.Tk()

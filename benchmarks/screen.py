@@ -1,4 +1,4 @@
-"""An X screen of its own for a benchmark: Xvfb with openbox, on a number that is free. No benchmark itself."""
+"""Starts an X screen for a benchmark: Xvfb with openbox and a Tk program, on a free display number."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ root.mainloop()
 
 @contextmanager
 def screen(size: str = "1280x720") -> Iterator[str]:
-    """Start a screen with a Tk program that fills it, give its name, end both."""
+    """Start a screen with a Tk program that fills it; yield the display's name; end both."""
     reading, writing = os.pipe()
     running = [
         subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The page of the MiniWoB++ study: what its folder holds as rows, a table with intervals, and the learning curves."""
+"""The page of the MiniWoB++ study: rows worked out from its folder, tables with intervals, learning curves."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ CONTROLS: Final = (
 CHECKS: Final = ("adapter_off", "other_tasks", "old_skills")
 BLUE, ORANGE, INK, FAINT = "#0072B2", "#E69F00", "#333333", "#999999"  # Okabe and Ito's
 COLUMNS: Final = 4
-ZERO_SHOT: Final = 0.8  # success from which on a task is known without any demonstration
-NOISE: Final = 0.05  # a smaller loss is not told as one
+ZERO_SHOT: Final = 0.8  # success without a demonstration from which on a task counts as known
+NOISE: Final = 0.05  # loss of success below which it is not listed as worse
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Row:
 
 
 def rows_of(config: Config, folder: Path) -> list[Row]:
-    """Return what was found so far, one row a task, in the order in which they were named."""
+    """Return one row a task, in the order of config.tasks, from the rows and jobs of a folder."""
     results, done = Results(folder / ROWS), records(folder)
     results.close()
     return [_row(config, results, done, task) for task in config.tasks]
@@ -196,7 +196,7 @@ def _short(row: Row) -> str:
 
 
 def _full(rows: list[Row]) -> list[str]:
-    """Success where only the whole reward counts."""
+    """Lines about success where only the whole reward counts."""
     found = [row for row in rows if any(s.n for s in row.full)]
     if not found:
         return []
@@ -214,7 +214,7 @@ def _full(rows: list[Row]) -> list[str]:
 
 
 def _controls(rows: list[Row]) -> list[str]:
-    """The controls: the two replays of every lesson, what learns in other ways of the first one."""
+    """Lines about the controls: replays of every lesson, other learners beside the first one."""
     names = [name for name in CONTROLS if any(name in row.controls and row.controls[name].n for row in rows)]
     checks = [name for name in CHECKS if any(name in row.checks for row in rows)]
     if not names:
@@ -244,7 +244,7 @@ def _check(found: Any) -> str:
 
 
 def _failures(rows: list[Row]) -> list[str]:
-    """What did not work, task by task, in words."""
+    """Lines about what did not work, task by task."""
     lines = []
     for row in rows:
         said = [*row.errors]

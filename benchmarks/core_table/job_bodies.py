@@ -36,19 +36,19 @@ def run_job(job: Job, work: Work) -> dict[str, Any]:
 
 
 def exam_of(work: Work, part: str, repetition: int) -> Exam:
-    """Return on which seeds a repetition is measured."""
+    """Return the seeds on which a repetition is measured, and where its rows are kept."""
     screens = work.config.evaluation.screens
     seeds = Seeds.of(work.config, _seed(work.config, repetition)).take("evaluation", screens)
     return Exam(seeds, work.results, work.lessons, part, specificity_screens=2 * screens, stop=work.stop)
 
 
 def _seed(config: Config, repetition: int) -> int:
-    """Return the seed of a repetition, which also is the number of its ranges of seeds."""
+    """Return the seed of a repetition, by which its ranges of practice and evaluation seeds are numbered."""
     return config.evaluation.seeds[repetition]
 
 
 def _skills(job: Job, work: Work) -> dict[str, Any]:
-    """The built-in skills of the frozen policy."""
+    """Measure a built-in skill of the frozen policy."""
     task, seeds = find_task(job.task), Seeds.of(work.config, 0).take("evaluation", work.config.evaluation.per_family)
     with work.bench.acting(None) as policy:
         evaluate_set(
@@ -59,7 +59,7 @@ def _skills(job: Job, work: Work) -> dict[str, Any]:
 
 
 def _app(job: Job, work: Work) -> dict[str, Any]:
-    """Before, teacher, and the lesson."""
+    """Teach the lesson of an app and measure before and teacher."""
     seed = _seed(work.config, job.repetition)
     learning = learning_of(work.config, seed, job.part)
     if job.part == "head_only":
@@ -88,7 +88,7 @@ def _name(part: str, task: str, seed: int) -> str:
 
 
 def result_of(work: Work, part: str, task_id: str, repetition: int = 0, name: str = "") -> TeachResult:
-    """Return what came of a lesson. name: under which it is kept, where that is not the part's own name for it.
+    """Return the result of a lesson. name: under which it is kept; default: that of the part, task and seed.
 
     Raises:
         ShowonceError: it was not taught, because its own job failed.
@@ -110,7 +110,7 @@ def taught(work: Work, part: str, task_id: str, repetition: int = 0) -> TaughtLe
 
 
 def _sequence(job: Job, work: Work) -> dict[str, Any]:
-    """Several apps, one after another, in one growing adapter."""
+    """Teach several apps one after another, each lesson from the adapter of the one before."""
     line = next(line for line in lines_of(work.config) if line[0] == job.task)
     seed = _seed(work.config, 0)
     earlier: list[tuple[Task, Demonstration]] = []
@@ -134,7 +134,7 @@ def _in_line(job: Job, at: int) -> str:
 
 
 def _controls(job: Job, work: Work) -> dict[str, Any]:
-    """What is taught in other ways, with the same updates and practice."""
+    """Run the controls beside a lesson."""
     lesson, exam = taught(work, "single", job.task), exam_of(work, "controls", 0)
     return {name: numbers_of(CONTROLS[name](work.bench, lesson, exam)) for name in TABLE_CONTROLS}
 
@@ -145,7 +145,7 @@ def _in_context(job: Job, work: Work) -> dict[str, Any]:
 
 
 def _fault(job: Job, work: Work) -> dict[str, Any]:
-    """A taught adapter is damaged while it goes on learning: what becomes of it?"""
+    """Go on with a taught adapter under a fault, and return how that ended."""
     apps = apps_of(work.config, "single")
     lesson, exam = taught(work, "single", apps[job.repetition % len(apps)]), exam_of(work, "faults", 0)
     seed = _seed(work.config, 0) + job.repetition
@@ -167,7 +167,7 @@ def _fault(job: Job, work: Work) -> dict[str, Any]:
 
 
 def _after(job: Job, work: Work) -> dict[str, Any]:
-    """What was learned, in a process that was never shown anything."""
+    """Measure a lesson, in a process that was never shown a demonstration."""
     part = job.part.removeprefix("after_")
     result, seed = result_of(work, part, job.task, job.repetition), _seed(work.config, job.repetition)
     _measure(work, result, job.task, part, f"after@{seed}", job.repetition)
@@ -184,7 +184,7 @@ def _measure(work: Work, result: TeachResult, task_id: str, part: str, arm: str,
 
 
 def _after_sequence(job: Job, work: Work) -> dict[str, Any]:
-    """Each app right after its lesson, and after the last lesson."""
+    """Measure each app of a line right after its own lesson, and after the last lesson."""
     line = next(line for line in lines_of(work.config) if line[0] == job.task)
     results = [result_of(work, "sequence", app, name=_in_line(job, at)) for at, app in enumerate(line)]
     for app, own in zip(line, results, strict=True):
@@ -195,13 +195,13 @@ def _after_sequence(job: Job, work: Work) -> dict[str, Any]:
 
 def _specificity(job: Job, work: Work) -> dict[str, Any]:
     task, seed = find_task(job.task), _seed(work.config, 0)
-    nothing = Demonstration(task.id, task.goal, ())  # it is not looked at
+    nothing = Demonstration(task.id, task.goal, ())  # specificity does not use the demonstration
     lesson = TaughtLesson(task, nothing, learning_of(work.config, seed), result_of(work, "single", job.task), seed)
     return numbers_of(CONTROLS["specificity"](work.bench, lesson, exam_of(work, "specificity", 0)))
 
 
 def _retention(job: Job, work: Work) -> dict[str, Any]:
-    """A share of the skills' screens for every app's adapter, so that together they are all of them."""
+    """Measure skills with an app's adapter, on a share of the screens; all apps together cover all of them."""
     apps = apps_of(work.config, "single")
     seeds = Seeds.of(work.config, 0).take("evaluation", work.config.evaluation.per_family)[
         apps.index(job.task) :: len(apps)
@@ -216,7 +216,7 @@ def _retention(job: Job, work: Work) -> dict[str, Any]:
 
 
 def _calibration(job: Job, work: Work) -> dict[str, Any]:
-    """Screens of untaught apps while the adapter acts: what it should be unsure about."""
+    """Measure confidences on screens of untaught apps, where an adapter should be unsure."""
     result = result_of(work, "single", job.task)
     others = [task for task in siblings(find_task(job.task)) if task.id != job.task]
     at = apps_of(work.config, "single").index(job.task)

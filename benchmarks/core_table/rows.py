@@ -1,4 +1,4 @@
-"""A row of the core table, and what all rows are worked out from. No goals here: they stand with their rows."""
+"""A row of the core table, and the measured figures from which rows are made."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from showonce.stats import (
     paired_interval,
 )
 
-APPS, LESSONS, SCREENS = 20, 3, 200  # on which the success rows stand: apps, lessons of each, screens of each lesson
+APPS, LESSONS, SCREENS = 20, 3, 200  # least apps, lessons of each app and screens of each lesson
 MIXED_STEPS: Final = 1000  # steps on which the confidence has to be judged, at least
 
 
