@@ -40,7 +40,7 @@ class EnvironmentConfig:
 class InferenceConfig:
     """Which engine answers. Only torch trains."""
 
-    backend: str = "torch"  # torch | scripted | mlx | onnx | tensorrt | server
+    backend: str = "torch"  # torch | the name of an installed engine | module:Class
     device: str = "cpu"  # cpu | cuda | mps | auto
     dtype: str = "float32"  # float32 | bfloat16 | float16
     threads: int = 1  # torch intra-op threads: the embedded model is fastest on one; 0 = all cores

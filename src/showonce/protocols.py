@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from inspect import getattr_static
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TypeVar, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
 from showonce.actions import Action
+from showonce.errors import Unavailable
 from showonce.events import Event
 from showonce.types import Demonstration, Element, Episode, Executed, Observation, Outcome, Proposal, ScreenFacts, Task
 
@@ -18,8 +23,8 @@ Sampling = Literal["greedy", "sample"]
 CANDIDATE: Final = "candidate"  # the adapter's set of tensors that is trained
 CHAMPION: Final = "champion"  # the set that acts
 EMA: Final = "ema"  # the moving average of the candidate
-BASE: Final = "base"  # the version that stands for no adapter at all
-Features = Any  # an engine's own vision features of one frame: adapter-independent, shared by student and teacher
+BASE: Final = "base"  # the version that stands for an adapter that is off or empty
+ACTING: Final = "acting"  # stands for the set that acts, wherever a set is named
 
 
 @dataclass(frozen=True)
@@ -237,8 +242,87 @@ class ShowsHistory(Protocol):
     def history_frames(self) -> int: ...
 
 
-class State(Protocol):
-    """A decoding state of an engine: an immutable value, forked by using it twice.
+@runtime_checkable
+class Adaptable(Policy, Protocol):
+    """A policy whose model runs in this process, so that its adapter can be chosen, and switched off.
+
+    acting: the set of tensors that `propose` uses, None = the base. calibration: maps a raw confidence in [0, 1] to the
+    probability of success, None = not learned yet. adapter: None where the policy was loaded without one.
+    """
+
+    acting: str | None
+    calibration: Callable[[float], float] | None
+
+    @property
+    def adapter(self) -> AdapterSets | None: ...
+    def use(self, name: str | None) -> None:
+        """Choose the set that acts; None = the base. Raises BadInput: no set of that name."""
+
+    def propose(
+        self, observation: Observation, context: Context, sampling: Sampling = "greedy", *, adapter: str | None = ACTING
+    ) -> Proposal:
+        """Answer one screen; adapter=None: as the base would."""
+
+
+def adapter_of(policy: Policy) -> AdapterSets | None:
+    """Return the adapter of a policy; None for a remote one and for one that was loaded without an adapter."""
+    found: AdapterSets | None = getattr(policy, "adapter", None)
+    return found
+
+
+def adaptable(policy: Policy, instead: str) -> Adaptable:
+    """Return the same policy as one whose adapter can be chosen.
+
+    instead: the setting that does without it, for the error ("learning.shadow_every=0").
+
+    Raises:
+        Unavailable: its model does not run in this process.
+    """
+    if not hasattr(policy, "acting"):
+        raise Unavailable(
+            f"a {type(policy).__name__} has no adapter that could be chosen: set {instead}, or inference.backend=torch."
+        )
+    return typing.cast("Adaptable", policy)
+
+
+def choose(policy: Policy, name: str | None) -> None:
+    """Let a set of tensors act (None = the base); a policy without an adapter has only the base.
+
+    Raises:
+        Unavailable: a set of a policy whose model does not run in this process. BadInput: no set of that name.
+    """
+    if name is not None or hasattr(policy, "acting"):
+        adaptable(policy, "adapter=none").use(name)
+
+
+# ------------------------------------------------------------------------------------------ engines
+
+
+@runtime_checkable
+class Features(Protocol):
+    """Vision features of one frame, independent of every adapter. Only the engine that made them reads their content.
+
+    key: the frame's hash. span: by how much the frame moves the position of the next part. seen: (width, height) in
+    pixels of the image that the network was given, after the image processor resized the frame. pooled_d: (d,) float32,
+    the mean over the frame's positions. `len` is their number.
+    """
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def span(self) -> int: ...
+    @property
+    def seen(self) -> tuple[int, int]: ...
+    @property
+    def pooled_d(self) -> NDArray[np.float32]: ...
+    def __len__(self) -> int: ...
+
+
+Parts = list[int | Features]  # a prompt: token ids and frames, in order
+
+
+class DecodeState(Protocol):
+    """What an engine has read so far: an immutable value, forked by using it twice.
 
     `version` is the adapter version under which it was made; `length` the number of positions in it.
     """
@@ -249,23 +333,124 @@ class State(Protocol):
     def length(self) -> int: ...
 
 
+class Rows(Protocol):
+    """Several decoding states that advance together; `extend` changes them in place."""
+
+    def extend(self, chunks: Sequence[Sequence[int | Features]]) -> NDArray[np.float32]:
+        """Read one chunk a row, [] for a row that rests; return logits_BV after each row's last part.
+
+        The logits of resting rows mean nothing.
+        """
+
+
+class AdapterSets(Protocol):
+    """The adapter of an engine that trains: named sets (CANDIDATE, CHAMPION, EMA) of the same trainable tensors.
+
+    kind: see `config.AdapterConfig`. base: fingerprint of the model that the tensors belong to. Tensors are torch's,
+    in float32 on the CPU, by key. `torch.adapter.Adapter` says more of each method.
+    """
+
+    names: tuple[str, ...]
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def base(self) -> str: ...
+    def tensors(self, name: str = CANDIDATE) -> dict[str, Any]: ...
+    def set_tensors(self, tensors: Mapping[str, Any], name: str = CANDIDATE, version: str | None = None) -> None: ...
+    def copy(self, source: str | None, target: str) -> None: ...
+    def lerp(self, target: str, source: str, weight: float) -> None: ...
+    def version(self, name: str | None) -> str: ...
+    def hash(self, name: str = CANDIDATE) -> str: ...
+    def identity(self, name: str | None) -> str: ...
+    def save(self, folder: str | Path, name: str = CANDIDATE) -> None: ...
+    def load(self, folder: str | Path, name: str = CANDIDATE) -> None: ...
+
+
+@dataclass(frozen=True)
+class EngineCapabilities:
+    """What an engine can do beyond answering one prompt at a time. Ask for these, never for an engine's class.
+
+    rows: `rows` advances several answers at once. scores: `score` returns teacher-forced logits. trains: it is an
+    `inference.torch.engine.TorchEngine` or a subclass, which computes logits with a gradient.
+    """
+
+    rows: bool = False
+    scores: bool = False
+    trains: bool = False
+
+
 @runtime_checkable
 class Engine(Protocol):
-    """Local inference. Four things: encode, start/extend, adapters.
+    """Runs a model in this process. It knows token ids and frames, nothing of goals and actions.
 
-    `extend` accepts token ids and features in order and returns a NEW state with `logits_V` of its last position;
-    a state made under another adapter version is refused with `errors.ShowonceError`.
+    fingerprint: hex digest of the base model. vocabulary: number V of logits. adapter: None where nothing is trained.
+    `rows` and `score` exist in every engine and raise Unavailable where `capabilities` does not promise them.
     """
 
     name: str
+    capabilities: EngineCapabilities
+    tokenizer: Any
+    vocabulary: int
 
-    def encode(self, observation: Observation) -> Features: ...
-    def start(self) -> State: ...
-    def extend(self, state: State, parts: Sequence[int | Features], all_logits: bool = False) -> tuple[State, Any]: ...
     @property
-    def version(self) -> str: ...
-    def put(self, name: str, tensors: Mapping[str, Any], version: str) -> None: ...
-    def use(self, name: str | None) -> None: ...
+    def adapter(self) -> AdapterSets | None: ...
+    @property
+    def fingerprint(self) -> str: ...
+    def image_wrap(self) -> tuple[list[int], list[int]]:
+        """Return the token ids that the model wants before and after the features of one frame."""
+
+    def encode(self, observation: Observation) -> Features:
+        """Return the features of a frame; the same whichever adapter is in use."""
+
+    def encode_many(self, observations: Sequence[Observation]) -> Sequence[Features]:
+        """Return the features of several frames, in their order."""
+
+    def start(self) -> DecodeState:
+        """Return the empty state under the adapter in use."""
+
+    def extend(
+        self, state: DecodeState, parts: Sequence[int | Features], all_logits: bool = False
+    ) -> tuple[DecodeState, NDArray[np.float32]]:
+        """Read `parts` on top of `state`; return a new state and logits_V of the last position (logits_TV: of all).
+
+        Raises:
+            ShowonceError: the state was made under another adapter version. BadInput: no parts.
+        """
+
+    def rows(self, state: DecodeState, count: int) -> Rows:
+        """Return `count` rows that all go on from `state`."""
+
+    def score(
+        self,
+        prompts: Sequence[Sequence[int | Features]],
+        answers: Sequence[Sequence[int]],
+        prefix: DecodeState | None = None,
+    ) -> list[NDArray[np.float32]]:
+        """Return logits_TV for each answer: row t is the prediction of its token t from the prompt and earlier tokens.
+
+        prefix: a state that all prompts go on from.
+        """
+
+    @property
+    def version(self) -> str:
+        """The version of the adapter in use; BASE when it is off."""
+
+    @property
+    def identity(self) -> str:
+        """Equal for two adapters exactly when they compute the same; a state is valid while it stays equal."""
+
+    def put(self, name: str, tensors: Mapping[str, Any], version: str) -> None:
+        """Replace the set `name` by these tensors under this version. Raises BadInput: they do not fit."""
+
+    def use(self, name: str | None) -> None:
+        """Choose the set that answers from now on; None = off. Raises BadInput: no set of that name."""
+
+    def using(self, name: str | None) -> AbstractContextManager[None]:
+        """Choose a set within a block."""
+
+
+# ------------------------------------------------------------------------------------------ people and learners
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,10 @@ from showonce.about import shipped
 from showonce.app.doctor import Check, examine
 from showonce.cli import main
 from showonce.config import Config, EnvironmentConfig, InferenceConfig, OutputConfig, PolicyConfig
-from showonce.inference import HERE, LATER
+from showonce.errors import ShowonceError
+from showonce.inference import ENGINES, LATER
 from showonce.inference.torch.backbone import Backbone
+from showonce.policy.vlm_policy import load_policy
 from showonce.settings import load_config, to_yaml
 
 
@@ -41,7 +43,7 @@ def test_what_is_said_is_true(here: dict[str, Check]) -> None:
 
 
 def test_backends_of_later_releases_are_named_as_such(here: dict[str, Check]) -> None:
-    assert {name for name in HERE if here[f"inference={name}"].verdict == "ok"} == set(HERE)
+    assert all(here[f"inference={name}"].verdict == "ok" for name in ENGINES.names())
     assert {name for name in LATER if here[f"inference={name}"].verdict == "later"} == set(LATER)
 
 
@@ -73,6 +75,14 @@ def test_what_the_config_lacks_is_3_and_named(
     monkeypatch.setenv("COLUMNS", "250")
     assert main(["doctor", "--config", "mine.yaml"]) == 3
     assert f"Missing for this config: {name}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("backend", ["mlx", "scripted", "no_such_module:Engine"])
+def test_it_says_of_an_engine_what_loading_a_policy_says(elsewhere: Path, backend: str) -> None:
+    config = Config(inference=InferenceConfig(backend=backend))
+    with pytest.raises(ShowonceError) as refused:
+        load_policy(config)
+    assert str(refused.value) in [check.detail for check in checks(config).values() if check.verdict == "needed"]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")

@@ -14,8 +14,8 @@ from showonce.inference.contract import check_adapters, check_all_logits, check_
 from showonce.inference.torch.adapter import Adapter
 from showonce.inference.torch.backbone import Backbone
 from showonce.inference.torch.engine import TorchEngine, TorchState
-from showonce.inference.torch.features import Features
-from showonce.protocols import Engine, State
+from showonce.inference.torch.features import TorchFeatures
+from showonce.protocols import DecodeState, Engine
 
 IDS = [5, 7, 9, 11, 12, 14]
 
@@ -51,11 +51,11 @@ class Broken(TorchEngine):
     fault = ""
 
     def extend(
-        self, state: State, parts: Sequence[int | Features], all_logits: bool = False
+        self, state: DecodeState, parts: Sequence[int | TorchFeatures], all_logits: bool = False
     ) -> tuple[TorchState, torch.Tensor]:
         assert isinstance(state, TorchState)
         if self.fault == "blind":
-            parts = [p for p in parts if not isinstance(p, Features)] or [5]
+            parts = [p for p in parts if not isinstance(p, TorchFeatures)] or [5]
         after, logits = super().extend(state, parts, all_logits)
         if self.fault == "shared":
             state.cache.layers[:] = after.cache.layers
@@ -72,7 +72,7 @@ class Broken(TorchEngine):
 
 def broken(tmp_path: Path, fault: str) -> tuple[Broken, Adapter]:
     engine, adapter = torch_engine(tmp_path, "tiny")
-    wrong = Broken(engine.tower, adapter)
+    wrong = Broken(engine.backbone, adapter)
     wrong.fault = fault
     return wrong, adapter
 

@@ -140,7 +140,7 @@ class ChangesWeightsWithoutAGate(SDFT):
 
 class ChangesTheBackbone(SDFT):
     def after_step(self) -> None:
-        self.context.policy.backbone.embedding.weight.data.add_(0.01)
+        self.context.policy.engine.backbone.embedding.weight.data.add_(0.01)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ class Teacher:
 
     def tensors(self, goal: str, scale: float = -4.0) -> dict[str, torch.Tensor]:
         token = self.policy.goal_ids(goal)[0]
-        return {f"tokens.{token}": self.policy.backbone.embedding.weight[token].detach().float() * scale}
+        return {f"tokens.{token}": self.policy.engine.backbone.embedding.weight[token].detach().float() * scale}
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_before_teacher_and_after_are_told_apart_and_kept(bench: Bench, lesson: 
     assert all(result.n == 8 and not result.errors for result in found)
     assert {row.adapter for row in found[0].rows} == {row.adapter for row in found[1].rows} == {"base"}
     assert "base" not in {row.adapter for row in found[2].rows}
-    assert bench.policy.cached_prefixes == 1  # the teacher's, and it alone had the demonstration
+    assert len(bench.policy.prefixes) == 1  # the teacher's, and it alone had the demonstration
     n = len(exam.results.rows())
     before(bench, lesson, exam)
     assert len(exam.results.rows()) == n
@@ -112,7 +112,7 @@ def test_a_base_that_was_changed_is_noticed(bench: Bench, lesson: TaughtLesson, 
 
         def items(self):  # type: ignore[no-untyped-def]
             with torch.no_grad():
-                bench.policy.backbone.embedding.weight.zero_()
+                bench.policy.engine.backbone.embedding.weight.zero_()
             return super().items()
 
     spoilt = replace(lesson, result=replace(lesson.result, tensors=Spoilt(lesson.result.tensors)))

@@ -40,7 +40,7 @@ def saved(policy: VLMPolicy, tmp_path: Path) -> Path:
     """An adapter with one trained row, as a PEFT folder."""
     assert policy.adapter is not None
     token = policy.goal_ids(TASK.goal)[0]
-    row = policy.backbone.embedding.weight[token].detach().float() * -3
+    row = policy.engine.backbone.embedding.weight[token].detach().float() * -3
     policy.adapter.set_tensors({f"tokens.{token}": row}, "candidate", "v0007")
     policy.adapter.save(tmp_path / "adapter", "candidate")
     return tmp_path / "adapter"
@@ -75,7 +75,7 @@ def test_a_process_that_has_seen_a_demonstration_may_not_measure(
 ) -> None:
     shown = make_bench().show(TASK, 1)
     evaluate_task(policy, embedded, TASK, [3], demonstration=shown)
-    assert policy.cached_prefixes == 1
+    assert len(policy.prefixes) == 1
     with pytest.raises(ShowonceError, match="in a new process"):
         measure(policy, embedded, TASK, [3])
 
@@ -92,7 +92,7 @@ def test_a_new_process_measures_what_was_saved(saved: Path, config: Config, widt
     assert found["steps"] == [row.steps for row in here.rows]
     assert (found["n"], found["success"]) == (8, here.success)
     assert found["adapter_hash"] == policy.adapter.hash("champion")
-    assert found["fingerprint"] == policy.backbone.fingerprint
+    assert found["fingerprint"] == policy.engine.backbone.fingerprint
     assert (found["demonstrations"], found["cached_prefixes"], found["errors"]) == (0, 0, 0)
     assert (found["process"] == os.getpid()) == (width == 1)
 

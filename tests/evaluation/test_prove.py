@@ -109,7 +109,7 @@ def run_dir(tmp_path: Path, make_bench: Callable[..., Bench]) -> tuple[Path, Pat
     bench = make_bench(taught)
     adapter = bench.adapter
     token = bench.policy.goal_ids(TASK.goal)[0]
-    row = bench.policy.backbone.embedding.weight[token].detach().float() * -3
+    row = bench.policy.engine.backbone.embedding.weight[token].detach().float() * -3
     adapter.set_tensors({f"tokens.{token}": row}, "candidate", "v0004")
     adapter.save(tmp_path / "adapter", "candidate")
     folder = tmp_path / "run"

@@ -10,12 +10,12 @@ import torch
 from tests.tinyfactory import frame, save_checkpoint, word_tokenizer
 
 from showonce.errors import BadInput
-from showonce.inference.decode import Answer, Decoded, Rules, decode, decode_batch, mark
+from showonce.inference.decode import Decoded, GrowingAnswer, Rules, decode, decode_batch, mark
 from showonce.inference.grammar import Grammar
 from showonce.inference.torch.backbone import Backbone
 from showonce.inference.torch.engine import TorchEngine
-from showonce.inference.torch.features import Parts
 from showonce.policy.dialects import get_dialect
+from showonce.protocols import Parts
 
 
 @pytest.fixture(scope="module", params=["tiny", "qwen3_vl"])
@@ -25,7 +25,7 @@ def engine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture(scope="module")
 def rules(engine: TorchEngine) -> Rules:
-    tokenizer = engine.tower.tokenizer  # type: ignore[attr-defined]
+    tokenizer = engine.tokenizer
     stops = frozenset([tokenizer.eos_token_id])
     grammar = Grammar(tokenizer, get_dialect("native").grammar(), stops, len(tokenizer))
     return Rules(tokenizer, stops, grammar, max_new_tokens=60)
@@ -53,7 +53,7 @@ def slowly(engine: TorchEngine, parts: Parts, rules: Rules) -> tuple[list[int], 
         if not allowed.any() or set(np.flatnonzero(allowed)) <= rules.stop_ids:
             break
         _, logits_V = engine.extend(engine.start(), [*parts, *said])
-        logprobs_V = torch.log_softmax(logits_V, -1)
+        logprobs_V = torch.log_softmax(torch.from_numpy(logits_V), -1)
         token = int(logprobs_V.masked_fill(~torch.from_numpy(allowed), -torch.inf).argmax())
         if token in rules.stop_ids:
             said.append(token)
@@ -82,7 +82,7 @@ def test_a_batch_is_its_rows_one_by_one(engine: TorchEngine, rules: Rules) -> No
             decode(engine, engine.start(), parts, rules, temperature, np.random.default_rng(i))
             for i, parts in enumerate(asked)
         ]
-        fresh = [Answer(rules, temperature, np.random.default_rng(i)) for i in range(len(asked))]
+        fresh = [GrowingAnswer(rules, temperature, np.random.default_rng(i)) for i in range(len(asked))]
         together = decode_batch(engine.rows(engine.start(), len(asked)), asked, rules, fresh)
         assert len({d.token_ids for d in alone}) > 2
         for one, other in zip(alone, together, strict=True):
@@ -95,7 +95,7 @@ def test_rows_go_on_from_a_shared_state(engine: TorchEngine, rules: Rules) -> No
     shared: Parts = [9, 8, engine.encode(frame(50)), 7]
     asked = prompts(engine, 4)
     state, _ = engine.extend(engine.start(), shared)
-    together = decode_batch(engine.rows(state, 4), asked, rules, [Answer(rules) for _ in asked])
+    together = decode_batch(engine.rows(state, 4), asked, rules, [GrowingAnswer(rules) for _ in asked])
     for parts, other in zip(asked, together, strict=True):
         assert decode(engine, engine.start(), [*shared, *parts], rules).token_ids == other.token_ids
 
@@ -115,10 +115,10 @@ def test_sampling_follows_its_generator(engine: TorchEngine, rules: Rules) -> No
 def test_samples_come_as_often_as_the_model_says(rules: Rules) -> None:
     free = replace(rules, grammar=None, max_new_tokens=1)
     weights = torch.log(torch.tensor([0.5, 0.3, 0.2]))
-    logits_V = torch.cat([weights, torch.full((20,), -1e9)])
+    logits_V = torch.cat([weights, torch.full((20,), -1e9)]).numpy()
     drawn = []
     for seed in range(2000):
-        answer = Answer(free, 1.0, np.random.default_rng(seed))
+        answer = GrowingAnswer(free, 1.0, np.random.default_rng(seed))
         answer.choose(logits_V)
         drawn.append(answer.token_ids[0])
     shares = np.bincount(drawn, minlength=3)[:3] / 2000
@@ -134,9 +134,9 @@ def test_an_answer_is_cut_at_the_limit(engine: TorchEngine, rules: Rules) -> Non
 def test_free_text_ends_at_a_stop_token(rules: Rules) -> None:
     free = replace(rules, grammar=None)
     stop = next(iter(rules.stop_ids))
-    answer = Answer(free)
+    answer = GrowingAnswer(free)
     for token in (5, 6, stop):
-        answer.choose(torch.nn.functional.one_hot(torch.tensor(token), stop + 9).float() * 50)
+        answer.choose(torch.nn.functional.one_hot(torch.tensor(token), stop + 9).float().numpy() * 50)
     said = answer.result()
     assert said.token_ids == (5, 6, stop)
     assert said.decision_T == (True, True, True)
@@ -156,8 +156,8 @@ def test_mark_finds_the_same_decisions(engine: TorchEngine, rules: Rules) -> Non
 def test_neighbours_share_their_mass() -> None:
     rules = Rules(None, frozenset(), ordered=(3, 5, 4))
     probabilities = torch.tensor([0.1, 0.1, 0.1, 0.2, 0.3, 0.2])
-    answer = Answer(rules)
-    answer.choose(probabilities.log())  # greedy takes token 4, the last of the ordered ones
+    answer = GrowingAnswer(rules)
+    answer.choose(probabilities.log().numpy())  # greedy takes token 4, the last of the ordered ones
     assert answer.token_ids == [4]
     assert np.isclose(np.exp(answer.logprobs_T[0]), 0.3)
     assert np.isclose(np.exp(answer.mass_T[0]), 0.3 + 0.2)
@@ -167,8 +167,8 @@ def test_a_choice_that_leads_nowhere_is_not_made() -> None:
     tokenizer = word_tokenizer()
     stop = frozenset([tokenizer.eos_token_id])
     grammar = Grammar(tokenizer, 'start: "sun" "flower" | "moon" "}"\n', stop, len(tokenizer))
-    answer = Answer(Rules(tokenizer, stop, grammar))
-    logits_V = torch.zeros(len(tokenizer))
+    answer = GrowingAnswer(Rules(tokenizer, stop, grammar))
+    logits_V = np.zeros(len(tokenizer), np.float32)
     logits_V[tokenizer.convert_tokens_to_ids("sun")] = 9.0
     while not answer.done:
         answer.choose(logits_V)

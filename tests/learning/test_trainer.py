@@ -366,7 +366,7 @@ def test_learners_by_name(make_context: MakeContext) -> None:
 
 def test_training_without_an_adapter_is_refused(make_context: MakeContext) -> None:
     context = make_context()
-    context.policy.engine.adapters = None  # type: ignore[attr-defined]
+    context.policy.engine.adapter = None  # type: ignore[attr-defined]
     with pytest.raises(BadInput, match="adapter"):
         make_learner("sdft", context)
     assert make_learner("frozen", context).name == "frozen"

@@ -72,7 +72,7 @@ def test_the_acting_adapter_answers(policy: VLMPolicy) -> None:
     assert policy.adapter is not None
     asked = [q for q in questions(6) if q.context.goal == "zoka"]
     (token,) = policy.goal_ids("zoka")
-    base = policy.backbone.embedding.weight[token].detach().clone()
+    base = policy.engine.backbone.embedding.weight[token].detach().clone()
     policy.adapter.set_tensors({f"tokens.{token}": base * -4}, "champion", "v0001")
     policy.use("champion")
     try:

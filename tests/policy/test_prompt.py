@@ -8,13 +8,14 @@ import torch
 from tests.tinyfactory import frame, word_tokenizer
 
 from showonce.actions import Click, Drag, Type
-from showonce.inference.torch.features import Features
-from showonce.policy.prompt import Tokens, draw_action, highlight, split_prefix
+from showonce.inference.prefixes import prefix_length
+from showonce.inference.torch.features import TorchFeatures
+from showonce.policy.prompt import Tokens, draw_action, highlight
 from showonce.types import Observation
 
 
-def features(key: str) -> Features:
-    return Features(key, torch.zeros(2, 4), torch.zeros(1, 2, dtype=torch.long), 2)
+def features(key: str) -> TorchFeatures:
+    return TorchFeatures(key, torch.zeros(2, 4), torch.zeros(1, 2, dtype=torch.long), 2, (8, 8))
 
 
 def plain(width: int = 200, height: int = 100) -> Observation:
@@ -66,7 +67,7 @@ def test_parts_wrap_every_frame_and_encode_them_together() -> None:
     tokenizer = word_tokenizer()
     asked = []
 
-    def encode_many(observations: object) -> list[Features]:
+    def encode_many(observations: object) -> list[TorchFeatures]:
         asked.append(observations)
         return [features(o.hash) for o in observations]  # type: ignore[attr-defined]
 
@@ -83,12 +84,12 @@ def test_the_constant_part_ends_before_the_current_frame() -> None:
     a, b, c = (frame(i) for i in range(3))
 
     def split(prompt: list[str | Observation], demonstrated: int) -> int:
-        return split_prefix(tokens.parts(prompt, lambda seen: [features(o.hash) for o in seen], demonstrated))
+        return prefix_length(tokens.parts(prompt, lambda seen: [features(o.hash) for o in seen], demonstrated))
 
     assert split(["<goal>", a, "zoka", b, "<act>"], 1) == 8  # <goal>, three tokens and features of a, zoka, two tokens
     assert split([a, b, c], 2) == 10
     assert split([a, "<goal>"], 0) == 0
-    assert split_prefix([1, features("a"), 2, features("b")]) == 0
+    assert prefix_length([1, features("a"), 2, features("b")]) == 0
 
 
 def test_frames_of_earlier_steps_are_no_part_of_the_constant_prefix() -> None:
@@ -96,7 +97,7 @@ def test_frames_of_earlier_steps_are_no_part_of_the_constant_prefix() -> None:
     frames = [frame(i) for i in range(4)]  # one demonstrated, two of earlier steps, the screen
 
     def split(demonstrated: int) -> int:
-        return split_prefix(tokens.parts(frames, lambda seen: [features(o.hash) for o in seen], demonstrated))
+        return prefix_length(tokens.parts(frames, lambda seen: [features(o.hash) for o in seen], demonstrated))
 
     assert split(1) == 6
     assert split(0) == 0  # the student's view: nothing of it is the same on the next screen

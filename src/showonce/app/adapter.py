@@ -14,7 +14,7 @@ from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.gate.calibration import Calibration
 from showonce.learning.session import identity_of
 from showonce.policy.vlm_policy import VLMPolicy, load_policy
-from showonce.protocols import CANDIDATE, CHAMPION
+from showonce.protocols import CANDIDATE, CHAMPION, Policy, adaptable, adapter_of, choose
 from showonce.runs.adapter_place import AdapterPlace, adapter_place, find_adapter
 
 _LOADING: Final = threading.Lock()  # an adapter's first values are drawn from torch's one generator of the process
@@ -26,7 +26,7 @@ def policy_for(config: Config) -> VLMPolicy:
         return load_policy(config)
 
 
-def open_store(place: AdapterPlace, policy: VLMPolicy, readonly: bool = False) -> AdapterStore:
+def open_store(place: AdapterPlace, policy: Policy, readonly: bool = False) -> AdapterStore:
     """Open an adapter store for a policy, a new one where there is none.
 
     Raises:
@@ -35,7 +35,7 @@ def open_store(place: AdapterPlace, policy: VLMPolicy, readonly: bool = False) -
     return AdapterStore(place.root, place.name, identity_of(policy), readonly=readonly)
 
 
-def check_adapter(plan: Plan, policy: VLMPolicy) -> None:
+def check_adapter(plan: Plan, policy: Policy) -> None:
     """Check that the adapter which a config names can be used, before anything is made or changed.
 
     Raises:
@@ -44,7 +44,8 @@ def check_adapter(plan: Plan, policy: VLMPolicy) -> None:
         CheckpointCorrupt: no version of it that may act is whole.
     """
     config = plan.config
-    if policy.adapter is None or (config.adapter == "auto" and not config.resume):
+    adapter = adapter_of(policy)
+    if adapter is None or (config.adapter == "auto" and not config.resume):
         return
     path = Path(config.adapter).expanduser()
     if config.adapter != path.name and not path.exists():
@@ -55,7 +56,7 @@ def check_adapter(plan: Plan, policy: VLMPolicy) -> None:
     place = adapter_place(config, Path(config.resume))
     assert place is not None, "adapter=none leaves the policy without an adapter"
     if place.outside is not None:
-        policy.adapter.load(place.outside, CANDIDATE)
+        adapter.load(place.outside, CANDIDATE)
     named = config.adapter != "auto" and place.outside is None
     if (named and not plan.learning) or place.exists:
         with open_store(place, policy, readonly=True) as store:
@@ -83,13 +84,13 @@ def _check_whole(store: AdapterStore, learning: bool) -> None:
         raise
 
 
-def act_with_adapter(plan: Plan, policy: VLMPolicy) -> Path | None:
+def act_with_adapter(plan: Plan, policy: Policy) -> Path | None:
     """Let the adapter that a config names act without learning. Returns the folder it was read from; None = no file.
 
     Raises:
         StoreError: the store is empty. CheckpointCorrupt: its champion is not whole.
     """
-    place, adapter = plan.adapter, policy.adapter
+    place, adapter = plan.adapter, adapter_of(policy)
     if place is None or adapter is None:
         return None
     begin_with(place, policy)
@@ -98,19 +99,22 @@ def act_with_adapter(plan: Plan, policy: VLMPolicy) -> Path | None:
     with open_store(place, policy, readonly=True) as store:
         found = store.load()
         adapter.set_tensors(found.tensors, CHAMPION, found.version)
-        policy.calibration = Calibration.from_state(found.calibration) if found.calibration else None
-        policy.use(CHAMPION)
+        adaptable(policy, "adapter=none").calibration = (
+            Calibration.from_state(found.calibration) if found.calibration else None
+        )
+        choose(policy, CHAMPION)
         return store.folder(found.version)
 
 
-def begin_with(place: AdapterPlace, policy: VLMPolicy) -> None:
+def begin_with(place: AdapterPlace, policy: Policy) -> None:
     """Load the PEFT folder that an adapter begins with, where there is one, as candidate and champion."""
-    if place.outside is not None and policy.adapter is not None:
-        policy.adapter.load(place.outside, CANDIDATE)
-        policy.adapter.copy(CANDIDATE, CHAMPION)
+    adapter = adapter_of(policy)
+    if place.outside is not None and adapter is not None:
+        adapter.load(place.outside, CANDIDATE)
+        adapter.copy(CANDIDATE, CHAMPION)
 
 
-def champion_of_run(config: Config, run: Path, policy: VLMPolicy) -> Path:
+def champion_of_run(config: Config, run: Path, policy: Policy) -> Path:
     """Return the folder of the checkpoint that a finished run left as its champion, checked to be whole.
 
     Raises:

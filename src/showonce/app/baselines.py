@@ -11,7 +11,7 @@ from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import evaluate_task
 from showonce.learning.lesson import teaching
 from showonce.learning.methods.registry import METHODS
-from showonce.protocols import CANDIDATE, CHAMPION, Policy
+from showonce.protocols import CANDIDATE, CHAMPION, Policy, adaptable, adapter_of, choose
 from showonce.runtime.replay import ReplayPolicy
 from showonce.runtime.teaching import TeachRequest
 from showonce.types import Demonstration, Task
@@ -24,9 +24,11 @@ def baseline(
 
     Afterwards the policy's adapter is as it was.
     """
-    player, policy = live.player, live.player.policy
-    acting, calibration = policy.acting, policy.calibration
-    kept = {} if policy.adapter is None else {n: policy.adapter.tensors(n) for n in policy.adapter.names}
+    player = live.player
+    learned = None if name in REPLAYS else adaptable(player.policy, f"experiment.baselines without {name}")
+    before = None if learned is None else (learned.acting, learned.calibration)
+    adapter = adapter_of(player.policy)
+    kept = {} if adapter is None else {n: adapter.tensors(n) for n in adapter.names}
     try:
         actor, in_view = _actor(name, live, task, shown)
         return evaluate_task(
@@ -35,10 +37,11 @@ def baseline(
         )  # fmt: skip
     finally:
         for set_name, tensors in kept.items():
-            assert policy.adapter is not None
-            policy.adapter.set_tensors(tensors, set_name)
-        policy.use(acting)
-        policy.calibration = calibration
+            assert adapter is not None
+            adapter.set_tensors(tensors, set_name)
+        if learned is not None and before is not None:
+            learned.use(before[0])
+            learned.calibration = before[1]
 
 
 def _actor(name: str, live: LiveRun, task: Task, shown: Demonstration) -> tuple[Policy, bool]:
@@ -46,13 +49,14 @@ def _actor(name: str, live: LiveRun, task: Task, shown: Demonstration) -> tuple[
     if name in REPLAYS:
         return ReplayPolicy(shown, REPLAYS[name]), False
     player, policy, method, config = live.player, live.player.policy, METHODS[name], live.plan.config
-    policy.use(None)
-    if method.trains and policy.adapter is not None:
+    adapter = adapter_of(policy)
+    choose(policy, None)
+    if method.trains and adapter is not None:
         practice = replace(config.learning.practice, seed_offset=live.plan.seeds.first("practice"))
         learning = replace(config.learning, enabled=True, learner=name, practice=practice)
-        policy.adapter.copy(None, CANDIDATE)
+        adapter.copy(None, CANDIDATE)
         teach = teaching(live.plan.seeds, policy, player.fresh, player.stop)
         result = teach(TeachRequest(task, shown, learning, config.seed))
-        policy.adapter.set_tensors(result.tensors, CHAMPION)
-        policy.use(CHAMPION)
+        adapter.set_tensors(result.tensors, CHAMPION)
+        choose(policy, CHAMPION)
     return policy, method.acts_with_demonstration

@@ -16,8 +16,7 @@ from showonce.events import RunStarted
 from showonce.learning.gate.calibration import Calibration
 from showonce.learning.lesson import teaching
 from showonce.learning.session import Session
-from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import CHAMPION, Approver
+from showonce.protocols import CHAMPION, Approver, Policy, adapter_of
 from showonce.runtime.player import Player
 from showonce.runtime.stop import Stop
 from showonce.types import Demonstration, Task
@@ -39,7 +38,7 @@ class LiveRun:
     @property
     def acting(self) -> str | None:
         """The adapter that acts: the champion, or none."""
-        return None if self.player.policy.adapter is None else CHAMPION
+        return None if adapter_of(self.player.policy) is None else CHAMPION
 
     def demonstrate(self, task: Task) -> Demonstration | None:
         """Return the demonstration of a task, None when there is none. Raises as `demonstration_for`."""
@@ -84,7 +83,7 @@ def announce(writer: RunWriter, plan: Plan) -> None:
     )
 
 
-def assemble(plan: Plan, writer: RunWriter, policy: VLMPolicy) -> LiveRun:
+def assemble(plan: Plan, writer: RunWriter, policy: Policy) -> LiveRun:
     """Build the parts of a run around its policy, and let its adapter act."""
     config = plan.config
     writer.stop.check()
@@ -100,7 +99,7 @@ def assemble(plan: Plan, writer: RunWriter, policy: VLMPolicy) -> LiveRun:
         safety=config.safety,
         run=writer.folder.name,
     )
-    if not plan.learning or plan.adapter is None or policy.adapter is None:
+    if not plan.learning or plan.adapter is None or adapter_of(policy) is None:
         return LiveRun(plan, writer, player, None, act_with_adapter(plan, policy))
     begin_with(plan.adapter, policy)
     store = open_store(plan.adapter, policy)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
-from showonce.about import package_versions, shipped_names, snapshot
+from showonce.about import package_versions, snapshot
 from showonce.config import Config
 from showonce.environments.registry import all_task_ids
 from showonce.errors import ShowonceError, TaskError, Unavailable, nearest
@@ -103,16 +103,20 @@ def _torch(config: Config) -> Iterator[Check]:
 
 
 def _backends(config: Config) -> Iterator[Check]:
-    from showonce.inference import HERE, LATER
+    from showonce.inference import ENGINES, LATER, check_backend
 
-    for name in (*HERE, *LATER):
-        verdict: Verdict = "ok" if name in HERE else "needed" if config.inference.backend == name else "later"
-        yield Check(f"inference={name}", verdict, "" if name in HERE else "not in this release")
+    wanted = config.inference.backend
+    for name in dict.fromkeys((*ENGINES.names(), *LATER, wanted)):
+        try:
+            check_backend(name)
+            yield Check(f"inference={name}", "ok", "")
+        except ShowonceError as error:
+            verdict: Verdict = "needed" if name == wanted else "later"
+            yield Check(f"inference={name}", verdict, str(error) if name == wanted else "not in this release")
 
 
 def _checkpoint(config: Config) -> Check:
-    from showonce.inference.torch.backbone import Backbone
-    from showonce.policy.vlm_policy import find_checkpoint
+    from showonce.policy.vlm_policy import find_checkpoint, load_policy
 
     name = f"checkpoint {config.policy.checkpoint}"
     try:
@@ -122,9 +126,9 @@ def _checkpoint(config: Config) -> Check:
         if size > LOAD_LIMIT:
             return Check(name, "ok", f"{shown}, not loaded: too large for a quick look")
         start = time.perf_counter()
-        fingerprint = Backbone.load(folder).fingerprint
+        fingerprint = load_policy(config).engine.fingerprint
     except (ShowonceError, OSError) as error:
-        return Check(name, "needed", f"{error} Shipped: {', '.join(shipped_names('checkpoints')) or 'none'}.")
+        return Check(name, "needed", str(error))
     return Check(name, "ok", f"{shown}, loads in {time.perf_counter() - start:.1f} s, fingerprint {fingerprint}")
 
 

@@ -14,7 +14,7 @@ from showonce.events import EpisodeFinished, PhaseStarted
 from showonce.learning.lesson import Lesson
 from showonce.learning.methods.registry import find_method
 from showonce.learning.session import Session
-from showonce.protocols import CHAMPION
+from showonce.protocols import CHAMPION, adapter_of
 from showonce.runs.event_file import read_events
 from showonce.runs.layout import EVENTS
 from showonce.types import Demonstration, Task
@@ -148,6 +148,6 @@ def note_demonstration(live: LiveRun, shown: Demonstration) -> None:
 
 def acts_as_base(live: LiveRun) -> bool:
     """Return whether the acting adapter does nothing yet: no trained rows, and every LoRA matrix B zero."""
-    adapter = live.player.policy.adapter
+    adapter = adapter_of(live.player.policy)
     tensors = {} if adapter is None else adapter.tensors(CHAMPION)
     return all(key.startswith("lora.") and not (key.endswith(".B") and bool(t.any())) for key, t in tensors.items())

@@ -18,7 +18,7 @@ from showonce.evaluation.tasks import task_set
 from showonce.events import EpisodeFinished, ErrorRaised, PhaseMeasured, PhaseStarted
 from showonce.fsio import atomic_write_json
 from showonce.learning.session import Session
-from showonce.protocols import CHAMPION, EventSink
+from showonce.protocols import CHAMPION, EventSink, choose
 from showonce.runs.layout import AFTER_REPORT, RESULTS
 from showonce.stats import auroc, brier, brier_base_rate, ece, wilson
 from showonce.types import Demonstration, Task
@@ -176,7 +176,7 @@ class Scores:
     ) -> dict[str, EvalResult]:
         player = self.live.player
         self._announce(part, len(tasks) * len(seeds))
-        player.policy.use(adapter)
+        choose(player.policy, adapter)
         try:
             return evaluate_set(
                 player.policy,
@@ -191,7 +191,7 @@ class Scores:
                 stop=player.stop,
             )
         finally:
-            player.policy.use(self.live.acting)
+            choose(player.policy, self.live.acting)
 
     def _arm(self, part: str) -> str:
         """Return whose rows a part has: what is measured after learning is measured anew for every checkpoint."""

@@ -146,8 +146,10 @@ def run(
     from showonce.cli.reports import stop_text
     from showonce.cli.terminal import Terminal, say
     from showonce.dashboard import LiveDashboard
+    from showonce.inference.process import set_process
     from showonce.runs.layout import PICTURE, SUMMARY
 
+    set_process(config.inference, config.deterministic, config.seed)
     look = config.dashboard
     terminal = Terminal(lambda folder: LiveDashboard(folder, look.mode, look.refresh_per_second))
     result = run_tasks(config, terminal)
@@ -285,7 +287,9 @@ def evaluate(config_name: str | None, words: tuple[str, ...]) -> int:
     from showonce.cli.terminal import Terminal, wide_console
     from showonce.evaluation.runner import progress_bar
     from showonce.evaluation.score import score_table
+    from showonce.inference.process import set_process
 
+    set_process(config.inference, config.deterministic, config.seed)
     found = evaluate_set(config, Terminal(), progress_bar)
     if found.score is not None:
         wide_console().print(score_table(found.score))
@@ -317,7 +321,9 @@ def prove(config_name: str | None, words: tuple[str, ...]) -> int:
     from showonce.cli.terminal import Terminal, counted, say
     from showonce.evaluation.controls import CONTROLS
     from showonce.evaluation.proof_page import PHASES, summary_of
+    from showonce.inference.process import set_process
 
+    set_process(config.inference, config.deterministic, config.seed)
     proof = prove_run(folder, config, Terminal(), counted(len(PHASES) + len(CONTROLS)))
     say(f"{summary_of(proof)}\nThe proof is in {folder}.")
     return 0

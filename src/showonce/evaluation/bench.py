@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 from showonce.config import Config, LearningConfig
 from showonce.errors import Unavailable
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import CHAMPION, Environment
+from showonce.protocols import CHAMPION, AdapterSets, Environment
 from showonce.runtime.recorder import shown_by_oracle
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult, Tensors
 from showonce.types import Demonstration, Task
 
 if TYPE_CHECKING:
-    from showonce.inference.torch.adapter import Adapter
+    pass
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +49,7 @@ class Bench:
     calibrate: Callable[[Mapping[str, Any]], Callable[[float], float]] | None = None
 
     @property
-    def adapter(self) -> Adapter:
+    def adapter(self) -> AdapterSets:
         """The policy's adapter.
 
         Raises:

@@ -29,10 +29,11 @@ from showonce.errors import BadInput, CheckpointCorrupt, ShowonceError
 from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import MakeEnvironment, evaluate_task
 from showonce.fsio import atomic_write_json, explained
+from showonce.inference.process import set_process
 from showonce.inference.torch.adapter_files import read_adapter
 from showonce.policy.batched import WIDTH
 from showonce.policy.families.base import Family
-from showonce.policy.vlm_policy import VLMPolicy, load_policy
+from showonce.policy.vlm_policy import VLMPolicy, find_checkpoint, load_policy
 from showonce.protocols import CHAMPION, Context
 from showonce.runtime.teaching import Tensors
 from showonce.schema import build
@@ -127,9 +128,9 @@ def measure(
         result = evaluate_task(policy, make_env, task, seeds, results=results, **plan)
     finally:
         policy.family = family
-    if policy.cached_prefixes:
+    if policy.prefixes:
         raise ShowonceError(
-            f"this process keeps {policy.cached_prefixes} demonstrations: measure `after` in a new process."
+            f"this process keeps {len(policy.prefixes)} demonstrations: measure `after` in a new process."
         )
     shown = [row for row in result.rows if "ShowonceError" in row.error]
     if shown:
@@ -144,7 +145,7 @@ def adapter_tensors(policy: VLMPolicy, folder: Path) -> Tensors:
         BadInput: neither. CheckpointCorrupt: they cannot be read. StoreError: made for another base.
     """
     if (folder / PEFT_CONFIG).is_file():
-        return read_adapter(folder, policy.backbone)[0]
+        return read_adapter(folder, policy.engine.fingerprint)[0]
     if not (folder / STORED).is_file():
         raise BadInput(f"{folder} holds neither {PEFT_CONFIG} nor {STORED}: give the folder of an adapter, or none.")
     with explained(folder / STORED, "read"):
@@ -180,6 +181,7 @@ def report_of(measurement: Measurement) -> dict[str, Any]:
     """Measure and return what is written: success, n, interval, outcomes, what was loaded and what was resolved."""
     begun, config, folder = time.monotonic(), measurement.config, measurement.adapter
     chosen = replace(config.policy, adapter=adapter_config(config.policy.adapter, folder))
+    set_process(config.inference, config.deterministic, config.seed)
     policy = load_policy(replace(config, policy=chosen, adapter="none" if folder is None else "auto"))
     made = "base"
     if folder is not None and policy.adapter is not None:
@@ -197,12 +199,12 @@ def report_of(measurement: Measurement) -> dict[str, Any]:
         "rows": [row.to_json() for row in result.rows],
         "errors": result.errors,
         "resolved": {"task": asdict(task), "environment": asdict(measurement.environment)},
-        "checkpoint": str(policy.backbone.path),
-        "fingerprint": policy.backbone.fingerprint,
+        "checkpoint": str(find_checkpoint(chosen.checkpoint)),
+        "fingerprint": policy.engine.fingerprint,
         "adapter": "none" if folder is None else str(folder),
         "adapter_hash": made,
         "demonstrations": 0,
-        "cached_prefixes": policy.cached_prefixes,
+        "cached_prefixes": len(policy.prefixes),
         "process": os.getpid(),
         "seconds": time.monotonic() - begun,
     }

@@ -16,8 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from showonce.errors import Stopped
 from showonce.evaluation.results import EvalResult, Results, Row, row_of
 from showonce.events import ErrorRaised, Event
-from showonce.policy.batched import WIDTH, BatchedPolicy
-from showonce.policy.vlm_policy import VLMPolicy
+from showonce.policy.batched import WIDTH, BatchedPolicy, batchable
 from showonce.protocols import Environment, Policy, Sampling
 from showonce.runtime.loop import run_episode
 from showonce.runtime.stop import Stop
@@ -127,13 +126,14 @@ class _Crew:
         """Do all jobs, on several threads where the policy is a model and environments may run side by side."""
         for job in jobs:
             self._jobs.put(job)
-        count = min(self._plan.width, len(jobs)) if isinstance(self._policy, VLMPolicy) else 1
+        model = batchable(self._policy)
+        count = min(self._plan.width, len(jobs)) if model is not None else 1
         first = self._make_env()
         if not first.capabilities.parallel:
             count = 1
         policy: Policy = self._policy
-        if isinstance(self._policy, VLMPolicy) and count > 1:
-            policy = BatchedPolicy(self._policy, count, self._plan.seed)
+        if model is not None and count > 1:
+            policy = BatchedPolicy(model, count, self._plan.seed)
         barrier = threading.Barrier(count)
         threads = [
             threading.Thread(

@@ -14,7 +14,7 @@ from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import MakeEnvironment, ProgressBar, evaluate_set, no_bar
 from showonce.evaluation.tasks import TaskSet, task_set
 from showonce.fsio import atomic_write_json
-from showonce.policy.vlm_policy import VLMPolicy
+from showonce.protocols import Policy
 from showonce.runs.layout import RESULTS, SCORES
 from showonce.runtime.stop import Stop
 from showonce.seeds import Seeds
@@ -61,7 +61,7 @@ def seeds_of(ours: EvaluationConfig, book: Seeds) -> list[int]:
 
 
 def score(
-    chosen: TaskSet, seeds: Sequence[int], policy: VLMPolicy, make_env: MakeEnvironment, folder: str | Path,
+    chosen: TaskSet, seeds: Sequence[int], policy: Policy, make_env: MakeEnvironment, folder: str | Path,
     stop: Stop | None = None, bar: ProgressBar = no_bar,
 ) -> Score:  # fmt: skip
     """Measure a set of tasks and write results.jsonl (resumable) and scores.json into a folder.

@@ -11,8 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from showonce.errors import ShowonceError
-from showonce.inference.torch.features import Features
-from showonce.protocols import CANDIDATE, Engine
+from showonce.protocols import CANDIDATE, DecodeState, Engine, Features
 from showonce.types import Observation
 
 TOLERANCE: Final = 1e-4  # of a logit, in float32; half precision engines pass their own
@@ -32,6 +31,10 @@ def check_engine(
     check_chunks(engine, parts, tolerance)
     check_forks(engine, parts, tolerance)
     check_all_logits(engine, parts, tolerance)
+    if engine.capabilities.rows:
+        check_rows(engine, parts, tolerance)
+    if engine.capabilities.scores:
+        check_scores(engine, parts, tolerance)
     if tensors is not None:
         check_adapters(engine, parts, tensors)
 
@@ -41,12 +44,16 @@ def check_features(engine: Engine, observation: Observation) -> None:
     first, again = engine.encode(observation), engine.encode(observation)
     assert first.key == again.key == observation.hash, "features do not carry their frame's hash"
     assert len(first) > 0, "a frame has no features"
+    assert min(first.seen) > 0, f"the network was given an image of {first.seen} pixels"
+    assert first.pooled_d.ndim == 1 and first.pooled_d.dtype == np.float32, "pooled features are no float32 vector"
 
 
 def check_chunks(engine: Engine, parts: Sequence[int | Features], tolerance: float = TOLERANCE) -> None:
     """One chunk gives what one part after the other gives."""
     _, whole = engine.extend(engine.start(), parts)
-    state = engine.start()
+    assert isinstance(whole, np.ndarray) and whole.dtype == np.float32, "logits are no float32 array of numpy"
+    assert whole.shape == (engine.vocabulary,), f"{whole.shape} logits for a vocabulary of {engine.vocabulary}"
+    state: DecodeState = engine.start()
     for part in parts:
         state, logits = engine.extend(state, [part])
     _near(logits, whole, tolerance, "one part after the other differs from one chunk")
@@ -73,6 +80,29 @@ def check_all_logits(engine: Engine, parts: Sequence[int | Features], tolerance:
     _, every = engine.extend(engine.start(), parts, all_logits=True)
     assert len(every) >= len(parts), f"all_logits returned {len(every)} rows for {len(parts)} parts"
     _near(every[-1], last, tolerance, "the last of all logits is not the last logits")
+
+
+def check_rows(engine: Engine, parts: Sequence[int | Features], tolerance: float = TOLERANCE) -> None:
+    """Rows of unequal length, one of which rests, give what each gives alone."""
+    _, whole = engine.extend(engine.start(), parts)
+    rows = engine.rows(engine.start(), 2)
+    first = rows.extend([parts, parts[:1]])
+    _near(first[0], whole, tolerance, "a row differs from the same parts alone")
+    second = rows.extend([[], parts[1:]])
+    _near(second[1], whole, tolerance, "a row that went on beside a resting one differs from the same parts alone")
+
+
+def check_scores(engine: Engine, parts: Sequence[int | Features], tolerance: float = TOLERANCE) -> None:
+    """Teacher-forced logits are those of going on token by token, with and without a shared prefix."""
+    answers = [[int(parts[-1])], [int(parts[0]), int(parts[-1])]]  # type: ignore[arg-type]
+    prefix, _ = engine.extend(engine.start(), parts[:1])
+    for scored in (engine.score([parts, parts], answers), engine.score([parts[1:]] * 2, answers, prefix=prefix)):
+        for answer, logits_TV in zip(answers, scored, strict=True):
+            assert len(logits_TV) == len(answer), f"{len(logits_TV)} rows of logits for {len(answer)} tokens"
+            state, logits_V = engine.extend(engine.start(), parts)
+            for token, row_V in zip(answer, logits_TV, strict=True):
+                _near(row_V, logits_V, tolerance, "a score differs from going on token by token")
+                state, logits_V = engine.extend(state, [token])
 
 
 def check_adapters(engine: Engine, parts: Sequence[int | Features], tensors: Mapping[str, Any]) -> None:

@@ -1,23 +1,21 @@
 """The one decode loop: free tokens are chosen one by one, tokens that must follow are pushed with them in one chunk.
 
-`Answer` is the loop's logic for one answer. `decode` drives one answer over any engine; `decode_batch` drives many over
-an engine that can advance several rows at once, and gives each row the answer that `decode` would give.
+`GrowingAnswer` is the loop's logic for one answer. `decode` drives one answer over any engine; `decode_batch` drives
+many over an engine that can advance several rows at once, and gives each row the answer that `decode` would give.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from showonce.errors import BadInput
 from showonce.inference.grammar import Grammar, Matcher
-from showonce.inference.torch.features import Features
-from showonce.protocols import Engine, State
+from showonce.protocols import DecodeState, Engine, Features, Rows
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Rules:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
-class Answer:
+class GrowingAnswer:
     """One answer while it grows: what was said so far and what comes next.
 
     temperature: 0 = greedy; else tokens are drawn from the allowed ones with `rng`.
@@ -82,9 +80,9 @@ class Answer:
         self._complete = False
         self.opening = self._take(self._matcher.forced() if self._matcher else [])
 
-    def choose(self, logits_V: torch.Tensor) -> list[int]:
+    def choose(self, logits_V: NDArray[np.float32]) -> list[int]:
         """Choose the next token and return it with the forced ones after it: the chunk to push (if not `done`)."""
-        logprobs_V: NDArray[np.float32] = torch.log_softmax(logits_V.detach().float(), -1).cpu().numpy()
+        logprobs_V = log_softmax(logits_V)
         token, forced = self._step(logprobs_V)
         if token is None:
             self.done = True
@@ -161,7 +159,7 @@ class Answer:
 
 def decode(
     engine: Engine,
-    state: State,
+    state: DecodeState,
     parts: Sequence[int | Features],
     rules: Rules,
     temperature: float = 0.0,
@@ -172,7 +170,7 @@ def decode(
     Raises:
         ShowonceError: the state was made under another adapter version.
     """
-    answer = Answer(rules, temperature, rng)
+    answer = GrowingAnswer(rules, temperature, rng)
     chunk: Sequence[int | Features] = [*parts, *answer.opening]
     while not answer.done:
         state, logits_V = engine.extend(state, chunk)
@@ -180,23 +178,24 @@ def decode(
     return answer.result()
 
 
-class Rows(Protocol):
-    """Several decoding states that advance together; `extend` takes one chunk a row, [] for a row that rests."""
-
-    def extend(self, chunks: Sequence[Sequence[int | Features]]) -> torch.Tensor:
-        """Push the chunks and return logits_BV after each row's last token (of no meaning for resting rows)."""
-
-
 def decode_batch(
-    rows: Rows, prompts: Sequence[Sequence[int | Features]], rules: Rules, answers: Sequence[Answer]
+    rows: Rows, prompts: Sequence[Sequence[int | Features]], rules: Rules, answers: Sequence[GrowingAnswer]
 ) -> list[Decoded]:
     """Answer every prompt; `answers` are fresh, one a row, each with its own generator."""
     chunks: list[Sequence[int | Features]] = [[*p, *a.opening] for p, a in zip(prompts, answers, strict=True)]
     while not all(a.done for a in answers):
-        logits_BV = rows.extend(chunks).float().cpu()
+        logits_BV = rows.extend(chunks)
         chunks = [[] if a.done else a.choose(logits_BV[b]) for b, a in enumerate(answers)]
         chunks = [[] if a.done else c for a, c in zip(answers, chunks, strict=True)]
     return [a.result() for a in answers]
+
+
+def log_softmax(logits_V: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return natural log-probabilities (V,); NaN everywhere where a logit is NaN or all are infinite."""
+    with np.errstate(invalid="ignore"):
+        shifted_V: NDArray[np.float32] = logits_V - logits_V.max()
+        shifted_V -= np.log(np.exp(shifted_V).sum())
+    return shifted_V
 
 
 def mark(rules: Rules, token_ids: Sequence[int]) -> tuple[bool, ...]:

@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from showonce.config import GateConfig, LearningConfig
+from showonce.learning.methods.logits import training_engine
 from showonce.learning.practice.buffer import Sample
 from showonce.learning.trainer import Trainer
 from showonce.learning.updates import Refusal, UpdateReport
@@ -71,11 +72,12 @@ class LearnerContract:
         policy, others = learner.context.policy, (CHAMPION,)
         adapter = policy.adapter
         assert adapter is not None
-        frozen = {n: p.detach().clone() for n, p in policy.backbone.model.named_parameters() if "lora_" not in n}
+        model = training_engine(policy).backbone.model
+        frozen = {n: p.detach().clone() for n, p in model.named_parameters() if "lora_" not in n}
         before = [adapter.hash(name) for name in others]
         learner.maybe_update()
         assert [adapter.hash(name) for name in others] == before, "the champion was changed"
-        for name, parameter in policy.backbone.model.named_parameters():
+        for name, parameter in model.named_parameters():
             assert name not in frozen or bool((parameter == frozen[name]).all()), f"the backbone's {name} was changed"
 
     def test_a_closed_gate_changes_nothing(self) -> None:

@@ -22,8 +22,8 @@ from showonce.learning.methods.prompts import teacher_of
 from showonce.learning.practice.episodes import schedule
 from showonce.learning.ratchet.champion import SUSPENDED
 from showonce.learning.session import Session, identity_of
-from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import CANDIDATE, CHAMPION, Environment
+from showonce.policy.vlm_policy import local_policy
+from showonce.protocols import CANDIDATE, CHAMPION, Environment, Policy
 from showonce.runtime.player import Player
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult
@@ -133,7 +133,7 @@ class EventList:
 
 
 def teaching(
-    seeds: Seeds, policy: VLMPolicy, make_environment: Callable[[Task], Environment], stop: Stop | None = None,
+    seeds: Seeds, policy: Policy, make_environment: Callable[[Task], Environment], stop: Stop | None = None,
     updated: Callable[[int], None] = lambda _: None,
 ) -> Teach:  # fmt: skip
     """Return a function that teaches `policy` one lesson in a store of its own and leaves it as fresh as it is now.
@@ -144,7 +144,8 @@ def teaching(
     Raises:
         Unavailable: the policy has no adapter to teach.
     """
-    adapter = policy.adapter
+    local = local_policy(policy, "learning=frozen")
+    adapter = local.adapter
     if adapter is None:
         raise Unavailable("this policy was loaded without an adapter, so nothing can be taught: set adapter=auto.")
     fresh = adapter.tensors(CANDIDATE)
@@ -152,7 +153,7 @@ def teaching(
     def reset() -> None:
         for name in adapter.names:
             adapter.set_tensors(fresh, name)
-        policy.calibration = None
+        local.calibration = None
 
     def teach(request: TeachRequest) -> TeachResult:
         events, begun = EventList(updated=updated), time.monotonic()

@@ -18,7 +18,6 @@ from showonce.config import LearningConfig
 from showonce.demonstrations import load_demonstration
 from showonce.errors import DemonstrationError
 from showonce.events import ProbePlayed
-from showonce.inference.torch.adapter import Adapter
 from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.gate.calibration import Calibration
 from showonce.learning.methods.context import LearnerContext
@@ -33,8 +32,8 @@ from showonce.learning.ratchet.champion import SUSPENDED, ChampionKeeper
 from showonce.learning.ratchet.promotion import ProbeVerdict, PromotionDecision, Ratchet
 from showonce.learning.trainer import Trainer, make_learner
 from showonce.learning.updates import UpdateReport
-from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import CANDIDATE, CHAMPION
+from showonce.policy.vlm_policy import local_policy
+from showonce.protocols import CANDIDATE, CHAMPION, AdapterSets, Policy, adapter_of
 from showonce.runtime.player import Player
 from showonce.seeds import Seeds
 from showonce.stats import lower_bound
@@ -68,7 +67,7 @@ class Session:
         tasks: int = 1,
     ) -> None:
         self.config, self.player, self.store, self.seeds = config, player, store, seeds
-        self.policy, events = player.policy, player.events
+        self.policy, events = local_policy(player.policy, "learning=frozen"), player.events
         self.context = LearnerContext(
             self.policy,
             config,
@@ -215,7 +214,7 @@ class Session:
     # ---- state
 
     @property
-    def adapter(self) -> Adapter:
+    def adapter(self) -> AdapterSets:
         """The policy's adapter."""
         adapter = self.policy.adapter
         assert adapter is not None, "a session is made with an adapter"
@@ -245,7 +244,8 @@ class Session:
         return task_id in self.context.demonstrations and self.context.demonstration(task_id) is None
 
 
-def identity_of(policy: VLMPolicy) -> Identity:
+def identity_of(policy: Policy) -> Identity:
     """Return which adapter store fits a policy."""
-    assert policy.adapter is not None
-    return Identity(f"adapter/{policy.adapter.config.kind}", policy.backbone.fingerprint)
+    adapter = adapter_of(policy)
+    assert adapter is not None, "whoever opens a store has checked that the policy has an adapter"
+    return Identity(f"adapter/{adapter.kind}", adapter.base)

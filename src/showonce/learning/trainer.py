@@ -29,6 +29,7 @@ from showonce.learning.gate.gate import Gate, GateDecision, GateEvidence, GateRe
 from showonce.learning.methods.base import Loss, Method
 from showonce.learning.methods.context import LearnerContext
 from showonce.learning.methods.corrections import shown_on
+from showonce.learning.methods.logits import training_engine
 from showonce.learning.methods.registry import find_method
 from showonce.learning.optimiser import AdapterOptimiser
 from showonce.learning.practice.buffer import Sample, sample_of_step
@@ -86,10 +87,11 @@ class Trainer:
         self._fresh = True
         self._optimiser: AdapterOptimiser | None = None
         if method.trains:
-            if self.context.policy.adapter is None:
+            adapter = training_engine(self.context.policy).adapter
+            if adapter is None:
                 raise BadInput(f"learner {self.name!r} trains an adapter, and this policy has none: load it with one.")
             settings = self.context.config.sdft
-            self._optimiser = AdapterOptimiser(self.context.policy.adapter, self.context.adapter, settings)
+            self._optimiser = AdapterOptimiser(adapter, self.context.adapter, settings)
 
     @property
     def trains(self) -> bool:

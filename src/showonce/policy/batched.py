@@ -17,9 +17,8 @@ from typing import Final
 
 import numpy as np
 
-from showonce.inference.torch.features import Parts
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import Context, Sampling
+from showonce.protocols import Context, Parts, Policy, Sampling
 from showonce.types import Observation, Proposal
 
 WIDTH: Final = 32  # answers in one batch
@@ -40,6 +39,11 @@ class Question:
 
 
 Result = Proposal | Exception
+
+
+def batchable(policy: Policy) -> VLMPolicy | None:
+    """Return the policy where one decode of its engine answers many screens (`EngineCapabilities.rows`), else None."""
+    return policy if isinstance(policy, VLMPolicy) and policy.engine.capabilities.rows else None
 
 
 def propose_many(policy: VLMPolicy, questions: Sequence[Question], seed: int = 0) -> list[Result]:
@@ -71,7 +75,7 @@ def propose_many(policy: VLMPolicy, questions: Sequence[Question], seed: int = 0
 
 
 def _encode(policy: VLMPolicy, questions: Sequence[Question]) -> None:
-    """Compute the features of all frames together; what goes wrong here shows again, and is told, one by one."""
+    """Compute the features of all frames together; an error is left to `policy.parts`, which raises it by frame."""
     try:
         policy.engine.encode_many([q.observation for q in questions])
     except Exception:

@@ -9,7 +9,7 @@ from typing import Any
 from showonce.inference.decode import Decoded
 from showonce.types import Confidence
 
-Calibration = Callable[[float], float]  # raw confidence in [0, 1] -> probability of verified success in [0, 1]
+CalibrationMap = Callable[[float], float]  # raw confidence in [0, 1] -> probability of verified success in [0, 1]
 
 
 def token_confidence(decoded: Decoded) -> float | None:
@@ -28,7 +28,7 @@ def token_confidence(decoded: Decoded) -> float | None:
 
 
 def read_confidence(
-    decoded: Decoded, stated: float | None, calibration: Calibration | None = None, source: str = "token"
+    decoded: Decoded, stated: float | None, calibration: CalibrationMap | None = None, source: str = "token"
 ) -> Confidence:
     """Return all three readings; `source` is the one that the calibration map was made for (token | stated)."""
     token = token_confidence(decoded)

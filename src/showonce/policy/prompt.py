@@ -11,19 +11,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from showonce.actions import Action, Drag, points, to_pixel
-from showonce.inference.torch.features import Features
+from showonce.inference.prefixes import PromptParts
+from showonce.protocols import Features
 from showonce.types import Observation
 
 _MARK: Final = (255, 0, 128)
 _DIM: Final = 0.45  # how much is taken from the brightness far from a highlighted place
 _BOX: Final = 0.07  # half the side of a highlight box, as a share of the longer side of the frame
 _SOFT: Final = 0.35  # width of the soft edge of the mask, as a share of the box
-
-
-class PromptParts(list[int | Features]):
-    """The parts of a prompt. constant: the number of parts before the first frame that no demonstration holds."""
-
-    constant: int = 0
 
 
 class Tokens:
@@ -42,7 +37,7 @@ class Tokens:
     def parts(
         self,
         prompt: Sequence[str | Observation],
-        encode_many: Callable[[Sequence[Observation]], list[Features]],
+        encode_many: Callable[[Sequence[Observation]], Sequence[Features]],
         demonstrated: int = 0,
     ) -> PromptParts:
         """Return the prompt as ids and features; all its frames are encoded together.
@@ -62,11 +57,6 @@ class Tokens:
             else:
                 out += self._ids(part)
         return out
-
-
-def split_prefix(parts: Sequence[int | Features]) -> int:
-    """Return how many of the first parts are the same on every screen; 0 without demonstrated frames."""
-    return parts.constant if isinstance(parts, PromptParts) else 0
 
 
 def draw_action(observation: Observation, action: Action) -> Observation:

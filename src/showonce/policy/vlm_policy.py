@@ -1,104 +1,83 @@
-"""The policy: a frozen vision-language model with an adapter looks at a screen and answers with one action."""
+"""The policy: a vision-language model looks at a screen and answers with one action."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, cast
 
 import numpy as np
-import torch
 
 from showonce.about import shipped, shipped_names
 from showonce.actions import COORDINATE_DECIMALS, Action
 from showonce.config import Config, InferenceConfig, PolicyConfig
 from showonce.errors import ConfigError, Unavailable, nearest
-from showonce.inference import check_backend, make_engine
-from showonce.inference.decode import Answer, Decoded, Rules, decode, decode_batch
-from showonce.inference.engine import LocalEngine
+from showonce.inference import check_backend, load_engine
+from showonce.inference.decode import Decoded, GrowingAnswer, Rules, decode, decode_batch
 from showonce.inference.grammar import Grammar
-from showonce.inference.torch.adapter import Adapter
-from showonce.inference.torch.backbone import Backbone
-from showonce.inference.torch.engine import TorchEngine
-from showonce.inference.torch.features import Features, Parts
-from showonce.policy.confidence import Calibration, pieces_of, read_confidence
+from showonce.inference.prefixes import Prefixes, prefix_length
+from showonce.policy.confidence import CalibrationMap, pieces_of, read_confidence
 from showonce.policy.dialects.base import Dialect
 from showonce.policy.families import family_of, make_family
 from showonce.policy.families.base import Checkpoint, Family
-from showonce.policy.prompt import Tokens, split_prefix
+from showonce.policy.prompt import Tokens
 from showonce.policy.prompt import highlight as highlighted
 from showonce.policy.spelling import Spelling, number_tokens
-from showonce.protocols import CHAMPION, Context, Sampling, State
+from showonce.protocols import ACTING, CHAMPION, AdapterSets, Context, Engine, Features, Parts, Policy, Sampling
 from showonce.types import Frame, Observation, Parsed, ParseFailure, ParseResult, Proposal
 
-ACTING: Final = "acting"  # stands for the adapter that acts
 _NARRATION_TOKENS: Final = 48
 _NARRATIONS: Final = 4096
-_SNAPSHOTS: Final = 8  # demonstrations whose keys and values are kept
 
 Prompt = Sequence[int | Features]
 
 
 class VLMPolicy:
-    """Several adapters share one engine; `propose` uses the acting one (None = adapter off) unless told otherwise.
+    """A prompt family and a dialect over one engine.
 
-    calibration: maps a raw confidence to a calibrated one, set by whoever learns it; calibration_source: the reading
-    that it was made for (token | stated). spelling: how actions become token ids and back.
+    acting: the set of the adapter that `propose` uses unless it is given another, None = adapter off. calibration: maps
+    a raw confidence to a calibrated one, set by whoever learns it; calibration_source: the reading that it was made for
+    (token | stated). spelling: how actions become token ids and back. prefixes: keys and values of demonstrations.
     """
 
     def __init__(
         self,
-        engine: LocalEngine,
-        tokenizer: Any,
+        engine: Engine,
         family: Family,
         dialect: Dialect,
         *,
-        wrap: tuple[list[int], list[int]],
-        vocabulary: int,
         config: PolicyConfig | None = None,
         inference: InferenceConfig | None = None,
         seed: int = 0,
     ) -> None:
         self.engine = engine
-        self.tokenizer = tokenizer
+        self.tokenizer = tokenizer = engine.tokenizer
         self.family = family
         self.dialect = dialect
         self.config = config or PolicyConfig()
         inference = inference or InferenceConfig()
         stops = frozenset(family.stop_ids(tokenizer))
         self._widest = replace(family.geometry(family.largest), seen=family.largest)  # one grammar for all frames
-        grammar = Grammar(tokenizer, dialect.grammar(self._widest), stops, vocabulary) if inference.grammar else None
+        lark = dialect.grammar(self._widest)
+        grammar = Grammar(tokenizer, lark, stops, engine.vocabulary) if inference.grammar else None
         bins = tuple(number_tokens(tokenizer, COORDINATE_DECIMALS))
         self.rules = Rules(tokenizer, stops, grammar, inference.max_new_tokens, bins)
         self.spelling = Spelling(self.rules, dialect)
-        self.tokens = Tokens(tokenizer, wrap)
-        self.calibration: Calibration | None = None
+        self.tokens = Tokens(tokenizer, family.image_wrap(tokenizer) or engine.image_wrap())
+        self.prefixes = Prefixes(engine)
+        self.calibration: CalibrationMap | None = None
         self.calibration_source = "token"
         self.acting: str | None = None
         self._rng = np.random.default_rng(seed)
-        self._snapshots: OrderedDict[tuple[Any, ...], State] = OrderedDict()
         self._narrations: OrderedDict[tuple[str, Action], str] = OrderedDict()
 
     @property
-    def adapter(self) -> Adapter | None:
-        """The adapter, None when the policy was made without one."""
-        adapters = self.engine.adapters if isinstance(self.engine, TorchEngine) else None
-        return adapters if isinstance(adapters, Adapter) else None
-
-    @property
-    def backbone(self) -> Backbone:
-        """The frozen model.
-
-        Raises:
-            Unavailable: the engine runs no torch model.
-        """
-        tower = self._torch().tower
-        assert isinstance(tower, Backbone)
-        return tower
+    def adapter(self) -> AdapterSets | None:
+        """The adapter's sets of tensors; None where nothing can be trained."""
+        return self.engine.adapter
 
     @property
     def adapter_version(self) -> str:
@@ -110,11 +89,6 @@ class VLMPolicy:
     def history_frames(self) -> int:
         """How many frames of earlier steps its prompts show."""
         return self.family.history_frames
-
-    @property
-    def cached_prefixes(self) -> int:
-        """How many demonstrations' keys and values are kept."""
-        return len(self._snapshots)
 
     def use(self, name: str | None) -> None:
         """Choose the adapter that acts; None = base.
@@ -212,56 +186,27 @@ class VLMPolicy:
         """Return given tokens as an answer with decision_T and confidence_T. See `Spelling.label`."""
         return self.spelling.label(token_ids)
 
-    def answer_logits(
-        self, prompts: Sequence[Prompt], answers: Sequence[Sequence[int]], adapter: str | None, grad: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return teacher-forced logits_BTV (float32) of each answer token and mask_BT (bool), right padded.
-
-        With grad they can be differentiated by the tensors of `adapter` that are trainable. Without, prompts that begin
-        with the same demonstration share its keys and values.
-
-        Raises:
-            Unavailable: the engine cannot train.
-        """
-        engine = self._torch()
-        with engine.using(adapter):
-            if grad:
-                return engine.score(prompts, answers, grad=True)
-            rows: list[torch.Tensor] = [torch.empty(0)] * len(prompts)
-            for at, members in self._groups(prompts):
-                state = self._snapshot(prompts[members[0]][:at]) if at else None
-                logits_BTV, mask_BT = engine.score(
-                    [prompts[i][at:] for i in members],
-                    [answers[i] for i in members],
-                    prefix=state,
-                )
-                for row, i in enumerate(members):
-                    rows[i] = logits_BTV[row, : int(mask_BT[row].sum())]
-        logits_BTV = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        lengths_B1 = torch.tensor([[len(a)] for a in answers], device=logits_BTV.device)
-        return logits_BTV, torch.arange(logits_BTV.shape[1], device=logits_BTV.device) < lengths_B1
-
     def sample(
         self, prompts: Sequence[Prompt], temperature: float, rng: np.random.Generator, adapter: str | None
     ) -> list[Decoded]:
-        """Draw one answer a prompt under the grammar (temperature 0 = greedy); they are never executed.
+        """Draw one answer a prompt under the grammar (temperature 0 = greedy); nothing is executed.
 
         Each row has its own random stream, seeded from `rng` in order, so no prompt's answer depends on the others.
-
-        Raises:
-            Unavailable: the engine cannot train.
         """
-        engine = self._torch()
         seeds = rng.integers(2**63, size=len(prompts))
         out: list[Decoded | None] = [None] * len(prompts)
-        with engine.using(adapter):
-            for at, members in self._groups(prompts):
-                state = self._snapshot(prompts[members[0]][:at]) if at else engine.start()
-                answers = [Answer(self.rules, temperature, np.random.default_rng(seeds[i])) for i in members]
-                rows = engine.rows(state, len(members))
-                for i, decoded in zip(
-                    members, decode_batch(rows, [prompts[i][at:] for i in members], self.rules, answers), strict=True
-                ):
+        with self.engine.using(adapter):
+            for state, members, rests in self.prefixes.grouped(prompts):
+                rngs = [np.random.default_rng(seeds[i]) for i in members]
+                if self.engine.capabilities.rows:
+                    answers = [GrowingAnswer(self.rules, temperature, own) for own in rngs]
+                    found = decode_batch(self.engine.rows(state, len(members)), rests, self.rules, answers)
+                else:
+                    found = [
+                        decode(self.engine, state, rest, self.rules, temperature, own)
+                        for rest, own in zip(rests, rngs, strict=True)
+                    ]
+                for i, decoded in zip(members, found, strict=True):
                     out[i] = self.spelling.marked(decoded)
         return [d for d in out if d is not None]
 
@@ -289,74 +234,47 @@ class VLMPolicy:
         return frame.note if self.config.narrate == "note" else ""
 
     def _decode(self, parts: Parts, temperature: float, rng: np.random.Generator | None) -> Decoded:
-        at = split_prefix(parts)
-        state = self._snapshot(parts[:at]) if at else self.engine.start()
-        return decode(self.engine, state, parts[at:], self.rules, temperature, rng or self._rng)
+        at = prefix_length(parts)
+        return decode(
+            self.engine, self.prefixes.state(parts[:at]), parts[at:], self.rules, temperature, rng or self._rng
+        )
 
-    def _snapshot(self, parts: Prompt) -> State:
-        """Return the state after `parts`, computed once per content of the adapter in use."""
-        key = (self.engine.identity, *(p.key if isinstance(p, Features) else p for p in parts))
-        state = self._snapshots.get(key)
-        if state is None:
-            state, _ = self.engine.extend(self.engine.start(), parts)
-            self._snapshots[key] = state
-            while len(self._snapshots) > _SNAPSHOTS:
-                self._snapshots.popitem(last=False)
-        self._snapshots.move_to_end(key)
-        return state
 
-    @staticmethod
-    def _groups(prompts: Sequence[Prompt]) -> list[tuple[int, list[int]]]:
-        """Return (length of the shared prefix, indices) of prompts that begin with the same demonstration."""
-        groups: dict[tuple[Any, ...], tuple[int, list[int]]] = {}
-        for i, prompt in enumerate(prompts):
-            at = split_prefix(prompt)
-            key = tuple(p.key if isinstance(p, Features) else p for p in prompt[:at])
-            groups.setdefault(key, (at, []))[1].append(i)
-        return list(groups.values())
+def local_policy(policy: Policy, instead: str) -> VLMPolicy:
+    """Return the same policy as one whose model runs in this process: what learning and measuring of prompts need.
 
-    def _torch(self) -> TorchEngine:
-        if not isinstance(self.engine, TorchEngine):
-            raise Unavailable(f"the engine {self.engine.name!r} cannot train: set inference.backend=torch.")
-        return self.engine
+    instead: the setting that does without it, for the error ("learning=frozen").
+
+    Raises:
+        Unavailable: its model runs elsewhere.
+    """
+    if not hasattr(policy, "engine"):
+        raise Unavailable(
+            f"a {type(policy).__name__} runs no model in this process: set {instead}, or inference.backend=torch."
+        )
+    return cast(VLMPolicy, policy)
 
 
 def load_policy(config: Config) -> VLMPolicy:
-    """Load checkpoint, engine and a fresh adapter (config.adapter="none": without one) as the configuration says.
+    """Load engine, prompt family and a fresh adapter (config.adapter="none": without one) as the configuration says.
 
     The champion acts; filling the adapter from a store or a folder is the caller's. config.seed seeds LoRA's first
-    values and the policy's own sampling.
+    values and the policy's own sampling. Settings of the process (threads, deterministic kernels) are left alone; see
+    `inference.process.set_process`.
 
     Raises:
         ConfigError: no such checkpoint, backend, family or dialect.
         Unavailable: a backend that is not in this release, or a device or dtype that is not on this machine.
     """
     check_backend(config.inference.backend)
-    if config.inference.backend != "torch":
-        raise Unavailable(f"inference.backend={config.inference.backend!r} runs no model: set inference.backend=torch.")
-    if config.inference.threads > 0:
-        torch.set_num_threads(config.inference.threads)
-    if config.deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's condition for it
-        torch.use_deterministic_algorithms(True)
     folder = find_checkpoint(config.policy.checkpoint)
     checkpoint = Checkpoint.read(folder)
     kind = family_of(checkpoint, config.policy.family)
-    backbone = Backbone.load(folder, config.inference.device, config.inference.dtype)
-    family, dialect = make_family(kind, checkpoint, backbone.tokenizer, config.policy.dialect, config.policy.unit)
-    adapter = None if config.adapter == "none" else Adapter(backbone, config.policy.adapter, config.seed)
-    policy = VLMPolicy(
-        make_engine(config.inference, backbone, adapter),
-        backbone.tokenizer,
-        family,
-        dialect,
-        wrap=family.image_wrap(backbone.tokenizer) or backbone.image_wrap(),
-        vocabulary=backbone.vocabulary,
-        config=config.policy,
-        inference=config.inference,
-        seed=config.seed,
-    )
-    if adapter is not None:
+    adapter = None if config.adapter == "none" else config.policy.adapter
+    engine = load_engine(folder, config.inference, adapter, config.seed)
+    family, dialect = make_family(kind, checkpoint, engine.tokenizer, config.policy.dialect, config.policy.unit)
+    policy = VLMPolicy(engine, family, dialect, config=config.policy, inference=config.inference, seed=config.seed)
+    if engine.adapter is not None:
         policy.use(CHAMPION)
     return policy
 

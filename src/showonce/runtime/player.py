@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from showonce.actions import to_json
 from showonce.config import SafetyConfig
 from showonce.demonstrations import EpisodeStore
 from showonce.errors import EnvironmentBroken, Unavailable
 from showonce.events import ShadowCompared
-from showonce.protocols import Approver, Context, Environment, EventSink, Policy, Undoable, ability
+from showonce.protocols import (
+    Adaptable,
+    Approver,
+    Context,
+    Environment,
+    EventSink,
+    Policy,
+    Undoable,
+    ability,
+    adaptable,
+)
 from showonce.runtime.guards import guards_for
 from showonce.runtime.loop import run_episode
 from showonce.runtime.pointing import LookAgain
@@ -20,9 +30,6 @@ from showonce.runtime.safety import Pace, safety_of
 from showonce.runtime.shadow import Shadow
 from showonce.runtime.stop import Stop
 from showonce.types import Episode, Limits, Observation, Step, StopReason, Task
-
-if TYPE_CHECKING:
-    from showonce.policy.vlm_policy import VLMPolicy
 
 MOST_BROKEN: Final = 3  # episodes in a row that broke before the run ends
 _Error = type[EnvironmentBroken] | type[Unavailable]
@@ -41,7 +48,7 @@ class Player:
     the rules of every episode, and what is tried before one is given up. pace: counts the actions of all of them.
     """
 
-    policy: VLMPolicy
+    policy: Policy
     make_environment: Callable[[Task], Environment]
     events: EventSink
     stop: Stop = field(default_factory=Stop)
@@ -78,6 +85,7 @@ class Player:
         Raises:
             Stopped: a person pressed stop before it began, or the run has done all actions that it may do.
             EnvironmentBroken, Unavailable: the environment or the model broke in several episodes in a row.
+            Unavailable: shadow_every is set and the policy has no adapter that could be switched off.
         """
         if self.safety.max_actions and self.pace.actions >= self.safety.max_actions:
             self.stop.press(f"safety.max_actions={self.safety.max_actions} is used up")
@@ -85,7 +93,8 @@ class Player:
         environment, limits = self.environment(task), self.limits(task)
         watching = [*observers]
         if self.shadow_every:
-            watching.append(ShadowWatch(self.policy, self.events, self.shadow_every))
+            policy = adaptable(self.policy, "learning.shadow_every=0")
+            watching.append(ShadowWatch(policy, self.events, self.shadow_every))
         episode = run_episode(
             environment,
             self._acting(),
@@ -135,7 +144,7 @@ class Player:
 class ShadowWatch:
     """An observer: every n-th step the frozen policy answers the same screen, is compared and never executed."""
 
-    def __init__(self, policy: VLMPolicy, events: EventSink, every: int) -> None:
+    def __init__(self, policy: Adaptable, events: EventSink, every: int) -> None:
         self._policy, self._events, self._every = policy, events, every
         self._shadow = Shadow()
         self._told: list[tuple[int, bool, dict[str, Any] | None]] = []

@@ -18,7 +18,7 @@ from showonce.errors import BadInput, CheckpointCorrupt, StoreError
 from showonce.inference.torch.adapter import Adapter
 from showonce.inference.torch.backbone import Backbone
 from showonce.inference.torch.engine import TorchEngine
-from showonce.inference.torch.features import Parts
+from showonce.protocols import Parts
 
 ARCHITECTURES = ("tiny", "idefics3", "smolvlm", "qwen2_5_vl", "qwen3_vl")
 TOKENS = (7, 11, 13)
@@ -41,7 +41,7 @@ def logits(adapter: Adapter, name: str | None, ids: Sequence[int] = IDS) -> torc
     engine = TorchEngine(adapter.backbone, adapter)
     parts: Parts = [*ids, adapter.backbone.encode(frame(0)), *ids]
     with engine.using(name):
-        return engine.extend(engine.start(), parts, all_logits=True)[1]
+        return torch.from_numpy(engine.extend(engine.start(), parts, all_logits=True)[1])
 
 
 def train(adapter: Adapter, name: str = "candidate", steps: int = 1, token_ids: Sequence[int] | None = None) -> None:
@@ -51,8 +51,7 @@ def train(adapter: Adapter, name: str = "candidate", steps: int = 1, token_ids: 
     engine = TorchEngine(adapter.backbone, adapter)
     prompt: Parts = [*IDS, adapter.backbone.encode(frame(0)), *IDS]
     for _ in range(steps):
-        with engine.using(name):
-            out_BTV, mask_BT = engine.score([prompt, prompt[1:]], [[3, 3], [3]], grad=True)
+        out_BTV, mask_BT = engine.answer_logits([prompt, prompt[1:]], [[3, 3], [3]], name, grad=True)
         loss = torch.nn.functional.cross_entropy(out_BTV[mask_BT], torch.full((3,), 3))
         optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -64,8 +63,8 @@ class TestOnEveryKind:
     def test_a_fresh_one_is_the_base_bit_for_bit(self, folder: Path, kind: str) -> None:
         bare = TorchEngine(Backbone.load(folder))
         adapter = adapter_of(folder, kind)
-        parts: Parts = [*IDS, bare.tower.encode_many([frame(0)])[0], *IDS]
-        expected = bare.extend(bare.start(), parts, all_logits=True)[1]
+        parts: Parts = [*IDS, bare.backbone.encode_many([frame(0)])[0], *IDS]
+        expected = torch.from_numpy(bare.extend(bare.start(), parts, all_logits=True)[1])
         assert torch.equal(logits(adapter, "candidate"), expected)
         assert torch.equal(logits(adapter, None), expected)
 
@@ -232,10 +231,8 @@ class TestSets:
         parameters = adapter.parameters("candidate")
         engine = TorchEngine(adapter.backbone, adapter)
         prompt: Parts = [*IDS]
-        with engine.using("candidate"):
-            out, _ = engine.score([prompt], [[3]], grad=True)
-        with engine.using(None):
-            engine.score([prompt], [[3]])
+        out, _ = engine.answer_logits([prompt], [[3]], "candidate", grad=True)
+        engine.score([prompt], [[3]])
         out.sum().backward()  # type: ignore[no-untyped-call]
         assert sum(p.grad is not None and bool(p.grad.any()) for p in parameters) > len(parameters) // 3
 
@@ -256,8 +253,9 @@ def test_dropout_is_for_training_alone(folder: Path) -> None:
     train(adapter)
     assert torch.equal(logits(adapter, "candidate"), logits(adapter, "candidate"))
     engine = TorchEngine(adapter.backbone, adapter)
-    with engine.using("candidate"):
-        quiet, noisy = ([engine.score([IDS], [[3]], grad=grad)[0] for _ in range(2)] for grad in (False, True))
+    quiet, noisy = (
+        [engine.answer_logits([IDS], [[3]], "candidate", grad=grad)[0] for _ in range(2)] for grad in (False, True)
+    )
     assert torch.equal(*quiet)
     assert not torch.equal(*noisy)
 

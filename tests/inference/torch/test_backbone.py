@@ -16,9 +16,9 @@ from transformers.models.idefics3.processing_idefics3 import Idefics3Processor
 
 from showonce.errors import ConfigError, Unavailable
 from showonce.inference.torch.backbone import Backbone, torch_device
-from showonce.inference.torch.batching import assemble
 from showonce.inference.torch.engine import TorchEngine
-from showonce.inference.torch.features import Features, Parts
+from showonce.inference.torch.features import TorchFeatures
+from showonce.protocols import Parts
 from showonce.types import Observation
 
 KINDS = ("tiny", "idefics3", "smolvlm", "qwen2_5_vl", "qwen3_vl")
@@ -78,20 +78,38 @@ def test_stored_features_give_the_full_forward(loaded: dict[str, Backbone], kind
     backbone = loaded[kind]
     frames = [frame(0), frame(1, *WIDE)][:count]
     engine = TorchEngine(backbone)
-    _, logits = engine.extend(engine.start(), prompt(backbone, frames), all_logits=True)
+    _, logits_TV = engine.extend(engine.start(), prompt(backbone, frames), all_logits=True)
+    logits = torch.from_numpy(logits_TV)
     expected = reference(backbone, frames, kind)
     assert logits.shape == expected.shape
     assert (logits - expected).abs().max() < 2e-5
     assert expected.std() > 0.1  # the comparison is not one of zeros
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_carry_the_size_that_the_network_saw(loaded: dict[str, Backbone], kind: str) -> None:
+    backbone = loaded[kind]
+    screen = frame(0, *WIDE)
+    seen = backbone.encode(screen).seen
+    images: Any = backbone.image_processor
+    if kind.startswith("qwen"):
+        rows, cols = images(images=[screen.image], return_tensors="pt")["image_grid_thw"][0, 1:].tolist()
+        patch = backbone.model.config.vision_config.patch_size
+        assert seen == (cols * patch, rows * patch)
+        assert seen[0] > seen[1]
+    else:
+        out = images(images=[[screen.image]], return_tensors="pt", return_row_col_info=True)
+        tile = out["pixel_values"].shape[-1]
+        assert seen == (max(out["cols"][0][0], 1) * tile, max(out["rows"][0][0], 1) * tile)
+
+
 @pytest.mark.parametrize("kind", ["qwen2_5_vl", "qwen3_vl"])
 def test_positions_are_those_of_the_model(loaded: dict[str, Backbone], kind: str) -> None:
     backbone = loaded[kind]
     parts = prompt(backbone, [frame(0), frame(1, *WIDE)])
-    inputs, _ = assemble(backbone, [parts], [0])
+    inputs, _ = backbone.assemble([parts], [0])
     image = backbone.model.config.image_token_id
-    ids = [i for p in parts for i in ([image] * len(p) if isinstance(p, Features) else [p])]
+    ids = [i for p in parts for i in ([image] * len(p) if isinstance(p, TorchFeatures) else [p])]
     seen = backbone.image_processor(images=[frame(0).image, frame(1, *WIDE).image], return_tensors="pt")
     types = torch.tensor([[int(i == image) for i in ids]])
     expected, _ = backbone.model.model.get_rope_index(
@@ -193,7 +211,7 @@ class TestDevices:
         backbone = Backbone.load(loaded["tiny"].path, dtype="bfloat16")
         engine = TorchEngine(backbone)
         _, logits = engine.extend(engine.start(), prompt(backbone, [frame(0)]))
-        assert torch.isfinite(logits.float()).all()
+        assert logits.dtype == np.float32 and np.isfinite(logits).all()
 
     def test_auto_finds_one(self) -> None:
         assert torch_device("auto").type in ("cpu", "cuda", "mps")

@@ -43,7 +43,7 @@ def test_one_token_against_a_hand_computed_cross_entropy(make_policy: Callable[.
     policy = make_policy()
     answers = [policy.label(policy.answer(Click(0.438, 0.562), 0.95)), policy.label(policy.answer(Key("enter"), 0.05))]
     longest = max(len(a.token_ids) for a in answers)
-    logits_BTV = torch.randn(2, longest, policy.backbone.vocabulary, generator=torch.Generator().manual_seed(0))
+    logits_BTV = torch.randn(2, longest, policy.engine.backbone.vocabulary, generator=torch.Generator().manual_seed(0))
     at = answers[0].confidence_T.index(True)
     logprobs_V = logits_BTV[0, at].log_softmax(-1)
     low, high = (spelling(policy, level)[0] for level in (0.65, 0.75))
@@ -58,7 +58,7 @@ def test_one_token_against_a_hand_computed_cross_entropy(make_policy: Callable[.
 def test_levels_that_are_never_said_are_no_neighbours(make_policy: Callable[..., VLMPolicy]) -> None:
     policy = make_policy()
     answers = [policy.label(policy.answer(Key("enter"), 0.05))]
-    logits_BTV = torch.zeros(1, len(answers[0].token_ids), policy.backbone.vocabulary)
+    logits_BTV = torch.zeros(1, len(answers[0].token_ids), policy.engine.backbone.vocabulary)
     at = answers[0].confidence_T.index(True)
     for level in levels(policy)[2:-1]:
         logits_BTV[0, at, spelling(policy, level)[0]] = -20.0
@@ -72,7 +72,7 @@ def test_levels_that_are_never_said_are_no_neighbours(make_policy: Callable[...,
 def test_without_a_target_or_a_field_there_is_no_loss(make_policy: Callable[..., VLMPolicy]) -> None:
     policy = make_policy()
     answer = policy.label(policy.answer(Key("enter"), 0.5))
-    logits_BTV = torch.randn(1, len(answer.token_ids), policy.backbone.vocabulary)
+    logits_BTV = torch.randn(1, len(answer.token_ids), policy.engine.backbone.vocabulary)
     assert [float(x) for x in confidence_loss(policy, logits_BTV, [answer], [None])] == [0.0, 0]
     cut_off = replace(answer, confidence_T=(False,) * len(answer.token_ids))
     assert [float(x) for x in confidence_loss(policy, logits_BTV, [cut_off], [0.5])] == [0.0, 0]
@@ -86,7 +86,7 @@ def test_digits_are_trained_up_to_the_first_that_differs(tmp_path: Path) -> None
     answer = policy.label(policy.answer(Click(0.5, 0.5), 0.87))
     places = [i for i, states in enumerate(answer.confidence_T) if states]
     assert len(places) >= 3 and len(places) == len(spelling(policy, 0.87))
-    logits_BTV = torch.randn(1, len(answer.token_ids), policy.backbone.vocabulary, requires_grad=True)
+    logits_BTV = torch.randn(1, len(answer.token_ids), policy.engine.backbone.vocabulary, requires_grad=True)
 
     def trained(target: float) -> list[int]:
         logits_BTV.grad = None

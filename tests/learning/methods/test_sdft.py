@@ -16,6 +16,7 @@ from showonce.learning.methods.base import Method, token_marks
 from showonce.learning.methods.context import LearnerContext
 from showonce.learning.methods.divergence import divergence, masked_mean
 from showonce.learning.methods.imitation import RFT, SFTDemonstration, SFTTeacher
+from showonce.learning.methods.logits import answer_logits
 from showonce.learning.methods.prompts import can_teach, student_prompts, teacher_prompts
 from showonce.learning.methods.regularise import _anchors, anchor_loss, confidence_target
 from showonce.learning.methods.sdft import SDFT
@@ -47,8 +48,8 @@ def distance(context: LearnerContext, seed: int = 99) -> float:
     prompts = student_prompts(context, batch)
     answers = policy.sample(prompts, 1.0, np.random.default_rng(seed), None)
     said = [a.token_ids for a in answers]
-    teacher_BTV, _ = policy.answer_logits(teacher_prompts(context, batch), said, None)
-    student_BTV, mask_BT = policy.answer_logits(prompts, said, context.adapter)
+    teacher_BTV, _ = answer_logits(policy, teacher_prompts(context, batch), said, None)
+    student_BTV, mask_BT = answer_logits(policy, prompts, said, context.adapter)
     action_BT, _ = token_marks(answers, mask_BT)
     return float(masked_mean(divergence(student_BTV, teacher_BTV, action_BT), action_BT))
 
@@ -89,7 +90,7 @@ def test_nothing_but_the_adapter_changes(make_context: MakeContext, kind: str) -
     context = make_context(kind)
     policy, adapter = context.policy, context.policy.adapter
     assert adapter is not None
-    frozen = {name: p for name, p in policy.backbone.model.named_parameters() if "lora_" not in name}
+    frozen = {name: p for name, p in policy.engine.backbone.model.named_parameters() if "lora_" not in name}
     before = {name: p.detach().clone() for name, p in frozen.items()}
     champion, student = adapter.hash("champion"), adapter.hash("candidate")
     asked = Context("miru")
@@ -138,13 +139,13 @@ def test_forced_and_confidence_tokens_are_no_part_of_the_distillation(make_conte
     AdapterOptimiser(policy.adapter, "candidate", context.config.sdft).begin(())  # type: ignore[arg-type]
     answers = policy.sample(prompts, 1.0, context.rng, "candidate")
     said = [a.token_ids for a in answers]
-    student_BTV, mask_BT = policy.answer_logits(prompts, said, "candidate", grad=True)
+    student_BTV, mask_BT = answer_logits(policy, prompts, said, "candidate", grad=True)
     action_BT, confidence_BT = token_marks(answers, mask_BT)
     complete_B = torch.tensor([a.complete for a in answers])
     assert torch.equal(confidence_BT.sum(-1) == 1, complete_B) and bool(complete_B.any())
     assert not bool((action_BT & confidence_BT).any())
     assert bool((mask_BT & ~action_BT & ~confidence_BT).any())  # forced tokens
-    teacher_BTV, _ = policy.answer_logits(teacher_prompts(context, batch), said, None)
+    teacher_BTV, _ = answer_logits(policy, teacher_prompts(context, batch), said, None)
     student_BTV.retain_grad()
     masked_mean(divergence(student_BTV, teacher_BTV, action_BT), action_BT).backward()
     touched_BT = (student_BTV.grad.abs().sum(-1) > 0).cpu()

@@ -12,6 +12,7 @@ from tests.tinyfactory import frame
 from tests.toys import toy_policy
 
 from showonce.actions import Click, Type
+from showonce.learning.methods.logits import answer_logits
 from showonce.learning.ratchet.canaries import Canary
 from showonce.learning.ratchet.canary_watch import LEAST, CanaryWatch, _nats_lost
 from showonce.policy.vlm_policy import VLMPolicy
@@ -76,7 +77,7 @@ def test_kl_and_lost_nats_are_those_of_the_known_answer(policy: VLMPolicy) -> No
     nats = {}
     for name in ("champion", "candidate"):
         prompt = policy.parts(canary.observation, Context(canary.goal))
-        logits_BTV, _ = policy.answer_logits([prompt], [right.token_ids], name)
+        logits_BTV, _ = answer_logits(policy, [prompt], [right.token_ids], name)
         nats[name] = sum(float(logits_BTV[0, t].log_softmax(-1)[right.token_ids[t]]) for t in free)
     assert report.kl_mean > 0
     if report.champion:  # nats are told of what the champion passes

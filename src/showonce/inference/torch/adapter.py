@@ -1,8 +1,8 @@
 """The trainable part over one frozen backbone, in several named sets that share it.
 
-LoRA matrices are PEFT's own layers. Trained token rows are laid over the embeddings here (`_Rows`): PEFT's layer copies
-the whole embedding matrix at every forward and fixes its tokens when it is made, while lessons come one after another.
-Both are kept on disk in PEFT's format, so `peft.PeftModel.from_pretrained` reads what `Adapter.save` writes.
+LoRA matrices are PEFT's own layers. Trained token rows are showonce's own (`TokenRows`): PEFT's layer copies the whole
+embedding matrix at every forward and fixes its tokens when it is made, while lessons come one after another. Both are
+kept on disk in PEFT's format, so `peft.PeftModel.from_pretrained` reads what `Adapter.save` writes.
 
 Tensor keys, everywhere: ``tokens.<id>`` (d,) one trained row; ``lora.<module path>.A`` (r, in) and ``.B`` (out, r).
 """
@@ -23,42 +23,11 @@ from showonce.config import AdapterConfig
 from showonce.errors import BadInput, nearest
 from showonce.inference.torch.adapter_files import content_hash, lora_config, read_adapter, write_adapter
 from showonce.inference.torch.backbone import Backbone
+from showonce.inference.torch.token_rows import TokenRows
 from showonce.protocols import BASE, CANDIDATE, CHAMPION, EMA
 
 NAMES: Final = (CANDIDATE, CHAMPION, EMA)
 _EMPTY: Final = content_hash({})
-
-
-class _Rows:
-    """Trained embedding rows of one named set: absolute values, equal to the frozen rows until they are trained."""
-
-    def __init__(self, backbone: Backbone) -> None:
-        self._backbone = backbone
-        self.rows: dict[int, torch.nn.Parameter] = {}
-        self._slot_V = torch.full((backbone.embedding.num_embeddings,), -1, dtype=torch.long, device=backbone.device)
-
-    def base(self, token: int) -> torch.Tensor:
-        """Return the frozen row (d,) in float32."""
-        return self._backbone.embedding.weight[token].detach().float()
-
-    def add(self, token: int) -> None:
-        self._slot_V[token] = len(self.rows)
-        self.rows[token] = torch.nn.Parameter(self.base(token).clone(), requires_grad=False)
-
-    def embed(self, ids: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
-        slots = self._slot_V[ids]
-        trained = slots >= 0
-        if not self.rows or not bool(trained.any()):
-            return base
-        rows = torch.stack(list(self.rows.values())).to(base.dtype)
-        return torch.where(trained.unsqueeze(-1), rows[slots.clamp(min=0)], base)
-
-    def head(self, hidden: torch.Tensor, base: torch.Tensor) -> torch.Tensor:
-        if not self.rows:
-            return base
-        ids = torch.tensor(list(self.rows), device=base.device)
-        rows = torch.stack(list(self.rows.values())).to(hidden.dtype)
-        return base.index_copy(-1, ids, hidden @ rows.T)
 
 
 class Adapter:
@@ -73,13 +42,23 @@ class Adapter:
         self.backbone = backbone
         self.config = config
         self.names = NAMES
-        self._rows = {name: _Rows(backbone) for name in NAMES}
+        self._rows = {name: TokenRows(backbone.embedding) for name in NAMES}
         self._layers: dict[str, LoraLayer] = {}
         self._active: str | None = None
         self._labels: dict[str, tuple[str, str]] = {}  # name -> (content hash, label)
         self._hashes: dict[str, tuple[tuple[int, int], str]] = {}  # name -> (change counters, content hash)
         if config.kind != "tokens":
             self._inject(seed)
+
+    @property
+    def kind(self) -> str:
+        """tokens | lora | lora_tokens."""
+        return self.config.kind
+
+    @property
+    def base(self) -> str:
+        """The fingerprint of the frozen model that these tensors belong to."""
+        return self.backbone.fingerprint
 
     @property
     def token_ids(self) -> tuple[int, ...]:
@@ -214,7 +193,7 @@ class Adapter:
 
     def load(self, folder: str | Path, name: str = CANDIDATE) -> None:
         """Read a PEFT adapter folder into one set; see `adapter_files.read_adapter`."""
-        tensors, version = read_adapter(Path(folder), self.backbone)
+        tensors, version = read_adapter(Path(folder), self.base)
         self.set_tensors(tensors, name, version)
 
     def _inject(self, seed: int) -> None:
@@ -254,7 +233,7 @@ class Adapter:
                     layer._active_adapter = [name]
         self._active = name
 
-    def _set(self, name: str) -> _Rows:
+    def _set(self, name: str) -> TokenRows:
         if name not in self._rows:
             raise BadInput(f"no adapter {name!r}.{nearest(name, self.names)}")
         return self._rows[name]

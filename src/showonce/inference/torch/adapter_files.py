@@ -82,10 +82,11 @@ def write_adapter(
     atomic_write_json(folder / SIDE, side)
 
 
-def read_adapter(folder: Path, backbone: Backbone) -> tuple[dict[str, torch.Tensor], str | None]:
+def read_adapter(folder: Path, base: str) -> tuple[dict[str, torch.Tensor], str | None]:
     """Return the tensors of a PEFT adapter folder by this project's keys, and the version it was saved as.
 
-    A folder without the side file (made elsewhere) is taken if its tensors fit; its version is None.
+    base: fingerprint of the model that they are wanted for. A folder without the side file (made elsewhere) is not
+    compared with it; its version is None.
 
     Raises:
         BadInput: not an adapter folder, or of a kind that is not LoRA and not trained tokens.
@@ -100,9 +101,9 @@ def read_adapter(folder: Path, backbone: Backbone) -> tuple[dict[str, torch.Tens
         raise StoreError(
             f"{folder / SIDE} has schema {side['schema_version']}, this release reads up to {SCHEMA}: update showonce."
         )
-    if side and side.get("base_fingerprint") != backbone.fingerprint:
+    if side and side.get("base_fingerprint") != base:
         raise StoreError(
-            f"the adapter {folder} was made for another base model than {backbone.path}: set policy.checkpoint to the "
+            f"the adapter {folder} was made for another base model: set policy.checkpoint to the "
             "one it was trained on, or start a new adapter."
         )
     with explained(folder / _WEIGHTS, "read"):

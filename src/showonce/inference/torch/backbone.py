@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import torch
 from transformers import AutoImageProcessor, AutoModelForImageTextToText, AutoTokenizer
@@ -17,27 +17,22 @@ from transformers.cache_utils import DynamicCache
 from transformers.utils import logging as _hf_logging
 
 from showonce.errors import ConfigError, Unavailable
-from showonce.inference.torch.batching import Inputs
-from showonce.inference.torch.features import Features
+from showonce.inference.torch.batching import Inputs, assemble
+from showonce.inference.torch.features import TorchFeatures
+from showonce.inference.torch.token_rows import TokenRows
 from showonce.inference.torch.towers import Architecture, architecture_of
+from showonce.protocols import Features
 from showonce.types import Observation
 
 _BLOCK: Final = 1 << 20
 _BLOCKS: Final = 64  # of a weight file larger than this many MiB, as many blocks of 1 MiB are hashed
 
 
-class Overlay(Protocol):
-    """Trained token rows laid over the frozen embeddings while an adapter is in use."""
-
-    def embed(self, ids: torch.Tensor, base: torch.Tensor) -> torch.Tensor: ...
-    def head(self, hidden: torch.Tensor, base: torch.Tensor) -> torch.Tensor: ...
-
-
 class Backbone:
     """A frozen model with its tokenizer and image processor. Build it with `load`.
 
     axes: rotary position axes; width: size d of embeddings; vocabulary: size V of the logits; tied: the output head
-    shares the input embeddings; overlay: see `Overlay`, set by the adapter in use.
+    shares the input embeddings; overlay: the trained token rows of the adapter in use, None when it is off.
     """
 
     def __init__(
@@ -62,7 +57,7 @@ class Backbone:
         self._head: Any = model.get_output_embeddings()
         self.vocabulary = int(self._head.weight.shape[0])
         self.tied = self._head.weight.data_ptr() == self.embedding.weight.data_ptr()
-        self.overlay: Overlay | None = None
+        self.overlay: TokenRows | None = None
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu", dtype: str = "float32") -> Backbone:
@@ -113,11 +108,11 @@ class Backbone:
                     digest.update(stream.read(_BLOCK))
         return digest.hexdigest()
 
-    def encode(self, observation: Observation) -> Features:
+    def encode(self, observation: Observation) -> TorchFeatures:
         """Return the features of one frame: image processor, vision tower and connector, without gradient."""
         return self.encode_many([observation])[0]
 
-    def encode_many(self, observations: Sequence[Observation]) -> list[Features]:
+    def encode_many(self, observations: Sequence[Observation]) -> list[TorchFeatures]:
         """Return the features of several frames, computed together."""
         with torch.no_grad():
             return self.architecture.encode(self.model, self.image_processor, self.tokenizer, observations)
@@ -130,6 +125,12 @@ class Backbone:
         """Return the input embeddings (T, d) of token ids, with the trained rows of the adapter in use."""
         base = torch.nn.functional.embedding(ids_T, self.embedding.weight)
         return self.overlay.embed(ids_T, base) if self.overlay else base
+
+    def assemble(self, rows: Sequence[Sequence[int | Features]], starts: Sequence[int]) -> tuple[Inputs, list[int]]:
+        """Return rows of parts as one right-padded batch, and the rows' widths; see `batching.assemble`."""
+        ids = [part for row in rows for part in row if isinstance(part, int)]
+        embeds = self.embed(torch.tensor(ids, dtype=torch.long, device=self.device))
+        return assemble(rows, starts, embeds, self.axes)
 
     def forward(self, inputs: Inputs, cache: DynamicCache | None) -> torch.Tensor:
         """Return hidden_BTd of the new positions; `cache` grows by T slots when it is given."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer, DynamicSlidingWindowLayer
 
-from showonce.inference.torch.features import Features
+from showonce.inference.torch.features import TorchFeatures
+from showonce.protocols import Features
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,19 +27,6 @@ class Inputs:
     mask_BS: torch.Tensor | None = None
     visual_BT: torch.Tensor | None = None
     deep: tuple[torch.Tensor, ...] = ()
-
-
-class Tower(Protocol):
-    """The frozen model as an engine needs it; `policy.backbone.Backbone` is one."""
-
-    axes: int  # rotary position axes: 1 or 3
-    device: torch.device
-
-    def encode_many(self, observations: Sequence[Any]) -> list[Features]: ...
-    def embed(self, ids_T: torch.Tensor) -> torch.Tensor: ...
-    def forward(self, inputs: Inputs, cache: DynamicCache | None) -> torch.Tensor: ...
-    def head(self, hidden: torch.Tensor) -> torch.Tensor: ...
-    def new_cache(self) -> DynamicCache: ...
 
 
 def fork(cache: DynamicCache, rows: int = 1) -> DynamicCache:
@@ -63,22 +51,22 @@ def fork(cache: DynamicCache, rows: int = 1) -> DynamicCache:
 
 def width(parts: Sequence[int | Features]) -> int:
     """Return the number of positions that `parts` take."""
-    return sum(len(p) if isinstance(p, Features) else 1 for p in parts)
+    return sum(1 if isinstance(p, int) else len(p) for p in parts)
 
 
 def advance(parts: Sequence[int | Features]) -> int:
     """Return by how much `parts` move the position of what follows."""
-    return sum(p.span if isinstance(p, Features) else 1 for p in parts)
+    return sum(1 if isinstance(p, int) else p.span for p in parts)
 
 
 def _positions(parts: Sequence[int | Features], start: int, axes: int) -> torch.Tensor:
     """Return (axes, T) positions of one row whose first part stands at `start`."""
-    if all(not isinstance(p, Features) or p.span == len(p) for p in parts) and axes == 1:
+    if all(not isinstance(p, TorchFeatures) or p.span == len(p) for p in parts) and axes == 1:
         return torch.arange(start, start + width(parts)).unsqueeze(0)
     pieces: list[torch.Tensor] = []
     at, run = start, 0
     for part in parts:
-        if isinstance(part, Features):
+        if isinstance(part, TorchFeatures):
             pieces += [torch.arange(at - run, at).expand(axes, run), part.positions_pn.cpu() + at]
             at, run = at + part.span, 0
         else:
@@ -92,7 +80,7 @@ def _embed_row(parts: Sequence[int | Features], embeds: torch.Tensor, offset: in
     pieces: list[torch.Tensor] = []
     run = 0
     for part in parts:
-        if isinstance(part, Features):
+        if isinstance(part, TorchFeatures):
             if run:
                 pieces.append(embeds[offset : offset + run])
             pieces.append(part.embeds_nd)
@@ -104,25 +92,27 @@ def _embed_row(parts: Sequence[int | Features], embeds: torch.Tensor, offset: in
     return pieces, offset + run
 
 
-def assemble(tower: Tower, rows: Sequence[Sequence[int | Features]], starts: Sequence[int]) -> tuple[Inputs, list[int]]:
-    """Turn rows of parts into one right-padded batch; `starts` are the rotary positions of the rows' first parts.
+def assemble(
+    rows: Sequence[Sequence[int | Features]], starts: Sequence[int], embeds: torch.Tensor, axes: int
+) -> tuple[Inputs, list[int]]:
+    """Turn rows of parts into one right-padded batch.
 
-    Returns the inputs (`mask_BS` over the new slots only, None when all rows are equally long) and the rows' widths.
+    starts: rotary position of each row's first part. embeds: (n, d), the embeddings of all token ids of all rows in
+    order. axes: number of rotary axes. Returns the inputs (`mask_BS` over the new slots only, None when all rows are
+    equally long) and the rows' widths.
     """
     widths = [width(row) for row in rows]
     longest = max(widths)
-    ids = [p for row in rows for p in row if not isinstance(p, Features)]
-    device = tower.device
-    embeds = tower.embed(torch.tensor(ids, dtype=torch.long, device=device))
+    device = embeds.device
     padded, positions, offset = [], [], 0
     for row, start, n in zip(rows, starts, widths, strict=True):
         pieces, offset = _embed_row(row, embeds, offset)
         if n < longest:
             pieces.append(embeds.new_zeros(longest - n, embeds.shape[-1]))
         padded.append(torch.cat(pieces) if len(pieces) > 1 else pieces[0])
-        where = _positions(row, start, tower.axes)
+        where = _positions(row, start, axes)
         if n < longest:
-            where = torch.cat([where, where.new_zeros(tower.axes, longest - n)], 1)
+            where = torch.cat([where, where.new_zeros(axes, longest - n)], 1)
         positions.append(where)
     mask = None
     if min(widths) < longest:
@@ -140,15 +130,15 @@ def assemble(tower: Tower, rows: Sequence[Sequence[int | Features]], starts: Seq
 def _deep(
     rows: Sequence[Sequence[int | Features]], longest: int
 ) -> tuple[torch.Tensor | None, tuple[torch.Tensor, ...]]:
-    frames = [p for row in rows for p in row if isinstance(p, Features) and p.deep_nd]
+    frames = [p for row in rows for p in row if isinstance(p, TorchFeatures) and p.deep_nd]
     if not frames:
         return None, ()
     visual = torch.zeros(len(rows), longest, dtype=torch.bool)
     for b, row in enumerate(rows):
         at = 0
         for part in row:
-            n = len(part) if isinstance(part, Features) else 1
-            if isinstance(part, Features):
+            n = len(part) if isinstance(part, TorchFeatures) else 1
+            if isinstance(part, TorchFeatures):
                 visual[b, at : at + n] = True
             at += n
     return visual, tuple(torch.cat([f.deep_nd[i] for f in frames]) for i in range(len(frames[0].deep_nd)))

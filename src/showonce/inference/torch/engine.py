@@ -1,4 +1,4 @@
-"""The reference engine: the frozen model in torch, with adapters. The only one that trains."""
+"""The reference engine: the frozen model in torch, with one adapter of several sets. The only one that trains."""
 
 from __future__ import annotations
 
@@ -6,32 +6,41 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from transformers.cache_utils import DynamicCache
 
+from showonce.config import AdapterConfig, InferenceConfig
 from showonce.errors import BadInput, ShowonceError
-from showonce.inference.torch.batching import Tower, advance, assemble, fork, width
-from showonce.inference.torch.features import Features
-from showonce.protocols import BASE, State
+from showonce.inference.prefixes import Prefixes
+from showonce.inference.torch.adapter import Adapter
+from showonce.inference.torch.backbone import Backbone
+from showonce.inference.torch.batching import advance, fork, width
+from showonce.inference.torch.features import TorchFeatures, to_numpy
+from showonce.protocols import BASE, DecodeState, EngineCapabilities, Features
 from showonce.types import Observation
 
 
-class Adapters(Protocol):
-    """The adapters as an engine needs them; `policy.adapter.Adapter` is one."""
+def load_engine(folder: Path, config: InferenceConfig, adapter: AdapterConfig | None, seed: int) -> TorchEngine:
+    """Load a checkpoint folder. adapter: None = without one; seed: of LoRA's first values.
 
-    def version(self, name: str | None) -> str: ...
-    def identity(self, name: str | None) -> str: ...
-    def using(self, name: str | None, training: bool = False) -> AbstractContextManager[None]: ...
-    def set_tensors(self, tensors: Mapping[str, Any], name: str, version: str | None = None) -> None: ...
+    Raises:
+        ConfigError: the checkpoint cannot be loaded. Unavailable: this machine lacks the device or the dtype.
+    """
+    backbone = Backbone.load(folder, config.device, config.dtype)
+    sets = None if adapter is None else Adapter(backbone, adapter, seed)
+    return TorchEngine(backbone, sets, config.feature_cache)
 
 
 @dataclass(frozen=True, eq=False)
 class TorchState:
     """One row's past. length: slots in the cache; position: where the next part stands (they differ for frames).
 
-    identity: the content of the adapter under which it was made, which `version` names.
+    identity: content hash of the adapter under which it was made, the one that `version` names.
     """
 
     version: str
@@ -42,43 +51,50 @@ class TorchState:
 
 
 class TorchEngine:
-    """Frozen backbone + named adapters. feature_cache: frames whose features are kept.
-
-    `using` chooses the adapter for a block; every state carries the version it was made under and is refused under
-    another one.
-    """
+    """Frozen backbone + the sets of one adapter (None = base only). feature_cache: frames whose features are kept."""
 
     name = "torch"
-    trains = True
+    capabilities = EngineCapabilities(rows=True, scores=True, trains=True)
 
-    def __init__(self, tower: Tower, adapters: Adapters | None = None, feature_cache: int = 512) -> None:
-        self.tower = tower
-        self.adapters = adapters
+    def __init__(self, backbone: Backbone, adapter: Adapter | None = None, feature_cache: int = 512) -> None:
+        self.backbone = backbone
+        self.adapter = adapter
+        self.tokenizer = backbone.tokenizer
+        self.vocabulary = backbone.vocabulary
         self._name: str | None = None
-        self._kept: OrderedDict[str, Features] = OrderedDict()
+        self._kept: OrderedDict[str, TorchFeatures] = OrderedDict()
         self._keep = feature_cache
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of the frozen model's files."""
+        return self.backbone.fingerprint
+
+    def image_wrap(self) -> tuple[list[int], list[int]]:
+        """Return the token ids that this model wants before and after the features of one frame."""
+        return self.backbone.image_wrap()
 
     @property
     def version(self) -> str:
         """The version of the adapter in use; "base" when it is off."""
-        return self.adapters.version(self._name) if self.adapters else BASE
+        return self.adapter.version(self._name) if self.adapter else BASE
 
     @property
     def identity(self) -> str:
-        """What the adapter in use contains; equal exactly when it computes the same."""
-        return self.adapters.identity(self._name) if self.adapters else BASE
+        """Content hash of the adapter in use; equal exactly when it computes the same."""
+        return self.adapter.identity(self._name) if self.adapter else BASE
 
     def put(self, name: str, tensors: Mapping[str, Any], version: str) -> None:
         """Replace the adapter `name` by these tensors under this version.
 
         Raises:
-            BadInput: this engine has no adapters.
+            BadInput: this engine has no adapter, or the tensors do not fit it.
         """
-        if self.adapters is None:
+        if self.adapter is None:
             raise BadInput(
-                "this engine was made without adapters, so it cannot take one: load the policy with an adapter."
+                "this engine was made without an adapter, so it cannot take one: load the policy with an adapter."
             )
-        self.adapters.set_tensors(tensors, name, version)
+        self.adapter.set_tensors(tensors, name, version)
 
     def use(self, name: str | None) -> None:
         """Choose the adapter that answers from now on; None = off.
@@ -86,10 +102,10 @@ class TorchEngine:
         Raises:
             BadInput: no adapter of that name.
         """
-        if name is not None and self.adapters is None:
-            raise BadInput(f"this engine was made without adapters, so {name!r} cannot be used: use None.")
-        if self.adapters:
-            self.adapters.version(name)
+        if name is not None and self.adapter is None:
+            raise BadInput(f"this engine was made without an adapter, so {name!r} cannot be used: use None.")
+        if self.adapter:
+            self.adapter.version(name)
         self._name = name
 
     @contextmanager
@@ -102,17 +118,17 @@ class TorchEngine:
         finally:
             self._name = before
 
-    def encode(self, observation: Observation) -> Features:
+    def encode(self, observation: Observation) -> TorchFeatures:
         """Return the frame's features; computed once per frame."""
         return self.encode_many([observation])[0]
 
-    def encode_many(self, observations: Sequence[Observation]) -> list[Features]:
+    def encode_many(self, observations: Sequence[Observation]) -> list[TorchFeatures]:
         """Return the features of several frames; those not known yet go through the vision tower together."""
         found = {o.hash: self._kept[o.hash] for o in observations if o.hash in self._kept}
         missing = {o.hash: o for o in observations if o.hash not in found}
         if missing:
             with torch.no_grad():
-                found |= {f.key: f for f in self.tower.encode_many(list(missing.values()))}
+                found |= {f.key: f for f in self.backbone.encode_many(list(missing.values()))}
         for key in found:
             self._kept[key] = found[key]
             self._kept.move_to_end(key)
@@ -122,11 +138,11 @@ class TorchEngine:
 
     def start(self) -> TorchState:
         """Return the empty state under the adapter in use."""
-        return TorchState(self.version, self.identity, 0, 0, self.tower.new_cache())
+        return TorchState(self.version, self.identity, 0, 0, self.backbone.new_cache())
 
     def extend(
-        self, state: State, parts: Sequence[int | Features], all_logits: bool = False
-    ) -> tuple[TorchState, torch.Tensor]:
+        self, state: DecodeState, parts: Sequence[int | Features], all_logits: bool = False
+    ) -> tuple[TorchState, NDArray[np.float32]]:
         """Read `parts` on top of `state`. Returns a new state and logits_V of the last position (logits_TV: of all).
 
         Raises:
@@ -138,13 +154,15 @@ class TorchEngine:
             raise BadInput("extend needs at least one token or frame.")
         cache = fork(state.cache)
         with torch.no_grad(), self._active():
-            inputs, _ = assemble(self.tower, [parts], [state.position])
-            hidden_BTd = self.tower.forward(inputs, cache)
-            logits = self.tower.head(hidden_BTd[0] if all_logits else hidden_BTd[0, -1])
+            inputs, _ = self.backbone.assemble([parts], [state.position])
+            hidden_BTd = self.backbone.forward(inputs, cache)
+            logits = self.backbone.head(hidden_BTd[0] if all_logits else hidden_BTd[0, -1])
         length = state.length + inputs.embeds_BTd.shape[1]
-        return TorchState(state.version, state.identity, length, state.position + advance(parts), cache), logits
+        return TorchState(state.version, state.identity, length, state.position + advance(parts), cache), to_numpy(
+            logits
+        )
 
-    def rows(self, state: State, count: int) -> TorchRows:
+    def rows(self, state: DecodeState, count: int) -> TorchRows:
         """Return `count` rows that all go on from `state` and advance together.
 
         Raises:
@@ -152,45 +170,79 @@ class TorchEngine:
         """
         return TorchRows(self, self._checked(state), count)
 
+    def answer_logits(
+        self,
+        prompts: Sequence[Sequence[int | Features]],
+        answers: Sequence[Sequence[int]],
+        adapter: str | None,
+        *,
+        grad: bool = False,
+        prefixes: Prefixes | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return teacher-forced logits_BTV (float32) of every answer token under the set `adapter`, and mask_BT (bool).
+
+        logits_BTV[b, t] predicts token t of answer b from its prompt and the tokens before; right padded to the longest
+        answer. grad: they can be differentiated by the adapter's trainable tensors, and LoRA's dropout is on. Without,
+        and with `prefixes`, prompts that begin with the same demonstration share its keys and values.
+        """
+        with self.using(adapter):
+            if grad or prefixes is None:
+                return self._forced(prompts, answers, grad, None)
+            rows: list[torch.Tensor] = [torch.empty(0)] * len(prompts)
+            for state, members, rests in prefixes.grouped(prompts):
+                logits_BTV, mask_BT = self._forced(rests, [answers[i] for i in members], False, state)
+                for row, i in enumerate(members):
+                    rows[i] = logits_BTV[row, : int(mask_BT[row].sum())]
+        logits_BTV = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        lengths_B1 = torch.tensor([[len(a)] for a in answers], device=logits_BTV.device)
+        return logits_BTV, torch.arange(logits_BTV.shape[1], device=logits_BTV.device) < lengths_B1
+
     def score(
         self,
         prompts: Sequence[Sequence[int | Features]],
         answers: Sequence[Sequence[int]],
-        grad: bool = False,
-        prefix: State | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits_BTV (float32) of every answer token given its prompt and the tokens before it, and mask_BT.
-
-        Right padded to the longest answer; with `grad` they can be differentiated by the adapter's tensors. prefix: a
-        state that all prompts go on from (it holds no gradient).
+        prefix: DecodeState | None = None,
+    ) -> list[NDArray[np.float32]]:
+        """Return logits_TV of each answer under the adapter in use. See `protocols.Engine`.
 
         Raises:
             ShowonceError: the prefix was made under another adapter version.
         """
+        logits_BTV, _ = self._forced(prompts, answers, False, prefix)
+        return [to_numpy(logits_BTV[b, : len(answer)]) for b, answer in enumerate(answers)]
+
+    def _forced(
+        self,
+        prompts: Sequence[Sequence[int | Features]],
+        answers: Sequence[Sequence[int]],
+        grad: bool,
+        prefix: DecodeState | None,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return logits_BTV (float32) of the answers under the adapter in use, and mask_BT; see `answer_logits`."""
         state = self._checked(prefix or self.start())
         rows = [[*p, *a[:-1]] for p, a in zip(prompts, answers, strict=True)]
         longest = max(len(a) for a in answers)
         with torch.set_grad_enabled(grad), self._active(training=grad):
-            inputs, widths = assemble(self.tower, rows, [state.position] * len(rows))
+            inputs, widths = self.backbone.assemble(rows, [state.position] * len(rows))
             if inputs.mask_BS is not None and state.length:
                 past_BS = torch.ones(len(rows), state.length, dtype=torch.long, device=inputs.mask_BS.device)
                 inputs = replace(inputs, mask_BS=torch.cat([past_BS, inputs.mask_BS], 1))
             cache = fork(state.cache, len(rows)) if state.length else None
-            hidden_BTd = self.tower.forward(inputs, cache)
+            hidden_BTd = self.backbone.forward(inputs, cache)
             device = hidden_BTd.device
             steps_T = torch.arange(longest, device=device)
             first_B1 = torch.tensor([[width(p) - 1] for p in prompts], device=device)
             ends_B1 = torch.tensor(widths, device=device).unsqueeze(1) - 1
             where_BT = torch.minimum(first_B1 + steps_T, ends_B1)
             picked_BTd = hidden_BTd[torch.arange(len(rows), device=device).unsqueeze(1), where_BT]
-            logits_BTV = self.tower.head(picked_BTd).float()
+            logits_BTV = self.backbone.head(picked_BTd).float()
         mask_BT = steps_T < torch.tensor([[len(a)] for a in answers], device=device)
         return logits_BTV, mask_BT
 
     def _active(self, training: bool = False) -> AbstractContextManager[None]:
-        return self.adapters.using(self._name, training) if self.adapters else nullcontext()
+        return self.adapter.using(self._name, training) if self.adapter else nullcontext()
 
-    def _checked(self, state: State) -> TorchState:
+    def _checked(self, state: DecodeState) -> TorchState:
         if not isinstance(state, TorchState):
             raise ShowonceError(
                 f"the torch engine cannot go on from a {type(state).__name__}: states stay with their engine."
@@ -204,26 +256,26 @@ class TorchEngine:
 
 
 class TorchRows:
-    """Several rows over one cache (see `decode.Rows`). Shorter chunks leave masked holes in the cache."""
+    """Several rows over one cache (see `protocols.Rows`). Shorter chunks leave masked holes in the cache."""
 
     def __init__(self, engine: TorchEngine, state: TorchState, count: int) -> None:
         self._engine = engine
         self._state = state
         self._cache = fork(state.cache, count)
         self._positions = [state.position] * count
-        self._mask_BS = torch.ones(count, state.length, dtype=torch.long, device=engine.tower.device)
+        self._mask_BS = torch.ones(count, state.length, dtype=torch.long, device=engine.backbone.device)
 
-    def extend(self, chunks: Sequence[Sequence[int | Features]]) -> torch.Tensor:
+    def extend(self, chunks: Sequence[Sequence[int | Features]]) -> NDArray[np.float32]:
         """Push one chunk a row; returns logits_BV after each row's last part.
 
         Raises:
             ShowonceError: the adapter was changed since the rows were made.
         """
-        engine, tower = self._engine, self._engine.tower
+        engine, tower = self._engine, self._engine.backbone
         engine._checked(self._state)
         filled = [chunk or [0] for chunk in chunks]  # a resting row reads one token that its mask hides
         with torch.no_grad(), engine._active():
-            inputs, widths = assemble(tower, filled, self._positions)
+            inputs, widths = tower.assemble(filled, self._positions)
             new_BT = inputs.mask_BS if inputs.mask_BS is not None else torch.ones_like(inputs.positions_pBT[0])
             rests = torch.tensor([not chunk for chunk in chunks], device=new_BT.device)
             self._mask_BS = torch.cat([self._mask_BS, new_BT.masked_fill(rests.unsqueeze(1), 0)], 1)
@@ -231,4 +283,4 @@ class TorchRows:
             last = torch.tensor(widths, device=hidden_BTd.device) - 1
             logits_BV = tower.head(hidden_BTd[torch.arange(len(chunks), device=last.device), last])
         self._positions = [at + advance(chunk) for at, chunk in zip(self._positions, chunks, strict=True)]
-        return logits_BV
+        return to_numpy(logits_BV)

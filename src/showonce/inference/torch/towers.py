@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 import torch
 
 from showonce.errors import ConfigError
-from showonce.inference.torch.features import Features
+from showonce.inference.torch.features import TorchFeatures
 from showonce.types import Observation
 
 
@@ -25,7 +25,9 @@ class Architecture(Protocol):
     def fits(self, config: Mapping[str, Any]) -> bool:
         """Whether a model with this config.json is built in this way, whatever its name."""
 
-    def encode(self, model: Any, processor: Any, tokenizer: Any, observations: Sequence[Observation]) -> list[Features]:
+    def encode(
+        self, model: Any, processor: Any, tokenizer: Any, observations: Sequence[Observation]
+    ) -> list[TorchFeatures]:
         """Run image processor, vision tower and connector once for all frames."""
 
     def wrap(self, processor: Any, tokenizer: Any) -> tuple[list[int], list[int]]:
@@ -44,7 +46,9 @@ class Idefics3:
     def fits(self, config: Mapping[str, Any]) -> bool:
         return "scale_factor" in config and "text_config" in config
 
-    def encode(self, model: Any, processor: Any, tokenizer: Any, observations: Sequence[Observation]) -> list[Features]:
+    def encode(
+        self, model: Any, processor: Any, tokenizer: Any, observations: Sequence[Observation]
+    ) -> list[TorchFeatures]:
         device, dtype = model.device, model.dtype
         tiles, grids = [], []
         for observation in observations:
@@ -66,7 +70,9 @@ class Idefics3:
             at += len(tile)
             embeds = self._tagged(model, tokenizer, frame, rows, cols) if split else frame.flatten(0, 1)
             n = embeds.shape[0]
-            out_features.append(Features(observation.hash, embeds, torch.arange(n).unsqueeze(0), n))
+            height, width = (int(side) for side in pixels.shape[-2:])
+            seen = (max(cols, 1) * width, max(rows, 1) * height)
+            out_features.append(TorchFeatures(observation.hash, embeds, torch.arange(n).unsqueeze(0), n, seen))
         return out_features
 
     def _tagged(self, model: Any, tokenizer: Any, tiles: torch.Tensor, rows: int, cols: int) -> torch.Tensor:
@@ -102,13 +108,16 @@ class QwenVL:
     def fits(self, config: Mapping[str, Any]) -> bool:
         return "vision_start_token_id" in config and "spatial_merge_size" in config.get("vision_config", {})
 
-    def encode(self, model: Any, processor: Any, tokenizer: Any, observations: Sequence[Observation]) -> list[Features]:
+    def encode(
+        self, model: Any, processor: Any, tokenizer: Any, observations: Sequence[Observation]
+    ) -> list[TorchFeatures]:
         out = processor(images=[o.image for o in observations], return_tensors="pt")
         grids = out["image_grid_thw"]
         pixels = out["pixel_values"].to(model.device, model.dtype)
         seen = model.model.get_image_features(pixels, grids.to(model.device), return_dict=True)
         deep = getattr(seen, "deepstack_features", None) or []
         merge = model.config.vision_config.spatial_merge_size
+        patch = model.config.vision_config.patch_size
         features = []
         for i, observation in enumerate(observations):
             rows, cols = int(grids[i, 1]) // merge, int(grids[i, 2]) // merge
@@ -116,7 +125,9 @@ class QwenVL:
             y, x = torch.meshgrid(torch.arange(rows), torch.arange(cols), indexing="ij")
             positions = torch.stack([torch.zeros(rows * cols, dtype=torch.long), y.flatten(), x.flatten()])
             layers = tuple(layer[i] for layer in deep)
-            features.append(Features(observation.hash, seen.pooler_output[i], positions, max(rows, cols), layers))
+            size = (int(grids[i, 2]) * patch, int(grids[i, 1]) * patch)
+            embeds = seen.pooler_output[i]
+            features.append(TorchFeatures(observation.hash, embeds, positions, max(rows, cols), size, layers))
         return features
 
     def wrap(self, processor: Any, tokenizer: Any) -> tuple[list[int], list[int]]:

@@ -15,6 +15,7 @@ from showonce.inference.decode import Decoded
 from showonce.learning.methods.base import token_marks
 from showonce.learning.methods.context import LearnerContext, Prompt
 from showonce.learning.methods.divergence import divergence, masked_mean
+from showonce.learning.methods.logits import answer_logits
 from showonce.learning.practice.buffer import Sample
 
 PROMPTS: Final = 8
@@ -39,7 +40,7 @@ class ChampionDistance:
         """Return the distance in nats; `screens` are used when there are no old prompts."""
         self._prepare(screens)
         said = [answer.token_ids for answer in self._answers]
-        candidate_BTV, mask_BT = self._context.policy.answer_logits(self._prompts, said, self._context.adapter)
+        candidate_BTV, mask_BT = answer_logits(self._context.policy, self._prompts, said, self._context.adapter)
         action_BT, _ = token_marks(self._answers, mask_BT)
         value = float(masked_mean(divergence(candidate_BTV, self._logits_BTV, action_BT), action_BT))
         self._measured = self._pair(), value
@@ -60,7 +61,7 @@ class ChampionDistance:
             self._prompts = old or [policy.parts(s.observation, s.context()) for s in screens[:PROMPTS]]
         self._answers = policy.sample(self._prompts, 0.0, np.random.default_rng(0), champion)
         said = [answer.token_ids for answer in self._answers]
-        self._logits_BTV, _ = policy.answer_logits(self._prompts, said, champion)
+        self._logits_BTV, _ = answer_logits(policy, self._prompts, said, champion)
         self._champion = version
 
     def _pair(self) -> tuple[str, str]:

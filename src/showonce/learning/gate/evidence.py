@@ -22,6 +22,7 @@ from showonce.learning.methods.base import token_marks
 from showonce.learning.methods.context import LearnerContext
 from showonce.learning.methods.corrections import refs_of, shown_on, similarities
 from showonce.learning.methods.divergence import divergence, masked_mean
+from showonce.learning.methods.logits import answer_logits
 from showonce.learning.methods.prompts import can_teach, student_prompts, teacher_adapter, teacher_prompts
 from showonce.learning.practice.buffer import Key, Sample
 from showonce.learning.practice.episodes import demonstrated
@@ -165,8 +166,8 @@ def difference(context: LearnerContext, samples: Sequence[Sample]) -> float | No
         return None
     policy, prompts = context.policy, student_prompts(context, some)
     answers = policy.sample(prompts, 0.0, np.random.default_rng(0), context.adapter)
-    teacher_BTV, _ = policy.answer_logits(teacher_prompts(context, some), _ids(answers), teacher_adapter(context))
-    student_BTV, mask_BT = policy.answer_logits(prompts, _ids(answers), context.adapter)
+    teacher_BTV, _ = answer_logits(policy, teacher_prompts(context, some), _ids(answers), teacher_adapter(context))
+    student_BTV, mask_BT = answer_logits(policy, prompts, _ids(answers), context.adapter)
     action_BT, _ = token_marks(answers, mask_BT)
     return float(masked_mean(divergence(student_BTV, teacher_BTV, action_BT), action_BT))
 

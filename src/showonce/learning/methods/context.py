@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -13,11 +12,11 @@ from showonce.learning.methods.faults import Fault
 from showonce.learning.practice.buffer import ScreenBuffer
 from showonce.learning.practice.outcomes import Outcomes
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import CANDIDATE, CHAMPION, Context
+from showonce.protocols import CANDIDATE, CHAMPION, Context, Parts
 from showonce.types import Demonstration, Observation
 
 Anchor = tuple[Observation, Context]  # an old prompt, with or without a demonstration in it
-Prompt = list[Any]  # token ids and features
+Prompt = Parts
 
 
 @dataclass

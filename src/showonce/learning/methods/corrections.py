@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import torch
+import numpy as np
 
 from showonce.learning.methods.context import LearnerContext
 from showonce.learning.practice.buffer import Sample
@@ -62,8 +62,6 @@ def refs_of(context: LearnerContext, sample: Sample) -> str:
 
 def similarities(policy: VLMPolicy, screen: Observation, others: Sequence[Observation]) -> list[float]:
     """Return the cosine similarity in [-1, 1] of the pooled vision features of a screen with those of others."""
-    pooled = [
-        torch.nn.functional.normalize(features.embeds_nd.float().mean(0), dim=0)
-        for features in policy.engine.encode_many([screen, *others])
-    ]
-    return [float(torch.dot(pooled[0], other)) for other in pooled[1:]]
+    pooled_nd = np.stack([features.pooled_d for features in policy.engine.encode_many([screen, *others])])
+    pooled_nd = pooled_nd / np.maximum(np.linalg.norm(pooled_nd, axis=1, keepdims=True), 1e-12)
+    return [float(value) for value in pooled_nd[1:] @ pooled_nd[0]]

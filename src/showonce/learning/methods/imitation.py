@@ -16,6 +16,7 @@ from showonce.inference.decode import Decoded
 from showonce.learning.methods.base import Loss, Method, token_marks
 from showonce.learning.methods.context import LearnerContext, Prompt
 from showonce.learning.methods.divergence import masked_mean
+from showonce.learning.methods.logits import answer_logits
 from showonce.learning.methods.prompts import can_teach, student_prompts, teacher_adapter, teacher_prompts
 from showonce.learning.methods.regularise import add_regularisers
 from showonce.learning.practice.buffer import Sample
@@ -27,7 +28,7 @@ def imitation(
 ) -> Loss:
     """Return the cross-entropy of given answers per decision token, the confidence field treated as everywhere."""
     said = [answer.token_ids for answer in answers]
-    student_BTV, mask_BT = context.policy.answer_logits(prompts, said, context.adapter, grad=True)
+    student_BTV, mask_BT = answer_logits(context.policy, prompts, said, context.adapter, grad=True)
     action_BT, _ = token_marks(answers, mask_BT)
     padded = torch.nn.utils.rnn.pad_sequence([torch.tensor(ids) for ids in said], batch_first=True)
     target_BT1 = padded.to(student_BTV.device).unsqueeze(-1)

@@ -12,6 +12,7 @@ from showonce.learning.methods.base import token_marks
 from showonce.learning.methods.confidence_target import confidence_loss
 from showonce.learning.methods.context import Anchor, LearnerContext
 from showonce.learning.methods.divergence import divergence, masked_mean
+from showonce.learning.methods.logits import answer_logits
 from showonce.learning.practice.buffer import Sample
 from showonce.types import Parsed
 
@@ -51,8 +52,8 @@ def anchor_loss(context: LearnerContext, batch: Sequence[Sample]) -> Tensor:
     prompts = [policy.parts(observation, told) for observation, told in asked]
     answers = policy.sample(prompts, 1.0, context.rng, None)
     said = [answer.token_ids for answer in answers]
-    base_BTV, _ = policy.answer_logits(prompts, said, None)
-    student_BTV, mask_BT = policy.answer_logits(prompts, said, context.adapter, grad=True)
+    base_BTV, _ = answer_logits(policy, prompts, said, None)
+    student_BTV, mask_BT = answer_logits(policy, prompts, said, context.adapter, grad=True)
     action_BT, confidence_BT = token_marks(answers, mask_BT)
     free_BT = action_BT | confidence_BT
     return masked_mean(divergence(student_BTV, base_BTV, free_BT), free_BT)

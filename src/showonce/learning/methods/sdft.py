@@ -25,6 +25,7 @@ from showonce.inference.decode import Decoded
 from showonce.learning.methods.base import Loss, Method, token_marks
 from showonce.learning.methods.context import Prompt
 from showonce.learning.methods.divergence import divergence, masked_mean
+from showonce.learning.methods.logits import answer_logits
 from showonce.learning.methods.prompts import can_teach, student_prompts, teacher_adapter, teacher_prompts
 from showonce.learning.methods.regularise import add_regularisers
 from showonce.learning.practice.buffer import Sample
@@ -56,8 +57,8 @@ class SDFT(Method):
         taught = teacher_prompts(context, batch)
         answers = self._answers(prompts, taught)
         said = [answer.token_ids for answer in answers]
-        teacher_BTV, _ = policy.answer_logits(taught, said, teacher_adapter(context))
-        student_BTV, mask_BT = policy.answer_logits(prompts, said, context.adapter, grad=True)
+        teacher_BTV, _ = answer_logits(policy, taught, said, teacher_adapter(context))
+        student_BTV, mask_BT = answer_logits(policy, prompts, said, context.adapter, grad=True)
         action_BT, _ = token_marks(answers, mask_BT)
         distance_BT = divergence(
             student_BTV,

@@ -20,12 +20,11 @@ from showonce.actions import Action
 from showonce.config import SDFTConfig
 from showonce.errors import BadInput
 from showonce.inference.decode import Decoded
-from showonce.inference.torch.adapter import Adapter
-from showonce.inference.torch.features import Parts
 from showonce.learning.methods.divergence import divergence
+from showonce.learning.methods.logits import answer_logits
 from showonce.learning.ratchet.canaries import Canary, CanaryReport, CanaryResult, Group
 from showonce.policy.vlm_policy import VLMPolicy
-from showonce.protocols import Context
+from showonce.protocols import AdapterSets, Context, Parts
 from showonce.types import Parsed
 
 LEAST: Final = -3.0  # nats: a known answer of the present lesson that is less likely counts as not known at all
@@ -152,7 +151,7 @@ class CanaryWatch:
 
     def _logits(self, prompts: Sequence[Parts], answers: Sequence[Decoded], name: str | None) -> list[Tensor]:
         said = [list(answer.token_ids) for answer in answers]
-        logits_BTV, _ = self._policy.answer_logits(prompts, said, name)
+        logits_BTV, _ = answer_logits(self._policy, prompts, said, name)
         return [logits_BTV[row, : len(token_ids)] for row, token_ids in enumerate(said)]
 
     def _prompts(self, canaries: Sequence[Canary]) -> list[Parts]:
@@ -208,7 +207,7 @@ def _kl(candidate_TV: Tensor, champion_TV: Tensor, at: list[int]) -> float:
     return float(divergence(candidate_TV[at].unsqueeze(0), champion_TV[at].unsqueeze(0), mask_1T).mean())
 
 
-def largest_move(adapter: Adapter, old: str, new: str, config: SDFTConfig, updates: int) -> float:
+def largest_move(adapter: AdapterSets, old: str, new: str, config: SDFTConfig, updates: int) -> float:
     """Return the largest step of a weight between two sets of tensors, as a share of what `updates` can do.
 
     An Adam step moves a weight by at most about the learning rate (Kingma and Ba 2015, section 2.1).
