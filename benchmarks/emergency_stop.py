@@ -218,11 +218,14 @@ def busy() -> Iterator[None]:
 def thinking() -> Iterator[Callable[[Any], None]]:
     """Give a function that lets the embedded model look at a frame; a thread does so all the time."""
     from showonce.config import Config, InferenceConfig
+    from showonce.inference.process import set_process
     from showonce.policy.vlm_policy import load_policy
     from showonce.protocols import Context
     from showonce.types import Observation
 
-    policy = load_policy(Config(adapter="none", inference=InferenceConfig(feature_cache=1)))
+    inference = InferenceConfig(feature_cache=1)
+    set_process(inference)
+    policy = load_policy(Config(adapter="none", inference=inference))
     context, lock, end = Context("click ok"), threading.Lock(), False
 
     def think(frame: Any) -> None:
