@@ -8,8 +8,8 @@ import pytest
 from tests.fakes import Board, Recorder, board_task
 
 from showonce.app.compose import assemble
+from showonce.app.plan import make_plan
 from showonce.app.run_writer import RunWriter
-from showonce.config import Config
 from showonce.errors import Unavailable
 from showonce.evaluation.runner import evaluate_task
 from showonce.learning.lesson import teaching
@@ -17,6 +17,7 @@ from showonce.policy.batched import batchable
 from showonce.policy.vlm_policy import local_policy
 from showonce.protocols import CHAMPION, Context, Policy, adaptable, adapter_of, choose
 from showonce.runtime.player import Player
+from showonce.seeds import Seeds
 from showonce.settings import load_config
 from showonce.types import Observation, Proposal, StopReason
 
@@ -57,15 +58,15 @@ def test_it_is_measured(board: Board) -> None:
     assert (result.success, result.errors) == (1.0, 0)
 
 
-def test_a_run_is_put_together_around_it(board: Board, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    config: Config = load_config("demo", ["adapter=none", "learning=frozen", "dashboard.mode=off"])
-    task = board_task(GOAL, max_steps=2)
-    with RunWriter(config, tmp_path / "run", report=False) as log:
-        run = assemble(log.config, log, [task], False, RemotePolicy(board))
-        run.stage.make_environment = lambda _: board
-        assert (run.session, run.checkpoint, run.acting) == (None, None, None)
-        assert run.stage.play(task, 3, "run").stop_reason is StopReason.COMPLETED
+def test_a_run_is_put_together_around_it(board: Board, tmp_path: Path) -> None:
+    config = load_config("demo", ["adapter=none", "learning=frozen", "dashboard.mode=off"])
+    plan = make_plan(config, tasks=[board_task(GOAL, max_steps=2)], learning=True)
+    writer = RunWriter(config, tmp_path / "run", report=False)
+    with writer, assemble(plan.placed(writer.folder), writer, RemotePolicy(board)) as live:
+        live.player.make_environment = lambda _: board
+        assert (live.session, live.checkpoint, live.acting) == (None, None, None)
+        assert live.player.play(plan.tasks[0], 3, "run").stop_reason is StopReason.COMPLETED
+    assert not writer.stopped
 
 
 def test_what_needs_a_model_of_ones_own_says_what_to_set(board: Board) -> None:
@@ -76,7 +77,7 @@ def test_what_needs_a_model_of_ones_own_says_what_to_set(board: Board) -> None:
         (lambda: choose(policy, CHAMPION), "adapter=none"),
         (lambda: adaptable(policy, "one=thing"), "one=thing"),
         (lambda: local_policy(policy, "learning=frozen"), "learning=frozen"),
-        (lambda: teaching(Config(), policy, lambda _: board), "learning=frozen"),
+        (lambda: teaching(Seeds(), policy, lambda _: board), "learning=frozen"),
     ):
         with pytest.raises(Unavailable, match=f"RemotePolicy.*{named}"):
             call()
