@@ -47,6 +47,9 @@ class Event:
     kind: ClassVar[str] = ""
     t: float | None = None
 
+    def __init_subclass__(cls, kind: str = "") -> None:
+        cls.kind = kind
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields, ``kind`` included, as an object of JSON values (as far as the values given are such)."""
         record: dict[str, Any] = {} if self.t is None else {"t": self.t}
@@ -74,7 +77,7 @@ class Unknown(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunStarted(Event):
+class RunStarted(Event, kind="run_started"):
     """A run begins; a resumed run writes it again in the same file.
 
     run: name of the run's folder. name: name of its configuration. task: ids of all tasks, separated by commas. goal:
@@ -83,7 +86,6 @@ class RunStarted(Event):
     this run may update. seed: seed of the run. versions: versions of showonce, Python and the packages.
     """
 
-    kind: ClassVar[str] = "run_started"
     run: str
     name: str
     task: str
@@ -98,18 +100,17 @@ class RunStarted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhaseStarted(Event):
+class PhaseStarted(Event, kind="phase"):
     """A part of the run begins. name: before, teacher, learn, after or tasks, and more. total: how many episodes it
     has, 0 or None where that is open.
     """
 
-    kind: ClassVar[str] = "phase"
     name: str
     total: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhaseMeasured(Event):
+class PhaseMeasured(Event, kind="phase_result"):
     """A measured part has ended.
 
     name: name of the part, such as before, after or baseline:frozen. n: number of attempts. success: fraction of them
@@ -117,7 +118,6 @@ class PhaseMeasured(Event):
     `retention` alone.
     """
 
-    kind: ClassVar[str] = "phase_result"
     name: str
     success: float | None
     n: int | None
@@ -127,44 +127,40 @@ class PhaseMeasured(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PauseChanged(Event):
+class PauseChanged(Event, kind="pause"):
     """A person paused or resumed the run. paused: True = nothing is executed from now
     on. reason: which key, file or call did it.
     """
 
-    kind: ClassVar[str] = "pause"
     paused: bool
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunStopped(Event):
+class RunStopped(Event, kind="stop"):
     """The run was stopped by a person or by its limit of actions. reason: which key, file, signal or
     limit did it.
     """
 
-    kind: ClassVar[str] = "stop"
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunFinished(Event):
+class RunFinished(Event, kind="run_finished"):
     """The run has ended. reason: completed, stopped, or type and message of an error. seconds: wall time."""
 
-    kind: ClassVar[str] = "run_finished"
     reason: str
     seconds: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
-class ErrorRaised(Event):
+class ErrorRaised(Event, kind="error"):
     """Something failed; the run may go on.
 
     where: model, parser, executor, environment, store, or input (a person gave something that cannot be used). message:
     type and text of the error. episode: id of the episode, "" outside of one.
     """
 
-    kind: ClassVar[str] = "error"
     where: str
     message: str
     episode: str = ""
@@ -174,7 +170,7 @@ class ErrorRaised(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpisodeStarted(Event):
+class EpisodeStarted(Event, kind="episode_started"):
     """An episode begins.
 
     episode: its id. task: id of the task. goal: goal of the task. seed: seed of the environment. phase: run, practice,
@@ -182,7 +178,6 @@ class EpisodeStarted(Event):
     acts (student, teacher, person, oracle, replay).
     """
 
-    kind: ClassVar[str] = "episode_started"
     episode: str
     task: str
     goal: str
@@ -193,7 +188,7 @@ class EpisodeStarted(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StepTaken(Event):
+class StepTaken(Event, kind="step"):
     """A step has ended.
 
     episode: id of the episode. index: number of the step, from 0. frame: PNG of the screen before the action, relative
@@ -204,7 +199,6 @@ class StepTaken(Event):
     verdict on this step alone, None where it has none. note: why nothing was executed.
     """
 
-    kind: ClassVar[str] = "step"
     episode: str
     index: int
     frame: str | None
@@ -222,7 +216,7 @@ class StepTaken(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EpisodeFinished(Event):
+class EpisodeFinished(Event, kind="episode_finished"):
     """An episode has ended; the measured phases write this one alone.
 
     episode, task, phase, adapter_version: as in `episode_started`. stop_reason: a `types.StopReason`. success: verified
@@ -230,7 +224,6 @@ class EpisodeFinished(Event):
     source: who acted (policy, teacher, person, oracle, replay), "" in measured phases. evidence: what the checker saw.
     """
 
-    kind: ClassVar[str] = "episode_finished"
     episode: str
     task: str
     phase: str
@@ -244,12 +237,11 @@ class EpisodeFinished(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GuardFired(Event):
+class GuardFired(Event, kind="guard"):
     """A guard found that the episode makes no progress. episode: id of the episode. step: number of the step. name:
     name of the guard. detail: what it saw.
     """
 
-    kind: ClassVar[str] = "guard"
     episode: str
     step: int | None
     name: str
@@ -257,7 +249,7 @@ class GuardFired(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecoveryTried(Event):
+class RecoveryTried(Event, kind="recovery"):
     """A measure was taken after a guard fired or an action was refused.
 
     episode: id of the episode. step: number of the step. trouble: name of the guard, or refused. measure: reobserve,
@@ -265,7 +257,6 @@ class RecoveryTried(Event):
     undo may find nothing to take back); False for give_up.
     """
 
-    kind: ClassVar[str] = "recovery"
     episode: str
     step: int | None
     trouble: str
@@ -275,14 +266,13 @@ class RecoveryTried(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShadowCompared(Event):
+class ShadowCompared(Event, kind="shadow"):
     """The frozen policy answered a screen too, and was not executed.
 
     episode: id of the episode. index: number of the step. agrees: whether it would have done the same. action: its
     answer, None = no action.
     """
 
-    kind: ClassVar[str] = "shadow"
     episode: str
     index: int
     agrees: bool
@@ -293,7 +283,7 @@ class ShadowCompared(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class GateDecided(Event):
+class GateDecided(Event, kind="gate"):
     """The gate decided whether the learner may update.
 
     accepted: whether it may. route: shown or earned, None when refused. reason: a `GateReason`, or why the learner had
@@ -301,7 +291,6 @@ class GateDecided(Event):
     updates left for the task over all runs. numbers: the measured values and thresholds that were compared.
     """
 
-    kind: ClassVar[str] = "gate"
     accepted: bool
     route: str | None
     reason: str
@@ -312,7 +301,7 @@ class GateDecided(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class UpdateMade(Event):
+class UpdateMade(Event, kind="update"):
     """The candidate was updated by one optimiser step.
 
     n: number of the update. loss: loss of the batch. kl: divergence of the candidate from the champion, nats a decision
@@ -322,7 +311,6 @@ class UpdateMade(Event):
     tokens: decision tokens in the batch. parts: the terms of the loss.
     """
 
-    kind: ClassVar[str] = "update"
     n: int
     loss: float | None
     kl: float | None
@@ -337,7 +325,7 @@ class UpdateMade(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbePlayed(Event):
+class ProbePlayed(Event, kind="probe"):
     """The champion played one verified episode: greedy, without a demonstration, nothing is learned from it.
 
     task: id of the task. episode: id of the episode. success: whether it succeeded. n: probes of this champion on the
@@ -346,7 +334,6 @@ class ProbePlayed(Event):
     p0: the success that the drop test expects. champion: version of the champion.
     """
 
-    kind: ClassVar[str] = "probe"
     task: str
     episode: str
     success: bool | None
@@ -360,25 +347,23 @@ class ProbePlayed(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CanariesGathered(Event):
+class CanariesGathered(Event, kind="canaries"):
     """Screens of old skills that a candidate must not lose were collected. skills: number of screens. reason: why there
     are none, "" where there are.
     """
 
-    kind: ClassVar[str] = "canaries"
     skills: int
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromotionDecided(Event):
+class PromotionDecided(Event, kind="promotion"):
     """The canaries decided whether the candidate becomes champion.
 
     accepted: whether it does. old: version of the champion. new: version of the candidate, its hash where refused.
     reason: why. canaries: what was measured on them.
     """
 
-    kind: ClassVar[str] = "promotion"
     accepted: bool
     old: str | None
     new: str
@@ -387,12 +372,11 @@ class PromotionDecided(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckpointSaved(Event):
+class CheckpointSaved(Event, kind="checkpoint"):
     """A version was written to the adapter store. version: its name, such as v0001. path: its folder. probes: n,
     successes and lower bound of its probes so far. hash: content hash of its tensors.
     """
 
-    kind: ClassVar[str] = "checkpoint"
     version: str
     path: str
     probes: Json
@@ -400,14 +384,13 @@ class CheckpointSaved(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RolledBack(Event):
+class RolledBack(Event, kind="rollback"):
     """Another version became champion again, by the drop test, after refusals, on opening the store or by hand.
 
     episode: id of the probe that decided, "" or None without one. old: version that was champion. new: version that is
     champion now. statistic: statistic of the drop test, None when it did not decide. reason: why.
     """
 
-    kind: ClassVar[str] = "rollback"
     episode: str | None
     old: str
     new: str
@@ -416,40 +399,36 @@ class RolledBack(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Quarantined(Event):
+class Quarantined(Event, kind="quarantine"):
     """Versions and what they learned from are not used any more until a person re-admits them.
 
     versions: names of versions, and refs of demonstrations and episodes. reason: why.
     """
 
-    kind: ClassVar[str] = "quarantine"
     versions: tuple[str, ...]
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class Readmitted(Event):
+class Readmitted(Event, kind="readmit"):
     """Quarantine was lifted. names: versions, and refs of demonstrations and episodes. reason: who did it."""
 
-    kind: ClassVar[str] = "readmit"
     names: tuple[str, ...]
     reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class LockTakenOver(Event):
+class LockTakenOver(Event, kind="lock_taken_over"):
     """The lock of an adapter store belonged to a dead process. owner: that process. path: folder of the store."""
 
-    kind: ClassVar[str] = "lock_taken_over"
     owner: str
     path: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class FaultInjected(Event):
+class FaultInjected(Event, kind="fault"):
     """Damage begins that the setting `learning.fault` asks for. name: name of the fault. detail: when it began."""
 
-    kind: ClassVar[str] = "fault"
     name: str
     detail: str
 

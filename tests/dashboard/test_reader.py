@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
 from tests.fakes import Board, ScriptedPolicy, board_task, oracle_policy, unreadable
 
+from showonce.dashboard.card import summary
 from showonce.dashboard.picture import load_frame
 from showonce.dashboard.reader import ReplayReader, RunReader, fold
 from showonce.dashboard.state import RunView
+from showonce.dashboard.views import screen
 from showonce.demonstrations import EpisodeStore
-from showonce.events import Readings, from_json
+from showonce.events import KINDS, Readings, from_json
 from showonce.runs.event_file import EventTail, EventWriter
 from showonce.runtime.loop import run_episode
 
@@ -198,3 +205,21 @@ def test_what_the_real_loop_writes_is_understood(tmp_path: Path) -> None:
     frame = load_frame(tmp_path, view.step.frame)
     assert frame is not None
     assert frame.size == (64, 48)
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_content_of_a_file_stops_the_dashboard(data: st.DataObject) -> None:
+    view = RunView()
+    for kind in data.draw(st.lists(st.sampled_from(sorted(KINDS)), min_size=1, max_size=6)):
+        names = [one.name for one in fields(KINDS[kind])]
+        fold(view, from_json({"kind": kind, **{name: data.draw(ANYTHING) for name in names}}))
+    console = Console(width=120, height=40, file=io.StringIO())
+    console.print(screen(view, None, 120, 40, 0.0), summary(view))

@@ -27,7 +27,6 @@ class RunView:
     started_at: float | None = None
     last_at: float | None = None
     finished: str | None = None  # the reason, once the run is over
-    seconds: float | None = None
 
     task: str = ""
     goal: str = ""

@@ -4,35 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from functools import singledispatch
 from typing import Any, Final
 
+from showonce import events as ev
 from showonce.dashboard.state import RunView
-from showonce.events import (
-    GIVE_UP,
-    CanariesGathered,
-    CheckpointSaved,
-    EpisodeFinished,
-    ErrorRaised,
-    Event,
-    FaultInjected,
-    GateDecided,
-    GuardFired,
-    LockTakenOver,
-    PauseChanged,
-    PhaseMeasured,
-    PhaseStarted,
-    ProbePlayed,
-    PromotionDecided,
-    Quarantined,
-    Readmitted,
-    RecoveryTried,
-    RolledBack,
-    RunFinished,
-    RunStarted,
-    RunStopped,
-    UpdateMade,
-)
 
 # Phases of many episodes: their results, probes and updates become lines, not each episode.
 CROWDED_PHASES: Final = frozenset(
@@ -40,7 +15,7 @@ CROWDED_PHASES: Final = frozenset(
 )
 MEASURES: Final = {
     "reobserve": "looked again", "retry": "tried again", "undo": "took something back", "ask": "asked a person",
-    GIVE_UP: "gave up",
+    ev.GIVE_UP: "gave up",
 }  # fmt: skip
 
 
@@ -97,7 +72,7 @@ def action_words(action: Mapping[str, Any] | None) -> str:
     return " ".join(words)
 
 
-def gate_words(gate: GateDecided) -> str:
+def gate_words(gate: ev.GateDecided) -> str:
     """Return a gate decision: ``accepted (shown: alignment 0.96, ...)`` or ``refused (headroom: probe success 1)``."""
     numbers = ", ".join(
         f"{clean(str(k).replace('_', ' '), 30)} {value:.3g}"
@@ -121,14 +96,14 @@ def gate_line(view: RunView) -> str:
     return f"learning on: update {view.updates_used}{_of_budget(view)}; last decision: {last}"
 
 
-def rollback_words(event: RolledBack) -> str:
+def rollback_words(event: ev.RolledBack) -> str:
     """Return one sentence on a rollback."""
     measured = f" (statistic {number(event.statistic)})" if event.statistic is not None else ""
     at = f" at episode {clean(event.episode, 40)}" if event.episode else ""
     return f"rolled back{at}: {clean(event.old, 40)} to {clean(event.new, 40)}{measured}{_why(event.reason)}"
 
 
-def interval_words(result: PhaseMeasured) -> str:
+def interval_words(result: ev.PhaseMeasured) -> str:
     """Return ``0.96 [0.90, 0.98], n=100`` of a phase result."""
     between = f" [{number(result.low)}, {number(result.high)}]" if result.low is not None else ""
     return f"{number(result.success)}{between}, n={result.n if result.n is not None else '-'}"
@@ -156,145 +131,85 @@ def _listed(names: Iterable[str]) -> str:
     return ", ".join(clean(name, 40) for name in names)
 
 
-@singledispatch
-def describe(event: Event, view: RunView) -> str | None:
+def describe(view: RunView, event: ev.Event) -> str | None:
     """Return a sentence when a person should hear of this event, else None. `view` is the state *before* it."""
+    match event:
+        case ev.RunStarted():
+            verb = "goes on" if view.started_at is not None else "starts"
+            learner = f", learner {clean(event.learner)}" if event.learner else ""
+            budget = f", at most {event.budget_run} updates" if event.budget_run is not None else ""
+            learning = f"learning on{learner}{budget}" if event.learning else "learning off"
+            return f'run {clean(event.name)} {verb}: task {clean(event.task)}, goal "{clean(event.goal)}"; {learning}'
+        case ev.PhaseStarted():
+            return f"phase {clean(event.name)}" + (f": {event.total} episodes" if event.total else "")
+        case ev.PhaseMeasured():
+            return f"result {clean(event.name, 60)}: {interval_words(event)}"
+        case ev.EpisodeFinished():
+            if CROWDED_PHASES & {event.phase.split(":")[0], view.phase.split(":")[0]}:
+                return None
+            result = {True: "succeeded", False: "failed", None: "ended, not verified"}[event.success]
+            steps = "" if event.steps is None else f", {event.steps} steps"
+            return f"episode {clean(event.episode, 60)} {result} ({_spaced(event.stop_reason)}{steps})"
+        case ev.ErrorRaised():
+            return f"{clean(event.where, 20)} error: {clean(event.message)}"
+        case ev.GuardFired():
+            where = f"episode {clean(event.episode, 60)}, step {event.step}"
+            return f"guard {_spaced(event.name, 40)} at {where}: {clean(event.detail)}"
+        case ev.RecoveryTried():
+            what, detail = measure_words(event.measure), clean(event.detail)
+            if not event.useful and event.measure != ev.GIVE_UP:
+                nothing = "there was nothing to take back" if event.measure == "undo" else what
+                what, detail = f"tried in vain: {nothing}", ""
+            more = f" ({detail})" if detail not in ("", what) else ""
+            return f"after {_spaced(event.trouble, 40)} at step {event.step}: {what}{more}"
+        case ev.PauseChanged():
+            why = f" ({clean(event.reason)})" if event.reason else ""
+            if event.paused:
+                return f"paused: nothing is executed until a person resumes it{why}"
+            began, ends = view.paused_at, event.t
+            took = f" after {duration(ends - began)}" if began is not None and ends is not None else ""
+            return f"resumed{took}{why}"
+        case ev.RunStopped():
+            return f"stopped: {clean(event.reason)}; nothing more is executed"
+        case ev.RunFinished():
+            took = f" after {duration(event.seconds)}" if event.seconds is not None else ""
+            return f"run finished{took}: {_spaced(event.reason)}"
+    return _describe_learning(view, event)
+
+
+def _describe_learning(view: RunView, event: ev.Event) -> str | None:
+    match event:
+        case ev.GateDecided(accepted=False):
+            last = view.gate
+            again = last is not None and not last.accepted and last.reason == event.reason
+            return None if again else f"update {gate_words(event)}"
+        case ev.UpdateMade():  # an accepted gate decision has no line of its own
+            measures = f"loss {number(event.loss, 3)}, KL {number(event.kl, 3)}"
+            return f"update {view.updates + 1}{_of_budget(view)} ({clean(event.route or 'no route')}): {measures}"
+        case ev.ProbePlayed():
+            result = {True: "right", False: "wrong", None: "-"}[event.success]
+            test = f", drop test {number(event.statistic)}" if event.statistic is not None else ""
+            limit = f" of {number(event.threshold)}" if test and event.threshold is not None else ""
+            return f"probe at episode {clean(event.episode, 60)}: {result}{test}{limit}"
+        case ev.PromotionDecided():
+            old, new, why = clean(event.old or "", 40), clean(event.new, 40), _why(event.reason)
+            if event.accepted:
+                return f"promoted: {new} takes over from {old}{why}"
+            return f"not promoted: {new} is held back, {old} stays{why}"
+        case ev.RolledBack():
+            return rollback_words(event)
+        case ev.CheckpointSaved():
+            return f"checkpoint {clean(event.version, 60)} saved"
+        case ev.Quarantined():
+            return f"quarantined until a person re-admits it: {_listed(event.versions)}"
+        case ev.Readmitted():
+            return f"re-admitted {clean(event.reason)}: {_listed(event.names)}"
+        case ev.CanariesGathered():
+            if event.skills:
+                return f"{event.skills} screens of what the model can do already are watched"
+            return f"no screens of old skills are watched: {clean(event.reason)}"
+        case ev.FaultInjected():
+            return f"fault injected on purpose: {clean(event.name, 60)} {clean(event.detail)}".rstrip()
+        case ev.LockTakenOver():
+            return f"lock of a dead owner ({clean(event.owner, 60)}) taken over: {clean(event.path)}"
     return None
-
-
-@describe.register
-def _(event: RunStarted, view: RunView) -> str:
-    verb = "goes on" if view.started_at is not None else "starts"
-    learner = f", learner {clean(event.learner)}" if event.learner else ""
-    budget = f", at most {event.budget_run} updates" if event.budget_run is not None else ""
-    learning = f"learning on{learner}{budget}" if event.learning else "learning off"
-    return f'run {clean(event.name)} {verb}: task {clean(event.task)}, goal "{clean(event.goal)}"; {learning}'
-
-
-@describe.register
-def _(event: PhaseStarted, view: RunView) -> str:
-    return f"phase {clean(event.name)}" + (f": {event.total} episodes" if event.total else "")
-
-
-@describe.register
-def _(event: EpisodeFinished, view: RunView) -> str | None:
-    if CROWDED_PHASES & {event.phase.split(":")[0], view.phase.split(":")[0]}:
-        return None
-    result = {True: "succeeded", False: "failed", None: "ended, not verified"}[event.success]
-    steps = "" if event.steps is None else f", {event.steps} steps"
-    return f"episode {clean(event.episode, 60)} {result} ({_spaced(event.stop_reason)}{steps})"
-
-
-@describe.register
-def _(event: GateDecided, view: RunView) -> str | None:
-    """An accepted decision has no line, since its update has one; the same refusal again has none either."""
-    last = view.gate
-    if event.accepted or (last is not None and not last.accepted and last.reason == event.reason):
-        return None
-    return f"update {gate_words(event)}"
-
-
-@describe.register
-def _(event: UpdateMade, view: RunView) -> str:
-    measures = f"loss {number(event.loss, 3)}, KL {number(event.kl, 3)}"
-    return f"update {view.updates + 1}{_of_budget(view)} ({clean(event.route or 'no route')}): {measures}"
-
-
-@describe.register
-def _(event: ProbePlayed, view: RunView) -> str:
-    result = {True: "right", False: "wrong", None: "-"}[event.success]
-    test = f", drop test {number(event.statistic)}" if event.statistic is not None else ""
-    limit = f" of {number(event.threshold)}" if test and event.threshold is not None else ""
-    return f"probe at episode {clean(event.episode, 60)}: {result}{test}{limit}"
-
-
-@describe.register
-def _(event: PromotionDecided, view: RunView) -> str:
-    old, new, why = clean(event.old or "", 40), clean(event.new, 40), _why(event.reason)
-    if event.accepted:
-        return f"promoted: {new} takes over from {old}{why}"
-    return f"not promoted: {new} is held back, {old} stays{why}"
-
-
-@describe.register
-def _(event: RolledBack, view: RunView) -> str:
-    return rollback_words(event)
-
-
-@describe.register
-def _(event: CheckpointSaved, view: RunView) -> str:
-    return f"checkpoint {clean(event.version, 60)} saved"
-
-
-@describe.register
-def _(event: Quarantined, view: RunView) -> str:
-    return f"quarantined until a person re-admits it: {_listed(event.versions)}"
-
-
-@describe.register
-def _(event: Readmitted, view: RunView) -> str:
-    return f"re-admitted {clean(event.reason)}: {_listed(event.names)}"
-
-
-@describe.register
-def _(event: ErrorRaised, view: RunView) -> str:
-    return f"{clean(event.where, 20)} error: {clean(event.message)}"
-
-
-@describe.register
-def _(event: GuardFired, view: RunView) -> str:
-    where = f"episode {clean(event.episode, 60)}, step {event.step}"
-    return f"guard {_spaced(event.name, 40)} at {where}: {clean(event.detail)}"
-
-
-@describe.register
-def _(event: RecoveryTried, view: RunView) -> str:
-    what, detail = measure_words(event.measure), clean(event.detail)
-    if not event.useful and event.measure != GIVE_UP:
-        nothing = "there was nothing to take back" if event.measure == "undo" else what
-        what, detail = f"tried in vain: {nothing}", ""
-    more = f" ({detail})" if detail not in ("", what) else ""
-    return f"after {_spaced(event.trouble, 40)} at step {event.step}: {what}{more}"
-
-
-@describe.register
-def _(event: PauseChanged, view: RunView) -> str:
-    why = f" ({clean(event.reason)})" if event.reason else ""
-    if event.paused:
-        return f"paused: nothing is executed until a person resumes it{why}"
-    began, ends = view.paused_at, event.t
-    took = f" after {duration(ends - began)}" if began is not None and ends is not None else ""
-    return f"resumed{took}{why}"
-
-
-@describe.register
-def _(event: RunStopped, view: RunView) -> str:
-    return f"stopped: {clean(event.reason)}; nothing more is executed"
-
-
-@describe.register
-def _(event: CanariesGathered, view: RunView) -> str:
-    if event.skills:
-        return f"{event.skills} screens of what the model can do already are watched"
-    return f"no screens of old skills are watched: {clean(event.reason)}"
-
-
-@describe.register
-def _(event: FaultInjected, view: RunView) -> str:
-    return f"fault injected on purpose: {clean(event.name, 60)} {clean(event.detail)}".rstrip()
-
-
-@describe.register
-def _(event: LockTakenOver, view: RunView) -> str:
-    return f"lock of a dead owner ({clean(event.owner, 60)}) taken over: {clean(event.path)}"
-
-
-@describe.register
-def _(event: PhaseMeasured, view: RunView) -> str:
-    return f"result {clean(event.name, 60)}: {interval_words(event)}"
-
-
-@describe.register
-def _(event: RunFinished, view: RunView) -> str:
-    took = f" after {duration(event.seconds)}" if event.seconds is not None else ""
-    return f"run finished{took}: {_spaced(event.reason)}"

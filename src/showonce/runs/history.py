@@ -7,22 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from showonce.events import (
-    EpisodeFinished,
-    ErrorRaised,
-    Event,
-    FaultInjected,
-    GateDecided,
-    PhaseStarted,
-    ProbePlayed,
-    PromotionDecided,
-    Quarantined,
-    Readmitted,
-    RolledBack,
-    RunFinished,
-    RunStarted,
-    UpdateMade,
-)
+from showonce import events as ev
 from showonce.runs.event_file import read_events
 from showonce.runs.layout import EVENTS
 from showonce.stats import Interval, wilson
@@ -84,39 +69,39 @@ def read_history(run_dir: Path) -> History:
     return history
 
 
-def _take(history: History, event: Event) -> None:
+def _take(history: History, event: ev.Event) -> None:
     x = history.episodes
     match event:
-        case RunStarted():
+        case ev.RunStarted():
             history.task, history.goal = event.task, event.goal
             history.learner, history.name = event.learner, event.name
             history.learning, history.finished = event.learning is not False, None
-        case PhaseStarted():
+        case ev.PhaseStarted():
             history.phase = event.name
-        case EpisodeFinished():
+        case ev.EpisodeFinished():
             history.episodes += not {event.phase.split(":")[0], history.phase.split(":")[0]} & SCORED
-        case ProbePlayed(success=bool(success)):
+        case ev.ProbePlayed(success=bool(success)):
             point = ProbePoint(x, success, event.statistic, event.threshold)
             history.probes.setdefault(event.task or history.task, []).append(point)
-        case GateDecided(accepted=True):
+        case ev.GateDecided(accepted=True):
             history.accepted.append(x)
-        case GateDecided():
+        case ev.GateDecided():
             history.refused.append((x, event.reason or "no reason"))
-        case UpdateMade():
+        case ev.UpdateMade():
             history.updates.append(x)
-        case PromotionDecided():
+        case ev.PromotionDecided():
             (history.promotions if event.accepted else history.held_back).append(x)
-        case RolledBack():
+        case ev.RolledBack():
             history.rollbacks.append(x)
-        case FaultInjected():
+        case ev.FaultInjected():
             history.faults.append((x, event.name))
-        case Quarantined():
+        case ev.Quarantined():
             history.quarantined += event.versions
-        case Readmitted():
+        case ev.Readmitted():
             history.quarantined = [name for name in history.quarantined if name not in event.names]
-        case ErrorRaised():
+        case ev.ErrorRaised():
             history.errors[event.where or "unknown"] += 1
-        case RunFinished():
+        case ev.RunFinished():
             history.finished = event.reason or "finished"
 
 

@@ -12,20 +12,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final, TypeVar
 
+from showonce import events as ev
 from showonce.config import Config
-from showonce.events import (
-    EpisodeFinished,
-    Event,
-    GateDecided,
-    RolledBack,
-    RunFinished,
-    StepTaken,
-    UpdateMade,
-    as_float,
-)
 from showonce.runs.layout import METRICS
 
-E = TypeVar("E", bound=Event)
+E = TypeVar("E", bound=ev.Event)
 PHASES: Final = ("before", "teacher", "after")
 PARTS: Final = ("observe", "model", "parse", "execute", "overhead")
 ATTEMPTS: Final = ("run", "practice", "probe")  # phases of episodes that were played for real
@@ -33,7 +24,7 @@ NOT_RUN: Final = "the run ended before it"
 
 
 def metrics_of(
-    events: Sequence[Event], config: Config, found: Mapping[str, Any], reasons: Mapping[str, str]
+    events: Sequence[ev.Event], config: Config, found: Mapping[str, Any], reasons: Mapping[str, str]
 ) -> dict[str, Any]:
     """Return metrics.json. found: what the run measured, by key; reasons: why something was not."""
     metrics: dict[str, Any] = {
@@ -43,18 +34,18 @@ def metrics_of(
         "calibration": found.get("calibration", {"before": None, "after": None}),
         "updates": _updates(events, config),
         "practice": {
-            "episodes": sum(event.phase == "practice" for event in _of(events, EpisodeFinished)),
+            "episodes": sum(event.phase == "practice" for event in _of(events, ev.EpisodeFinished)),
             "distinct_screens": found.get("distinct_screens", 0),
             "verified_outcomes_used": found.get("verified_outcomes_used", 0),
         },
         "episodes": _episodes(events),
         "rollbacks": [
             {"episode": one.episode, "from": one.old, "to": one.new, "statistic": one.statistic, "reason": one.reason}
-            for one in _of(events, RolledBack)
+            for one in _of(events, ev.RolledBack)
         ],
         "false_alarm_rate_stated": config.learning.ratchet.false_alarm_rate if "checkpoint" in found else None,
         "timing_ms": _timings(events),
-        "wall_s": sum(event.seconds or 0.0 for event in _of(events, RunFinished)),
+        "wall_s": sum(event.seconds or 0.0 for event in _of(events, ev.RunFinished)),
         "seed": config.seed,
         "checkpoint": found.get("checkpoint"),
     }  # fmt: skip
@@ -68,7 +59,7 @@ def metrics_of(
 COUNTS: Final = ("distinct_screens", "verified_outcomes_used")
 
 
-def _of(events: Iterable[Event], kind: type[E]) -> list[E]:
+def _of(events: Iterable[ev.Event], kind: type[E]) -> list[E]:
     return [event for event in events if isinstance(event, kind)]
 
 
@@ -77,20 +68,20 @@ def _middle(values: Iterable[float | None]) -> float | None:
     return median(numbers) if numbers else None
 
 
-def _updates(events: Sequence[Event], config: Config) -> dict[str, Any]:
-    done = _of(events, UpdateMade)
+def _updates(events: Sequence[ev.Event], config: Config) -> dict[str, Any]:
+    done = _of(events, ev.UpdateMade)
     return {
         "accepted": len(done),
         "budget": config.learning.gate.budget_run,
         "by_route": dict(Counter(event.route or "ungated" for event in done)),
-        "rejected": dict(Counter(event.reason for event in _of(events, GateDecided) if not event.accepted)),
+        "rejected": dict(Counter(event.reason for event in _of(events, ev.GateDecided) if not event.accepted)),
         "ms_median": _middle(event.ms for event in done),
     }
 
 
-def _episodes(events: Sequence[Event]) -> dict[str, Any]:
+def _episodes(events: Sequence[ev.Event]) -> dict[str, Any]:
     """Return how the policy's own attempts ended. A retry is an attempt at a task whose last attempt had failed."""
-    own = [event for event in _of(events, EpisodeFinished) if event.phase in ATTEMPTS and event.source == "policy"]
+    own = [event for event in _of(events, ev.EpisodeFinished) if event.phase in ATTEMPTS and event.source == "policy"]
     last: dict[str, bool] = {}
     retries = 0
     for event in own:
@@ -106,9 +97,9 @@ def _episodes(events: Sequence[Event]) -> dict[str, Any]:
     }
 
 
-def _timings(events: Sequence[Event]) -> dict[str, float | None]:
-    steps = _of(events, StepTaken)
-    return {part: _middle(as_float(step.timings.get(part)) for step in steps) for part in PARTS}
+def _timings(events: Sequence[ev.Event]) -> dict[str, float | None]:
+    steps = _of(events, ev.StepTaken)
+    return {part: _middle(ev.as_float(step.timings.get(part)) for step in steps) for part in PARTS}
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

@@ -17,21 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol
 
+from showonce import events as ev
 from showonce.errors import ConfigError, ShowonceError, Unavailable, nearest
-from showonce.events import (
-    EpisodeFinished,
-    ErrorRaised,
-    Event,
-    GateDecided,
-    GuardFired,
-    PhaseMeasured,
-    ProbePlayed,
-    PromotionDecided,
-    RolledBack,
-    StepTaken,
-    UpdateMade,
-    as_float,
-)
 from showonce.runs.event_file import EventTail
 from showonce.runs.layout import EVENTS, TENSORBOARD
 
@@ -65,44 +52,44 @@ class Scalars:
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
 
-    def of(self, event: Event) -> list[Point]:
+    def of(self, event: ev.Event) -> list[Point]:
         """Return the numbers of one event; none for an event that has none."""
         counts = self.counts
         match event:
-            case StepTaken():
+            case ev.StepTaken():
                 counts["steps"] += 1
                 readings = vars(event.confidence) if event.confidence is not None else {}
                 return [
                     *self._points("confidence", readings, "steps"),
                     *self._points("ms", dict(sorted(event.timings.items())), "steps"),
                 ]
-            case EpisodeFinished():
+            case ev.EpisodeFinished():
                 counts["episodes"] += 1
                 return self._points(f"episode/{event.phase or 'run'}", _some(event, EPISODE), "episodes")
-            case UpdateMade():
+            case ev.UpdateMade():
                 counts["updates"] += 1
                 return self._points("update", _some(event, UPDATE), "updates")
-            case ProbePlayed():
+            case ev.ProbePlayed():
                 return self._points(f"probe/{event.task or 'task'}", _some(event, PROBE), "episodes")
-            case GateDecided():
+            case ev.GateDecided():
                 return self._points("gate", {"accepted": event.accepted}, "episodes")
-            case PhaseMeasured():
+            case ev.PhaseMeasured():
                 return self._points(f"result/{event.name}", _some(event, RESULT), "episodes")
-            case RolledBack() | PromotionDecided() | GuardFired() | ErrorRaised():
-                name = f"error/{event.where}" if isinstance(event, ErrorRaised) else event.kind
+            case ev.RolledBack() | ev.PromotionDecided() | ev.GuardFired() | ev.ErrorRaised():
+                name = f"error/{event.where}" if isinstance(event, ev.ErrorRaised) else event.kind
                 counts[name] += 1
                 return [Point(name, float(counts[name]), "episodes", counts["episodes"])]
         return []
 
     def _points(self, group: str, values: Mapping[str, Any], axis: str) -> list[Point]:
         """Return a point for every value that is a number or a truth value (1 or 0)."""
-        numbers = ((name, as_float(int(v) if isinstance(v, bool) else v)) for name, v in values.items())
+        numbers = ((name, ev.as_float(int(v) if isinstance(v, bool) else v)) for name, v in values.items())
         return [
             Point(f"{group}/{name}", number, axis, self.counts[axis]) for name, number in numbers if number is not None
         ]
 
 
-def _some(event: Event, names: Sequence[str]) -> dict[str, Any]:
+def _some(event: ev.Event, names: Sequence[str]) -> dict[str, Any]:
     return {name: getattr(event, name) for name in names}
 
 

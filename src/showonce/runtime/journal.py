@@ -9,20 +9,10 @@ import warnings
 from collections.abc import Iterator
 from typing import Any
 
+from showonce import events as ev
 from showonce.actions import Action, to_json
 from showonce.demonstrations import EpisodeStore, EpisodeWriter
 from showonce.errors import DiskError
-from showonce.events import (
-    EpisodeFinished,
-    EpisodeStarted,
-    ErrorRaised,
-    Event,
-    GuardFired,
-    NotParsed,
-    Readings,
-    RecoveryTried,
-    StepTaken,
-)
 from showonce.protocols import EventSink
 from showonce.types import Episode, Executor, Observation, Step, Task
 
@@ -49,7 +39,7 @@ class Journal:
                 self._writer = self._store.create(task, seed, phase, source, adapter)
                 self.episode = self._writer.id
         self._emit(
-            EpisodeStarted(
+            ev.EpisodeStarted(
                 episode=self.episode, task=task.id, goal=task.goal, seed=seed, phase=phase, adapter_version=adapter,
                 executor=executor,
             )
@@ -67,19 +57,19 @@ class Journal:
 
     def guard(self, step: int, name: str, detail: str) -> None:
         """Announce that a guard fired after a step."""
-        self._emit(GuardFired(episode=self.episode, step=step, name=name, detail=detail))
+        self._emit(ev.GuardFired(episode=self.episode, step=step, name=name, detail=detail))
 
     def recovery(self, step: int, trouble: str, measure: str, detail: str, useful: bool) -> None:
         """Announce what was tried after a guard fired or an action was refused. See `RecoveryTried`."""
         self._emit(
-            RecoveryTried(
+            ev.RecoveryTried(
                 episode=self.episode, step=step, trouble=trouble, measure=measure, detail=detail, useful=useful
             )
         )
 
     def error(self, where: str, message: str) -> None:
         """Announce a failure; where: model | parser | executor | environment | store."""
-        self._emit(ErrorRaised(where=where, message=message, episode=self.episode))
+        self._emit(ev.ErrorRaised(where=where, message=message, episode=self.episode))
 
     def finish(self, episode: Episode) -> str:
         """Complete the folder and announce the end; return the folder, or the empty text where nothing is stored."""
@@ -87,7 +77,7 @@ class Journal:
             with self._storing():
                 self._writer.finish(episode)
         self._emit(
-            EpisodeFinished(
+            ev.EpisodeFinished(
                 episode=self.episode, task=episode.task_id, phase=episode.phase, stop_reason=episode.stop_reason,
                 success=episode.outcome.success, steps=len(episode.steps), seconds=episode.seconds,
                 adapter_version=episode.adapter_version, source=episode.source, evidence=episode.outcome.evidence,
@@ -101,12 +91,12 @@ class Journal:
             with self._storing():
                 self._writer.close()
 
-    def _step_event(self, step: Step) -> StepTaken:
+    def _step_event(self, step: Step) -> ev.StepTaken:
         proposal = step.proposal
         failure = proposal.failure if proposal is not None else None
         sure = proposal.confidence if proposal is not None else None
         folder = self._writer.path if self._writer is not None else None
-        return StepTaken(
+        return ev.StepTaken(
             episode=self.episode,
             index=step.index,
             frame=f"{folder.parent.name}/{folder.name}/{step.frame}" if folder is not None and step.frame else None,
@@ -115,15 +105,15 @@ class Journal:
             executed=_json(step.executed),
             executor=step.executor,
             text=proposal.text if proposal is not None else "",
-            parse_failure=None if failure is None else NotParsed(failure.reason, failure.detail),
-            confidence=None if sure is None else Readings(sure.stated, sure.token, sure.calibrated),
+            parse_failure=None if failure is None else ev.NotParsed(failure.reason, failure.detail),
+            confidence=None if sure is None else ev.Readings(sure.stated, sure.token, sure.calibrated),
             timings=step.timings,
             changed=step.changed,
             step_correct=step.outcome.step_correct if step.outcome is not None else None,
             note=step.note,
         )
 
-    def _emit(self, event: Event) -> None:
+    def _emit(self, event: ev.Event) -> None:
         if self._events is not None:
             self._events.emit(event)
 
