@@ -1,44 +1,36 @@
-"""The learners by name: a method, with the gate, the optimiser, the events and the state that all of them share.
+"""The learners by name. Built in: every `Method` with a `name` that is defined in a file of this folder.
 
-sdft          self-distillation on the student's own answers
-sft_demo      cross-entropy on the demonstrated actions, on the demonstrated frames
-sft_teacher   cross-entropy on the teacher's answers to the same screens that sdft uses
-rft           cross-entropy on the student's own actions that were verified as right
-in_context    no weights: the policy is shown the demonstration whenever it acts
-frozen        nothing
+So a new built-in learner is one file here, and one config that names it. Others come as an entry point of the group
+``showonce.learners`` or as ``module:Class`` (see `plugins`).
 """
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+import importlib
+import pkgutil
+from typing import Final
 
 from showonce.errors import ConfigError
+from showonce.learning import methods
 from showonce.learning.methods.base import Method
-from showonce.learning.methods.imitation import RFT, SFTDemonstration, SFTTeacher
-from showonce.learning.methods.sdft import SDFT
 from showonce.plugins import Registry
 
 
-class InContext(Method):
-    """No weights change; the demonstration stays in the prompt for good."""
-
-    name: ClassVar[str] = "in_context"
-    trains: ClassVar[bool] = False
-    acts_with_demonstration: ClassVar[bool] = True
-
-
-class Frozen(Method):
-    """The base as it is."""
-
-    name: ClassVar[str] = "frozen"
-    trains: ClassVar[bool] = False
-
-
-METHODS: Final[dict[str, type[Method]]] = {
-    method.name: method for method in (SDFT, SFTDemonstration, SFTTeacher, RFT, InContext, Frozen)
-}
+def built_in() -> dict[str, type[Method]]:
+    """Import every file of this folder and return the methods that they define, by name."""
+    found: dict[str, type[Method]] = {}
+    for info in pkgutil.iter_modules(methods.__path__, f"{methods.__name__}."):
+        if info.name == __name__:
+            continue
+        module = importlib.import_module(info.name)
+        for value in vars(module).values():
+            own = isinstance(value, type) and issubclass(value, Method) and value.__module__ == info.name
+            if own and "name" in vars(value):
+                found[value.name] = value
+    return found
 
 
+METHODS: Final = built_in()
 LEARNERS: Final = Registry(
     "learner",
     "showonce.learners",
