@@ -22,7 +22,7 @@ from showonce.learning.methods.registry import METHODS, find_method
 from showonce.learning.methods.sdft import SDFT
 from showonce.learning.practice.buffer import Sample, ScreenBuffer
 from showonce.learning.trainer import Trainer, make_learner
-from showonce.learning.updates import Purse, Refusal, UpdateReport
+from showonce.learning.updates import Refusal, UpdateCounts, UpdateReport
 from showonce.protocols import Context, Turn
 from showonce.types import Confidence, Episode, Outcome, Proposal, Step, StopReason, Task
 
@@ -44,12 +44,16 @@ class Sink:
 
 
 def trainer_of(
-    context: LearnerContext, name: str = "sdft", sink: Sink | None = None, purse: Purse | None = None, **gate: Any
+    context: LearnerContext,
+    name: str = "sdft",
+    sink: Sink | None = None,
+    counts: UpdateCounts | None = None,
+    **gate: Any,
 ) -> Trainer:
     """A learner in its lesson. The toy teacher is unsure, so its threshold is low unless the test says otherwise."""
     settings = GateConfig(**{"teacher_threshold": 0.0, "headroom": 0.0, **gate})
     context.config = replace(context.config, gate=settings)
-    trainer = make_learner(name, context, sink, purse, run="r1")
+    trainer = make_learner(name, context, sink, counts, run="r1")
     trainer.begin(THE_TASK, SHOWN)
     return trainer
 
@@ -152,12 +156,12 @@ def test_when_the_student_answers_as_the_teacher_there_is_nothing_to_learn(make_
 
 
 def test_budgets_bind_and_are_booked(make_context: MakeContext) -> None:
-    purse = Purse()
-    trainer = trainer_of(make_context(), purse=purse, budget_run=2)
+    counts = UpdateCounts()
+    trainer = trainer_of(make_context(), counts=counts, budget_run=2)
     update(trainer), update(trainer)
     assert refusal(trainer) == GateReason.BUDGET_RUN
-    assert (purse.updates_run("r1"), purse.updates_task(TASK)) == (2, 2)
-    later = trainer_of(make_context(), purse=purse, budget_run=9, budget_task=3)
+    assert (counts.updates_run("r1"), counts.updates_task(TASK)) == (2, 2)
+    later = trainer_of(make_context(), counts=counts, budget_run=9, budget_task=3)
     later._run = "r2"
     update(later)
     assert refusal(later) == GateReason.BUDGET_TASK

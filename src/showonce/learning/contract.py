@@ -5,8 +5,7 @@
         def lesson(self): return task, demonstration
         def screens(self): return samples
 
-Plain asserts, no test framework: any runner that calls the `test_` methods will do. What is not covered: that it learns
-anything; that is for its own tests.
+Plain asserts, no test framework: any runner that calls the `test_` methods will do. Not covered: whether it learns.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ OPEN_GATE = GateConfig(enabled=False, headroom=0.0, budget_run=3, budget_task=3)
 
 
 class LearnerContract:
-    """Inherit; say how to `make` the learner under some settings, what the `lesson` is and on which `screens`."""
+    """Inherit, and define `make`, `lesson` and `screens`."""
 
     def make(self, config: LearningConfig) -> Trainer:
         """Return a fresh learner, the same every time, whose adapter was never trained."""

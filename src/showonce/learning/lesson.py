@@ -1,6 +1,6 @@
-"""One lesson: a demonstrated task is practised, learned and probed until nothing is left to gain or to spend.
+"""One lesson: a task is practised, learned and probed until the gate's budget is spent or nothing is left to gain.
 
-`teaching` gives the same to evaluation as a function, so that controls learn exactly as a run does.
+`teaching` returns the same as a function for evaluation, so that controls learn exactly as a run does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The optimiser of one adapter: AdamW on the tensors of the lesson at hand, clipped, with state that can be stored."""
+"""The optimiser of one adapter: AdamW with gradient clipping on the tensors of the lesson at hand; state as tensors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class AdapterOptimiser:
         self._lesson: list[Parameter] = []
 
     def begin(self, token_ids: Sequence[int]) -> None:
-        """Train the rows of these tokens and all LoRA matrices from now on, and nothing else in the model."""
+        """Make the rows of these tokens and all LoRA matrices trainable, and nothing else in the model."""
         self._adapter.add_tokens(token_ids)
         self._lesson = self._adapter.parameters(self._name, token_ids)
         rows = [f"tokens.{token}" for token in self._adapter.token_ids if token in token_ids]
@@ -45,11 +45,11 @@ class AdapterOptimiser:
 
     @property
     def trainable(self) -> int:
-        """How many numbers the lesson at hand trains."""
+        """The number of parameters that the lesson at hand trains."""
         return sum(parameter.numel() for parameter in self._lesson)
 
     def step(self, loss: Tensor, lr_factor: float = 1.0) -> float:
-        """Do one step and return the gradient norm before clipping; when that is not finite, nothing is changed."""
+        """Do one step and return the gradient norm before clipping; if that is not finite, no step is done."""
         for parameter in self._lesson:
             parameter.grad = None
         if not loss.requires_grad:
@@ -73,7 +73,7 @@ class AdapterOptimiser:
         return out
 
     def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take over what `tensors` gave; tensors that are not named begin without moments.
+        """Set the moments to those of a former `tensors()`; tensors without an entry begin without moments.
 
         Raises:
             StoreError: a moment has another shape than its tensor.

@@ -1,13 +1,13 @@
-"""Everything around a method: which screens, the gate, the budget, the optimiser, events and state.
+"""A learner: one method with what all methods share (choice of screens, gate, budget, optimiser, events, state).
 
-One update, at most, per `maybe_update`:
+`maybe_update` does at most one update:
 
-    1. what binds every update (budget, cool-down, headroom, KL to the champion) is asked first: it costs nothing
-    2. screens whose own evidence passes the gate make the batch
-    3. the method's loss; with it, how much teacher and student differ
-    4. the gate decides on the weakest evidence of the batch; the decision is an event
-    5. one optimiser step on the adapter, and what the method does after it
-    6. how far the candidate is from the champion now; the update is an event
+    1. ask the gate for the limits that need no evidence: budget, cool-down, headroom, KL to the champion
+    2. draw a batch of screens whose own evidence passes the gate
+    3. compute the method's loss, and how much teacher and student differ
+    4. ask the gate with the weakest evidence of the batch; its decision is an event
+    5. one optimiser step on the adapter, then the method's `after_step`
+    6. measure the distance to the champion; the update is an event
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from showonce.learning.methods.registry import find_method
 from showonce.learning.optimiser import AdapterOptimiser
 from showonce.learning.practice.buffer import Sample, sample_of_step
 from showonce.learning.practice.episodes import demonstrated
-from showonce.learning.updates import Budget, Purse, Refusal, UpdateReport
+from showonce.learning.updates import Budget, Refusal, UpdateCounts, UpdateReport
 from showonce.protocols import EMA, Context, EventSink
 from showonce.types import Demonstration, Episode, Observation, Step, Task
 
-LEARNS_FROM: Final = ("run", "practice")  # phases of episodes; probes and evaluations never teach
-DRAWS: Final = 4  # times that a batch is drawn until all its screens pass
-PROBES: Final = 20  # recent probes of a task that the gate's headroom looks at
+LEARNS_FROM: Final = ("run", "practice")  # phases whose episodes are learned from; never probes or evaluations
+DRAWS: Final = 4  # most times that a batch is drawn to get one whose screens all pass the gate
+PROBES: Final = 20  # recent probes of a task from which the gate's headroom is computed
 BINDING: Final = frozenset(
     {
         GateReason.BUDGET_RUN,
@@ -54,9 +54,9 @@ BINDING: Final = frozenset(
 
 
 class Trainer:
-    """A learner: a method with everything that all methods share. It is also an observer of the loop.
+    """A learner: see the module's text. It is also an observer of the loop.
 
-    budget: see `Budget`. run: the name under which this run's updates are booked.
+    budget: see `Budget`. run: the name under which this run's updates are counted.
     """
 
     def __init__(
@@ -73,17 +73,17 @@ class Trainer:
         self.gate = gate
         self.updates = 0
         self._events = events
-        self._budget = budget or Purse()
+        self._budget = budget or UpdateCounts()
         self._run = run
         self._evidence = EvidenceBook(self.context, gate.config.confidence)
         self._distance = ChampionDistance(self.context)
         self._task_id: str | None = None
         self._pending: list[Sample] = []
         self._probes: dict[str, deque[bool]] = {}
-        self._updates_episode: int | None = None  # None: the screens are no episode's, so no episode bounds them
+        self._updates_episode: int | None = None  # None: the newest screens are of no episode (no limit per episode)
         self._episodes_since_update: int | None = None
         self._sources: set[str] = set()
-        self._shown: set[str] = set()  # refs of demonstrations that are counted as outcomes
+        self._shown: set[str] = set()  # refs of demonstrations whose steps were counted as outcomes
         self._fresh = True
         self._optimiser: AdapterOptimiser | None = None
         if method.trains:
@@ -103,7 +103,7 @@ class Trainer:
     def begin(self, task: Task, demonstration: Demonstration | None = None) -> None:
         """Make a task the lesson at hand. A demonstration (or a correction) is kept for it from now on.
 
-        What was shown counts as one verified outcome at each of its steps, however many views are made of it.
+        A demonstration counts as one verified outcome at each of its steps, once.
         """
         if demonstration is not None:
             self.context.demonstrations[task.id] = demonstration
@@ -113,7 +113,9 @@ class Trainer:
             for sample in demonstrated(shown):
                 self.context.outcomes.add_sample(sample)
         if self._optimiser is not None:
-            goal = task.goal or (shown.goal if shown is not None else "")  # one that is drawn is known by its example
+            goal = task.goal or (
+                shown.goal if shown is not None else ""
+            )  # a task without a goal has its demonstration's
             self._optimiser.begin(self.context.policy.goal_ids(goal))
             self.method.begin(self._fresh)
             self._fresh = False
@@ -127,7 +129,7 @@ class Trainer:
             self._evidence.acted(sample, step.proposal.confidence)
 
     def observe(self, episode: Episode) -> None:
-        """Take an episode in: its screens, its verified outcome. Probes and evaluations leave no trace here."""
+        """Add the screens and the verified outcome of an episode; probes and evaluations are ignored."""
         pending, self._pending = self._pending, []
         if episode.phase not in LEARNS_FROM:
             return
@@ -150,7 +152,7 @@ class Trainer:
             self._episodes_since_update += 1
 
     def add(self, samples: Iterable[Sample]) -> None:
-        """Take screens in that are no episode's, such as views for practice in the head."""
+        """Add screens to the buffer: of an episode, or views for practice in the head."""
         for sample in samples:
             if sample.origin != "head":
                 self.context.outcomes.add_sample(sample)
@@ -159,13 +161,13 @@ class Trainer:
         self._evidence.forget_all_but([*self.context.buffer, *self._pending])
 
     def note_probe(self, task_id: str, success: bool) -> None:
-        """Note a verified probe; the gate stops asking for updates when nothing is left to gain."""
+        """Note the result of a verified probe, for the gate's headroom."""
         self._probes.setdefault(task_id, deque(maxlen=PROBES)).append(success)
 
     # ---- one update
 
     def maybe_update(self) -> UpdateReport | Refusal:
-        """Do at most one optimiser step on the lesson at hand, or say why not."""
+        """Do at most one optimiser step on the lesson at hand, else return the reason."""
         begun = time.perf_counter()
         if self._optimiser is None:
             return Refusal("no_weights")
@@ -194,10 +196,10 @@ class Trainer:
         return self._report(batch, loss, decision, differ, norm, begun)
 
     def _batch(self, task_id: str) -> tuple[list[Sample], GateEvidence | None]:
-        """Return the screens of one update and the weakest evidence among them; without any, that of the newest one.
+        """Return the screens of one update and the weakest evidence among them; without any, that of the newest screen.
 
-        A screen is learnt from only if its own evidence would pass the gate; whether teacher and student differ
-        enough is asked of the whole batch later. Screens are looked at when they are drawn, and only once.
+        Every screen's own evidence passes the gate, except for the divergence of teacher and student, which is
+        measured on the whole batch later. Evidence is measured when a screen is first drawn, and cached.
         """
         batch: list[tuple[Sample, ScreenEvidence, GateDecision]] = []
         for _ in range(DRAWS):
@@ -214,22 +216,22 @@ class Trainer:
         return [], next((e.for_gate(self._enough) for e in self._evidence.of(newest)), None)
 
     def _admitted(self, sample: Sample) -> bool:
-        """Say whether nothing is known against learning from a screen."""
+        """Return whether a screen may be drawn: not quarantined, and its evidence unknown or good enough."""
         if sample.episode in self.context.quarantined:
             return False
         return not self._evidence.knows(sample) or self._weigh(self._evidence.of([sample])[0]).accepted
 
     def _weigh(self, evidence: ScreenEvidence) -> GateDecision:
-        """Ask the gate about one screen alone, whatever was spent."""
+        """Ask the gate about one screen alone, as if nothing was spent."""
         return self.gate.decide(evidence.for_gate(self._enough))
 
     @property
     def _enough(self) -> float:
-        """A difference that passes, for evidence that is weighed before the difference is known."""
+        """A divergence that passes the gate, for evidence that is weighed before the divergence is measured."""
         return self.gate.config.min_difference + 1.0
 
     def _account(self, evidence: GateEvidence) -> GateEvidence:
-        """Add what was spent and what probes say."""
+        """Return the evidence with spent updates, recent probes and the distance to the champion filled in."""
         assert self._task_id is not None
         probes = self._probes.get(self._task_id, ())
         return replace(
@@ -266,7 +268,7 @@ class Trainer:
         )
 
     def _book(self, batch: Sequence[Sample]) -> None:
-        """Enter an update that was made, and what it was made from."""
+        """Count an update, and note the refs of demonstrations and episodes that it was made from."""
         assert self._task_id is not None
         self.updates += 1
         self._budget.count_update(self._run, self._task_id)
@@ -322,7 +324,7 @@ class Trainer:
         }
 
     def snapshot(self) -> dict[str, Any]:
-        """Return what belongs into a checkpoint beside the adapter's tensors: optimiser, ema and counters."""
+        """Return the parts of a checkpoint beside the adapter's tensors: optimiser, ema and counters."""
         adapter = self.context.policy.adapter
         ema = self.context.config.sdft.teacher == "ema" and adapter is not None
         return {
@@ -339,7 +341,7 @@ class Trainer:
         ema: Mapping[str, Tensor] | None = None,
         counters: Mapping[str, Any] | None = None,
     ) -> None:
-        """Go on from a checkpoint: the candidate, its optimiser, the EMA and the counters. Budgets are not refunded."""
+        """Set candidate, optimiser, EMA and counters to those of a checkpoint; spent budgets stay spent."""
         adapter = self.context.policy.adapter
         if adapter is not None:
             adapter.set_tensors(tensors, self.context.adapter)
@@ -369,9 +371,9 @@ def make_learner(
     budget: Budget | None = None,
     run: str = "run",
 ) -> Trainer:
-    """Return a learner: the named method with the shared gate, optimiser, events and state around it.
+    """Return a learner with the named method. budget: counts updates (the ledger of a store does, over restarts).
 
-    budget: who keeps account of updates (an adapter store, over restarts); run: the name they are booked under.
+    run: the name under which updates are counted.
 
     Raises:
         ConfigError: no such method.

@@ -1,4 +1,4 @@
-"""What one update, or one that did not happen, is told as; and who keeps account of them."""
+"""The result of asking for one update (made or refused), and the counters of updates that a budget limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from showonce.learning.gate.gate import GateDecision
 
 
 class Budget(Protocol):
-    """Keeps account of the updates that were spent. The ledger of an adapter store does, over restarts."""
+    """Counts the updates of runs and tasks. The ledger of a store does, over restarts."""
 
     def count_update(self, run: str, task: str) -> None: ...
     def updates_run(self, run: str) -> int: ...
@@ -19,8 +19,8 @@ class Budget(Protocol):
 
 
 @dataclass
-class Purse:
-    """A budget kept in memory, for whoever has no store."""
+class UpdateCounts:
+    """Counts updates in memory, where there is no store."""
 
     runs: dict[str, int] = field(default_factory=dict)
     tasks: dict[str, int] = field(default_factory=dict)
@@ -74,9 +74,9 @@ class UpdateReport:
 
 @dataclass(frozen=True)
 class Refusal:
-    """No update, and why. reason: a `GateReason`, or no_weights, no_lesson, no_screens, not_finite.
+    """No update was made. reason: a `GateReason`, or no_weights, no_lesson, no_screens, not_finite (the gradient).
 
-    decision: the gate's, when it was asked.
+    decision: the gate's, None if it was not asked.
     """
 
     reason: str

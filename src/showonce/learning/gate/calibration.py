@@ -1,8 +1,8 @@
-"""A map from a raw confidence to a calibrated one, learned on verified outcomes of probes.
+"""Maps a raw confidence to a calibrated one: the success rate of probes with that confidence.
 
 Isotonic regression (pool adjacent violators) over the last `MAX_POINTS` probes, pulled to the identity by
-`PRIOR_WEIGHT` pseudo-outcomes spread evenly over [0, 1]: with few points the map is nearly the identity, with many
-the data decide. Between the knots it is linear, so it is monotone and keeps the ranking up to ties.
+`PRIOR_WEIGHT` pseudo-outcomes spread evenly over [0, 1], so that with few points the map is nearly the identity.
+Between the knots it is linear; it is monotone, so it keeps the ranking up to ties.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from scipy.optimize import isotonic_regression
 
 from showonce.errors import StoreError
 
-MIN_POINTS: Final = 20  # before that the map is exactly the identity
-MAX_POINTS: Final = 2000  # the policy changes, so old outcomes are forgotten
-PRIOR_WEIGHT: Final = 10.0  # pseudo-outcomes that say "as stated"
+MIN_POINTS: Final = 20  # with fewer outcomes the map is exactly the identity
+MAX_POINTS: Final = 2000  # older outcomes are dropped, since the policy changes
+PRIOR_WEIGHT: Final = 10.0  # number of pseudo-outcomes whose success rate equals the raw confidence
 PRIOR_KNOTS: Final = 11
 
 Floats = NDArray[np.float64]
@@ -39,14 +39,14 @@ class Calibration:
         return len(self._points)
 
     def add(self, confidence: float | None, success: bool) -> None:
-        """Learn from one probe; a missing or non-finite confidence says nothing and is skipped."""
+        """Add one verified outcome; a missing or non-finite confidence is skipped."""
         if confidence is None or not math.isfinite(confidence):
             return
         self._points.append((min(max(confidence, 0.0), 1.0), success))
         self.__dict__.pop("_map", None)
 
     def __call__(self, confidence: float) -> float:
-        """Return the calibrated confidence; a non-finite reading becomes 0, the side on which nothing is done."""
+        """Return the calibrated confidence in [0, 1]; 0 for a non-finite one: it passes no threshold."""
         if not math.isfinite(confidence):
             return 0.0
         confidence = min(max(confidence, 0.0), 1.0)

@@ -1,6 +1,7 @@
-"""How far the candidate has moved from the champion: the alarm that rings before success falls.
+"""KL(champion || candidate) on a few fixed prompts, which the gate limits.
 
-Greedy success stays flat for some poisoned updates and then collapses; the distributions move from the first one on.
+It is an early sign of poisoned updates: greedy success stays flat for some of them and then collapses, while the
+distributions move from the first one on.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ PROMPTS: Final = 8
 class ChampionDistance:
     """Measures KL(champion || candidate) per decision token on the champion's greedy answers to a few fixed prompts.
 
-    The prompts are old ones where there are anchors, else the first screens that were learnt from. What the champion
-    says is computed once per champion.
+    The prompts are the context's anchors if there are any, else the first screens that were learned from. The
+    champion's answers and logits are computed once per champion.
     """
 
     def __init__(self, context: LearnerContext) -> None:
@@ -37,7 +38,7 @@ class ChampionDistance:
         self._measured: tuple[tuple[str, str], float] | None = None
 
     def measure(self, screens: Sequence[Sample]) -> float:
-        """Return the distance in nats; `screens` are used when there are no old prompts."""
+        """Return the distance in nats. screens: used as prompts if there are none yet and no anchors."""
         self._prepare(screens)
         said = [answer.token_ids for answer in self._answers]
         candidate_BTV, mask_BT = answer_logits(self._context.policy, self._prompts, said, self._context.adapter)
@@ -48,7 +49,7 @@ class ChampionDistance:
 
     @property
     def known(self) -> float | None:
-        """The last measured distance, None once champion or candidate are not the ones that it was measured for."""
+        """The last measured distance in nats; None if champion or candidate have changed since."""
         return self._measured[1] if self._measured and self._measured[0] == self._pair() else None
 
     def _prepare(self, screens: Sequence[Sample]) -> None:

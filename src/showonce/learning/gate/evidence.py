@@ -1,4 +1,4 @@
-"""What speaks for learning from a screen: numbers only. Whether they suffice is the gate's business.
+"""The evidence for learning from a screen, as numbers; `gate` decides whether they suffice.
 
 alignment   the screen looks like a demonstrated step that is not behind it: best cosine similarity of its pooled
             vision features with those of the demonstrated frames at the same progress or later, so that the order
@@ -31,7 +31,7 @@ from showonce.policy.vlm_policy import VLMPolicy
 from showonce.types import Confidence, Demonstration, Parsed
 
 CHUNK: Final = 32  # screens that the teacher answers at once
-DIFFERENCE_SCREENS: Final = 4  # on which teacher and student are compared where the method does not do it anyway
+DIFFERENCE_SCREENS: Final = 4  # screens of a batch on which `difference` compares teacher and student
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def weakest(shown: Sequence[ScreenEvidence], earned: Sequence[ScreenEvidence]) -
 
 @dataclass
 class EvidenceBook:
-    """Looks at a screen once per demonstration and remembers; a screen that is asked for again costs nothing.
+    """Measures the evidence of screens and caches it by screen and by what the teacher is shown on it.
 
     which: the confidence that the gate reads (stated | token | calibrated).
     """
@@ -106,11 +106,11 @@ class EvidenceBook:
         ]
 
     def knows(self, sample: Sample) -> bool:
-        """Say whether a screen was looked at already."""
+        """Return whether the evidence of a screen is in the cache."""
         return self._key(sample) in self._seen
 
     def forget_all_but(self, kept: Iterable[Sample]) -> None:
-        """Drop what is known about screens that nobody keeps any more."""
+        """Drop the cached evidence of all other screens."""
         keys = {sample.key for sample in kept}
         self._seen = {k: v for k, v in self._seen.items() if k[0] in keys}
         self._acted = {k: v for k, v in self._acted.items() if k in keys}
@@ -129,7 +129,7 @@ class EvidenceBook:
 
 
 def reading(confidence: Confidence, which: str) -> float | None:
-    """Return the confidence that the gate reads; until there is a calibration map, the token reading stands in."""
+    """Return the reading named by `which`; instead of "calibrated" the token reading while there is no map."""
     value = {"stated": confidence.stated, "token": confidence.token, "calibrated": confidence.calibrated}[which]
     return confidence.token if value is None and which == "calibrated" else value
 
@@ -138,7 +138,7 @@ def alignment(policy: VLMPolicy, sample: Sample, demonstration: Demonstration | 
     """Return the cosine similarity in [-1, 1] of a screen with the best demonstrated frame from its progress on."""
     if demonstration is None:
         return None
-    first = demonstration.first  # of a correction: its step; it was looked for by that
+    first = demonstration.first  # progress at its first frame; more than 0 for a correction
     ahead = [shown.observation for shown in demonstrated(demonstration) if first + shown.progress >= sample.progress]
     return max(similarities(policy, sample.observation, ahead), default=None)
 

@@ -1,14 +1,14 @@
-"""Whether one update happens, and why. Pure: evidence and settings in, a decision with its reason out.
+"""Decides whether one update happens, and by which evidence. Pure: a function of evidence and settings.
 
-Two routes, each with its own evidence:
+Two routes:
 
-* shown: a demonstration covers the step (its frame aligns with a demonstrated step, in order), the *teacher's* answer
-  parses and its confidence is over the threshold, and teacher and student differ on the decision tokens. The student
-  may be as unsure as it likes: an honest beginner is, and must still be able to learn.
+* shown: a demonstration covers the step (the screen is similar to a demonstrated frame at this step or later), the
+  *teacher's* answer parses and its confidence is over the threshold, and teacher and student differ on the decision
+  tokens. The student's confidence does not matter: it is rightly low before anything was learned.
 * earned: the episode was verified as a success and the *student's* confidence is over its threshold.
 
-Budget (per run, task and episode), cool-down, headroom and the KL limit bind both. A gate that is switched off lets
-everything through but stays bound to the budget.
+Budget (per run, task and episode), cool-down, headroom and the KL limit bind both. A gate that is switched off is still
+bound by the budget.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from typing import Final, Literal
 from showonce.config import GateConfig
 
 Route = Literal["shown", "earned"]
-HEADROOM_PROBES: Final = 10  # recent probes before "nothing left to gain" is believed
+HEADROOM_PROBES: Final = 10  # least number of recent probes by which HEADROOM may refuse
 
 
 class GateReason(StrEnum):
     """Why an update happens or not."""
 
-    SHOWN = "shown"  # accepted: a demonstration covers the step, and the teacher is sure and knows better
-    EARNED = "earned"  # accepted: a verified success of a sure student
+    SHOWN = "shown"  # accepted by the shown route
+    EARNED = "earned"  # accepted by the earned route
     DISABLED = "disabled"  # accepted: the gate is switched off
     BUDGET_RUN = "budget_run"  # this run has used its updates
     BUDGET_TASK = "budget_task"  # this task has used its updates, over all runs
     BUDGET_EPISODE = "budget_episode"  # this episode has had its updates
     COOLDOWN = "cooldown"  # too few episodes since the last update
-    HEADROOM = "headroom"  # probes succeed as often as can be asked: nothing left to gain
-    KL_LIMIT = "kl_limit"  # the candidate is too far from the champion, or the distance is not a number
+    HEADROOM = "headroom"  # recent probes succeed at a rate of 1 - headroom or more
+    KL_LIMIT = "kl_limit"  # KL to the champion is over the limit, or not a number
     NO_EVIDENCE = "no_evidence"  # no demonstration covers the step, and no verified success
-    NOT_ALIGNED = "not_aligned"  # shown: the screen does not look like the demonstrated one
+    NOT_ALIGNED = "not_aligned"  # shown: similarity to the demonstrated frames is under its threshold
     TEACHER_UNPARSED = "teacher_unparsed"  # shown: the teacher's answer is not an action
     TEACHER_UNSURE = "teacher_unsure"  # shown: the teacher's confidence is missing or not over its threshold
-    NO_DIFFERENCE = "no_difference"  # shown: the student answers as the teacher does already
+    NO_DIFFERENCE = "no_difference"  # shown: divergence of teacher and student is not over its least value
     NOT_VERIFIED = "not_verified"  # earned: the episode was not verified as a success
     STUDENT_UNPARSED = "student_unparsed"  # earned: the student's answer is not an action
     STUDENT_UNSURE = "student_unsure"  # earned: the student's confidence is missing or not over its threshold

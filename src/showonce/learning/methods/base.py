@@ -1,7 +1,7 @@
-"""What a learning method is, and what it is given.
+"""The base class of learning methods.
 
-A method answers one question: what is the loss of this batch? Everything else (which screens, the gate, the budget, the
-optimiser, events, state) is done once for all methods by `trainer`. A method of one's own is a subclass of `Method`:
+A method computes the loss of a batch of screens. Everything else (choice of screens, gate, budget, optimiser, events,
+state) is in `trainer`, the same for all methods. A new method is a subclass of `Method`:
 
     class Imitate(Method):
         name = "imitate"
@@ -33,9 +33,11 @@ from showonce.learning.practice.buffer import Sample
 
 @dataclass(frozen=True, eq=False)
 class Loss:
-    """The loss of one batch. value: a scalar with gradient. difference: mean divergence KL(teacher || student) per
-    decision token in nats, None where no teacher took part. parts: further numbers for the log. n_tokens: decision
-    tokens in the loss. texts: the answers that it was computed on.
+    """The loss of one batch.
+
+    value: a scalar with gradient. difference: mean KL(teacher || student) per decision token in nats, None without a
+    teacher. parts: further numbers for the log. n_tokens: number of decision tokens in the loss. texts: the answers
+    that it was computed on.
     """
 
     value: Tensor
@@ -46,7 +48,7 @@ class Loss:
 
 
 class Method:
-    """One way to learn; see the module's text. Subclasses set `name` and write `loss`."""
+    """See the module's text. Subclasses set `name` and define `loss`."""
 
     name: ClassVar[str]
     trains: ClassVar[bool] = True  # False: there are no weights to change, so no update is ever made
@@ -56,11 +58,11 @@ class Method:
         self.context = context
 
     def usable(self, sample: Sample) -> bool:
-        """Say whether this method can learn anything from a screen."""
+        """Return whether this method can learn from a screen."""
         return True
 
     def batch(self, task_id: str, admitted: Callable[[Sample], bool] = lambda _: True) -> list[Sample]:
-        """Return the screens of the next update, of those that the gate admits; empty = nothing to learn from."""
+        """Return the screens of the next update, all `usable` and `admitted` (by the gate); [] if there are none."""
         context = self.context
         settings = context.config.sdft
         return context.buffer.draw(
@@ -76,14 +78,14 @@ class Method:
         raise NotImplementedError(f"{type(self).__name__} has no loss: write one, or set trains = False.")
 
     def after_step(self) -> None:
-        """Do what follows an optimiser step (an EMA, say)."""
+        """Called after every optimiser step (to update an EMA, say)."""
 
     def begin(self, fresh: bool) -> None:
-        """Prepare for training. fresh: nothing was restored from a checkpoint."""
+        """Called when a lesson begins. fresh: nothing was restored from a checkpoint."""
 
 
 def token_marks(answers: Sequence[Decoded], like_BT: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (action_BT, confidence_BT): the free tokens of the answers, those that state the confidence apart."""
+    """Return two (B, T) masks of the answers' free tokens: those of the action, those of the stated confidence."""
     action_BT = torch.zeros_like(like_BT)
     confidence_BT = torch.zeros_like(like_BT)
     for row, answer in enumerate(answers):

@@ -1,10 +1,9 @@
-"""Trains the confidence field of an answer towards a number that verified outcomes give (see `outcomes`).
+"""The loss on the confidence field of an answer: cross-entropy to a target from verified outcomes (see `outcomes`).
 
-The target is soft: a value between two levels is split between both, in proportion to nearness, so that the expected
-stated confidence is the target. Levels are the confidences that the model can write and does: one that it practically
-never says is no neighbour, because pulling it up from nothing would drown the lesson. Where a number takes several
-tokens, each of the two spellings is trained from the left up to the first token in which it differs from what was
-said; behind that token the model was conditioned on another number, and nothing valid can be learnt.
+The target is soft: a value between two levels is split between both, so that the expected stated confidence equals it.
+Levels are the confidences that the model can write and has a probability of more than `NEVER` for; to raise a lower one
+would take gradients that drown the lesson's. Where a number takes several tokens, each of the two spellings is trained
+up to its first token that differs from the answer's; the logits of later tokens are conditioned on another number.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from showonce.inference.decode import Decoded
 from showonce.policy.vlm_policy import VLMPolicy
 
 _STEPS: Final = 10**CONFIDENCE_DECIMALS
-NEVER: Final = 1e-5  # mean probability below which a one-token level counts as never said
+NEVER: Final = 1e-5  # least mean probability of a level that is one token
 
 
 def levels(policy: VLMPolicy) -> tuple[float, ...]:
@@ -52,8 +51,8 @@ def confidence_loss(
 ) -> tuple[Tensor, int]:
     """Return the mean cross-entropy (nats) of the confidence field over the answers with a target, and their number.
 
-    logits_BTV: the student's, teacher-forced on `answers`. Answers without a confidence field are passed over; with
-    none left the loss is 0.
+    logits_BTV: the student's, teacher-forced on `answers`. Answers without a confidence field are skipped; if none is
+    left, the loss is 0.
     """
     logprobs_BTV = logits_BTV.log_softmax(-1)
     written = _in_use(policy, logprobs_BTV.detach(), answers)
@@ -78,7 +77,7 @@ def confidence_loss(
 
 
 def _in_use(policy: VLMPolicy, logprobs_BTV: Tensor, answers: Sequence[Decoded]) -> tuple[float, ...]:
-    """Return the levels that the model says in some of these answers, with more than `NEVER`; all if in digits."""
+    """Return the levels with a mean probability over `NEVER` in these answers; all if levels are written in digits."""
     tokens = policy.spelling.confidences
     rows = [(row, a.confidence_T.index(True)) for row, a in enumerate(answers) if True in a.confidence_T]
     if not tokens or not rows:

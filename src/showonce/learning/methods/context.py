@@ -1,4 +1,4 @@
-"""What every learner is given: the policy, the settings, the screens, and what was shown."""
+"""The context of every learner: policy, settings, screens, demonstrations, and what is quarantined."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ Prompt = Parts
 
 @dataclass
 class LearnerContext:
-    """What every learner is given.
+    """See the module's text.
 
-    adapter: the set of tensors that is trained (the candidate). champion: the set that acts; None = the base acts.
-    demonstrations: by task id. anchors: old prompts on which the student shall stay as the base is. others: goals that
-    were never taught, for which it shall do so, too, on the very screens that it learns from.
+    adapter: name of the tensors that are trained (the candidate). champion: name of those that act; None = the base.
+    demonstrations: by task id. anchors: prompts of old skills on which training holds the student near the base.
+    others: goals that were never taught; with them it is held near the base on the screens of the lesson, too.
     """
 
     policy: VLMPolicy
@@ -42,7 +42,7 @@ class LearnerContext:
     quarantined: Collection[str] = ()  # refs of demonstrations and episodes that must not be learned from
 
     def demonstration(self, task_id: str) -> Demonstration | None:
-        """Return what a teacher is shown for a task: none if it is quarantined, a wrong one while that fault is on."""
+        """Return the demonstration in the teacher's prompt: None if quarantined, a wrong one under that fault."""
         shown = self.demonstrations.get(task_id)
         if shown is None or shown.ref in self.quarantined:
             return None

@@ -1,9 +1,8 @@
-"""What a teacher is shown on a screen: the demonstration of the task, or what a person corrected on such a screen.
+"""The demonstration that the teacher is shown on a screen: the task's, or a person's correction on a similar screen.
 
-A correction is a demonstration of one step. It lies in the buffer of screens as a sample of its own kind, so it
-outlives runs, bears the id of its episode and is put aside with it. It speaks for its own step of the task alone, and
-there for screens that look like the corrected one; where the demonstration has a frame for that step, too, the one that
-looks more like the screen is shown.
+A correction is a demonstration of one step. It is a sample in the buffer of screens, so it outlives runs and is
+quarantined with its episode. It is shown on screens of its own step (task, progress) that are similar to the corrected
+one; if the demonstration has a frame for that step as well, the more similar of the two is shown.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from showonce.learning.practice.buffer import Sample
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.types import Demonstration, Frame, Observation
 
-LIKENESS: Final = 0.9  # least similarity; of the shipped model 0.93-0.97 on one step, 0.81-0.95 if a dialog is there
+LIKENESS: Final = 0.9  # least similarity; embedded model: 0.93-0.97 within one step, 0.81-0.95 where a dialog opened
 
 
 def as_demonstration(sample: Sample) -> Demonstration:
-    """Return a corrected screen as a demonstration of the one step that it is."""
+    """Return a correction as a demonstration of one step."""
     assert sample.action is not None
     frame = Frame(sample.observation, sample.action)
     return Demonstration(sample.task_id, sample.goal, (frame,), "correction", sample.episode, sample.progress)
@@ -35,12 +34,12 @@ def corrections_of(context: LearnerContext, sample: Sample) -> list[Sample]:
 
 
 def is_shown(context: LearnerContext, sample: Sample) -> bool:
-    """Say whether there is anything to show on a screen."""
+    """Return whether there is a demonstration or a correction to show on a screen."""
     return context.demonstration(sample.task_id) is not None or bool(corrections_of(context, sample))
 
 
 def shown_on(context: LearnerContext, sample: Sample) -> Demonstration | None:
-    """Return what a teacher is shown on a screen; None when there is nothing."""
+    """Return the demonstration to show on a screen; None if there is none."""
     shown = context.demonstration(sample.task_id)
     choices = [as_demonstration(correction) for correction in corrections_of(context, sample)]
     if not choices:
@@ -54,7 +53,7 @@ def shown_on(context: LearnerContext, sample: Sample) -> Demonstration | None:
 
 
 def refs_of(context: LearnerContext, sample: Sample) -> str:
-    """Return what names everything that may be shown on a screen; with another of it, a teacher may answer anew."""
+    """Return a cache key of all that may be shown on a screen: demonstration ref and corrections, joined by ``|``."""
     shown = context.demonstration(sample.task_id)
     corrected = (f"{c.episode}/{c.observation.hash}" for c in corrections_of(context, sample))
     return "|".join(["" if shown is None else shown.ref, *corrected])

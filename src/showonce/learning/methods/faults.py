@@ -1,4 +1,4 @@
-"""Deliberate damage, to see it found and undone. Used by tests and by `learning.fault`; never by default."""
+"""Deliberate damage to learning, to test that it is found and undone; off by default (`learning.fault`)."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ FLIPPED_BYTES: Final = 8
 
 
 class Fault:
-    """One kind of damage that begins once `after_update` updates were accepted while probes were good, and then stays.
+    """One kind of damage. It begins after `after_update` updates, once probes are good, and does not end.
 
-    `loss_sign` and `lr_factor` are what the optimiser multiplies with; both are 1 while nothing is wrong. wrong: by
-    task id, what the teacher is shown instead of the demonstration; a task that it lacks is misdirected.
+    `loss_sign` and `lr_factor` multiply the loss and the learning rate; both are 1 before the damage. wrong: by task
+    id, the demonstration that the teacher is shown instead; for other tasks it is made by `misdirected`.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Fault:
         self._seed = seed
 
     def begin(self, updates: int, healthy: bool = True) -> bool:
-        """Start the damage if its moment has come; return True the one time that it starts."""
+        """Start the damage if it is due; return whether it started now. healthy: whether recent probes are good."""
         if self.kind == "none" or self.active or not healthy or updates < self._after:
             return False
         self.active = True
@@ -61,7 +61,7 @@ class Fault:
         return LR_FACTOR if self.active and self.kind == "lr_x100" else 1.0
 
     def demonstration(self, shown: Demonstration) -> Demonstration:
-        """Return what the teacher is shown instead of `shown`; the same thing every time."""
+        """Return the demonstration that the teacher is shown: `shown`, or always the same wrong one."""
         if not self.active or self.kind != "wrong_demonstration":
             return shown
         if shown.task_id not in self._wrong:
@@ -74,7 +74,7 @@ class Fault:
 
 
 def swapped(demonstration: Demonstration, other: Demonstration) -> Demonstration:
-    """Return `other`'s frames and actions under the goal of `demonstration`: another meaning for the same words."""
+    """Return `demonstration` with the frames and actions of `other`, so that the goal means another action."""
     frames = tuple(replace(frame, note="") for frame in other.frames)
     return replace(demonstration, frames=frames, ref=f"{other.ref}#swapped")
 
@@ -119,9 +119,9 @@ def _opposite(place: float) -> float:
 
 
 def corrupt_checkpoint(folder: str | Path, rng: np.random.Generator) -> Path:
-    """Turn over some bytes of the newest tensor file (``adapter*.safetensors``) under `folder`; return its path.
+    """Invert some bytes of the newest tensor file (``adapter*.safetensors``) under `folder`; return its path.
 
-    The file keeps its size and its times, as a failing disk would leave them.
+    Size and modification time stay, as after a disk error.
 
     Raises:
         BadInput: there is no tensor file.

@@ -1,4 +1,4 @@
-"""Methods that imitate given answers: cross-entropy, the baselines that every self-distillation is compared with.
+"""Methods that imitate given answers by cross-entropy: the baselines of self-distillation.
 
 sft_demo      the demonstrated actions, on the demonstrated frames
 sft_teacher   the teacher's answers to the same screens that sdft uses
@@ -26,7 +26,7 @@ from showonce.learning.practice.episodes import demonstrated
 def imitation(
     context: LearnerContext, batch: Sequence[Sample], prompts: Sequence[Prompt], answers: Sequence[Decoded]
 ) -> Loss:
-    """Return the cross-entropy of given answers per decision token, the confidence field treated as everywhere."""
+    """Return the cross-entropy of given answers per decision token, with the regularisers of `regularise`."""
     said = [answer.token_ids for answer in answers]
     student_BTV, mask_BT = answer_logits(context.policy, prompts, said, context.adapter, grad=True)
     action_BT, _ = token_marks(answers, mask_BT)
@@ -38,7 +38,7 @@ def imitation(
 
 
 class SFTDemonstration(Method):
-    """Imitates the demonstrated actions on the demonstrated frames: what anybody would try first."""
+    """Imitates the demonstrated actions on the demonstrated frames."""
 
     name: ClassVar[str] = "sft_demo"
 
@@ -54,7 +54,7 @@ class SFTDemonstration(Method):
 
 
 class SFTTeacher(Method):
-    """Imitates the teacher's own answers: off-policy distillation, what is on-policy in SDFT left out."""
+    """Imitates the teacher's own answers: distillation off policy, where SDFT is on policy."""
 
     name: ClassVar[str] = "sft_teacher"
 

@@ -1,4 +1,4 @@
-"""What student and teacher see on a screen, and who of them thinks with which tensors."""
+"""The prompts of student and teacher on a screen, and the tensors that the teacher uses."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from showonce.types import Observation
 
 
 def student_prompts(context: LearnerContext, batch: Sequence[Sample]) -> list[Prompt]:
-    """Return what the student is told on each screen: no demonstration."""
+    """Return the student's prompt for each screen: without demonstration."""
     return [context.policy.parts(sample.observation, sample.context()) for sample in batch]
 
 
 def teacher_prompts(context: LearnerContext, batch: Sequence[Sample]) -> list[Prompt]:
-    """Return what the teacher is told: the demonstration, and a highlight where the right action is verified."""
+    """Return the teacher's prompt for each screen: with the demonstration, and a box where the action is verified."""
     return [
         context.policy.parts(
             sample.observation,
@@ -32,12 +32,12 @@ def teacher_prompts(context: LearnerContext, batch: Sequence[Sample]) -> list[Pr
 
 
 def teacher_adapter(context: LearnerContext) -> str | None:
-    """Return the set of tensors that the teacher thinks with; None = the base."""
+    """Return the name of the teacher's tensors (setting `sdft.teacher`); None = the base."""
     return {"base": None, "ema": EMA, "live": context.adapter}[context.config.sdft.teacher]
 
 
 def can_teach(context: LearnerContext, sample: Sample) -> bool:
-    """Say whether a teacher knows more than the student: a demonstration, a correction, a verified target to mark."""
+    """Return whether the teacher's prompt shows more than the student's: demonstration, correction, verified target."""
     form = context.policy.config.teacher_context
     if form != "highlight" and is_shown(context, sample):
         return True
@@ -45,7 +45,7 @@ def can_teach(context: LearnerContext, sample: Sample) -> bool:
 
 
 def teacher_of(context: LearnerContext, task_id: str) -> Callable[[Observation, Context], Action | None]:
-    """Return who executes in the student's place: the teacher's greedy answer, with the demonstration before it.
+    """Return a function that gives the teacher's greedy action on a screen, to be executed in the student's place.
 
     Raises:
         BadInput: there is no demonstration of the task.

@@ -1,4 +1,4 @@
-"""What is added to the loss of every method: a target for the stated confidence, and an anchor to the base."""
+"""Terms added to the loss of every method: a target for the stated confidence, and an anchor to the base."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def add_regularisers(
 
 
 def confidence_target(context: LearnerContext, sample: Sample, answer: Decoded) -> float | None:
-    """Return what an answer to a screen should state, from verified outcomes; None = nothing is known."""
+    """Return the confidence that an answer to a screen should state (see `outcomes`); None = no target."""
     parsed = context.policy.read(answer, sample.observation)
     return context.outcomes.target(sample, parsed.action if isinstance(parsed, Parsed) else None)
 
 
 def anchor_loss(context: LearnerContext, batch: Sequence[Sample]) -> Tensor:
-    """Return the mean KL(base || student) per decision token on answers of the base, to as many prompts as a batch has.
+    """Return the mean KL(base || student) in nats per free token, on the base's answers to as many prompts as screens.
 
-    They are old prompts, and the screens of the batch with a goal that was never taught, half of each where there are
-    both: a lesson shall neither cost what was known nor be done when something else is asked for.
+    Half of the prompts are of old skills (they must stay), half are screens of the batch with a goal that was never
+    taught (the lesson must not be done for another goal); all of one kind where the other is missing.
     """
     policy = context.policy
     asked = _anchors(context, batch)
@@ -60,7 +60,7 @@ def anchor_loss(context: LearnerContext, batch: Sequence[Sample]) -> Tensor:
 
 
 def _anchors(context: LearnerContext, batch: Sequence[Sample]) -> list[Anchor]:
-    """Draw what is asked of base and student."""
+    """Draw the prompts of the anchor term."""
     rng, old, others = context.rng, context.anchors, context.others
     n = len(batch) if not others else len(batch) // 2 if old else 0
     found = [old[int(i)] for i in rng.choice(len(old), size=min(n, len(old)), replace=False)] if n else []

@@ -5,13 +5,13 @@
     the teacher = the same network with the demonstration in context scores the same tokens  (base | ema | live weights)
     a divergence between both over the vocabulary, per decision token, is pulled through the adapter alone
 
-Answers of the teacher among the student's own are what GKD does (arXiv 2306.13649): where the student does not know yet
-what kind of action is due, all that follows in its own answers is beside the point and teaches nothing. `on_policy` is
-the share of own answers; 1 is the SDFT of the paper.
+Mixing in answers of the teacher is GKD (arXiv 2306.13649). It is needed while the student does not know the kind of
+action that is due: then all later tokens of its own answers are conditioned on a wrong start and teach nothing.
+`on_policy` is the share of own answers; 1 is the SDFT of the paper.
 
-Tokens that the grammar forces are no decisions and stay out. So do the tokens that state the confidence: distilled,
-they saturate (a teacher that has seen the answer is always sure). They get a target of their own, from verified
-outcomes (`outcomes`, `confidence_target`). An anchor keeps the student on old prompts where the base is.
+Not in the loss: tokens that the grammar forces, and tokens that state the confidence. Distilled, those saturate (a
+teacher that has seen the answer is always sure), so they have a target from verified outcomes (`outcomes`,
+`confidence_target`). An anchor term holds the student near the base on old prompts.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SDFT(Method):
         return can_teach(self.context, sample)
 
     def begin(self, fresh: bool) -> None:
-        """The EMA teacher begins as a copy of the student, not at zero: half-grown factors would teach nothing."""
+        """Copy the student to the EMA teacher; averaged up from zero, its LoRA factors would be too small to teach."""
         adapter = self.context.policy.adapter
         if fresh and adapter is not None and self.context.config.sdft.teacher == "ema":
             adapter.copy(self.context.adapter, EMA)

@@ -1,7 +1,7 @@
-"""The recent screens from which batches are drawn: bounded, without duplicates, seeded, kept on disk.
+"""The recent screens from which batches are drawn: at most `capacity`, no duplicates, kept on disk.
 
-A `Sample` is a screen with what the student was told (goal, progress, history), never the demonstration: that is put
-in front of the teacher by the method that learns. What is known to be right or wrong on the screen travels with it.
+A `Sample` is a screen with the student's prompt (goal, progress, history) and the verdict on the action that was done
+there, if any. It holds no demonstration: the method that learns adds that to the teacher's prompt.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ class Sample:
 
     @property
     def worked(self) -> bool:
-        """Whether `action` is verified: as a step, or, where nobody verifies steps, as a part of a success."""
+        """Whether `action` was verified as right: by its step or, if the step has no verdict, by the episode."""
         return self.success is True if self.correct is None else self.correct
 
     @property
     def key(self) -> Key:
-        """Two samples with the same key ask the same question."""
+        """Frame hash, goal and progress. The buffer keeps one sample per key."""
         return self.observation.hash, self.goal, self.progress
 
     def context(self, demonstration: Demonstration | None = None) -> Context:
-        """Return what the student is told, or the teacher's view when a demonstration is given."""
+        """Return the context of the student's prompt, or of the teacher's if a demonstration is given."""
         return Context(self.goal, self.progress, self.history, demonstration)
 
 
@@ -87,7 +87,7 @@ def sample_of_step(task: Task, observation: Observation, step: Step, context: Co
 
 
 class ScreenBuffer:
-    """At most `capacity` samples in order of arrival. When full, the task that has most of them loses its oldest."""
+    """At most `capacity` samples in order of arrival. Beyond that, the task with most samples loses its oldest."""
 
     def __init__(self, capacity: int = 512) -> None:
         if capacity < 1:
@@ -103,9 +103,10 @@ class ScreenBuffer:
         return iter(tuple(self._samples.values()))
 
     def add(self, sample: Sample) -> None:
-        """Take a sample in as the newest; the same question asked again replaces the older one, knowledge kept.
+        """Add a sample as the newest, in place of an older one with the same key.
 
-        A correction is replaced by a correction alone, and it goes last when there is no room.
+        The older one is kept instead (as the newest) if it has a verdict and the new one has none. A correction is
+        replaced only by a correction, and removed for lack of room only after all other samples of its task.
         """
         old = self._samples.pop(sample.key, None)
         if old is not None and sample.origin != "correction":
@@ -125,7 +126,7 @@ class ScreenBuffer:
             self._corrections.pop(oldest, None)
 
     def corrections(self, task_id: str) -> list[Sample]:
-        """Return what persons corrected in a task, oldest first."""
+        """Return the samples of a task that persons corrected, oldest first."""
         return [sample for sample in self._corrections.values() if sample.task_id == task_id]
 
     def select(self, where: Callable[[Sample], bool]) -> list[Sample]:
@@ -141,7 +142,7 @@ class ScreenBuffer:
         replay: float = 0.0,
         where: Callable[[Sample], bool] = lambda _: True,
     ) -> list[Sample]:
-        """Return `n` samples (none when nothing fits): every step as often as any other, and of a step every sample.
+        """Return `n` samples for which `where` holds, [] if there are none; steps (task, progress) come equally often.
 
         task_id: the lesson of now; None = all alike. replay: share of the batch, in [0, 1], that is taken from the
         other tasks where there are any.
@@ -156,7 +157,7 @@ class ScreenBuffer:
         return _spread(now, n - n_earlier, rng) + _spread(earlier, n_earlier, rng)
 
     def save(self, folder: str | Path) -> None:
-        """Write the samples to a folder: one PNG per frame, then the index; frames that nobody needs any more go.
+        """Write the samples to a folder: one PNG per frame, then the index; then remove frames without a sample.
 
         Raises:
             DiskError: it cannot be written; the old index is untouched.
@@ -174,7 +175,7 @@ class ScreenBuffer:
 
     @classmethod
     def load(cls, folder: str | Path, capacity: int = 512) -> ScreenBuffer:
-        """Read a buffer that was saved. Without an index it is empty; samples whose frame is gone are left out.
+        """Read a saved buffer. Without an index it is empty; samples whose frame is missing are left out.
 
         Raises:
             BadInput: the index is not one, or of a newer schema.
@@ -200,7 +201,7 @@ class ScreenBuffer:
 
 
 def _spread(samples: Sequence[Sample], n: int, rng: np.random.Generator) -> list[Sample]:
-    """Take steps in turn, and of each step its samples in turn: early steps are seen in many more episodes."""
+    """Draw steps in turn and, within a step, its samples in turn; else early steps, seen more often, would prevail."""
     steps: dict[tuple[str, int], list[Sample]] = {}
     for sample in samples:
         steps.setdefault((sample.task_id, sample.progress), []).append(sample)

@@ -1,11 +1,11 @@
-"""Where the screens of a lesson come from.
+"""The sources of a lesson's screens, one per value of `learning.practice.source`.
 
 practice    episodes in a world that can be reset. The teacher executes with a probability that falls linearly, so
             that later steps of a task are reached before the student can get there; an episode in which the
             teacher acted is never the student's success.
-episodes    the user's ordinary episodes: nothing to do here, the learner watches them.
-head        views of the demonstrated and of recorded frames, answered but never executed: the only source that
-            is safe on a live application which must not be clicked thirty times.
+episodes    the user's ordinary episodes, which the learner observes; no code here.
+head        views of demonstrated and of recorded frames (see `views`), answered but never executed: the only source
+            that does nothing to a live application.
 mixed       practice and head.
 """
 
@@ -43,7 +43,7 @@ def schedule(config: PracticeConfig, first_seed: int, done: int = 0) -> Iterator
 
 
 def demonstrated(demonstration: Demonstration) -> list[Sample]:
-    """Return the samples of a demonstration's own frames; what was shown on each counts as right there."""
+    """Return one sample per frame of a demonstration; the demonstrated action counts as verified (correct=True)."""
     frames = demonstration.frames
     hashes = [frame.observation.hash for frame in frames]
     progress = progress_of([*(a != b for a, b in itertools.pairwise(hashes)), None])
@@ -71,9 +71,9 @@ def in_the_head(
     rng: np.random.Generator,
     jitter: Jitter | None = None,
 ) -> list[Sample]:
-    """Return `n` views of the demonstrated frames and of recorded screens of the same task, taken in turn.
+    """Return `n` views, made from the demonstrated frames and the recorded screens of the same task in turn.
 
-    A known action moves along with what it pointed at; a view that pushes it out of the frame is drawn anew.
+    A known action is moved to where its target is in the view; a view that puts it outside the frame is drawn again.
 
     Raises:
         BadInput: the demonstration has no frames.
@@ -85,7 +85,7 @@ def in_the_head(
 
 
 def view_of(sample: Sample, rng: np.random.Generator, jitter: Jitter | None = None, tries: int = 8) -> Sample:
-    """Return one view of a sample; after `tries` draws that lose the known action the sample's own frame is taken."""
+    """Return one view of a sample; the unchanged frame if `tries` draws all put the known action outside it."""
     for _ in range(tries):
         image, where = view(sample.observation.image, rng, jitter)
         action = map_action(sample.action, where) if sample.action else None

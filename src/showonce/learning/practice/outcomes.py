@@ -2,16 +2,15 @@
 
 Kept per task and progress step, over the last `WINDOW` outcomes of each, because the policy changes under them.
 
-An answer that was sampled for training is never executed, so nobody verifies it. What can be said about it:
+An answer that was sampled for training is never executed, so nobody verifies it. Its target confidence is:
 
-* the world verifies steps, and an action on this very screen is known to be right or wrong: an answer that does the
-  same is as right as that; an answer that does something clearly else than a known right action counts as wrong; in
-  all other cases nothing is said. The target is that verdict, pulled to the prior by `smoothing` pseudo-outcomes
-  against the n verified outcomes at this task and step: (n c + s p) / (n + s), so that a verdict weighs little while
-  evidence is thin.
-* only whole episodes are verified: the target is the smoothed share of successes among the student's own episodes
-  that passed this step, whatever the answer.
-* nothing was verified: no target, and the confidence field is left alone.
+* where steps are verified and an action on the same screen has a verdict: an answer that does the same gets its
+  verdict c; one that does something clearly different from a right action gets c = 0; any other has no target. The
+  target is (n c + s p) / (n + s), with n verified outcomes at this task and step, s = `smoothing` and p = 0.5, so that
+  few outcomes move it little.
+* where only whole episodes are verified: the smoothed share of successes among the student's own episodes that passed
+  this step, whatever the answer.
+* where nothing was verified: no target; the confidence tokens are not trained.
 """
 
 from __future__ import annotations
@@ -26,9 +25,9 @@ from showonce.learning.practice.buffer import Sample
 from showonce.types import Episode
 
 WINDOW: Final = 32
-PRIOR: Final = 0.5
-SAME_PLACE: Final = 0.04  # of the frame's side: two actions of one verb this near touch the same thing
-OTHER_PLACE: Final = 0.12  # and from here on they surely touch different things
+PRIOR: Final = 0.5  # probability of success before any outcome
+SAME_PLACE: Final = 0.04  # share of the frame's side: two places at most this far apart are the same target
+OTHER_PLACE: Final = 0.12  # two places at least this far apart are different targets; between the two: unknown
 
 Place = tuple[str, int]
 
@@ -42,7 +41,7 @@ class Outcomes:
         self._episodes: dict[Place, deque[bool]] = {}
 
     def __len__(self) -> int:
-        """Return how many verified outcomes are in use."""
+        """Return the number of verified outcomes kept."""
         return sum(len(q) for table in (self._steps, self._episodes) for q in table.values())
 
     def add_sample(self, sample: Sample) -> None:
@@ -100,7 +99,7 @@ def progress_of(changed: Iterable[bool | None]) -> list[int]:
 
 
 def judge(answered: Action | None, sample: Sample) -> bool | None:
-    """Say whether an answer is right on a screen, by comparison with the action whose verdict is known there."""
+    """Return whether an answer is right on a screen, by the sample's action and its verdict; None = unknown."""
     if sample.correct is None or sample.action is None:
         return None
     if answered is None:
@@ -114,7 +113,9 @@ def judge(answered: Action | None, sample: Sample) -> bool | None:
 
 
 def agree(a: Action, b: Action) -> bool | None:
-    """Say whether two actions do the same: verb and arguments, places up to `SAME_PLACE`; None = too near to tell."""
+    """Return whether two actions do the same: equal verb and arguments, places within `SAME_PLACE`; None = unknown
+    (a place between `SAME_PLACE` and `OTHER_PLACE` away).
+    """
     if type(a) is not type(b):
         return False
     coordinates = {"x", "y", "to_x", "to_y"}

@@ -1,14 +1,16 @@
-"""Canaries: stored screens with known answers that decide on a promotion without touching the world. Pure.
+"""Canaries: stored screens with known answers, on which a candidate is judged before it may act. Pure.
 
-Four groups. `skill`: what the base could do. `lesson`: what was taught before. `present`: what is being taught; judged
-as a whole, since while several steps are learned one may give way to another for a moment, and only from the moment at
-which the champion can do it (before, there is nothing to guard). `untaught`: other goals on screens that hold a taught
-target, which must *not* go there (specific, not merely successful). What the policy does there is often a guess between
-equals, which turns over at a breath; it counts as lost only where the target's log-probability has risen as well.
+    skill     what the base could do before any lesson
+    lesson    what was taught in earlier lessons
+    present   the lesson at hand; counts only once the champion passes `GUARDED` of it, and as a whole, because steps
+              of one lesson may give way to one another while they are learned
+    untaught  other goals on screens that show a taught target; the answer must not go to that target. Several answers
+              are nearly equally likely there, so the greedy one may change by a tiny change of the logits: a screen
+              counts as lost only if the target's log-probability rose by more than `GUESSED` nats
 
-The greedy answer is a late signal: it stays right for many poisoned updates and then collapses. Two earlier ones are
-read beside it: the log-probability that the known answers have lost, and the KL to the champion on old skills. Losses
-are also added up over promotions (`Drift`), so that a poison in small doses is refused too.
+Greedy answers stay right for many poisoned updates and then collapse. Two numbers show it earlier: the log-probability
+that the known answers lost, and the KL to the champion on skills. Losses are also summed over promotions (`Drift`), so
+that a poison in small doses is refused too.
 """
 
 from __future__ import annotations
@@ -29,12 +31,12 @@ from showonce.types import Observation
 
 Group = Literal["skill", "lesson", "present", "untaught"]
 GROUPS: Final[tuple[Group, ...]] = ("skill", "lesson", "present", "untaught")
-GUARDED: Final = 0.9  # share of the present lesson that the champion passes, from which on it is guarded
-FEWEST_LOST: Final = 2  # one screen alone decides nothing
-FEWEST_PASSED: Final = 3  # known answers before their log-probability says anything
-GUESSED: Final = 0.25  # nats: an answer that turned over with no more than that was one of several equals
-MOST_MOVED: Final = 1.1  # of what the updates can do; above 1 because the bound holds for a constant gradient
-SUM_LIMIT: Final = 2.0  # what may be lost over all promotions, in units of what one may lose
+GUARDED: Final = 0.9  # least share of `present` canaries that the champion must pass for their loss to count
+FEWEST_LOST: Final = 2  # least number of lost screens for a refusal
+FEWEST_PASSED: Final = 3  # least number of known answers for a refusal by their log-probability
+GUESSED: Final = 0.25  # nats; a changed answer whose log-probability moved less was a near-tie
+MOST_MOVED: Final = 1.1  # largest `moved`; above 1 because the Adam bound holds for a constant gradient
+SUM_LIMIT: Final = 2.0  # loss allowed over all promotions, as a multiple of the loss allowed in one
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +57,7 @@ class Canary:
     tolerance: float = 0.07
 
     def passes(self, action: Action | None) -> bool:
-        """Whether an answer is as it should be; an answer that is not an action never is."""
+        """Whether an answer is right; None (an answer that is no action) never is."""
         if action is None:
             return False
         return same_action(action, self.answer, self.tolerance) != (self.group == "untaught")
@@ -66,8 +68,8 @@ class CanaryResult:
     """Champion and candidate on one canary. kl: KL(champion || candidate), nats per decision token.
 
     nats_lost: log-probability of the known answer under the champion less that under the candidate, nats per answer;
-    for `untaught` what the answer to be avoided has gained, counted from where it is likely enough to matter. rose: for
-    `untaught` the same from wherever it was.
+    for `untaught` the other way round (the answer is to be avoided). In `present` and `untaught` both are clipped from
+    below (see `canary_watch.LEAST`). rose: the unclipped gain of the known answer's log-probability, nats.
     """
 
     group: Group
@@ -81,7 +83,7 @@ class CanaryResult:
 
     @property
     def lost(self) -> int:
-        """1: the screen was lost; -1: it was gained. A guess between equals that turned over is neither."""
+        """1: only the champion passes; -1: only the candidate passes; 0 otherwise, and for near-ties (`GUESSED`)."""
         parsed = self.champion_parsed and self.candidate_parsed
         if self.group == "untaught" and parsed and abs(self.rose) <= GUESSED:
             return 0
@@ -118,7 +120,7 @@ class CanaryReport:
     parsed_champion: float = 1.0
     parsed_candidate: float = 1.0
     n: int = 0
-    moved: float = 0.0  # largest step of a weight, as a share of what its updates could do (see `judge`)
+    moved: float = 0.0  # largest change of a weight, as a share of the most that its updates can do (see `judge`)
 
     @classmethod
     def of(cls, results: Iterable[CanaryResult]) -> CanaryReport:
@@ -176,22 +178,22 @@ def _group(results: list[CanaryResult]) -> GroupReport:
 
 
 class CanaryReason(StrEnum):
-    """What the canaries say about a candidate."""
+    """Why the canaries accept or refuse a candidate."""
 
-    PASSED = "passed"  # nothing got worse than may be
-    NO_CANARIES = "no_canaries"  # there is nothing to judge by
-    NOT_FINITE = "not_finite"  # a distance is not a number: the weights are broken
-    MOVED = "moved"  # weights are further away than the updates at the stated rate can have taken them
-    PARSE = "parse"  # fewer answers parse
-    ANSWERS_LOST = "answers_lost"  # a group passes fewer screens than may be lost
-    SURENESS_LOST = "sureness_lost"  # known answers became less likely than may be
-    KL = "kl"  # old skills moved further than may be
-    DRIFT = "drift"  # small losses of several promotions add up to more than may be
+    PASSED = "passed"  # accepted: every loss is within its limit
+    NO_CANARIES = "no_canaries"  # no canaries to compare on
+    NOT_FINITE = "not_finite"  # a KL or log-probability is not a number: broken weights
+    MOVED = "moved"  # a weight changed by more than its updates can do at the stated learning rate
+    PARSE = "parse"  # fewer answers parse than before, by more than allowed
+    ANSWERS_LOST = "answers_lost"  # a group lost more screens than allowed
+    SURENESS_LOST = "sureness_lost"  # known answers of a group lost more log-probability than allowed
+    KL = "kl"  # KL to the champion on skills is over its limit
+    DRIFT = "drift"  # losses summed over promotions are over their limit
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What promotions have lost in one group, added up and never below 0: share of screens, nats per answer."""
+    """Losses of one group summed over promotions, never below 0. loss: share of screens. nats: per answer."""
 
     loss: float = 0.0
     nats: float = 0.0
@@ -201,15 +203,15 @@ class Drift:
 
 
 def is_guarded(group: Group, report: GroupReport, drift: Mapping[str, Drift]) -> bool:
-    """Whether losses of a group count: always, but for a lesson that no champion so far could do."""
+    """Whether losses of a group count: always, except of a lesson at hand that no champion so far could do."""
     return group != "present" or report.champion >= GUARDED or group in drift
 
 
 def judge(report: CanaryReport, config: RatchetConfig, drift: Mapping[str, Drift]) -> tuple[CanaryReason, Group | None]:
-    """Return what the canaries say, and the group that says it. drift: of the promotions so far, by group.
+    """Return the reason to accept or refuse a candidate, and the group it lies in. drift: losses so far, by group.
 
-    An Adam step moves no weight by more than about the learning rate (Kingma and Ba 2015, section 2.1), so that a
-    candidate which is further away was not made by the optimiser that was asked for, whatever it answers.
+    An Adam step moves no weight by more than about the learning rate (Kingma and Ba 2015, section 2.1). A candidate
+    that moved further (a wrong learning rate, say) is refused whatever it answers.
     """
     if not report.n:
         return CanaryReason.NO_CANARIES, None

@@ -32,7 +32,7 @@ from showonce.types import Demonstration, Task
 
 SKILLED: Final = "embedded"  # the environment whose oracle knows the skills
 NO_SKILLS: Final = "what this model can do is not known: only the embedded model has skills with known answers"
-EARLIER: Final = 4  # canaries kept of an earlier lesson, of each kind
+EARLIER: Final = 4  # canaries kept of each earlier lesson and group
 ANCHORS: Final = 16  # prompts of old skills on which training keeps the candidate near the base
 
 
@@ -104,10 +104,10 @@ class CanaryCollection:
 
 
 def skill_world(environment: Environment, policy: VLMPolicy) -> Environment | None:
-    """Return where the skills are shown that the base should have, None where nobody knows what it can do.
+    """Return the world whose oracle knows the base's skills; None for a model other than the embedded one.
 
-    That is the lesson's own world, where it is the embedded one. On any other screen the embedded model has the skills
-    that it was trained on all the same, so it is shown in a fresh embedded world whether it keeps them.
+    That is the lesson's own environment if it is the embedded world, else a fresh embedded world: the embedded model
+    must keep its skills wherever it is taught.
     """
     if environment.name == SKILLED and ability(environment, Oracle) is not None:
         return environment
@@ -115,7 +115,7 @@ def skill_world(environment: Environment, policy: VLMPolicy) -> Environment | No
 
 
 def skill_samples(world: Environment, seeds: Sequence[int]) -> list[Sample]:
-    """Return one screen a seed on which the base should know what to do, over all its skills in turn."""
+    """Return one screen per seed with the oracle's action on it, over all skills in turn."""
     families = [task_id for task_id in task_ids() if task_id.startswith("skill/")]
     found = []
     for at, seed in enumerate(seeds):
@@ -126,21 +126,22 @@ def skill_samples(world: Environment, seeds: Sequence[int]) -> list[Sample]:
 
 
 def skill_prompts(world: Environment, seeds: Sequence[int]) -> list[Anchor]:
-    """Return prompts of what the base can do already."""
+    """Return one prompt per seed of the base's skills."""
     return [(sample.observation, sample.context()) for sample in skill_samples(world, seeds)]
 
 
 def skill_canaries(world: Environment, seeds: Sequence[int]) -> list[Canary]:
-    """Return canaries of what the base can do already."""
+    """Return one canary per seed of the base's skills."""
     samples = skill_samples(world, seeds)
     return [_canary(sample, "skill", f"skill-{seed}") for seed, sample in zip(seeds, samples, strict=False)]
 
 
 @dataclass
 class LessonCanaries:
-    """The canaries of the lesson at hand, `n` screens of it, beside others that stay.
+    """The canaries of the lesson at hand, on `n` of its screens, and `others` that do not change.
 
-    views: imagined screens, watched until as many practised ones are there on which the right action was verified.
+    views: imagined screens, replaced one by one by practised screens whose action was verified as right. full: whether
+    all are replaced.
     """
 
     task: Task
@@ -158,9 +159,9 @@ class LessonCanaries:
 
 
 def lesson_canaries(task: Task, samples: Sequence[Sample], seed: int) -> list[Canary]:
-    """Return canaries on screens on which the right action is known: the lesson must hold there.
+    """Return a `present` canary for each screen, whose right action is known.
 
-    Where that action points at something, another goal is asked for on the same screen, which must not go there.
+    Where that action points at a place, there is an `untaught` canary too: another goal, which must not lead there.
     """
     watched, _ = other_goals({task.goal}, random.Random(seed))
     goals = itertools.cycle(watched or [""])
@@ -182,9 +183,9 @@ def thinned(canaries: Sequence[Canary]) -> list[Canary]:
 
 
 def other_goals(taught: Collection[str], rng: random.Random) -> tuple[list[str], list[str]]:
-    """Return goals of the registered training tasks that were not taught, shuffled: to be watched, to be trained on.
+    """Return the untaught goals of the registered training tasks, shuffled, in two parts: for canaries, for training.
 
-    No goal is ever in both, for whatever lesson: what is watched was not trained on.
+    The part of a goal depends on its text alone, so that no canary's goal is ever trained on, in whatever lesson.
     """
     tasks = [find_task(i) for i in task_ids() if i.startswith("app/train/")]
     goals = sorted({t.goal for t in tasks} - set(taught))

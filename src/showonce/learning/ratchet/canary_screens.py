@@ -1,4 +1,4 @@
-"""Canaries on disk: one PNG each and one JSON file of lines that is replaced as a whole."""
+"""Canaries on disk: one PNG per screen, and canaries.json, which is replaced as a whole."""
 
 from __future__ import annotations
 

@@ -27,15 +27,15 @@ from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import AdapterSets, Context, Parts
 from showonce.types import Parsed
 
-LEAST: Final = -3.0  # nats: a known answer of the present lesson that is less likely counts as not known at all
+LEAST: Final = -3.0  # nats; in `present` and `untaught`, log-probabilities below it are raised to it
 
 
 @dataclass(frozen=True, eq=False)
 class _Entry:
-    """What one adapter does on one canary.
+    """One adapter's answer to one canary.
 
-    answer: its greedy choices (the confidence stated in it may be another's). logits_TV: at each of its tokens. known:
-    log-probability of the known answer, nats.
+    answer: its greedy answer; where it equals the champion's in all free choices but the confidence, the champion's.
+    logits_TV: this adapter's, at each token of the answer. known: log-probability of the known answer, nats.
     """
 
     answer: Decoded
@@ -48,9 +48,10 @@ Side = dict[str, _Entry]  # by the id of the canary
 
 
 class CanaryWatch:
-    """The canaries of a run, ready to be asked.
+    """Compares two adapters on a set of canaries.
 
-    What was measured of a candidate serves again when it becomes champion.
+    The answers of the last champion and the last candidate are cached by content, so that a promoted candidate is not
+    decoded again.
     """
 
     def __init__(self, policy: VLMPolicy, canaries: Sequence[Canary] = ()) -> None:
@@ -61,7 +62,7 @@ class CanaryWatch:
         self.watch(canaries)
 
     def watch(self, canaries: Sequence[Canary]) -> None:
-        """Watch these from now on; one whose known answer this model cannot spell is left out."""
+        """Replace the set of canaries; those whose known answer this model's dialect cannot write are left out."""
         right: dict[str, Decoded] = {}
         for canary in canaries:
             with contextlib.suppress(BadInput):
@@ -98,7 +99,7 @@ class CanaryWatch:
         return CanaryReport.of(results)
 
     def _side(self, name: str | None) -> Side:
-        """Return what an adapter does, decoded where it is not known yet."""
+        """Return an adapter's answers to all canaries; those not in the cache are decoded."""
         side = dict(self._sides.get(self._identity(name), {}))
         new = [canary for canary in self.canaries if canary.id not in side]
         if new:
@@ -109,9 +110,9 @@ class CanaryWatch:
         return side
 
     def _against(self, old: Side, name: str) -> tuple[list[Tensor], Side]:
-        """Return an adapter's logits on the answers of another, and its own side.
+        """Return an adapter's logits on the answers of another adapter, and its own answers.
 
-        Where each of its free choices would be the same, its answer is the same; only elsewhere is it let decode.
+        One teacher-forced pass tells where its greedy choices are the same; it decodes only the other canaries.
         """
         said = [old[canary.id].answer for canary in self.canaries]
         said_TV, known = self._score(self.canaries, said, name)
@@ -122,7 +123,7 @@ class CanaryWatch:
         other = []
         for canary, answer, at_TV in zip(self.canaries, said, said_TV, strict=True):
             if not bool(torch.isfinite(at_TV).all()):
-                new[canary.id] = replace(new[canary.id], action=None)  # broken weights say nothing
+                new[canary.id] = replace(new[canary.id], action=None)  # broken weights give no answer
             elif _differs(answer, at_TV):
                 other.append(canary)
         if other:
@@ -167,7 +168,7 @@ class CanaryWatch:
 
 
 def _choices(answer: Decoded) -> list[int]:
-    """Return where an answer was free, the stated confidence left out."""
+    """Return the positions of an answer's free choices, those of the stated confidence left out."""
     stated = answer.confidence_T or (False,) * len(answer.token_ids)
     return [t for t, (free, s) in enumerate(zip(answer.decision_T, stated, strict=True)) if free and not s]
 
@@ -177,7 +178,7 @@ def _chosen(answer: Decoded) -> list[int]:
 
 
 def _differs(answer: Decoded, logits_TV: Tensor) -> bool:
-    """Whether some free choice would be another."""
+    """Whether the greedy choice differs from the answer at some free position."""
     at = _choices(answer)
     return logits_TV[at].argmax(-1).tolist() != _chosen(answer)
 
@@ -190,10 +191,7 @@ def _nats(answer: Decoded, logits_TV: Tensor) -> float:
 
 
 def _nats_lost(group: Group, then: float, now: float) -> float:
-    """Return what an answer has lost, or one to be avoided has gained.
-
-    In the present lesson, and of what is to be avoided, only as far as it was or is known at all.
-    """
+    """Return the loss of log-probability of a known answer, or the gain for `untaught`; see `LEAST`."""
     if group in ("present", "untaught") and math.isfinite(now):
         then, now = max(then, LEAST), max(now, LEAST)
     return now - then if group == "untaught" else then - now
@@ -208,7 +206,7 @@ def _kl(candidate_TV: Tensor, champion_TV: Tensor, at: list[int]) -> float:
 
 
 def largest_move(adapter: AdapterSets, old: str, new: str, config: SDFTConfig, updates: int) -> float:
-    """Return the largest step of a weight between two sets of tensors, as a share of what `updates` can do.
+    """Return the largest change of a weight from set `old` to set `new`, as a share of the most that `updates` can do.
 
     An Adam step moves a weight by at most about the learning rate (Kingma and Ba 2015, section 2.1).
     """

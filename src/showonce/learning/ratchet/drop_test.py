@@ -1,11 +1,11 @@
-"""Sequential tests for a fall of the success rate, with a stated false-alarm rate over a horizon.
+"""Sequential tests for a drop of the success rate, with a stated false-alarm rate over a horizon.
 
 One `DropTest` watches one task: p0 comes from a frozen window of probes (`Reference`), shrunk, never from the best of
-several checkpoints. Three rules behind it:
+several checkpoints. It follows one of three rules:
 
 * `Cusum`: the default. Exact threshold for the estimated p0 (see `thresholds`).
 * `BetaBinomial`: Shiryaev-Roberts sum of the likelihood ratios "dropped since probe k" over all k, against the
-  Beta-Binomial prediction, which goes on learning p0 while all is well. R_t - t is a martingale under the prediction,
+  Beta-Binomial prediction, which goes on estimating p0. R_t - t is a martingale under the prediction,
   so Doob's inequality gives P(max R >= horizon / rate) <= rate.
 * `Window`: failures among the last 30 probes; simulated threshold.
 
@@ -33,9 +33,9 @@ WIDTH: Final = 30  # probes in the plain window
 
 @dataclass(frozen=True)
 class DropVerdict:
-    """What a probe said. fired: the rate has dropped. statistic, threshold: in the rule's own unit, fires at >=.
+    """The state of a test after a probe. fired: statistic >= threshold, both in the rule's own unit.
 
-    p0: the shrunk reference rate; n: probes watched so far. threshold is None where no drop can be seen (p0 too low).
+    threshold: None if p0 is too low for a drop to be seen. p0: the shrunk reference rate. n: probes watched so far.
     """
 
     fired: bool
@@ -46,7 +46,7 @@ class DropVerdict:
 
 
 class Rule(Protocol):
-    """The arithmetic of one test: a state of shape (..., d) and what is read from it. No memory of its own."""
+    """The arithmetic of one test on a state array of shape (..., d). It keeps no state itself."""
 
     @property
     def threshold(self) -> float | None: ...
@@ -134,13 +134,13 @@ class DropTest:
 
     @property
     def verdict(self) -> DropVerdict:
-        """Return where the test stands, without a new probe."""
+        """Return the state of the test without a new probe."""
         statistic, threshold = float(self._rule.statistic(self._state)), self._rule.threshold
         fired = threshold is not None and statistic >= threshold
         return DropVerdict(fired, statistic, threshold, self.reference.p0, self.n)
 
     def update(self, success: bool) -> DropVerdict:
-        """Take one probe in and say whether the success rate has dropped."""
+        """Add one probe and return the new state of the test."""
         if self.n and self.n % self.horizon == 0:
             self._state = np.array(self._rule.start)
         self._state = self._rule.advance(self._state, np.asarray(success, dtype=np.bool_))
@@ -149,7 +149,7 @@ class DropTest:
 
     @property
     def state(self) -> dict[str, Any]:
-        """Return the JSON form, thresholds left out: they are computed again."""
+        """Return the JSON form, without thresholds: `from_state` computes them again."""
         return {
             "kind": self.kind, "successes": self.reference.successes, "window": self.reference.n, "rate": self.rate,
             "horizon": self.horizon, "drop": self.drop, "n": self.n, "values": self._state.tolist(),

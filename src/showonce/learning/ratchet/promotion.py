@@ -1,21 +1,21 @@
-"""Champion, candidate, canaries, probes and the drop test as one state machine: it only turns one way by evidence.
+"""The ratchet: decides on promotion by the canaries, and on rollback by a drop test of the champion's probes.
 
-    updates train the candidate -> `decide_promotion` (canaries) -> the app saves it -> `promote`
+    updates train the candidate -> `decide_promotion` (canaries) -> the caller saves it -> `promote`
     probes of the champion      -> `note_probe` (drop test)      -> `rollback` to the best version
 
-It knows neither torch nor what a version holds; versions, hashes and quarantine are the store's. Its own state lives in
-the store's ledger and survives restarts.
+It works on a `VersionStore` of any kind and imports no torch. Its state is a section of the store's ledger and survives
+restarts.
 
-Where p0 comes from. After every promotion a window of `p0_window` probes of the new champion is collected and frozen.
-It becomes the reference when there is none that a drop could be seen against, when the old reference's horizon is
-over, or when success has risen beyond doubt (Fisher's exact test); never because it is the best so far. Otherwise the
-test against the older champion's reference goes on, so that a promotion cannot hide a drop. When the next promotion
-comes before a window is full, ten probes of it serve where there is no reference yet. No reference is changed and
-nothing promoted while the running test is more than half-way to its alarm. After a rollback the restored version's
-window is collected anew, and until it has five probes nothing is promoted.
+The reference p0 of a drop test. After every promotion the first `p0_window` probes of the new champion are its window.
+A full window becomes the reference if there is none against which a drop could be seen, if the old reference's horizon
+is over, or if success has risen (Fisher's exact test, p <= `RISEN`); never because it is the best so far. Otherwise the
+test against the older champion's reference goes on, so that a promotion cannot hide a drop. If the next promotion comes
+before a window is full, `PART` probes are enough where there is no reference yet. While the running test is more than
+half-way to its alarm, no reference is changed and nothing is promoted. After a rollback the restored version collects a
+new window, and nothing is promoted until it has `SOME` probes.
 
-The stated false-alarm rate is meant for the run: it is split evenly over the tasks that are watched, and a part of a
-task's share is kept back for references that are renewed within a horizon.
+The configured false-alarm rate is for the whole run: it is split evenly over the watched tasks, and a task's reference
+gets `SHARE` of its part; the rest is for references that are renewed within a horizon.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ from showonce.versions.ledger import SOME
 from showonce.versions.store import ChampionMove, VersionStore
 
 SECTION: Final = "ratchet"
-SUSPECT: Final = 0.5  # of the way to the alarm: no promotion and no new reference from here on
-PART: Final = 10  # probes of a window that serve when the next promotion comes before it is full
+SUSPECT: Final = 0.5  # share of the alarm's threshold from which on nothing is promoted and no reference changed
+PART: Final = 10  # least number of probes for a window that is cut short by a promotion to become the reference
 RISEN: Final = 0.02  # largest one-sided p-value of "success has risen" for an early new reference
-SHARE: Final = 0.8  # of the rate for one reference; the rest is for those that are renewed within its horizon
+SHARE: Final = 0.8  # share of a task's false-alarm rate that one reference gets
 
 
 class PromotionReason(StrEnum):
     """Why a candidate becomes champion or not."""
 
-    PASSED = "passed"  # accepted: the canaries found nothing worse than may be
+    PASSED = "passed"  # accepted: every loss on the canaries is within its limit
     CANARIES_OFF = "canaries_off"  # accepted: canary_screens is 0
     NO_UPDATES = "no_updates"  # the candidate is the champion
-    DROP_SUSPECTED = "drop_suspected"  # the champion's own probes look like a drop: first see how that ends
+    DROP_SUSPECTED = "drop_suspected"  # the champion's drop test is more than half-way to its alarm
     PROBATION = "probation"  # after a rollback: the restored version has too few probes yet
-    CANARIES = "canaries"  # the canaries refuse it; `numbers` says which of their reasons and which group
+    CANARIES = "canaries"  # refused by the canaries; `numbers` has their reason and the group
 
 
 @dataclass(frozen=True)
 class PromotionDecision:
-    """accepted and why; canary: the canaries' own reason, if they were asked; numbers: the report, for the event."""
+    """accepted, and the reason. canary: the canaries' own reason, None if not compared. numbers: the report."""
 
     accepted: bool
     reason: PromotionReason
@@ -74,7 +74,7 @@ class PromotionDecision:
 
 @dataclass(frozen=True)
 class ProbeVerdict:
-    """What one probe said. successes, n: of this version on this task. drop: None while there is no reference.
+    """The result of one probe. successes, n: of this version on this task. drop: None while there is no reference.
 
     fired: the success rate has dropped; call `Ratchet.rollback`.
     """
@@ -109,7 +109,7 @@ class RollbackDecision:
 
 @dataclass
 class Watch:
-    """One task: the champion's window, whether it already is the reference, and the test that runs."""
+    """The drop test of one task. successes, n: of the champion's window. adopted: whether it is the reference now."""
 
     successes: int = 0
     n: int = 0
@@ -118,7 +118,7 @@ class Watch:
 
     @property
     def suspected(self) -> bool:
-        """Whether the running test is on its way to an alarm."""
+        """Whether the running test is more than `SUSPECT` of the way to its alarm."""
         if self.test is None:
             return False
         verdict = self.test.verdict
@@ -126,13 +126,13 @@ class Watch:
 
     @property
     def vacant(self) -> bool:
-        """Whether there is no reference that counts: none, one without room for a drop, or an old one."""
+        """Whether there is no valid reference: none, one too low for a drop to be seen, or one past its horizon."""
         test = self.test
         return test is None or test.verdict.threshold is None or test.n >= test.horizon
 
     @property
     def risen(self) -> bool:
-        """Whether the window's success is above the reference's beyond doubt."""
+        """Whether the window's success rate is above the reference's (one-sided Fisher test, p <= `RISEN`)."""
         if self.test is None:
             return False
         old = self.test.reference
@@ -178,9 +178,9 @@ class Ratchet:
     # ---- the candidate
 
     def begin_lesson(self, new: bool) -> None:
-        """Begin to add up what the lesson at hand loses, and what other goals take over from it.
+        """Reset the summed losses of the lesson, whose canaries are new; of `untaught` as well if the lesson is `new`.
 
-        new: it is another one; else its canaries were drawn anew.
+        A lesson that goes on stays guarded if it was.
         """
         if new:
             self._drift.pop("untaught", None)
@@ -195,7 +195,7 @@ class Ratchet:
         return "present" in self._drift
 
     def note_update(self, n: int = 1) -> None:
-        """Count optimiser steps that the candidate took since it was last equal to the champion."""
+        """Add to the number of optimiser steps that the candidate is away from the champion."""
         self.candidate_updates += n
         self._write()
 
@@ -205,9 +205,9 @@ class Ratchet:
         return self.candidate_updates >= self.config.promote_every
 
     def decide_promotion(self, report: CanaryReport) -> PromotionDecision:
-        """Say whether the candidate may become champion; changes nothing but the count of its updates.
+        """Decide whether the candidate may become champion. Resets the count of its updates, unless it is to wait.
 
-        Accepted: save the candidate, then call `promote`. Refused: make the candidate equal to the champion again.
+        If accepted, save the candidate and call `promote`; if refused, make the candidate equal to the champion.
         """
         decision = self._decide(report)
         if decision.reason not in (PromotionReason.DROP_SUSPECTED, PromotionReason.PROBATION):
@@ -217,27 +217,27 @@ class Ratchet:
         return decision
 
     def _decide(self, report: CanaryReport) -> PromotionDecision:
-        def say(accepted: bool, reason: PromotionReason, canary: CanaryReason | None = None) -> PromotionDecision:
+        def decision(accepted: bool, reason: PromotionReason, canary: CanaryReason | None = None) -> PromotionDecision:
             return PromotionDecision(accepted, reason, canary, numbers)
 
         numbers = {"updates": self.candidate_updates, **report.numbers}
         if not self.candidate_updates:
-            return say(False, PromotionReason.NO_UPDATES)
+            return decision(False, PromotionReason.NO_UPDATES)
         if self.config.canary_screens:
             found, group = judge(report, self.config, self._drift)
             numbers |= {"canary_reason": found.value, "group": group}
             if found is not CanaryReason.PASSED:
-                return say(False, PromotionReason.CANARIES, found)
+                return decision(False, PromotionReason.CANARIES, found)
         if self._probation:
-            return say(False, PromotionReason.PROBATION)
+            return decision(False, PromotionReason.PROBATION)
         if any(watch.suspected for watch in self._watches.values()):
-            return say(False, PromotionReason.DROP_SUSPECTED)
+            return decision(False, PromotionReason.DROP_SUSPECTED)
         if not self.config.canary_screens:
-            return say(True, PromotionReason.CANARIES_OFF)
-        return say(True, PromotionReason.PASSED, CanaryReason.PASSED)
+            return decision(True, PromotionReason.CANARIES_OFF)
+        return decision(True, PromotionReason.PASSED, CanaryReason.PASSED)
 
     def promote(self, version: str) -> ChampionMove:
-        """Let a saved candidate act from now on, and start collecting its window.
+        """Make a saved candidate the champion and start a new window of probes.
 
         Raises:
             StoreError, CheckpointCorrupt: see `VersionStore.promote`; nothing changed.
@@ -257,7 +257,7 @@ class Ratchet:
     # ---- the champion
 
     def note_probe(self, task: str, success: bool, version: str) -> ProbeVerdict:
-        """Take one verified probe in: student only, greedy, no demonstration. Only the champion's feed the test."""
+        """Count one verified probe (greedy, no demonstration); only the champion's feed the drop test."""
         successes, n = self.store.ledger.record_probe(version, task, success, write=False)
         if version != self.store.champion:
             self._write()
@@ -285,10 +285,10 @@ class Ratchet:
     ) -> RollbackDecision:
         """Move the champion back to the most trusted older version that is whole; no model is loaded.
 
-        Afterwards load `new` with its optimiser, EMA, calibration map and counters into candidate and champion.
+        The caller then loads `new` with its training state into candidate and champion.
 
-        sources: refs of what the candidate was trained on since the last save; quarantined with the rest.
-        reason: for a rollback that the drop test did not ask for. to: only this version will do.
+        sources: refs of what the candidate was trained on since the last save; they are quarantined too. reason: of a
+        rollback for another cause than the drop test, "" for the drop test. to: consider this version alone.
         """
         old, standing = self.store.champion or "", self.standing(task)
         statistic = standing.statistic if standing is not None else 0.0
@@ -322,7 +322,7 @@ class Ratchet:
     # ---- inside
 
     def _adopt(self, watch: Watch) -> None:
-        """Make the window collected so far the reference of a new test."""
+        """Start a new test with the window collected so far as its reference."""
         watch.adopted = True
         watch.test = DropTest(
             self.config.drop_test,

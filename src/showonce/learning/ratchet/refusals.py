@@ -1,4 +1,4 @@
-"""Refused candidates of one lesson, counted: when to stop learning it."""
+"""Counts the refused candidates of one lesson, to end its learning after `MAX_REFUSED` of them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-SECTION: Final = "trouble"  # of the store's ledger: it outlives a restart
+SECTION: Final = "trouble"  # section of the store's ledger, so that the count outlives a restart
 MAX_REFUSED: Final = 2  # refusals after which the lesson learns nothing more
 
 
 @dataclass(frozen=True)
 class RefusedCandidates:
-    """Refusals in one lesson of one run, and what the candidates were made from.
+    """How many candidates were refused in one lesson of one run. doubted: refs of what they were made from.
 
-    They are not forgotten when a candidate passes in between: a slow poison passes in small doses. A healthy lesson
-    that is known meets one refusal at most (docs/LOG.md).
+    A promotion in between does not reset the count, since a slow poison passes in small doses. A healthy lesson that
+    the champion knows has one refusal at most (measured, docs/LOG.md).
     """
 
     run: str = ""
@@ -24,10 +24,10 @@ class RefusedCandidates:
     doubted: Sequence[str] = ()
 
     def plus(self, sources: Iterable[str]) -> RefusedCandidates:
-        """Return it with one more refusal, of a candidate that was made from `sources`."""
+        """Return the count after one more refused candidate, which was made from `sources`."""
         return replace(self, refused=self.refused + 1, doubted=sorted({*self.doubted, *sources}))
 
     @property
     def suspends(self) -> bool:
-        """Whether nothing more may be learned: sources are put aside, the champion makes room for a proven version."""
+        """Whether nothing more may be learned in this lesson."""
         return self.refused >= MAX_REFUSED
