@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from showonce.errors import Stopped, Unavailable
@@ -187,3 +188,22 @@ def test_it_holds_on_while_a_source_cannot_watch() -> None:
     with pytest.raises(Unavailable):
         stop.rearm()
     assert stop.pressed
+
+
+def test_a_worker_does_not_outlive_who_started_it(tmp_path: Path) -> None:
+    script = tmp_path / "starts_a_worker.py"
+    script.write_text(
+        "import multiprocessing, os, time\n"
+        "from showonce.runtime.stop import end_with_parent\n"
+        "def work():\n    end_with_parent()\n    print(os.getpid(), flush=True)\n    time.sleep(300)\n"
+        "if __name__ == '__main__':\n"
+        "    worker = multiprocessing.get_context('spawn').Process(target=work)\n"
+        "    worker.start()\n    worker.join()\n"
+    )
+    starter = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert starter.stdout is not None
+    with starter.stdout as told:
+        worker = psutil.Process(int(told.readline()))
+        starter.kill()
+        starter.wait(10)
+        worker.wait(20)  # raises when it is still there

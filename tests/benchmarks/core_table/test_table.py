@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-import psutil
 import pytest
 from rich.console import Console
 from tests.benchfactory import embedded
 
-from benchmarks.core_table import job_bodies, rows_learning, rows_safety, schedule
+from benchmarks.core_table import job_bodies, schedule
 from benchmarks.core_table.__main__ import main
 from benchmarks.core_table.lesson_settings import fault_learning
-from benchmarks.core_table.rows import Found, TableRow
+from benchmarks.core_table.rows import TableRow
 from benchmarks.core_table.schedule import STEPS, TABLE_CONTROLS, jobs_of, lines_of
-from benchmarks.core_table.standalone import run_standalone_job
 from benchmarks.core_table.table import BUILDERS, Table, core_table, markdown, rich_table, table_of
-from benchmarks.jobs import Job, Record, Work, check_settings, records, run_jobs, settings_of
-from showonce.config import Config, EvaluationConfig, InferenceConfig
-from showonce.errors import BadInput, ConfigError, ShowonceError, Stopped
+from benchmarks.jobs import records
+from showonce.config import Config, EvaluationConfig
+from showonce.errors import BadInput, ConfigError
 from showonce.evaluation.bench import Bench
-from showonce.evaluation.results import Results, Row, StepScore
 from showonce.evaluation.tasks import task_set
 from showonce.events import from_json
 from showonce.policy.vlm_policy import load_policy
@@ -38,13 +29,7 @@ from showonce.runtime.teaching import TeachRequest, TeachResult
 from showonce.settings import load_config
 
 MACHINE = ("drop_test", "overhead", "demo_time")
-SMALL = EvaluationConfig(split="dev", apps=2, seeds=(0,), screens=2, per_family=2)
 LEARNED = tuple(part for part in STEPS if part not in MACHINE)
-
-
-@pytest.fixture
-def small(config: Config) -> Config:
-    return replace(config, evaluation=SMALL, inference=InferenceConfig(max_new_tokens=12))
 
 
 class Teaching:
@@ -190,194 +175,6 @@ def test_a_fault_run_is_well_first_and_probed_often(small: Config) -> None:
     assert learning.ratchet.probe_batch * learning.ratchet.promote_every >= learning.ratchet.min_probes_best
 
 
-# ------------------------------------------------------------------------------------------ rows from made numbers
-
-
-def found_of(config: Config, results: Results | None = None, **jobs: dict[str, Any]) -> Found:
-    made = {key.replace("_at_", "|"): value for key, value in jobs.items()}
-    kept = {f"{key}|0": Record(f"{key}|0", 1.0, numbers) for key, numbers in made.items()}
-    return Found(config, results or Results(), kept)
-
-
-def fill(results: Results, part: str, arm: str, task: str, successes: int, n: int) -> None:
-    for seed in range(n):
-        results.add(Row(part, task, seed, arm, seed < successes, "completed", 1))
-
-
-@pytest.mark.parametrize(("successes", "verdict"), [(19, "reached"), (16, "missed")])
-def test_success_is_judged_by_its_mean_over_apps(small: Config, successes: int, verdict: str) -> None:
-    results = Results()
-    for app in ("app/dev/single/0", "app/dev/single/1"):
-        fill(results, "single", "before@0", app, 2, 20)
-        fill(results, "single", "teacher@0", app, 20, 20)
-        fill(results, "single", "after@0", app, successes, 20)
-    before, teacher, after, _ = rows_learning.single(found_of(small, results))
-    assert (before.verdict, teacher.verdict, after.verdict) == ("reached", "reached", verdict)
-    assert after.value == f"{successes / 20:.3f}"
-
-
-def test_retention_is_missed_when_one_family_clearly_falls(small: Config) -> None:
-    results = Results()
-    for at, task in enumerate(task_set("skills").ids):
-        fill(results, "skills", "before", task, 200, 200)
-        fill(results, "retention", "after", task, 184 if at == 3 else 200, 200)
-    (row,) = rows_learning.retention(found_of(small, results))
-    assert row.verdict == "missed"
-    assert "below: double_click" in row.worst
-    for seed in range(184, 200):
-        results.add(Row("retention", task_set("skills").ids[3], seed, "after", True, "completed", 1))
-    assert rows_learning.retention(found_of(small, results))[0].verdict == "reached"
-
-
-def test_the_confidence_is_judged_on_a_mixed_set_that_is_large_enough(small: Config) -> None:
-    def score(good: bool, n: int) -> Found:
-        results = Results()
-        for seed in range(n):
-            right = seed % 2 == 0
-            stated = StepScore(0.5, (0.97 if right else 0.03) if good else 0.5, None, right)
-            results.add(Row("calibration", "app/dev/single/5", seed, "untaught:x", right, "", 1, 0, "v", (stated,)))
-        return found_of(small, results)
-
-    assert rows_learning.calibration(score(True, 1000))[0].verdict == "reached"
-    assert rows_learning.calibration(score(True, 900))[0].verdict == "missed"
-    assert rows_learning.calibration(score(False, 1000))[0].verdict == "missed"
-    assert "50% failures" in rows_learning.calibration(score(True, 1000))[0].n
-
-
-def test_one_fault_that_goes_on_acting_is_a_miss(small: Config) -> None:
-    whole = {"refusals": 1, "by_hash": 1, "probes_to_see": None, "seen_rate": None, "restored": None, "start": 1.0}
-    whole |= {"end_rate": 1.0}
-    kinds = [(kind, run) for kind in schedule.FAULTS for run in range(schedule.FAULT_RUNS)]
-    jobs = {
-        f"faults|{kind}|{run}": Record(f"faults|{kind}|{run}", 1.0, {**whole, "end": "refused"}) for kind, run in kinds
-    }
-    found = Found(small, Results(), jobs)
-    first, alone, collapse, smaller, by_hash, restored = rows_safety.faults(found)
-    assert (first.verdict, alone.verdict, by_hash.verdict, restored.verdict) == (
-        "reached", "not run", "reached", "reported",
-    )  # fmt: skip
-    assert (collapse.verdict, smaller.verdict) == ("reported", "reported")
-    jobs["faults|lr_x100|1"] = Record("faults|lr_x100|1", 1.0, {**whole, "end": "contained"})
-    assert rows_safety.faults(found)[0].verdict == "missed", "contained is told apart, and is not rolled back"
-    jobs["faults|lr_x100|0"] = Record("faults|lr_x100|0", 1.0, {**whole, "end": "acted", "end_rate": 0.2})
-    back = {**whole, "end": "rolled_back", "probes_to_see": 20, "seen_rate": 0.4, "restored": False}
-    jobs["faults|inverted_loss|0"] = Record("faults|inverted_loss|0", 1.0, back)
-    first, _, collapse, smaller, _, restored = rows_safety.faults(found)
-    assert (first.verdict, collapse.verdict, restored.verdict) == ("missed", "missed", "missed")
-    assert smaller.verdict == "reported", "what fell from 1.0 to 0.4 is a collapse"
-    assert "0.80" in first.worst
-    jobs["faults|inverted_loss|0"] = Record("faults|inverted_loss|0", 1.0, {**back, "seen_rate": 0.7})
-    _, _, collapse, smaller, *_ = rows_safety.faults(found)
-    assert (collapse.verdict, smaller.verdict) == ("reported", "reached"), "a smaller loss may take 50 probes"
-    jobs["faults|drop_test:lr_x100|0"] = Record("faults|drop_test:lr_x100|0", 1.0, {**back, "restored": True})
-    assert "1 rolled back" in rows_safety.faults(found)[1].value
-
-
-def test_specificity_is_a_paired_difference_and_names_the_worst_app(small: Config) -> None:
-    def numbers(rise: float) -> dict[str, Any]:
-        shares = {"greedy_before": 0.2, "greedy_after": 0.2 + rise, "sampled_before": 0.2, "sampled_after": 0.2}
-        return {"numbers": shares, "n": 400, "value": rise}
-
-    made = {f"specificity|app/dev/single/{i}|0": numbers(0.3 * i) for i in range(2)}
-    found = Found(small, Results(), {key: Record(key, 1.0, value) for key, value in made.items()})
-    greedy, sampled, in_context = rows_learning.specificity(found)
-    assert (greedy.verdict, sampled.verdict, in_context.verdict) == ("missed", "reached", "not run")
-    assert greedy.value.startswith("+0.150")
-    assert greedy.worst == "dev/single/1 +0.30"
-
-
-# ------------------------------------------------------------------------------------------ jobs
-
-
-def write_down(job: Job, work: Work, folder: str) -> dict[str, Any]:
-    """A job that leaves a file with the process it ran in."""
-    if job.task == "fails":
-        raise ValueError("on purpose")
-    (Path(folder) / f"{job.task}.{job.repetition}").write_text(str(os.getpid()))
-    return {"pid": os.getpid()}
-
-
-def no_bench(config: Config, stop: Stop) -> Bench:
-    """A bench that cannot measure anything."""
-    return Bench(config, None, embedded)  # type: ignore[arg-type]
-
-
-def test_jobs_are_done_once_and_those_that_failed_again(config: Config, tmp_path: Path) -> None:
-    jobs = [Job("part", task) for task in ("a", "fails", "b")]
-    run, advanced = partial(write_down, folder=str(tmp_path)), []
-    run_jobs(jobs, run, no_bench, config, tmp_path / "work", workers=0, advance=advanced.append)
-    assert sum(advanced) == 3
-    assert records(tmp_path / "work")["part|fails|0"].error == "ValueError: on purpose"
-    (tmp_path / "a.0").unlink()
-    run_jobs(jobs, run, no_bench, config, tmp_path / "work", workers=0)
-    assert not (tmp_path / "a.0").exists()
-    assert len((tmp_path / "work" / "jobs.jsonl").read_text().splitlines()) == 4
-
-
-def test_the_stop_file_ends_the_jobs(config: Config, tmp_path: Path) -> None:
-    (tmp_path / "work").mkdir()
-    (tmp_path / "work" / "STOP").touch()
-    with pytest.raises(Stopped):
-        run_jobs(
-            [Job("p", "a")], partial(write_down, folder=str(tmp_path)), no_bench, config, tmp_path / "work", workers=0
-        )
-    assert records(tmp_path / "work") == {}
-
-
-def test_new_processes_do_the_jobs_and_one_that_dies_is_told(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    module = tmp_path / "worker_jobs_of_a_test.py"
-    module.write_text(
-        "import os\n"
-        "from showonce.evaluation.bench import Bench\n"
-        "def bench(config, stop):\n    return Bench(config, None, None)\n"
-        "def run(job, work):\n"
-        "    if job.task == 'dies':\n        os._exit(9)\n"
-        "    import torch\n"
-        "    return {'pid': os.getpid(), 'threads': torch.get_num_threads()}\n"
-    )
-    monkeypatch.syspath_prepend(str(tmp_path))
-    import worker_jobs_of_a_test as worker  # type: ignore[import-not-found]
-
-    jobs = [Job("part", "x", i) for i in range(3)]
-    run_jobs(jobs, worker.run, worker.bench, config, tmp_path / "work", workers=1)
-    done = records(tmp_path / "work")
-    assert {record.numbers["threads"] for record in done.values()} == {1}
-    assert os.getpid() not in {record.numbers["pid"] for record in done.values()}
-    assert len(done) == 3
-    with pytest.raises(ShowonceError, match="ended by itself"):
-        run_jobs([Job("part", "dies")], worker.run, worker.bench, config, tmp_path / "work", workers=1)
-
-
-def test_a_worker_does_not_outlive_who_started_it(tmp_path: Path) -> None:
-    script = tmp_path / "starts_a_worker.py"
-    script.write_text(
-        "import multiprocessing, os, time\n"
-        "from showonce.runtime.stop import end_with_parent\n"
-        "def work():\n    end_with_parent()\n    print(os.getpid(), flush=True)\n    time.sleep(300)\n"
-        "if __name__ == '__main__':\n"
-        "    worker = multiprocessing.get_context('spawn').Process(target=work)\n"
-        "    worker.start()\n    worker.join()\n"
-    )
-    starter = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
-    assert starter.stdout is not None
-    with starter.stdout as told:
-        worker = psutil.Process(int(told.readline()))
-        starter.kill()
-        starter.wait(10)
-        worker.wait(20)  # raises when it is still there
-
-
-def test_the_overhead_is_a_job_too(make_bench: Callable[..., Bench], tmp_path: Path) -> None:
-    stop = Stop()
-    work = Work(make_bench(), Results(), None, stop)  # type: ignore[arg-type]
-    overhead = run_standalone_job(Job("overhead", ""), work)
-    assert overhead["n"] > 60
-    assert 0 < overhead["median"] <= overhead["p99"]
-    assert overhead["answer"] > 0
-
-
 # ------------------------------------------------------------------------------------------ the command
 
 
@@ -403,12 +200,3 @@ def test_the_command_fills_a_folder_and_prints_it_again(
     assert len((folder / "jobs.jsonl").read_text().splitlines()) == 20
     assert main(["--parts", "skils", *words]) == 2
     assert "Did you mean 'skills'" in capsys.readouterr().err
-
-
-def test_a_folder_of_an_older_version_is_gone_on_with(small: Config, tmp_path: Path) -> None:
-    wanted = settings_of(small)
-    older = {**wanted["evaluation"], "set": "core_table", "parts": [], "workers": 0, "multi_updates": 200}
-    (tmp_path / "settings.json").write_text(json.dumps({**wanted, "evaluation": older}))
-    check_settings(small, tmp_path)
-    with pytest.raises(BadInput, match="other settings"):
-        check_settings(replace(small, seed=7), tmp_path)
