@@ -1,4 +1,4 @@
-"""Watching a run: a live screen in a terminal, plain lines elsewhere, a replay of what is over."""
+"""Watching a run: a live screen in a terminal, plain lines elsewhere; a finished run can be replayed."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def watch(
 
 @contextlib.contextmanager
 def _taken(output: Output) -> Iterator[Output]:
-    """Take the terminal, and give it back whatever happens."""
+    """Take the terminal, and give it back also after an error."""
     try:
         output.take()
         yield output
@@ -126,9 +126,9 @@ class LiveDashboard:
         with LiveDashboard(run_folder, mode="auto"):
             ...the run...
 
-    Whatever goes wrong in it stays in it: the run sees no exception and waits at most `JOIN_S` at its end, and the
-    reason is told in one line and kept in `failure`. The final summary stays on the terminal. Whoever has to ask a
-    person at the console does so under ``with dashboard.paused():``.
+    Its errors never reach the run, which waits at most `JOIN_S` seconds for it at the end: the reason is printed in one
+    line and kept in `failure`. The final summary stays on the terminal. A question at the console is asked under
+    ``with dashboard.paused():``.
 
     Raises:
         ConfigError: an unknown mode, when it is made.
@@ -148,7 +148,7 @@ class LiveDashboard:
         self._reader = RunReader(self._folder)
         self._interval = 1.0 / _rate(refresh_per_second)
         self._stop = threading.Event()
-        self._turn = threading.Lock()  # held by whoever uses the terminal
+        self._turn = threading.Lock()  # held while the terminal is used
         self._output = make_output(self._mode, self._console, self._folder)
         self._thread = threading.Thread(target=self._guarded(self._loop), name="dashboard", daemon=True)
 
@@ -176,7 +176,7 @@ class LiveDashboard:
         def run() -> None:
             try:
                 work()
-            except Exception as error:  # the dashboard must not take the run with it, whatever it is
+            except Exception as error:  # no error of the dashboard may reach the run
                 self.failure = f"{type(error).__name__}: {error}"
 
         return run

@@ -1,4 +1,4 @@
-"""The card that stays on the terminal when a run is over: what came out, what it cost, what was undone."""
+"""The card that stays on the terminal when a run is over: results, updates, rollbacks and errors."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def acting_words(view: RunView) -> str:
 
 
 def undone_words(view: RunView) -> list[str]:
-    """Return what was damaged on purpose, held back, put aside and rolled back, in one line; none where nothing was."""
+    """Return one line on faults, refused promotions, quarantine and rollbacks; no line where there was none."""
     held_back = view.promotions_refused - view.refused_before_fault
     versions = sum(re.fullmatch(r"v\d+", name) is not None for name in view.quarantined)
     sources = len(view.quarantined) - versions

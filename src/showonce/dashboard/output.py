@@ -1,4 +1,4 @@
-"""The two ways in which news reaches a person: plain lines, and the live screen."""
+"""The two outputs of the dashboard: plain lines, and the live screen."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class PlainOutput:
         self._console = console
 
     def take(self) -> None:
-        """Nothing to prepare: lines go below what is there."""
+        """Nothing to prepare: lines are appended to the terminal."""
 
     def release(self) -> None:
         """Nothing to give back."""

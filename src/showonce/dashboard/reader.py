@@ -1,7 +1,6 @@
-"""Folds a run's event file into one `RunView`: what the run is doing, what it learnt and what it undid.
+"""Folds a run's event file into one `RunView`, from which the dashboard is drawn.
 
-Reading is incremental (only new bytes) and tolerant: unknown kinds are passed over and lines that cannot be read are
-counted (`runs.event_file.EventTail`).
+Reading is incremental (only new bytes); unknown kinds change nothing, and lines that are no JSON are counted.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class RunReader:
 
     @property
     def over(self) -> bool:
-        """Whether the run said that it has finished."""
+        """Whether the run has written that it finished."""
         return self.view.finished is not None
 
     @property
@@ -37,7 +36,7 @@ class RunReader:
         return time.time()
 
     def poll(self) -> list[tuple[float | None, str]]:
-        """Read what is new and fold it in; return (time, sentence) for each event of note."""
+        """Fold in the events written since the last call; return (unix seconds, sentence) for those worth a line."""
         events = self._tail.poll()
         if self._tail.restarts != self._restarts:
             self._restarts, self.view = self._tail.restarts, RunView()
@@ -48,7 +47,7 @@ class RunReader:
 
 
 class ReplayReader(RunReader):
-    """A run that is over (or what there is of it) as if it happened now, `speed` times as fast."""
+    """The events of a file, folded in at their own distances in time divided by `speed`, from now on."""
 
     def __init__(self, run_folder: Path, speed: float) -> None:
         super().__init__(run_folder)
@@ -76,7 +75,7 @@ class ReplayReader(RunReader):
 
 
 def fold(view: RunView, event: ev.Event) -> tuple[float | None, str] | None:
-    """Take one event into the view; return (time, sentence) when a person should hear of it."""
+    """Change the view by one event; return (unix seconds, sentence) if the event is worth a line, else None."""
     view.events += 1
     view.last_at = event.t if event.t is not None else view.last_at
     sentence = describe(view, event)

@@ -8,8 +8,8 @@ from statistics import median
 from typing import Final
 
 from showonce.events import GateDecided, PhaseMeasured, ProbePlayed, RolledBack, RunStarted, StepTaken
+from showonce.runs.metrics import PARTS
 
-TIMING_NAMES: Final = ("observe", "model", "parse", "execute", "overhead")
 ERROR_SOURCES: Final = ("model", "parser", "executor", "environment")
 RECENT_STEPS: Final = 1000  # steps over which the time split is taken
 RECENT_LINES: Final = 200  # lines of the log that are kept
@@ -72,7 +72,7 @@ class RunView:
     updates_before_fault: int = 0
     refused_before_fault: int = 0  # promotions
     timings: dict[str, deque[float]] = field(
-        default_factory=lambda: {name: deque(maxlen=RECENT_STEPS) for name in TIMING_NAMES}
+        default_factory=lambda: {name: deque(maxlen=RECENT_STEPS) for name in PARTS}
     )
     log: deque[tuple[float | None, str]] = field(default_factory=lambda: deque(maxlen=RECENT_LINES))
     events: int = 0

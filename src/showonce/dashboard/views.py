@@ -1,4 +1,4 @@
-"""Pure functions from a `RunView` to what is drawn. Nothing here reads a file or a clock.
+"""Pure functions from a `RunView` to rich renderables. Nothing here reads a file or a clock.
 
 `screen` fills width x height cells exactly; what stays on the terminal when the run is over is in `card`.
 """
@@ -20,7 +20,7 @@ from rich.text import Text
 
 from showonce.dashboard import chart
 from showonce.dashboard.picture import ScreenPicture
-from showonce.dashboard.state import ERROR_SOURCES, TIMING_NAMES, RunView
+from showonce.dashboard.state import ERROR_SOURCES, RunView
 from showonce.dashboard.wording import (
     action_words,
     clean,
@@ -32,6 +32,7 @@ from showonce.dashboard.wording import (
     rollback_words,
 )
 from showonce.events import PhaseMeasured, ProbePlayed, Readings
+from showonce.runs.metrics import PARTS
 
 SILENT_S = 60.0  # a live run without an event for this long is pointed out
 TIME_COLOURS = {"observe": "cyan", "model": "magenta", "parse": "yellow", "execute": "green", "overhead": "red"}
@@ -90,7 +91,7 @@ def _bottom(layout: Layout, view: RunView, width: int, rows: int) -> None:
 
 
 def header(view: RunView, width: int, now: float) -> list[Text]:
-    """Return the two lines on top: which run and how it stands; which task, goal and phase."""
+    """Return the two top lines: name and state of the run; task, goal and phase."""
     left = Text("showonce ", style="bold magenta")
     left.append(clean(view.run.name or view.run.run or "waiting for the first event"), style="bold")
     if view.run.run not in ("", view.run.name):
@@ -361,7 +362,7 @@ def health_panel(view: RunView, width: int, rows: int, with_log: bool = False) -
 
 
 def trouble_words(view: RunView) -> list[str]:
-    """Return who stopped the run, which guards fired, and what was done about it; none where nothing happened."""
+    """Return lines on a stop, the guards that fired and the measures taken; no line for what did not happen."""
     tried = {measure_words(name): count for name, count in view.recoveries.items()}
     return [
         *([f"stopped: {clean(view.stopped)}"] if view.stopped else []),
@@ -377,7 +378,7 @@ def time_bar(split: dict[str, float], width: int) -> Text:
         return Text("no step has been timed yet", style="dim")
     words = f" {number(total, 1)}"
     line, edge, done, columns = Text(), 0.0, 0, max(1, width - len(words))
-    for name in TIMING_NAMES:
+    for name in PARTS:
         edge += split.get(name, 0.0) / total * columns
         cells = round(edge) - done
         line.append("█" * cells, style=TIME_COLOURS[name])
@@ -388,14 +389,14 @@ def time_bar(split: dict[str, float], width: int) -> Text:
 def time_line(split: dict[str, float]) -> Text:
     """Return the medians of the five parts of a step in milliseconds, each in its colour."""
     line = Text()
-    for name in TIMING_NAMES:
+    for name in PARTS:
         line.append(f"{' ' if line else ''}{name} ", style=TIME_COLOURS[name])
         line.append(number(split.get(name), 1 if split.get(name, 0) < 10 else 0))
     return line
 
 
 def error_line(view: RunView) -> Text:
-    """Return how many failures of the model, the parser, the executor and the environment there were."""
+    """Return the number of failures by where they arose."""
     line = Text("errors")
     names = [*ERROR_SOURCES, *(n for n in view.errors if n not in ERROR_SOURCES)]
     for name in names:

@@ -8,11 +8,10 @@ from typing import Any, Final
 
 from showonce import events as ev
 from showonce.dashboard.state import RunView
+from showonce.runs.metrics import SCORED
 
 # Phases of many episodes: their results, probes and updates become lines, not each episode.
-CROWDED_PHASES: Final = frozenset(
-    {"before", "teacher", "learn", "practice", "after", "retention", "baseline", "eval", "probe", "shadow"}
-)
+CROWDED_PHASES: Final = frozenset({*SCORED, "learn", "practice", "probe", "shadow"})
 MEASURES: Final = {
     "reobserve": "looked again", "retry": "tried again", "undo": "took something back", "ask": "asked a person",
     ev.GIVE_UP: "gave up",
@@ -110,7 +109,7 @@ def interval_words(result: ev.PhaseMeasured) -> str:
 
 
 def measure_words(measure: str) -> str:
-    """Return what was tried after a guard fired or an action was refused."""
+    """Return the words for a measure of `RecoveryTried`; an unknown one is its own name."""
     return MEASURES.get(measure, _spaced(measure, 40))
 
 
@@ -132,7 +131,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def describe(view: RunView, event: ev.Event) -> str | None:
-    """Return a sentence when a person should hear of this event, else None. `view` is the state *before* it."""
+    """Return a sentence if the event is worth a line in the log, else None. `view` is the state *before* it."""
     match event:
         case ev.RunStarted():
             verb = "goes on" if view.started_at is not None else "starts"

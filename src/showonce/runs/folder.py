@@ -26,10 +26,10 @@ FIXED_ON_RESUME: Final = ("task", "tasks", "demonstration", "environment", "adap
 def start_run(config: Config) -> Path:
     """Return the folder of the run that `config` describes: a new one, `run_dir`, or the one to `resume`.
 
-    A new folder holds the resolved config and the versions, and the run is in the index.
+    A new folder gets config.yaml and versions.json; the index gets a line.
 
     Raises:
-        BadInput: `run_dir` holds a run already, or the run to resume is not there.
+        BadInput: `run_dir` holds a run already, or there is no run to resume.
         DiskError: the folder cannot be written.
     """
     if config.resume:
@@ -43,10 +43,10 @@ def start_run(config: Config) -> Path:
 
 
 def resumed_config(resume: str, logs: str | Path, overrides: Sequence[str] = ()) -> Config:
-    """Return the config with which a run goes on: its own config.yaml, and on top the overrides of this command.
+    """Return the config of a resumed run: its own config.yaml, changed by the overrides of this command.
 
     Raises:
-        BadInput: there is no such run. ConfigError: an override is wrong, or would make it another run.
+        BadInput: there is no such run. ConfigError: an override is wrong, or changes a setting of `FIXED_ON_RESUME`.
     """
     folder = resolve_run(resume, logs)
     config = load_config(folder / CONFIG, overrides)
@@ -59,10 +59,10 @@ def resumed_config(resume: str, logs: str | Path, overrides: Sequence[str] = ())
 
 
 def check_resumed(config: Config) -> None:
-    """Refuse to go on with a run as another one: its task, demonstration, environment and adapter stay what they are.
+    """Compare the settings of `FIXED_ON_RESUME` with those in the config.yaml of the run to resume.
 
     Raises:
-        ConfigError: one of them differs from the run's own.
+        ConfigError: one of them differs.
         BadInput: there is no run to resume.
     """
     folder = resolve_run(config.resume, config.output.logs)
@@ -77,7 +77,7 @@ def check_resumed(config: Config) -> None:
 
 
 def _written(value: Any) -> str:
-    """Return a setting as a person writes it."""
+    """Return a setting in the form in which it is given on the command line."""
     if isinstance(value, EnvironmentConfig):
         return f"{value.name} with settings {value.settings}" if value.settings else value.name
     return f"[{','.join(value)}]" if isinstance(value, tuple) else str(value) or "''"

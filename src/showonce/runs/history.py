@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from showonce import events as ev
 from showonce.runs.event_file import read_events
 from showonce.runs.layout import EVENTS
+from showonce.runs.metrics import SCORED
 from showonce.stats import Interval, wilson
 
-SCORED: Final = frozenset({"before", "teacher", "after", "retention", "baseline", "eval"})  # phases that `x` leaves out
 WINDOW: Final = 20  # probes in the rolling success rate
 
 

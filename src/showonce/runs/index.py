@@ -14,7 +14,7 @@ from showonce.errors import BadInput, nearest
 from showonce.events import as_float
 from showonce.fsio import LineWriter, make_folder, read_lines
 from showonce.runs.layout import CONFIG, INDEX
-from showonce.runs.metrics import read_metrics
+from showonce.runs.metrics import PHASES, read_metrics
 
 LATEST: Final = "latest"
 FAILED: Final = "failed"  # the status of a run that an error ended
@@ -22,13 +22,13 @@ FAILED: Final = "failed"  # the status of a run that an error ended
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One run as the index knows it. Success values are fractions, None where the phase did not run."""
+    """One run in the index. Success values are fractions, None where the phase did not run."""
 
     name: str
     path: Path
     started: float  # unix seconds
     status: str  # one word: started (still running, or killed), completed, stopped or failed
-    began: bool = True  # False when it ended before it did anything
+    began: bool = True  # False when it ended before its first episode
     task: str = ""
     learner: str = ""
     seed: int | None = None
@@ -52,10 +52,10 @@ def note_start(folder: Path, config: Config) -> None:
 
 
 def finish_run(folder: Path, logs: str | Path, reason: str, began: bool = True) -> None:
-    """Tell the index that a run ended, how (in one word), and what its metrics.json says (if it wrote one).
+    """Add a line to the index: the run ended, with its status and the headline numbers of its metrics.json, if any.
 
-    reason: completed, stopped, or an error's message, which is left to the run's own files. began: whether it did
-    anything before it ended.
+    reason: completed, stopped, or an error's message, of which the index keeps `failed`. began: whether an episode was
+    played or measured before the run ended.
 
     Raises:
         DiskError: the index cannot be written.
@@ -64,7 +64,7 @@ def finish_run(folder: Path, logs: str | Path, reason: str, began: bool = True) 
 
 
 def status_word(reason: str) -> str:
-    """Return how a run ended in one word; an error's message is `failed`."""
+    """Return the status of a run that ended for `reason`: that word itself, or `failed` for an error's message."""
     return reason if re.fullmatch(r"\w+", reason) else FAILED
 
 
@@ -80,10 +80,10 @@ def _append(logs: str | Path, folder: Path, record: Mapping[str, Any]) -> None:
 
 
 def _headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the few numbers of metrics.json that the index repeats."""
+    """Return the success of the phases and the counts of updates and rollbacks, None where metrics.json lacks them."""
     updates, rollbacks = metrics.get("updates"), metrics.get("rollbacks")
     return {
-        **{phase: _success(metrics.get(phase)) for phase in ("before", "teacher", "after")},
+        **{phase: _success(metrics.get(phase)) for phase in PHASES},
         "updates": updates.get("accepted") if isinstance(updates, Mapping) else None,
         "rollbacks": len(rollbacks) if isinstance(rollbacks, list) else None,
     }
@@ -94,7 +94,7 @@ def _success(phase: Any) -> float | None:
 
 
 def read_index(logs: str | Path) -> list[RunRecord]:
-    """Return the runs of a log folder, oldest first; folders that were deleted are left out."""
+    """Return the runs of a log folder, oldest first; runs whose folder was deleted are left out."""
     root = Path(logs)
     merged: dict[str, dict[str, Any]] = {}
     for line in read_lines(root / INDEX)[0]:
@@ -119,10 +119,10 @@ def read_index(logs: str | Path) -> list[RunRecord]:
 def resolve_run(run: str, logs: str | Path) -> Path:
     """Return the folder of a run given as ``latest``, a name (or its unambiguous part), or a path.
 
-    ``latest`` is the newest one that did anything.
+    ``latest`` is the newest run that began (`RunRecord.began`), or the newest where none did.
 
     Raises:
-        BadInput: there is no such run, or several (they are named).
+        BadInput: no run fits (nearest named), or several do (they are named).
     """
     folder = Path(run).expanduser()
     if (folder / CONFIG).is_file():

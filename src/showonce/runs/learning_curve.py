@@ -1,4 +1,4 @@
-"""The picture of a run: success on probes over practice, the scored phases beside it, gate and drop test below."""
+"""learning_curve.png: success on probes over practice episodes, the measured phases, gate decisions, drop test."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TASK_COLOURS: Final = (BLUE, ORANGE, GREEN, PURPLE, SKY)
 PHASES: Final = (("before", FAINT), ("teacher", ORANGE), ("after", GREEN))
 WHITE: Final = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.8}  # under a label
 MOST_REASONS: Final = 6
-MOST_TASKS: Final = 5  # tasks whose curves are drawn; the others would not be told apart
+MOST_TASKS: Final = 5  # tasks whose curves are drawn; more colours look alike
 
 
 def learning_curve(history: History, metrics: Mapping[str, Any]) -> bytes:
-    """Return the picture as PNG. Phases that did not run are left out and named as missing."""
+    """Return the picture as PNG, 1440 x 960 pixels. metrics: metrics.json; a missing phase is marked `not run`."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -57,7 +57,7 @@ def learning_curve(history: History, metrics: Mapping[str, Any]) -> bytes:
 
 
 def _literal(text: str) -> str:
-    """Return text without what would be read as mathematics or break the line."""
+    """Return at most 90 characters on one line, with `$` escaped, which matplotlib reads as mathematics."""
     safe = "".join(c if c.isprintable() else " " for c in text)
     return safe[:90].replace("$", r"\$")
 

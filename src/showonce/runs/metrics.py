@@ -1,6 +1,7 @@
-"""metrics.json: a run in numbers, from its event file and what its phases found. Pure; keys are fixed.
+"""metrics.json: a run in numbers, computed from its events and from the results of its measured phases.
 
-A part that did not run is null, and `reasons` says why. Success values are fractions.
+Every key is always there. A phase that did not run is null and has its reason in `reasons`. Success values are
+fractions, times are milliseconds (`timing_ms`, `ms_median`) or seconds.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from showonce.runs.layout import METRICS
 
 E = TypeVar("E", bound=ev.Event)
 PHASES: Final = ("before", "teacher", "after")
-PARTS: Final = ("observe", "model", "parse", "execute", "overhead")
+SCORED: Final = frozenset({*PHASES, "retention", "baseline", "eval"})  # phases in which nothing is practised
+PARTS: Final = ("observe", "model", "parse", "execute", "overhead")  # of a step's time
 ATTEMPTS: Final = ("run", "practice", "probe")  # phases of episodes that were played for real
 NOT_RUN: Final = "the run ended before it"
 
@@ -26,7 +28,7 @@ NOT_RUN: Final = "the run ended before it"
 def metrics_of(
     events: Sequence[ev.Event], config: Config, found: Mapping[str, Any], reasons: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return metrics.json. found: what the run measured, by key; reasons: why something was not."""
+    """Return the content of metrics.json. found: measured results by key; reasons: by key, why one is missing."""
     metrics: dict[str, Any] = {
         **{name: found.get(name) for name in PHASES},
         "retention": found.get("retention"),
@@ -80,7 +82,10 @@ def _updates(events: Sequence[ev.Event], config: Config) -> dict[str, Any]:
 
 
 def _episodes(events: Sequence[ev.Event]) -> dict[str, Any]:
-    """Return how the policy's own attempts ended. A retry is an attempt at a task whose last attempt had failed."""
+    """Return counts and medians of the episodes that the policy played alone, measured phases left out.
+
+    A retry is an attempt at a task whose previous attempt failed.
+    """
     own = [event for event in _of(events, ev.EpisodeFinished) if event.phase in ATTEMPTS and event.source == "policy"]
     last: dict[str, bool] = {}
     retries = 0

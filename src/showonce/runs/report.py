@@ -1,6 +1,6 @@
-"""What a run leaves for a reader: summary.md, one page, and learning_curve.png beside it.
+"""summary.md, a run on one page, and learning_curve.png beside it.
 
-Both are made from metrics.json and events.jsonl alone, so that they can be made again at any time.
+Both are made from metrics.json and events.jsonl alone, so they can be made again at any time.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from showonce.fsio import atomic_write_bytes, atomic_write_text
 from showonce.runs.history import History, read_history
 from showonce.runs.layout import METRICS, PICTURE, SUMMARY
 from showonce.runs.learning_curve import learning_curve
-from showonce.runs.metrics import read_metrics
+from showonce.runs.metrics import PARTS, read_metrics
 
 PHASES: Final = {
     "before": "before: no demonstration, nothing learned",
     "teacher": "teacher: the demonstration in context, nothing learned",
     "after": "after: the checkpoint, no demonstration",
 }
-PARTS: Final = ("observe", "model", "parse", "execute", "overhead")
 SCORES: Final = {"ece": "ECE", "auroc": "AUROC", "brier": "Brier", "brier_base_rate": "Brier of the base rate"}
 Metrics = Mapping[str, Any]
 
@@ -30,7 +29,7 @@ Metrics = Mapping[str, Any]
 def write_report(run_dir: str | Path) -> tuple[Path, Path]:
     """Write summary.md and learning_curve.png into a run folder and return their paths.
 
-    Works for a run that was cut short: what is missing is said to be missing.
+    Works for a run that was cut short: the page names what is missing.
 
     Raises:
         DiskError: the folder cannot be written or its event file cannot be read.

@@ -1,7 +1,7 @@
 """A run's numbers to TensorBoard or Weights & Biases (extra: showonce[track]).
 
-They follow the run's event file, as the dashboard does: a tracker that is slow, or breaks, or loses its network, can
-neither slow nor break the run, and a run that is over can be sent later.
+A thread follows the run's event file, as the dashboard does, so a tracker that is slow, fails or loses its network
+neither slows nor ends the run, and a finished run can be sent later.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Point(NamedTuple):
 
 
 class Tracker(Protocol):
-    """Somewhere numbers go."""
+    """Where numbers are sent. `write` may be slow; it runs in a thread of its own."""
 
     def write(self, points: Sequence[Point]) -> None: ...
     def close(self) -> None: ...
@@ -134,7 +134,7 @@ class WeightsAndBiases:
             raise Unavailable(
                 f"output.trackers: wandb cannot start ({error}). Run `wandb login`, or set WANDB_MODE=offline."
             ) from error
-        self._known: set[str] = set()  # names whose axis W&B has been told
+        self._known: set[str] = set()  # names whose axis W&B knows
 
     def write(self, points: Sequence[Point]) -> None:
         for (axis, step), group in groupby(points, key=lambda point: (point.axis, point.step)):
@@ -178,8 +178,8 @@ class Following:
         with Following(run_folder, ("tensorboard",), settings):
             ...the run...
 
-    A run that is over is sent whole. A tracker that fails later on is told once, as a RuntimeWarning at the end and
-    in `failure`; the run goes on.
+    Events that are in the file already are sent too. A tracker that fails while the run goes on ends the following;
+    `failure` and a RuntimeWarning at the end give the reason, and the run is not affected.
 
     Raises:
         ConfigError, Unavailable: when it is made, before the run begins (see `open_tracker`).
@@ -230,7 +230,7 @@ class Following:
             while not stopped:
                 stopped = self._stop.wait(self._every_s)  # read once more after the stop: nothing is left out
                 self._send()
-        except Exception as error:  # a tracker must not take the run with it, whatever it is
+        except Exception as error:  # no error of a tracker may reach the run
             self.failure = f"{type(error).__name__}: {error}"
         finally:
             self._close()
