@@ -43,7 +43,7 @@ from showonce.actions import (
     to_pixel,
 )
 from showonce.demonstrations import EpisodeStore, load_demonstration
-from showonce.demonstrations.reduce import Grip
+from showonce.demonstrations.reduce import GestureLimits
 from showonce.environments.browser.record import BrowserSource
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
@@ -62,7 +62,7 @@ WIDTH: Final = 1280
 HEIGHT: Final = 720
 HUMAN_SECONDS: Final = 0.25  # least time of a person from seeing to acting; the script waits as long
 # On a busy machine the script is slow too; its actions are distinguished by their places, which are 20 pixels apart.
-HAND: Final = Grip(double_seconds=3.0, scroll_seconds=3.0, wait_seconds=30.0)
+HAND: Final = GestureLimits(double_seconds=3.0, scroll_seconds=3.0, wait_seconds=30.0)
 OWN: Final = ("ctrl+f8", "ctrl+f9", "ctrl+f10")
 WORDS: Final = ("hello", "ünïcode", "a b", "x=1;", "QWERTZ", "tel. 0-9", "naïve", "{ok}")
 PLAIN: Final = tuple(word for word in WORDS if word.isascii())  # xdotool loses letters that need a mapping of their own
@@ -195,7 +195,7 @@ class Recording:
         def run() -> None:
             try:
                 self.path = record_watched(
-                    environment, watch, task, 1, EpisodeStore(folder), grip=HAND,
+                    environment, watch, task, 1, EpisodeStore(folder), gestures=HAND,
                     tell=lambda text, final: self.lines.append(text), source="oracle",
                 )  # fmt: skip
             except Exception as error:

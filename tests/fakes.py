@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from showonce.actions import Action, Click, Done, Key, Open, Type, Wait, from_pixel, points, to_pixel
-from showonce.demonstrations.reduce import GRIP, Grip, RawEvent, Reduced, Reducer
+from showonce.demonstrations.reduce import GESTURE_LIMITS, GestureLimits, RawEvent, Reduced, Reducer
 from showonce.errors import BadInput, EnvironmentBroken, TaskError
 from showonce.events import Event, from_json
 from showonce.protocols import Capabilities, Context, EventSink, Interrupt, Sampling
@@ -226,7 +226,7 @@ class Recorder:
 WAIT: Final = Wait(0.0)
 
 
-def reduce_events(events: Iterable[RawEvent], grip: Grip = GRIP) -> list[Reduced]:
+def reduce_events(events: Iterable[RawEvent], gestures: GestureLimits = GESTURE_LIMITS) -> list[Reduced]:
     """Return the actions of a finished sequence of raw events."""
-    reducer = Reducer(grip)
+    reducer = Reducer(gestures)
     return [*(reduced for event in events for reduced in reducer.feed(event)), *reducer.flush()]

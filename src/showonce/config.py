@@ -342,7 +342,7 @@ class OutputConfig:
 
 @dataclass(frozen=True)
 class RecordConfig:
-    """`record` on a real screen: the recorder's own keys, and how a hand is read (see demonstrations.reduce.Grip)."""
+    """`record` on a real screen: the recorder's own keys, and `demonstrations.reduce.GestureLimits`."""
 
     end: str = "ctrl+f10"
     pause: str = "ctrl+f8"  # and go on

@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from tests.refusals import refused
 
 from showonce.actions import Click, Type
-from showonce.demonstrations import fit, load_demonstration, load_episode, read_png, save_demonstration
+from showonce.demonstrations import check_fit, load_demonstration, load_episode, read_png, save_demonstration
 from showonce.demonstrations.format import SCHEMA_VERSION, encode_png
 from showonce.types import Demonstration, Frame, Observation, Task
 
@@ -147,10 +147,10 @@ def test_frames_of_several_sizes_are_refused(tmp_path: Path) -> None:
 
 def test_a_demonstration_fits_its_own_task_and_screen(shown: Path) -> None:
     demonstration = load_demonstration(shown)
-    fit(demonstration, TASK, 32, 24)
+    check_fit(demonstration, TASK, 32, 24)
     with refused("demonstration.task", "showonce record task=user/bag"):
-        fit(demonstration, replace(TASK, id="user/bag"), 32, 24)
+        check_fit(demonstration, replace(TASK, id="user/bag"), 32, 24)
     with refused("demonstration.goal", "close the box", "open the box"):
-        fit(demonstration, replace(TASK, goal="open the box"), 32, 24)
+        check_fit(demonstration, replace(TASK, goal="open the box"), 32, 24)
     with refused("demonstration.screen", "32x24", "64x48"):
-        fit(demonstration, TASK, 64, 48)
+        check_fit(demonstration, TASK, 64, 48)

@@ -25,7 +25,7 @@ from showonce.actions import (
     points,
     to_pixel,
 )
-from showonce.demonstrations.reduce import SECRET, Grip, Reduced, Reducer
+from showonce.demonstrations.reduce import SECRET, GestureLimits, Reduced, Reducer
 
 WIDTH, HEIGHT = 320, 200
 Raw = dict[str, Any]
@@ -115,7 +115,7 @@ notches = st.integers(-20, 20)
 
 def far(drag: Drag) -> bool:
     (x, y), (to_x, to_y) = ((to_pixel(a, WIDTH), to_pixel(b, HEIGHT)) for a, b in points(drag))
-    return max(abs(x - to_x), abs(y - to_y)) > Grip().near
+    return max(abs(x - to_x), abs(y - to_y)) > GestureLimits().near
 
 
 actions = st.one_of(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from showonce.actions import EXAMPLES, Action, Click, Drag, Scroll, Type
-from showonce.demonstrations.sheet import CELL, MARK, contact_sheet, marked, told
+from showonce.demonstrations.sheet import CELL, MARK, contact_sheet, in_words, marked
 from showonce.types import Demonstration, Frame, Observation
 
 
@@ -47,8 +47,8 @@ def test_a_very_long_demonstration_still_fits() -> None:
 
 
 def test_actions_are_told_in_a_few_words() -> None:
-    assert told(Click(0.5, 0.25)) == "click (0.500, 0.250)"
-    assert told(Drag(0, 0, 1, 1)) == "drag (0.000, 0.000) to (1.000, 1.000)"
-    assert told(Scroll(0.5, 0.5, -3)) == "scroll (0.500, 0.500) dy=-3"
-    assert told(Type("grüß")) == 'type text="grüß"'
-    assert len({told(action) for action in EXAMPLES}) == len(EXAMPLES)
+    assert in_words(Click(0.5, 0.25)) == "click (0.500, 0.250)"
+    assert in_words(Drag(0, 0, 1, 1)) == "drag (0.000, 0.000) to (1.000, 1.000)"
+    assert in_words(Scroll(0.5, 0.5, -3)) == "scroll (0.500, 0.500) dy=-3"
+    assert in_words(Type("grüß")) == 'type text="grüß"'
+    assert len({in_words(action) for action in EXAMPLES}) == len(EXAMPLES)

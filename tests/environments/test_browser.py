@@ -84,11 +84,11 @@ def test_the_frame_waits_for_what_follows_at_once(seat: Seat, code: str) -> None
 
 
 def test_a_page_that_never_rests_is_seen_anyway(seat: Seat) -> None:
-    seat.show("<p id=p>0</p><script>setInterval(() => p.textContent++, 5)</script>", settle=0.3, timeout=2.0)
+    seat.show("<p id=p>0</p><script>setInterval(() => p.textContent++, 5)</script>", settle=0.3, timeout=10.0)
     begun = time.monotonic()
     seat.environment.observe()
     assert not seat.environment.settled
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 8.0
 
 
 def test_a_caret_is_not_waited_for(seat: Seat) -> None:

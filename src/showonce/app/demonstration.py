@@ -7,7 +7,7 @@ from pathlib import Path
 
 from showonce.about import shipped_root
 from showonce.app.plan import Plan
-from showonce.demonstrations import EpisodeStore, fit, latest_demonstration, load_demonstration, read_meta
+from showonce.demonstrations import EpisodeStore, check_fit, latest_demonstration, load_demonstration, read_meta
 from showonce.environments.registry import oracle_for
 from showonce.errors import BadInput, DemonstrationError
 from showonce.protocols import Environment, EventSink, Oracle, ability
@@ -51,7 +51,7 @@ def demonstration_for(
         path = _show(environment, task, first, plan.folder / DEMONSTRATION, events, stop)
     found = _checked(path, plan.seeds)
     screen = environment.reset(task, first)
-    fit(found, task, screen.width, screen.height)
+    check_fit(found, task, screen.width, screen.height)
     return found
 
 
@@ -80,7 +80,7 @@ def check_demonstration(demonstration: str, tasks: Sequence[Task], seeds: Seeds)
     found = _checked(Path(demonstration).expanduser(), seeds)
     for task in tasks:
         for frame in found.frames[:1]:
-            fit(found, task, frame.observation.width, frame.observation.height)
+            check_fit(found, task, frame.observation.width, frame.observation.height)
 
 
 def demonstration_of_run(run: Path) -> Demonstration:

@@ -15,7 +15,7 @@ from showonce.app.run_writer import RunWriter
 from showonce.config import Config, RecordConfig
 from showonce.demonstrations import load_demonstration
 from showonce.demonstrations.format import encode_png
-from showonce.demonstrations.reduce import Grip
+from showonce.demonstrations.reduce import GestureLimits
 from showonce.demonstrations.sheet import contact_sheet
 from showonce.environments.registry import oracle_for, source_for
 from showonce.fsio import atomic_write_bytes
@@ -76,7 +76,7 @@ def record(
         if watch is not None:
             path = record_watched(
                 environment, watch, task, seed, writer.episodes(), stop=writer.stop, events=writer.events,
-                hotkeys=keys, tell=tell, grip=_grip_of(config.record),
+                hotkeys=keys, tell=tell, gestures=_gestures_of(config.record),
             )  # fmt: skip
         else:
             assert hand is not None
@@ -90,9 +90,9 @@ def record(
     return Recording(config.task or task.id, task.id, path, sheet, writer.stopped)
 
 
-def _grip_of(given: RecordConfig) -> Grip:
+def _gestures_of(given: RecordConfig) -> GestureLimits:
     """Return how input events of a person are reduced to actions."""
-    return Grip(given.double_seconds, given.near, given.scroll_seconds, given.wait_seconds)
+    return GestureLimits(given.double_seconds, given.near, given.scroll_seconds, given.wait_seconds)
 
 
 def _hand_for(environment: Environment, task: Task, oracle: bool) -> tuple[HandPolicy, Executor]:

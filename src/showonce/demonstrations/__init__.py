@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from showonce.demonstrations.format import (
     SCHEMA_VERSION,
-    fit,
+    check_fit,
     load_demonstration,
     load_episode,
     load_observations,
@@ -18,7 +18,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "EpisodeStore",
     "EpisodeWriter",
-    "fit",
+    "check_fit",
     "latest_demonstration",
     "load_demonstration",
     "load_episode",

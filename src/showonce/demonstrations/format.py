@@ -281,7 +281,7 @@ def load_demonstration(path: str | Path) -> Demonstration:
     return Demonstration(meta["task_id"], meta["goal"], frames, source=meta["source"], ref=str(folder))
 
 
-def fit(demonstration: Demonstration, task: Task, width: int, height: int) -> None:
+def check_fit(demonstration: Demonstration, task: Task, width: int, height: int) -> None:
     """Check that a demonstration shows this task on a screen of this size.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Blank regions of a frame before anything of it touches the disk.
+"""Blanks regions of a frame before it is written to disk.
 
-Not covered: what is typed. A secret that is typed is part of the recorded action and of the model's answer.
+Typed text is not covered: it is part of the recorded action and of the model's answer.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def check_regions(regions: Any) -> tuple[Region, ...]:
 def redact(observation: Observation, regions: Sequence[Region]) -> Observation:
     """Return a copy whose regions are black and whose page text is gone; the very same object without regions.
 
-    A pixel that a region touches is blanked whole. The text goes because nothing says which of it lies in a region.
+    A pixel that a region touches is blanked whole. The text is dropped, since it is not known which words lie in
+    a region.
     """
     if not regions:
         return observation

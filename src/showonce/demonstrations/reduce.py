@@ -30,21 +30,24 @@ SILENT: Final = (*MODIFIERS, "altgr", "capslock", "numlock")  # keys that only c
 
 
 @dataclass(frozen=True)
-class Grip:
-    """How a hand is read. Seconds and pixels of the frame, both inclusive; desktops use 0.25-0.5 s and 4-10 px."""
+class GestureLimits:
+    """Limits that separate one gesture from another, in seconds and pixels of the frame, both inclusive.
+
+    Desktops use 0.25 to 0.5 s and 4 to 10 px for double clicks.
+    """
 
     double_seconds: float = 0.45  # between the presses of a double click
-    near: float = 4.0  # how far a double click or a turn of the wheel may wander, and a click before it is a drag
-    scroll_seconds: float = 1.0  # turns of the wheel this close are one scroll
-    wait_seconds: float = 2.0  # the screen changing on its own this long after the last input is a wait
+    near: float = 4.0  # largest distance within a double click or one scroll; a press that moves further is a drag
+    scroll_seconds: float = 1.0  # largest gap between two wheel events of one scroll
+    wait_seconds: float = 2.0  # a screen change this long after the last input, before the next one, is a wait
 
 
-GRIP: Final = Grip()
+GESTURE_LIMITS: Final = GestureLimits()
 
 
 @dataclass(frozen=True)
 class Reduced:
-    """An action that was understood. first, last: indices of its raw events; the frame before `first` belongs to it."""
+    """An action and its raw events, indices `first` to `last`; the frame before `first` is the one it was chosen on."""
 
     action: Action
     first: int
@@ -82,11 +85,11 @@ class _Scroll:
 
 
 class Reducer:
-    """Reduces events as they come. `pending` is what the last events look like so far; `ignored` what has no verb."""
+    """Turns events into actions as they come. ignored: one sentence for each event that no verb stands for."""
 
-    def __init__(self, grip: Grip = GRIP) -> None:
+    def __init__(self, gestures: GestureLimits = GESTURE_LIMITS) -> None:
         self.ignored: list[str] = []
-        self._grip = grip
+        self._limits = gestures
         self._index = -1
         self._out: list[Reduced] = []
         self._held: _Click | None = None  # pressed and not released yet
@@ -98,7 +101,7 @@ class Reducer:
         self._armed: int | None = None  # index of the first modifier that was pressed since then
 
     def feed(self, event: RawEvent) -> list[Reduced]:
-        """Take the next event and return the actions that are certain now."""
+        """Take the next event and return the actions that no later event can change any more."""
         self._index += 1
         kind = event["kind"]
         if kind == "idle":
@@ -117,14 +120,14 @@ class Reducer:
         return done
 
     def flush(self) -> list[Reduced]:
-        """Return what is still open: nothing comes any more."""
+        """Return the actions still open, when no more events come."""
         self._end()
         done, self._out = self._out, []
         return done
 
     @property
     def pending(self) -> Action | None:
-        """What the latest events are if nothing else comes; None when nothing is open."""
+        """The action that `flush` would return first; None when no event is open."""
         if self._text is not None:
             return _typed(self._text.text, self._text.secret)
         if self._scroll is not None:
@@ -142,7 +145,7 @@ class Reducer:
 
     @property
     def _first(self) -> int:
-        """Where the action of this event begins: with the modifiers that are held for it."""
+        """The index at which the action of this event begins: of the first modifier held for it, else of the event."""
         return self._index if self._armed is None else self._armed
 
     # ---- pointer
@@ -152,8 +155,8 @@ class Reducer:
         left = event["button"] == "left"
         if (
             before is not None and left and before.event["button"] == "left" and not before.double
-            and event["time"] - before.event["time"] <= self._grip.double_seconds
-            and _distance(before.event, event) <= self._grip.near
+            and event["time"] - before.event["time"] <= self._limits.double_seconds
+            and _distance(before.event, event) <= self._limits.near
         ):  # fmt: skip
             self._held = _Click(self._first, self._index, event, double=True)
             return
@@ -167,7 +170,7 @@ class Reducer:
         held.last = self._index
         if held.event["button"] == "middle":
             self.ignored.append("a middle click has no verb and is left out")
-        elif held.event["button"] == "left" and _distance(held.event, event) > self._grip.near:
+        elif held.event["button"] == "left" and _distance(held.event, event) > self._limits.near:
             self._end_click()
             start, end = _place(held.event), _place(event)
             self._emit(act.Drag(*start, *end), held.first, self._index, held.event)
@@ -183,8 +186,8 @@ class Reducer:
         scroll, dx, dy = self._scroll, float(event["dx"]), float(event["dy"])
         if (
             scroll is not None and scroll.dx * dx >= 0 and scroll.dy * dy >= 0
-            and event["time"] - scroll.time <= self._grip.scroll_seconds
-            and _distance(scroll.event, event) <= self._grip.near
+            and event["time"] - scroll.time <= self._limits.scroll_seconds
+            and _distance(scroll.event, event) <= self._limits.near
         ):  # fmt: skip
             scroll.dx, scroll.dy, scroll.last, scroll.time = scroll.dx + dx, scroll.dy + dy, self._index, event["time"]
             return
@@ -226,11 +229,11 @@ class Reducer:
     # ---- ends
 
     def _begin(self, event: RawEvent) -> None:
-        """End what is open; when the screen came to rest late after it, that was a wait."""
+        """End the open actions; add a wait when the screen still changed `wait_seconds` after the last input."""
         self._end()
         if self._since is not None:
             waited = round(min(float(event.get("frame_time", event["time"])) - self._since, MAX_WAIT_S), 1)
-            if waited >= self._grip.wait_seconds:
+            if waited >= self._limits.wait_seconds:
                 at = self._index if self._idle is None else self._idle
                 self._out.append(Reduced(act.Wait(waited), at, at))
 
@@ -269,7 +272,7 @@ def _clicked(click: _Click) -> Action:
 
 
 def _typed(text: str, secret: bool) -> Action:
-    """Return a run of characters as an action. A single blank is the key: it ticks boxes and presses buttons."""
+    """Return typed characters as an action. A single blank is the key `space`: it ticks boxes and presses buttons."""
     if secret:
         return act.Type(SECRET)
     return act.Key("space") if text == " " else act.Type(text)

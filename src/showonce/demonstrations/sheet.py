@@ -1,4 +1,4 @@
-"""Pictures of a demonstration for a person's eye: an action drawn on its frame, and all steps on one sheet."""
+"""Shows a demonstration to a person: actions drawn on their frames, all steps on one sheet, an action in words."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from showonce.actions import Action, Drag, points, to_json, to_pixel
 from showonce.types import Demonstration, Image
 
 MARK: Final = (255, 0, 255)
-CELL: Final = (320, 240)  # the most that a frame takes on a sheet, in pixels
+CELL: Final = (320, 240)  # largest width and height of a frame on a sheet, in pixels
 CAPTION: Final = 18
 GAP: Final = 6
 COLUMNS: Final = 4
-MOST: Final = 200  # steps on a sheet; further ones are only counted
+MAX_STEPS: Final = 200  # drawn on a sheet; of more, the title gives the number
 
 
 def marked(image: Image, action: Action | None) -> Image:
@@ -35,8 +35,8 @@ def marked(image: Image, action: Action | None) -> Image:
     return np.asarray(picture, dtype=np.uint8)
 
 
-def told(action: Action) -> str:
-    """Return an action in a few words, for a line on a terminal or under a picture."""
+def in_words(action: Action) -> str:
+    """Return verb, places and arguments of an action on one line, e.g. ``click (0.500, 0.250)``."""
     given = {key: value for key, value in to_json(action).items() if key != "action"}
     places = ["(" + ", ".join(f"{value:.3f}" for value in point) + ")" for point in points(action)]
     rest = [
@@ -48,11 +48,11 @@ def told(action: Action) -> str:
 
 
 def contact_sheet(demonstration: Demonstration) -> Image:
-    """Return all steps on one picture, each frame with its action drawn on it and written below.
+    """Return one RGB picture of all steps, four a row: each frame with its action drawn on it and written below.
 
-    Frames are made smaller to fit, never larger than they are.
+    A frame larger than `CELL` is made smaller.
     """
-    frames = demonstration.frames[:MOST]
+    frames = demonstration.frames[:MAX_STEPS]
     cells = [PillowImage.fromarray(marked(frame.observation.image, frame.action)) for frame in frames]
     for cell in cells:
         cell.thumbnail(CELL, PillowImage.Resampling.LANCZOS)
@@ -70,7 +70,7 @@ def contact_sheet(demonstration: Demonstration) -> Image:
     for index, (cell, frame) in enumerate(zip(cells, frames, strict=True)):
         x, y = GAP + index % columns * step_x, CAPTION + index // columns * step_y
         sheet.paste(cell, (x, y))
-        line = f"{index + 1}. {told(frame.action)}"
+        line = f"{index + 1}. {in_words(frame.action)}"
         draw.text((x, y + height + 2), _fitting(line, font, width), fill="black", font=font)
     return np.asarray(sheet, dtype=np.uint8)
 

@@ -1,4 +1,4 @@
-"""Writing episode folders: append-only, readable at every moment, pictures off the hot path."""
+"""Writes episode folders: steps are appended, pictures are encoded by a thread, and the folder is valid at any time."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from showonce.errors import DemonstrationError, DiskError
 from showonce.fsio import LineWriter, atomic_write_bytes, atomic_write_json, explained, make_folder, plain
 from showonce.types import Demonstration, Episode, Executor, Observation, Outcome, Region, Step, StopReason, Task
 
-QUEUE: Final = 8  # frames and steps that may wait for the disk before the loop has to wait too
+QUEUE: Final = 8  # largest number of frames and steps that wait for the disk; then `frame` and `step` block
 _EPISODE: Final = re.compile(r"(\d{5,})-(?P<phase>[a-z0-9]+)")
 
 
 class EpisodeWriter:
-    """Writes one episode folder. A thread of its own does the work in order, so a step on disk has its frame there.
+    """Writes one episode folder. A thread writes in the order of the calls, so that a step's frame is there first.
 
     A failure of that thread (full disk) is raised by the next call. Killed at any moment, the folder holds the steps
     so far and a meta.json that says unfinished.
@@ -42,7 +42,7 @@ class EpisodeWriter:
         self.path = path
         self.id = path.name
         self._meta = {"schema_version": SCHEMA_VERSION, "id": self.id, **meta, "redacted": regions, "finished": False}
-        self._durable = meta["phase"] == "record"  # a person's work is worth a wait for the disk
+        self._durable = meta["phase"] == "record"  # fsync: what a person recorded must survive a power cut
         self._save_frames = save_frames
         self._regions = tuple(regions)
         self._names: dict[tuple[str, float, str | None], str] = {}
@@ -56,9 +56,9 @@ class EpisodeWriter:
         self._thread.start()
 
     def frame(self, observation: Observation) -> str:
-        """Hand a frame to the writer and return its file name; a frame that is there already is not stored again.
+        """Queue a frame for writing and return its file name; equal frames share one file.
 
-        Regions to be redacted are blanked here. The empty name means that frames are not stored.
+        Regions to be redacted are blanked here. Returns "" when frames are not stored.
         """
         self._check()
         if self._last is None or self._last[0] is not observation:
@@ -73,14 +73,14 @@ class EpisodeWriter:
         return self._last[1]
 
     def step(self, step: Step) -> None:
-        """Append a step. Its frame is the last one handed to `frame`; its hash becomes that of what is stored."""
+        """Queue a step. Its frame is the last one given to `frame`, its hash that of the stored, redacted frame."""
         self._check()
         stored = self._last[2] if self._last is not None else None
         line = step_to_json(replace(step, frame_hash=stored.hash) if stored is not None else step, stored)
         self._jobs.put(partial(self._lines.write, line))
 
     def finish(self, episode: Episode) -> None:
-        """Wait for the disk, then write how it ended; the last frame handed in is the final one."""
+        """Wait for the thread, then write stop reason and outcome; the last frame given to `frame` is the final one."""
         self.close()
         self._check()
         last = self._last
@@ -98,7 +98,7 @@ class EpisodeWriter:
         atomic_write_json(self.path / META, self._meta, durable=self._durable)
 
     def close(self) -> None:
-        """Wait for the disk and end the thread; the episode stays unfinished unless `finish` is called."""
+        """Wait for the thread and end it; without `finish` the episode stays marked unfinished."""
         if self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join()
@@ -121,12 +121,12 @@ class EpisodeWriter:
 
     def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
-            if self._failure is None:  # afterwards the queue is only emptied, so that nobody waits for ever
+            if self._failure is None:  # after a failure jobs are dropped: a full queue would block the caller
                 try:
                     job()
                 except DiskError as error:
                     self._failure = error
-                except Exception as error:  # the thread must go on: whoever puts a job into a full queue waits for it
+                except Exception as error:  # the thread must live on, or a full queue would block the caller
                     self._failure = DiskError(f"cannot store a step in {self.path}: {error!r}.")
 
 
@@ -231,7 +231,7 @@ def latest_demonstration(
         folders.clear()  # nothing lies below an episode
         path = Path(name)
         if (match := _EPISODE.match(path.name)) and match["phase"] != "record":
-            continue  # an episode of a run, not a recording: spares reading thousands of files
+            continue  # an episode of a run, not a recording: its meta.json need not be read
         with contextlib.suppress(DemonstrationError):
             meta = read_meta(path)
             outcome, started = meta.get("outcome"), meta.get("started")

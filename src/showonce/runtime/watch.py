@@ -17,8 +17,8 @@ from typing import Any, ClassVar, Final
 
 from showonce.actions import MODIFIERS, Action, Done, normal_keys, points, to_pixel
 from showonce.demonstrations import EpisodeStore, redact
-from showonce.demonstrations.reduce import GRIP, Grip, Reduced, Reducer
-from showonce.demonstrations.sheet import told
+from showonce.demonstrations.reduce import GESTURE_LIMITS, GestureLimits, Reduced, Reducer
+from showonce.demonstrations.sheet import in_words
 from showonce.errors import BadInput, ConfigError, DemonstrationError, EnvironmentBroken, Stopped
 from showonce.protocols import (
     Capabilities,
@@ -87,7 +87,7 @@ class Watched:
         stop: Interrupt,
         hotkeys: Hotkeys = HOTKEYS,
         tell: Tell = lambda text, final: None,
-        grip: Grip = GRIP,
+        gestures: GestureLimits = GESTURE_LIMITS,
     ) -> None:
         self.name = "watched"
         self.capabilities = Capabilities(resettable=False, seeded=False, verifiable=False, side_effects=True)
@@ -96,7 +96,7 @@ class Watched:
         self._inner, self._watch, self._stop, self._hotkeys, self._tell = inner, watch, stop, hotkeys, tell
         self._source: EventSource | None = None
         self._inbox: queue.Queue[tuple[Mapping[str, Any], Observation] | Exception | None] = queue.Queue()
-        self._reducer = Reducer(grip)
+        self._reducer = Reducer(gestures)
         self._count = 0
         self._frames: dict[int, Observation] = {}
         self._ready: list[tuple[Reduced, Observation]] = []
@@ -214,13 +214,13 @@ class Watched:
             self._tell(line, True)
         pending = self._reducer.pending
         if pending is not None:
-            self._tell(f"{self._done + 1}. {told(pending)} ...", False)
+            self._tell(f"{self._done + 1}. {in_words(pending)} ...", False)
 
     def _emit(self, found: list[Reduced]) -> None:
         for reduced in found:
             self._done += 1
             target = f" on {reduced.target}" if reduced.target else ""
-            self._tell(f"{self._done}. {told(reduced.action)}{target}", True)
+            self._tell(f"{self._done}. {in_words(reduced.action)}{target}", True)
             self._ready.append((reduced, self._frames[reduced.first]))
         needed = self._reducer.open
         self._frames = {index: frame for index, frame in self._frames.items() if index in needed}
@@ -262,7 +262,7 @@ def record_watched(
     events: EventSink | None = None,
     hotkeys: Hotkeys = HOTKEYS,
     tell: Tell = lambda text, final: None,
-    grip: Grip = GRIP,
+    gestures: GestureLimits = GESTURE_LIMITS,
     source: Executor = "person",
 ) -> Path:
     """Watch a person do a task on the screen of `inner` and return the episode's folder.
@@ -277,7 +277,7 @@ def record_watched(
     checker = _AtEnd(make_checker(task, inner), inner)
     limits = replace(task.limits, max_steps=10_000, max_seconds=DAY)
     while True:
-        watched = Watched(inner, watch, stop, hotkeys, tell, grip)
+        watched = Watched(inner, watch, stop, hotkeys, tell, gestures)
         try:
             episode = run_episode(
                 watched, watched, task, seed=seed, phase="record", limits=limits, executor=source, guards=(Unproved(),),

@@ -30,14 +30,14 @@ FORMATS: Final = {
 
 @dataclass(frozen=True)
 class LeftOut:
-    """An episode of a file that is whole and holds something that has no verb here."""
+    """An episode that was not imported, since one of its steps is no action of ours. where: file, line and step."""
 
     where: str
     reason: str
 
 
 class Format(Protocol):
-    """What a module of this package offers."""
+    """The two functions of every format's module."""
 
     def read(self, path: Path) -> Iterator[Demonstration | LeftOut]: ...
     def write(self, demonstrations: Iterable[Demonstration], folder: Path) -> Path: ...
@@ -45,7 +45,7 @@ class Format(Protocol):
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of an import: the new episode folders, and what was left out."""
+    """The result of an import: the new episode folders, and the episodes that were left out."""
 
     paths: tuple[Path, ...]
     left_out: tuple[LeftOut, ...]

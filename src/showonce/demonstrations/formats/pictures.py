@@ -1,4 +1,4 @@
-"""Pictures of foreign files, as frames."""
+"""Reads pictures of other projects' files as RGB arrays."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 
 from showonce.types import Frame, Image
 
-MAX_PIXELS: Final = 64_000_000  # a larger picture is no screenshot
+MAX_PIXELS: Final = 64_000_000  # a larger picture is refused
 
 
 def read_picture(places: Sequence[Path], what: str) -> Image:
