@@ -6,6 +6,7 @@ forced bytes, and a token that is the only one allowed (a vocabulary may lack ev
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -77,10 +78,23 @@ class Grammar:
         self._tokenizer = _ll_tokenizer(tokenizer, stops)
         self._stops_V = np.zeros(vocabulary, dtype=bool)
         self._stops_V[stops] = True
+        self._first = self._compiled(lark)
+
+    def other(self, lark: str) -> Grammar:
+        """Return another grammar over the same tokenizer, whose tables are shared.
+
+        Raises:
+            ConfigError: the grammar is not valid.
+        """
+        found = copy.copy(self)
+        found._first = self._compiled(lark)
+        return found
+
+    def _compiled(self, lark: str) -> Any:
         problem = LLMatcher.validate_grammar(lark, self._tokenizer)
         if problem and not problem.startswith("WARNING"):
             raise ConfigError(f"the dialect's grammar cannot be used: {problem}")
-        self._first = LLMatcher(self._tokenizer, lark, log_level=0)
+        return LLMatcher(self._tokenizer, lark, log_level=0)
 
     def start(self) -> Matcher:
         """Return a matcher at the beginning of an answer."""

@@ -10,7 +10,8 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,6 +21,8 @@ from showonce.inference.decode import Decoded, Rules, mark
 from showonce.policy.confidence import pieces_of, tokens_in_span
 from showonce.policy.dialects.base import FRACTIONS, Dialect, Geometry
 from showonce.types import ParseResult
+
+_GRAMMARS: Final = 32  # that are kept compiled: one for each size of frame where coordinates are pixels
 
 
 def number_tokens(tokenizer: Any, decimals: int) -> dict[int, float]:
@@ -37,6 +40,7 @@ def number_tokens(tokenizer: Any, decimals: int) -> dict[int, float]:
 class Spelling:
     """A dialect over a tokenizer.
 
+    rules: their grammar, if any, is that of one geometry; the others are compiled when they are asked for.
     coordinates, confidences: token -> value where these are whole tokens, else {}.
     """
 
@@ -48,6 +52,16 @@ class Spelling:
         self.confidences = number_tokens(self._tokenizer, CONFIDENCE_DECIMALS)
         self._bins = np.array(list(self.coordinates.values()))
         self._levels = np.array(list(self.confidences.values()))
+        self._lark = lru_cache(256)(dialect.grammar)
+        self._constrained = lru_cache(_GRAMMARS)(self._with_grammar)
+
+    def rules(self, geometry: Geometry = FRACTIONS) -> Rules:
+        """Return the rules of answers in a geometry; geometries with the same grammar share it."""
+        return self._constrained(self._lark(geometry)) if self._rules.grammar else self._rules
+
+    def _with_grammar(self, lark: str) -> Rules:
+        assert self._rules.grammar is not None
+        return replace(self._rules, grammar=self._rules.grammar.other(lark))
 
     def ids(self, action: Action, confidence: float, geometry: Geometry = FRACTIONS) -> list[int]:
         """Return the tokens of an action; coordinates and confidence go to the nearest value that the model can say.
@@ -78,11 +92,10 @@ class Spelling:
         out: Action = type(action)(**given)
         return out
 
-    def label(self, token_ids: Sequence[int]) -> Decoded:
+    def label(self, token_ids: Sequence[int], geometry: Geometry = FRACTIONS) -> Decoded:
         """Return given tokens as an answer with decision_T and confidence_T; log-probabilities are 0."""
-        zeros = (0.0,) * len(token_ids)
-        decoded = Decoded(tuple(token_ids), self._rules.text(token_ids), zeros, mark(self._rules, token_ids), zeros)
-        return self.marked(decoded)
+        rules, zeros = self.rules(geometry), (0.0,) * len(token_ids)
+        return self.marked(Decoded(tuple(token_ids), rules.text(token_ids), zeros, mark(rules, token_ids), zeros))
 
     def marked(self, decoded: Decoded) -> Decoded:
         """Return the answer with confidence_T filled in."""

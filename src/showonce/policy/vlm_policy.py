@@ -20,7 +20,7 @@ from showonce.inference.decode import Decoded, GrowingAnswer, Rules, decode, dec
 from showonce.inference.grammar import Grammar
 from showonce.inference.prefixes import Prefixes, prefix_length
 from showonce.policy.confidence import CalibrationMap, pieces_of, read_confidence
-from showonce.policy.dialects.base import Dialect
+from showonce.policy.dialects.base import Dialect, Geometry
 from showonce.policy.families import family_of, make_family
 from showonce.policy.families.base import Checkpoint, Family
 from showonce.policy.prompt import Tokens
@@ -31,6 +31,7 @@ from showonce.types import Frame, Observation, Parsed, ParseFailure, ParseResult
 
 _NARRATION_TOKENS: Final = 48
 _NARRATIONS: Final = 4096
+_NOMINAL: Final = (1000, 1000)  # pixels; stands for the screen where none is given
 
 Prompt = Sequence[int | Features]
 
@@ -60,11 +61,11 @@ class VLMPolicy:
         self.config = config or PolicyConfig()
         inference = inference or InferenceConfig()
         stops = frozenset(family.stop_ids(tokenizer))
-        self._widest = replace(family.geometry(family.largest), seen=family.largest)  # one grammar for all frames
-        lark = dialect.grammar(self._widest)
+        lark = dialect.grammar(family.geometry(_NOMINAL))
         grammar = Grammar(tokenizer, lark, stops, engine.vocabulary) if inference.grammar else None
         bins = tuple(number_tokens(tokenizer, COORDINATE_DECIMALS))
         self.rules = Rules(tokenizer, stops, grammar, inference.max_new_tokens, bins)
+        self._unit = family.geometry(_NOMINAL).unit
         self.spelling = Spelling(self.rules, dialect)
         self.tokens = Tokens(tokenizer, family.image_wrap(tokenizer) or engine.image_wrap())
         self.prefixes = Prefixes(engine)
@@ -141,7 +142,7 @@ class VLMPolicy:
 
     def read(self, answer: Decoded, observation: Observation) -> ParseResult:
         """Return the action that an answer to this screen names, or why there is none."""
-        return self.spelling.read(answer, self.family.geometry((observation.width, observation.height)))
+        return self.spelling.read(answer, self._geometry(observation))
 
     def parts(self, observation: Observation, context: Context, highlight: Action | None = None) -> Parts:
         """Return the prompt: the student's view when context.demonstration is None, else the teacher's.
@@ -168,10 +169,9 @@ class VLMPolicy:
     def answer(self, action: Action, confidence: float = 1.0, screen: Observation | None = None) -> list[int]:
         """Return the token ids of an action on a screen as this model would say it. See `Spelling.ids`.
 
-        Where coordinates are pixels the screen decides the numbers; without one they are pixels of the largest.
+        Where coordinates are pixels, the screen's size decides the numbers; None = a screen of 1000 x 1000.
         """
-        geometry = self._widest if screen is None else self.family.geometry((screen.width, screen.height))
-        return self.spelling.ids(action, confidence, geometry)
+        return self.spelling.ids(action, confidence, self._geometry(screen))
 
     def goal_ids(self, goal: str) -> tuple[int, ...]:
         """Return the tokens of a goal, as spelt at the beginning of a text and after a blank, without special ones.
@@ -182,9 +182,13 @@ class VLMPolicy:
         ids = [*self.tokens.ids(goal), *self.tokens.ids(f" {goal}")]
         return tuple(dict.fromkeys(i for i in ids if i not in self.tokenizer.all_special_ids))
 
-    def label(self, token_ids: Sequence[int]) -> Decoded:
-        """Return given tokens as an answer with decision_T and confidence_T. See `Spelling.label`."""
-        return self.spelling.label(token_ids)
+    def label(self, token_ids: Sequence[int], screen: Observation | None = None) -> Decoded:
+        """Return given tokens as an answer to a screen with decision_T and confidence_T. See `answer`."""
+        return self.spelling.label(token_ids, self._geometry(screen))
+
+    def label_action(self, action: Action, screen: Observation) -> Decoded:
+        """Return an action on a screen as the answer that names it, with confidence 1."""
+        return self.label(self.answer(action, screen=screen), screen)
 
     def sample(
         self, prompts: Sequence[Prompt], temperature: float, rng: np.random.Generator, adapter: str | None
@@ -198,13 +202,14 @@ class VLMPolicy:
         with self.engine.using(adapter):
             for state, members, rests in self.prefixes.grouped(prompts):
                 rngs = [np.random.default_rng(seeds[i]) for i in members]
+                rules = [self._rules_after(prompts[i]) for i in members]
                 if self.engine.capabilities.rows:
-                    answers = [GrowingAnswer(self.rules, temperature, own) for own in rngs]
+                    answers = [GrowingAnswer(own, temperature, rng) for own, rng in zip(rules, rngs, strict=True)]
                     found = decode_batch(self.engine.rows(state, len(members)), rests, self.rules, answers)
                 else:
                     found = [
-                        decode(self.engine, state, rest, self.rules, temperature, own)
-                        for rest, own in zip(rests, rngs, strict=True)
+                        decode(self.engine, state, rest, own, temperature, rng)
+                        for rest, own, rng in zip(rests, rules, rngs, strict=True)
                     ]
                 for i, decoded in zip(members, found, strict=True):
                     out[i] = self.spelling.marked(decoded)
@@ -234,10 +239,16 @@ class VLMPolicy:
         return frame.note if self.config.narrate == "note" else ""
 
     def _decode(self, parts: Parts, temperature: float, rng: np.random.Generator | None) -> Decoded:
-        at = prefix_length(parts)
-        return decode(
-            self.engine, self.prefixes.state(parts[:at]), parts[at:], self.rules, temperature, rng or self._rng
-        )
+        at, rules = prefix_length(parts), self._rules_after(parts)
+        return decode(self.engine, self.prefixes.state(parts[:at]), parts[at:], rules, temperature, rng or self._rng)
+
+    def _rules_after(self, prompt: Prompt) -> Rules:
+        """Return the rules of an answer to a prompt: pixels end where the image of its last frame does."""
+        seen = next((part.seen for part in reversed(prompt) if not isinstance(part, int)), _NOMINAL)
+        return self.spelling.rules(Geometry(self._unit, seen=seen))
+
+    def _geometry(self, screen: Observation | None) -> Geometry:
+        return self.family.geometry((screen.width, screen.height) if screen else _NOMINAL)
 
 
 def local_policy(policy: Policy, instead: str) -> VLMPolicy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -93,9 +94,11 @@ def test_a_policy_answers_and_labels_in_it(tmp_path: Path, unit: Unit) -> None:
     for seed in range(3):
         proposal = policy.propose(frame(seed, 144, 80), Context("zoka"))
         assert re.fullmatch(r"click\([0-9]+,[0-9]+\)|done\(\)", proposal.text)
-        outside = proposal.failure is not None and proposal.failure.reason is ParseReason.OUT_OF_RANGE
-        assert proposal.action is not None or (outside and unit == "pixel")
-    label = policy.label(policy.answer(Click(0.5, 0.75), screen=screen))
+        assert proposal.action is not None  # the grammar ends where the frame does
+        assert proposal.decision_T == policy.label(proposal.token_ids, frame(seed, 144, 80)).decision_T
+    drawn = policy.sample([policy.parts(screen, Context("zoka"))] * 8, 1.0, np.random.default_rng(0), None)
+    assert all(isinstance(policy.read(answer, screen), Parsed) for answer in drawn)
+    label = policy.label_action(Click(0.5, 0.75), screen)
     assert label.text == ("click(72,60)" if unit == "pixel" else "click(500,750)")
     parsed = policy.read(label, screen)
     assert isinstance(parsed, Parsed)

@@ -11,7 +11,7 @@ state) is in `trainer`, the same for all methods. A new method is a subclass of 
 
         def loss(self, batch):
             policy = self.context.policy
-            answers = [policy.label(policy.answer(s.action, screen=s.observation)) for s in batch]
+            answers = [policy.label_action(s.action, s.observation) for s in batch]
             return imitation(self.context, batch, student_prompts(self.context, batch), answers)
 
 It is chosen by `learning.learner`: a name of `registry.METHODS` or of an entry point, or `module:Class`.

@@ -49,7 +49,7 @@ class SFTDemonstration(Method):
 
     def loss(self, batch: Sequence[Sample]) -> Loss:
         policy = self.context.policy
-        answers = [policy.label(policy.answer(s.action, screen=s.observation)) for s in batch if s.action]
+        answers = [policy.label_action(s.action, s.observation) for s in batch if s.action]
         return imitation(self.context, batch, student_prompts(self.context, batch), answers)
 
 
@@ -77,5 +77,5 @@ class RFT(Method):
         return bool(sample.answer) and sample.executor == "student" and sample.worked
 
     def loss(self, batch: Sequence[Sample]) -> Loss:
-        answers = [self.context.policy.label(sample.answer) for sample in batch]
+        answers = [self.context.policy.label(sample.answer, sample.observation) for sample in batch]
         return imitation(self.context, batch, student_prompts(self.context, batch), answers)

@@ -67,9 +67,7 @@ class CanaryWatch:
         for canary in canaries:
             with contextlib.suppress(BadInput):
                 known = self._right.get(canary.id)
-                right[canary.id] = known or self._policy.label(
-                    self._policy.answer(canary.answer, screen=canary.observation)
-                )
+                right[canary.id] = known or self._policy.label_action(canary.answer, canary.observation)
         self.canaries = [canary for canary in canaries if canary.id in right]
         self._right = right
         self._sides = {who: {k: v for k, v in side.items() if k in right} for who, side in self._sides.items()}

@@ -63,7 +63,7 @@ class Family(Protocol):
 
     default_dialect, default_unit: used where the configuration says auto. history_frames: how many of the latest
     earlier frames of an episode `Context.history` has to carry. words_apart: every token of a narration is a word of
-    its own, to be set apart by blanks. largest: width and height (pixels) that no seen image exceeds.
+    its own, to be set apart by blanks.
     """
 
     name: ClassVar[str]
@@ -77,9 +77,6 @@ class Family(Protocol):
     @classmethod
     def recognises(cls, checkpoint: Checkpoint) -> bool:
         """Whether this is the family of a checkpoint."""
-
-    @property
-    def largest(self) -> Size: ...
 
     def geometry(self, frame: Size) -> Geometry:
         """Return how answers to a frame of this size (width, height in pixels) count coordinates."""

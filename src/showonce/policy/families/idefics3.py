@@ -24,22 +24,13 @@ class Idefics3Family(ChatFamily):
     def seen(self, frame: Size) -> Size:
         return seen_size(frame, self.images)
 
-    @property
-    def largest(self) -> Size:
-        return (LARGEST_SIDE + tile_of(self.images),) * 2
-
-
-def tile_of(images: Mapping[str, Any]) -> int:
-    """Return the side of a tile in pixels."""
-    return int((images.get("max_image_size") or {}).get("longest_edge", TILE))
-
 
 def seen_size(frame: Size, images: Mapping[str, Any]) -> Size:
     """Return (width, height) of the image that the tiles of a frame make up, before the small copy of the whole.
 
     images: settings of transformers' Idefics3ImageProcessor, by which this goes step by step.
     """
-    tile = tile_of(images)
+    tile = int((images.get("max_image_size") or {}).get("longest_edge", TILE))
     if not images.get("do_image_splitting", True):
         return tile, tile
     width, height = _resized(frame, images.get("size") or {}) if images.get("do_resize", True) else frame

@@ -25,10 +25,6 @@ class Qwen2VLFamily(ChatFamily):
     def seen(self, frame: Size) -> Size:
         return seen_size(frame, self.images)
 
-    @property
-    def largest(self) -> Size:
-        return (_most(self.images) // _factor(self.images),) * 2  # the other side has at least one merged patch
-
 
 def seen_size(frame: Size, images: Mapping[str, Any]) -> Size:
     """Return (width, height) to which transformers' Qwen2VLImageProcessor resizes a frame (its `smart_resize`).
@@ -37,7 +33,9 @@ def seen_size(frame: Size, images: Mapping[str, Any]) -> Size:
     """
     if not images.get("do_resize", True):
         return frame
-    factor, most, least = _factor(images), _most(images), _area(images, "min_pixels", "shortest_edge", LEAST_PIXELS)
+    factor = int(images.get("patch_size", PATCH)) * int(images.get("merge_size", MERGE))  # 28; 32 of Qwen3-VL
+    least = _area(images, "min_pixels", "shortest_edge", LEAST_PIXELS)
+    most = _area(images, "max_pixels", "longest_edge", MOST_PIXELS)
     width, height = (round(side / factor) * factor for side in frame)
     if width * height > most:
         shrink = math.sqrt(frame[0] * frame[1] / most)
@@ -46,15 +44,6 @@ def seen_size(frame: Size, images: Mapping[str, Any]) -> Size:
         grow = math.sqrt(least / (frame[0] * frame[1]))
         width, height = (math.ceil(side * grow / factor) * factor for side in frame)
     return width, height
-
-
-def _factor(images: Mapping[str, Any]) -> int:
-    """Return the side in pixels of what becomes one token: 28 for Qwen2-VL and Qwen2.5-VL, 32 for Qwen3-VL."""
-    return int(images.get("patch_size", PATCH)) * int(images.get("merge_size", MERGE))
-
-
-def _most(images: Mapping[str, Any]) -> int:
-    return _area(images, "max_pixels", "longest_edge", MOST_PIXELS)
 
 
 def _area(images: Mapping[str, Any], key: str, edge: str, default: int) -> int:

@@ -20,7 +20,7 @@ from showonce.errors import ConfigError
 from showonce.policy.dialects import Dialect, Geometry, Unit, get_dialect
 from showonce.policy.dialects.base import Size
 from showonce.policy.families.base import Checkpoint
-from showonce.policy.families.idefics3 import seen_size, tile_of
+from showonce.policy.families.idefics3 import seen_size
 from showonce.protocols import Context
 from showonce.types import Frame, Observation
 
@@ -78,10 +78,6 @@ class TinyFamily:
         words = (checkpoint.config.get("text_config") or {}).get("vocab_size", _VOCABULARY)
         small = checkpoint.config.get("scale_factor") == 1 and words < _VOCABULARY
         return checkpoint.model_type == "idefics3" and small
-
-    @property
-    def largest(self) -> Size:
-        return (tile_of(self._images),) * 2
 
     def geometry(self, frame: Size) -> Geometry:
         """Return how answers to a frame of this size count coordinates."""
