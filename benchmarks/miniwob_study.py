@@ -31,6 +31,7 @@ from benchmarks.jobs import Job, Work, check_settings, make_bench, numbers_of, r
 from benchmarks.study_page import ARM_BEFORE, CURVE, FULL, PAGE, PART, ZERO_SHOT, Row, rows_of, write_page
 from benchmarks.verdict import Row as Figure
 from benchmarks.verdict import finish, parser
+from showonce.cli.terminal import progress_bar
 from showonce.config import Config
 from showonce.demonstrations import load_demonstration, save_demonstration
 from showonce.environments.registry import find_task, make_environment
@@ -41,7 +42,7 @@ from showonce.evaluation.fresh import measure
 from showonce.evaluation.goals import Goal
 from showonce.evaluation.lessons import counted
 from showonce.evaluation.results import paired
-from showonce.evaluation.runner import Advance, evaluate_set, progress_bar
+from showonce.evaluation.runner import Advance, evaluate_set
 from showonce.evaluation.tasks import task_set
 from showonce.events import PromotionDecided
 from showonce.fsio import make_folder

@@ -26,7 +26,7 @@ TASKS = [name for name in FILES if name.startswith("tasks/")]
 GROUPS = [name for name in FILES if "/" in name and name not in TASKS]
 LEARNERS = ("sdft", "sft_demo", "sft_teacher", "rft", "in_context", "frozen")
 FAULTS = ("none", "wrong_demonstration", "inverted_loss", "lr_x100", "corrupt_checkpoint")
-BACKENDS = ("torch", "scripted", "mlx", "onnx", "tensorrt", "server")
+BACKENDS = ("torch",)  # an engine that is not in this release has no file that could only fail
 
 
 def test_all_of_them_are_found() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -92,10 +93,10 @@ def test_groups_by_override_whether_or_not_the_file_names_them(elsewhere: Path) 
         elsewhere, "defaults:\n  - learning: sdft\n  - learning/fault: none\n  - _self_\nseed: 1\n", "named.yaml"
     )
     for file in (bare, named):
-        config = load_config(file, ["learning=frozen", "learning/fault=lr_x100", "inference=mlx"])
+        config = load_config(file, ["learning=frozen", "learning/fault=lr_x100", "safety=step"])
         assert config.learning.learner == "frozen" and not config.learning.enabled
         assert config.learning.fault.kind == "lr_x100"
-        assert config.inference.backend == "mlx"
+        assert config.safety.mode == "step"
         assert load_config(file, ["learning.fault=lr_x100"]).learning.fault.kind == "lr_x100"
 
 
@@ -243,3 +244,11 @@ def test_keys_that_older_runs_wrote_and_nobody_reads_now_are_left_out(elsewhere:
     file = write(elsewhere, "name: a\nevaluation:\n  screens: 7\n  parts: []\n  workers: 2\n  multi_updates: 200\n")
     assert load_config(file).evaluation.screens == 7
     assert "multi_updates" in refused(file, ["evaluation.multi_updates=9"])
+
+
+def test_configs_are_loaded_on_several_threads_at_once() -> None:
+    """hydra composes through one object of the process; without a lock, threads see each other's."""
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda seed: load_config("demo", [f"seed={seed}", "learning=sft_demo"]), range(24)))
+    assert [config.seed for config in found] == list(range(24))
+    assert {config.learning.learner for config in found} == {"sft_demo"}

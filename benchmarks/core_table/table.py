@@ -18,9 +18,9 @@ from benchmarks.core_table.rows import Found, TableRow
 from benchmarks.core_table.schedule import check_parts, jobs_of
 from benchmarks.core_table.standalone import JOBS, run_standalone_job
 from benchmarks.jobs import ROWS, Job, MakeBench, check_settings, records, run_jobs, settings_of
+from showonce.cli.terminal import progress_bar
 from showonce.config import Config
 from showonce.evaluation.results import Results
-from showonce.evaluation.runner import progress_bar
 from showonce.fsio import atomic_write_json, atomic_write_text, make_folder
 
 MARKDOWN, JSON = "table.md", "table.json"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import threading
 import typing
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from showonce.errors import ConfigError, nearest
 from showonce.schema import SchemaError, build, check_path, hints_of, kind_of
 
 DEFAULT: Final = "run"
+_COMPOSING: Final = threading.Lock()  # hydra composes through one object of the process
 RETIRED: Final = {"evaluation": ("parts", "workers", "multi_updates")}  # keys of older config.yaml files, left out
 
 
@@ -171,6 +173,7 @@ def _compose(file: Path, groups: Sequence[_Override]) -> tuple[DictConfig, dict[
     search = "hydra.searchpath=[" + ",".join(_quoted(f"file://{folder}") for folder in folders[1:]) + "]"
     try:
         with (
+            _COMPOSING,
             warnings.catch_warnings(),
             initialize_config_dir(str(file.parent), job_name="showonce", version_base="1.3"),
         ):

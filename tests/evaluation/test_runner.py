@@ -15,7 +15,7 @@ from showonce.actions import Click
 from showonce.environments.registry import find_task
 from showonce.errors import EnvironmentBroken, Stopped, TaskError
 from showonce.evaluation.results import Results, Row
-from showonce.evaluation.runner import evaluate_set, evaluate_task, progress_bar
+from showonce.evaluation.runner import evaluate_set, evaluate_task
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import Environment
 from showonce.runtime.recorder import HandPolicy, shown_by_oracle
@@ -188,12 +188,6 @@ def test_without_an_oracle_nothing_is_demonstrated() -> None:
 
     with pytest.raises(TaskError, match="no oracle"):
         shown_by_oracle(Mute(), TASK, 0)  # type: ignore[arg-type]
-
-
-def test_a_bar_advances_where_there_is_no_terminal() -> None:
-    with progress_bar("measuring", 3) as advance:
-        advance(2)
-        advance(1)
 
 
 def test_waiting_for_the_others_is_not_counted_against_an_episode() -> None:

@@ -10,10 +10,11 @@ import pytest
 from rich.console import Console
 from tests.benchfactory import embedded
 
+from showonce.cli.reports import score_table
 from showonce.config import EvaluationConfig
 from showonce.errors import ConfigError
 from showonce.evaluation.results import Results
-from showonce.evaluation.score import Score, chosen_set, score, score_table, seeds_of
+from showonce.evaluation.score import Score, chosen_set, score, seeds_of
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.seeds import Seeds
 

@@ -284,9 +284,8 @@ def evaluate(config_name: str | None, words: tuple[str, ...]) -> int:
     """
     config = _load(config_name, "eval", _split(words)[1])
     from showonce.app.evaluate import evaluate as evaluate_set
-    from showonce.cli.terminal import Terminal, wide_console
-    from showonce.evaluation.runner import progress_bar
-    from showonce.evaluation.score import score_table
+    from showonce.cli.reports import score_table
+    from showonce.cli.terminal import Terminal, progress_bar, wide_console
     from showonce.inference.process import set_process
 
     set_process(config.inference, config.deterministic, config.seed)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from showonce.app.doctor import Check
     from showonce.app.rollback import Checkpoints, RollbackResult
     from showonce.app.run import RunResult
+    from showonce.evaluation.score import Score
     from showonce.runtime.replay import ReplayReport
 
 MARKS: Final = {"ok": "[green]yes[/]", "no": "[dim]no[/]", "later": "[dim]later[/]", "needed": "[red]MISSING[/]"}
@@ -25,6 +26,18 @@ def doctor_table(checks: Sequence[Check]) -> Table:
     for check in checks:
         table.add_row(check.name, MARKS[check.verdict], Text(check.detail))
     return table
+
+
+def score_table(made: Score) -> Table:
+    """Return one row for each task of a score, and their mean."""
+    drawn = Table("task", "success", "95 % interval", "n", "errors", title=made.name)
+    for task, result in made.results.items():
+        low, high = result.interval
+        drawn.add_row(task, f"{result.success:.3f}", f"{low:.3f} to {high:.3f}", str(result.n), str(result.errors))
+    drawn.add_section()
+    mean = made.mean
+    drawn.add_row("mean", f"{mean.mean:.3f}", f"{mean.low:.3f} to {mean.high:.3f}", f"{mean.n_units} tasks", "")
+    return drawn
 
 
 def settings_table(environment: str) -> Table:

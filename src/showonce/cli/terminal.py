@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from showonce.app.frontend import Frontend
 from showonce.protocols import Approver
@@ -108,3 +109,13 @@ def counted(total: int) -> Callable[[str], None]:
     """Return a function that prints the part which begins, its number of `total`, and the seconds so far."""
     numbers, begun = itertools.count(1), time.monotonic()
     return lambda name: say(f"{next(numbers):>2} of {total}, after {time.monotonic() - begun:.0f} s: {name}")
+
+
+@contextlib.contextmanager
+def progress_bar(title: str, total: int, console: Console | None = None) -> Iterator[Callable[[int], None]]:
+    """Show a bar on stderr while a block measures, if that is a terminal; yield the function that advances it by n."""
+    out = console or Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=out, disable=not out.is_terminal, transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda n: bar.advance(task, n)

@@ -181,7 +181,6 @@ def report_of(measurement: Measurement) -> dict[str, Any]:
     """Measure and return what is written: success, n, interval, outcomes, what was loaded and what was resolved."""
     begun, config, folder = time.monotonic(), measurement.config, measurement.adapter
     chosen = replace(config.policy, adapter=adapter_config(config.policy.adapter, folder))
-    set_process(config.inference, config.deterministic, config.seed)
     policy = load_policy(replace(config, policy=chosen, adapter="none" if folder is None else "auto"))
     made = "base"
     if folder is not None and policy.adapter is not None:
@@ -233,6 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         order = Measurement.from_json(json.loads(given.measurement.read_text(encoding="utf-8")))
+        set_process(order.config.inference, order.config.deterministic, order.config.seed)
         atomic_write_json(given.report, report_of(order))
     except ShowonceError as error:
         print(f"showonce: {error}", file=sys.stderr)

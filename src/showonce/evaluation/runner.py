@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from showonce.errors import Stopped
 from showonce.evaluation.results import EvalResult, Results, Row, row_of
@@ -224,13 +220,3 @@ def _join(threads: Sequence[threading.Thread]) -> None:
 def no_bar(title: str, total: int) -> AbstractContextManager[Advance]:
     """Return a progress bar that shows nothing."""
     return nullcontext(lambda n: None)
-
-
-@contextlib.contextmanager
-def progress_bar(title: str, total: int, console: Console | None = None) -> Iterator[Advance]:
-    """Show a bar while a block measures, where there is a terminal; yields the function that advances it."""
-    out = console or Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=out, disable=not out.is_terminal, transient=True) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda n: bar.advance(task, n)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from showonce.config import EvaluationConfig
 from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import MakeEnvironment, ProgressBar, evaluate_set, no_bar
@@ -82,15 +80,3 @@ def score(
     made = Score(chosen.name, chosen.split, found, mean)
     atomic_write_json(Path(folder) / SCORES, made.record)
     return made
-
-
-def score_table(made: Score) -> Table:
-    """Return a score for a terminal."""
-    drawn = Table("task", "success", "95 % interval", "n", "errors", title=made.name)
-    for task, result in made.results.items():
-        low, high = result.interval
-        drawn.add_row(task, f"{result.success:.3f}", f"{low:.3f} to {high:.3f}", str(result.n), str(result.errors))
-    drawn.add_section()
-    mean = made.mean
-    drawn.add_row("mean", f"{mean.mean:.3f}", f"{mean.low:.3f} to {mean.high:.3f}", f"{mean.n_units} tasks", "")
-    return drawn
