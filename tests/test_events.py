@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import fields
 from typing import Any
 
@@ -96,3 +98,9 @@ def test_every_annotation_can_be_read() -> None:
 def test_every_field_is_explained(kind: str) -> None:
     words = " ".join((KINDS[kind].__doc__ or "").split()).replace(", ", ": ")
     assert not [one.name for one in fields(KINDS[kind]) if one.name != "t" and f" {one.name}: " not in words]
+
+
+def test_the_vocabulary_loads_neither_numpy_nor_torch() -> None:
+    code = "import sys, showonce.events; print(sorted({'numpy', 'torch'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

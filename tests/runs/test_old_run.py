@@ -6,15 +6,13 @@ what was quarantined. metrics.json and summary.md are the older version's: what 
 
 from __future__ import annotations
 
-import io
 import json
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import pytest
-from rich.console import Console
+from tests.runs.conftest import printed
 
 from showonce.dashboard import watch
 from showonce.dashboard.reader import RunReader
@@ -38,12 +36,6 @@ def until_its_end() -> list[Event]:
     """The events that were there when metrics.json and summary.md were written."""
     events = read_events(OLD / EVENTS)
     return events[: next(i for i, event in enumerate(events) if isinstance(event, RunFinished)) + 1]
-
-
-def printed(what: Any) -> str:
-    file = io.StringIO()
-    Console(width=200, file=file).print(what)
-    return file.getvalue()
 
 
 def test_every_line_is_an_event_that_keeps_all_it_said() -> None:

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 from tests.fakes import emit
+from tests.runs.conftest import write_run
 
 from showonce.errors import DiskError
 from showonce.runs.event_file import EventWriter
-from showonce.runs.history import read_history, rolling_rate
+from showonce.runs.history import read_history
 from showonce.runs.learning_curve import learning_curve
 from showonce.runs.report import summary, write_report
-from showonce.stats import wilson
 
 METRICS: dict[str, Any] = {
     "before": {"success": 0.21, "n": 100, "low": 0.14, "high": 0.30},
@@ -44,56 +43,8 @@ METRICS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def write_run(folder: Path, metrics: dict[str, Any] | None, finish: bool = True) -> Path:
-    """Write a run of 3 scored episodes, 6 practice episodes with a probe each, one update, refusal and rollback."""
-    folder.mkdir()
-    with EventWriter(folder / "events.jsonl") as events:
-        emit(events, "run_started", name="one_demo", task="app/dev/single/0", goal="zorb | the $lamp$", learner="sdft")
-        emit(events, "phase", name="before", total=3)
-        for _ in range(3):
-            emit(events, "episode_finished", phase="eval", success=False)
-        emit(events, "phase", name="learn", total=6)
-        for i, success in enumerate([False, True, True, False, True, True]):
-            emit(events, "episode_finished", phase="practice", success=success)
-            statistic = {"statistic": 2.0 * i, "threshold": 8.0} if i else {"statistic": None, "threshold": None}
-            emit(events, "probe", task="app/dev/single/0", success=success, **statistic)
-            if i == 1:
-                emit(events, "gate", accepted=True, route="shown", reason="")
-                emit(events, "update", n=1, loss=0.5)
-                emit(events, "gate", accepted=False, reason="headroom")
-        emit(events, "fault", name="inverted_loss")
-        emit(events, "rollback", old="v7", new="v5")
-        emit(events, "quarantine", versions=["v6", "v7"])
-        emit(events, "error", where="parser", message="?")
-        if finish:
-            emit(events, "run_finished", reason="completed", seconds=88.2)
-    if metrics is not None:
-        (folder / "metrics.json").write_text(json.dumps(metrics))
-    return folder
-
-
 def page(folder: Path, metrics: dict[str, Any]) -> str:
     return summary(folder.name, read_history(folder), metrics)
-
-
-def test_history_counts_practice_episodes_only(tmp_path: Path) -> None:
-    history = read_history(write_run(tmp_path / "run", None))
-    (probes,) = history.probes.values()
-    assert history.episodes == 6
-    assert [p.x for p in probes] == [1, 2, 3, 4, 5, 6]
-    assert [p.success for p in probes] == [0, 1, 1, 0, 1, 1]
-    assert [p.statistic for p in probes] == [None, 2, 4, 6, 8, 10]
-    assert (history.updates, history.accepted, history.refused) == ([2], [2], [(2, "headroom")])
-    assert (history.rollbacks, history.faults, history.quarantined) == ([6], [(6, "inverted_loss")], ["v6", "v7"])
-    assert (history.errors, history.finished) == ({"parser": 1}, "completed")
-
-
-def test_rolling_rate_has_the_interval_of_its_window(tmp_path: Path) -> None:
-    (probes,) = read_history(write_run(tmp_path / "run", None)).probes.values()
-    points = rolling_rate(probes, window=4)
-    assert [p.rate for p in points] == [0.0, 0.5, 2 / 3, 0.5, 0.75, 0.75]
-    assert points[0].interval == wilson(0, 1)
-    assert points[-1].interval == wilson(3, 4)
 
 
 def test_summary_holds_every_number(tmp_path: Path) -> None:
