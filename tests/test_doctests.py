@@ -16,6 +16,7 @@ MOST_USED = {
     "environments.registry": ("find_task", "make_environment"),
     "errors": ("nearest",),
     "policy.dialects": ("parse_action",),
+    "policy.vlm_policy": ("load_policy",),
     "runtime.loop": ("run_episode",),
     "settings": ("load_config",),
     "stats": ("wilson",),

@@ -273,6 +273,14 @@ def load_policy(config: Config) -> VLMPolicy:
     values and the policy's own sampling. Settings of the process (threads, deterministic kernels) are left alone; see
     `inference.process.set_process`.
 
+    Example:
+        >>> from showonce import load_config, make_environment
+        >>> from showonce.environments.registry import find_task
+        >>> from showonce.protocols import Context
+        >>> screen = make_environment("embedded").reset(find_task("skill/click_icon"), seed=1)
+        >>> load_policy(load_config("run")).propose(screen, Context("click red circle")).action.verb
+        'click'
+
     Raises:
         ConfigError: no such checkpoint, backend, family or dialect.
         Unavailable: a backend that is not in this release, or a device or dtype that is not on this machine.
