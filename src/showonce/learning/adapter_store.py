@@ -31,7 +31,7 @@ class Checkpoint:
 
     version: str
     tensors: dict[str, Any]
-    optimiser: Any = None
+    optimiser: dict[str, Any] | None = None
     ema: dict[str, Any] | None = None
     calibration: Any = None
     counters: dict[str, Any] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class AdapterStore(VersionStore):
         self,
         tensors: Mapping[str, Any],
         *,
-        optimiser: Any = None,
+        optimiser: Mapping[str, Any] | None = None,
         ema: Mapping[str, Any] | None = None,
         calibration: Any = None,
         counters: Mapping[str, Any] | None = None,
@@ -57,8 +57,7 @@ class AdapterStore(VersionStore):
     ) -> str:
         """Write a new version and return its name; see `VersionStore.save_files` for probes, sources and errors.
 
-        tensors, ema: torch tensors or numpy arrays by key. optimiser, calibration, counters: plain data, the
-        optimiser's with tensors in it (a torch `state_dict()`).
+        tensors, ema, optimiser: torch tensors or numpy arrays by key. calibration, counters: plain data.
 
         Raises:
             StoreError: a value that cannot be stored.

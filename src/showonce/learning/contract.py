@@ -16,10 +16,11 @@ from dataclasses import replace
 from typing import Any
 
 from showonce.config import GateConfig, LearningConfig
+from showonce.events import UpdateMade
 from showonce.learning.methods.logits import training_engine
 from showonce.learning.practice.buffer import Sample
 from showonce.learning.trainer import Trainer
-from showonce.learning.updates import Refusal, UpdateReport
+from showonce.learning.updates import Refusal
 from showonce.protocols import CHAMPION, Learner
 from showonce.types import Demonstration, Episode, Outcome, StopReason, Task
 
@@ -57,9 +58,9 @@ class LearnerContract:
         learner = self.started()
         before, result = _hash(learner), learner.maybe_update()
         if learner.method.trains:
-            assert isinstance(result, UpdateReport), f"it refused with an open gate: {result}"
+            assert isinstance(result, UpdateMade), f"it refused with an open gate: {result}"
             assert result.n == learner.updates == 1
-            assert result.screens > 0 and result.n_tokens > 0 and result.ms > 0
+            assert result.screens and result.tokens and result.ms, f"an update without content: {result}"
             assert _hash(learner) != before, "it reports an update, and its adapter is as it was"
             assert result.candidate == _version(learner), "the report names another version than the adapter has"
         else:
@@ -91,7 +92,7 @@ class LearnerContract:
         done = 0
         for _ in range(5):
             learner.add(self.screens())
-            done += isinstance(learner.maybe_update(), UpdateReport)
+            done += isinstance(learner.maybe_update(), UpdateMade)
         assert done == (3 if learner.method.trains else 0), f"{done} updates were made of 3 allowed"
 
     def test_without_a_lesson_or_screens_it_refuses(self) -> None:

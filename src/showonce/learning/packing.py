@@ -1,8 +1,7 @@
-"""A nested state with tensors in it as one JSON skeleton and one flat table of tensors; no pickle.
+"""Plain data with tensors in it, as one JSON skeleton and one flat table of tensors (safetensors); no pickle.
 
-Takes what an optimiser's `state_dict()` holds: dicts (keys of any JSON scalar, so the integer keys of torch too),
-lists, tuples, numbers, text, None, numpy arrays and torch tensors. torch is only used for a tree that has torch
-tensors in it; what was saved as torch comes back as torch, on the CPU.
+In the skeleton a tensor is ``{"$tensor": key}``. Tensors are numpy arrays or torch tensors; torch is only imported for
+a table that has torch tensors in it, and they come back as torch tensors on the CPU.
 """
 
 from __future__ import annotations
@@ -16,10 +15,7 @@ import numpy as np
 
 from showonce.errors import StoreError
 
-TENSOR: Final = "$tensor"  # a tensor, by its key in the table
-PAIRS: Final = "$pairs"  # a dict that JSON cannot hold as it is
-TUPLE: Final = "$tuple"
-FLOAT: Final = "$float"  # inf and nan
+TENSOR: Final = "$tensor"
 
 
 def is_torch(value: object) -> bool:
@@ -28,7 +24,7 @@ def is_torch(value: object) -> bool:
 
 
 def pack(tree: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the JSON skeleton of a tree and its tensors by key.
+    """Return the JSON skeleton of a tree of dicts, lists, plain values and tensors, and its tensors by key.
 
     Raises:
         StoreError: a value that cannot be stored; the text names its place and type.
@@ -39,43 +35,24 @@ def pack(tree: Any) -> tuple[Any, dict[str, Any]]:
 
 def _pack(value: Any, at: str, tensors: dict[str, Any]) -> Any:
     if isinstance(value, np.ndarray) or is_torch(value):
-        key = at or "value"
-        tensors[key] = value
-        return {TENSOR: key}
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, float) and not math.isfinite(value):
-        return {FLOAT: str(value)}
-    if value is None or isinstance(value, (bool, int, float, str)):
+        tensors[at] = value
+        return {TENSOR: at}
+    if value is None or isinstance(value, (bool, int, str)) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    if isinstance(value, Mapping):
-        items = [(k, _pack(v, f"{at}.{k}" if at else str(k), tensors)) for k, v in value.items()]
-        if all(isinstance(k, str) and not k.startswith("$") for k, _ in items):
-            return dict(items)
-        return {PAIRS: [[_pack(k, f"{at}.key", tensors), v] for k, v in items]}
+    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
+        return {key: _pack(v, f"{at}.{key}".lstrip("."), tensors) for key, v in value.items()}
     if isinstance(value, (list, tuple)):
-        packed = [_pack(v, f"{at}.{i}" if at else str(i), tensors) for i, v in enumerate(value)]
-        return {TUPLE: packed} if isinstance(value, tuple) else packed
+        return [_pack(v, f"{at}.{i}".lstrip("."), tensors) for i, v in enumerate(value)]
     raise StoreError(f"cannot store {at or 'the value'}: {type(value).__name__} is neither plain data nor a tensor.")
 
 
 def unpack(skeleton: Any, tensors: Mapping[str, Any]) -> Any:
-    """Build the tree back from `pack`'s two parts."""
+    """Build the tree from `pack`'s two parts; tuples come back as lists."""
     if isinstance(skeleton, list):
         return [unpack(v, tensors) for v in skeleton]
     if not isinstance(skeleton, dict):
         return skeleton
-    if len(skeleton) == 1:
-        ((key, value),) = skeleton.items()
-        if key == TENSOR:
-            return tensors[value]
-        if key == TUPLE:
-            return tuple(unpack(v, tensors) for v in value)
-        if key == PAIRS:
-            return {unpack(k, tensors): unpack(v, tensors) for k, v in value}
-        if key == FLOAT:
-            return float(value)
-    return {k: unpack(v, tensors) for k, v in skeleton.items()}
+    return tensors[skeleton[TENSOR]] if TENSOR in skeleton else {k: unpack(v, tensors) for k, v in skeleton.items()}
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from showonce.config import LearningConfig
 from showonce.demonstrations import load_demonstration
 from showonce.errors import DemonstrationError
-from showonce.events import ProbePlayed
+from showonce.events import ProbePlayed, UpdateMade
 from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.gate.calibration import Calibration
 from showonce.learning.methods.context import LearnerContext
@@ -31,7 +31,6 @@ from showonce.learning.ratchet.candidate import Candidate
 from showonce.learning.ratchet.champion import SUSPENDED, ChampionKeeper
 from showonce.learning.ratchet.promotion import ProbeVerdict, PromotionDecision, Ratchet
 from showonce.learning.trainer import Trainer, make_learner
-from showonce.learning.updates import UpdateReport
 from showonce.policy.vlm_policy import local_policy
 from showonce.protocols import CANDIDATE, CHAMPION, AdapterSets, Policy, adapter_of
 from showonce.runtime.player import Player
@@ -146,7 +145,7 @@ class Session:
             return SUSPENDED
         self.context.fault.begin(self.trainer.updates, self._keeper.succeeds(task.id))
         result = self.trainer.maybe_update()
-        if not isinstance(result, UpdateReport):
+        if not isinstance(result, UpdateMade):
             return result.reason
         self.ratchet.note_update()
         return ""

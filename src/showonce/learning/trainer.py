@@ -22,7 +22,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from showonce.errors import BadInput
-from showonce.events import GateDecided
+from showonce.events import GateDecided, UpdateMade
 from showonce.learning.gate.champion_distance import ChampionDistance
 from showonce.learning.gate.evidence import EvidenceBook, ScreenEvidence, difference, weakest
 from showonce.learning.gate.gate import Gate, GateDecision, GateEvidence, GateReason
@@ -34,7 +34,7 @@ from showonce.learning.methods.registry import find_method
 from showonce.learning.optimiser import AdapterOptimiser
 from showonce.learning.practice.buffer import Sample, sample_of_step
 from showonce.learning.practice.episodes import demonstrated
-from showonce.learning.updates import Budget, Refusal, UpdateCounts, UpdateReport
+from showonce.learning.updates import Budget, Refusal, UpdateCounts
 from showonce.protocols import EMA, Context, EventSink
 from showonce.types import Demonstration, Episode, Observation, Step, Task
 
@@ -113,9 +113,8 @@ class Trainer:
             for sample in demonstrated(shown):
                 self.context.outcomes.add_sample(sample)
         if self._optimiser is not None:
-            goal = task.goal or (
-                shown.goal if shown is not None else ""
-            )  # a task without a goal has its demonstration's
+            # a task without a goal has its demonstration's
+            goal = task.goal or (shown.goal if shown is not None else "")
             self._optimiser.begin(self.context.policy.goal_ids(goal))
             self.method.begin(self._fresh)
             self._fresh = False
@@ -166,7 +165,7 @@ class Trainer:
 
     # ---- one update
 
-    def maybe_update(self) -> UpdateReport | Refusal:
+    def maybe_update(self) -> UpdateMade | Refusal:
         """Do at most one optimiser step on the lesson at hand, else return the reason."""
         begun = time.perf_counter()
         if self._optimiser is None:
@@ -281,26 +280,24 @@ class Trainer:
 
     def _report(
         self, batch: Sequence[Sample], loss: Loss, decision: GateDecision, kl: float | None, norm: float, begun: float
-    ) -> UpdateReport:
+    ) -> UpdateMade:
         adapter = self.context.policy.adapter
-        assert self._task_id is not None and adapter is not None
-        report = UpdateReport(
+        assert adapter is not None
+        report = UpdateMade(
             n=self.updates,
-            task_id=self._task_id,
-            route=decision.route,
             loss=float(loss.value.detach()),
-            kl_teacher_student=kl,
-            kl_to_champion=self._distance.measure(batch),
+            kl=self._distance.measure(batch),
             grad_norm=norm,
             ms=(time.perf_counter() - begun) * 1e3,
-            n_tokens=loss.n_tokens,
-            screens=len(batch),
+            route=decision.route,
             candidate=adapter.version(self.context.adapter),
-            texts=loss.texts,
-            parts=loss.parts,
+            kl_teacher_student=kl,
+            screens=len(batch),
+            tokens=loss.n_tokens,
+            parts=dict(loss.parts),
         )
         if self._events is not None:
-            self._events.emit(report.event)
+            self._events.emit(report)
         return report
 
     # ---- what is kept

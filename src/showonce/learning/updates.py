@@ -1,12 +1,10 @@
-"""The result of asking for one update (made or refused), and the counters of updates that a budget limits."""
+"""A refused update, and the counters of updates that a budget limits. A made one is `events.UpdateMade`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from showonce.events import UpdateMade
 from showonce.learning.gate.gate import GateDecision
 
 
@@ -34,42 +32,6 @@ class UpdateCounts:
 
     def updates_task(self, task: str) -> int:
         return self.tasks.get(task, 0)
-
-
-@dataclass(frozen=True)
-class UpdateReport:
-    """One accepted update. n: how many this learner has done. kl_*: nats per decision token. ms: wall time."""
-
-    n: int
-    task_id: str
-    route: str | None
-    loss: float
-    kl_teacher_student: float | None
-    kl_to_champion: float
-    grad_norm: float
-    ms: float
-    n_tokens: int
-    screens: int
-    candidate: str
-    texts: tuple[str, ...] = ()
-    parts: Mapping[str, float] = field(default_factory=dict)
-
-    @property
-    def event(self) -> UpdateMade:
-        """Return the event that reports this update."""
-        return UpdateMade(
-            n=self.n,
-            loss=self.loss,
-            kl=self.kl_to_champion,
-            grad_norm=self.grad_norm,
-            ms=self.ms,
-            route=self.route,
-            candidate=self.candidate,
-            kl_teacher_student=self.kl_teacher_student,
-            screens=self.screens,
-            tokens=self.n_tokens,
-            parts=dict(self.parts),
-        )
 
 
 @dataclass(frozen=True)

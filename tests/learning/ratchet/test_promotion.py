@@ -133,8 +133,9 @@ def test_a_collapse_is_seen_and_the_best_comes_back(world: World) -> None:
     fired = world.probes(15)
     assert fired is not None
     decision = world.ratchet.rollback(TASK, sources=["episode-77"])
-    assert (decision.old, decision.new, world.store.champion) == (poisoned, best, best)
-    assert decision.quarantined == (poisoned,)
+    assert decision.move is not None
+    assert (decision.move.old, decision.move.new, world.store.champion) == (poisoned, best, best)
+    assert decision.move.quarantined == (poisoned,)
     assert decision.statistic > 0
     assert f"success on {TASK} dropped" in decision.reason
     assert set(world.store.ledger.quarantined_sources) == {"poison", "episode-77"}
@@ -256,7 +257,7 @@ def test_a_damaged_best_is_skipped(world: World) -> None:
     path = world.store.folder(best) / "adapter.safetensors"
     path.write_bytes(path.read_bytes()[:-1])
     decision = world.ratchet.rollback(TASK)
-    assert (decision.skipped, decision.new) == ((best,), second)
+    assert decision.move is not None and (decision.skipped, decision.move.new) == ((best,), second)
 
 
 def test_with_nothing_to_go_back_to_it_says_so_and_starts_a_new_window(world: World) -> None:
@@ -266,7 +267,7 @@ def test_with_nothing_to_go_back_to_it_says_so_and_starts_a_new_window(world: Wo
         if world.ratchet.note_probe(TASK, success, first).fired:
             break
     decision = world.ratchet.rollback(TASK)
-    assert (decision.new, world.store.champion) == (None, first)
+    assert (decision.move, world.store.champion) == (None, first)
     assert "no other whole version" in decision.reason
     assert world.ratchet.standing(TASK) is None
     assert not world.ratchet.note_probe(TASK, False, first).fired

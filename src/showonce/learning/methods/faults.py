@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -25,22 +24,15 @@ FLIPPED_BYTES: Final = 8
 class Fault:
     """One kind of damage. It begins after `after_update` updates, once probes are good, and does not end.
 
-    `loss_sign` and `lr_factor` multiply the loss and the learning rate; both are 1 before the damage. wrong: by task
-    id, the demonstration that the teacher is shown instead; for other tasks it is made by `misdirected`.
+    `loss_sign` and `lr_factor` multiply the loss and the learning rate; both are 1 before the damage.
     """
 
-    def __init__(
-        self,
-        config: FaultConfig,
-        events: EventSink | None = None,
-        wrong: Mapping[str, Demonstration] | None = None,
-        seed: int = 0,
-    ) -> None:
+    def __init__(self, config: FaultConfig, events: EventSink | None = None, seed: int = 0) -> None:
         self.kind = config.kind
         self.active = False
         self._after = config.after_update
         self._events = events
-        self._wrong = dict(wrong or {})
+        self._wrong: dict[str, Demonstration] = {}
         self._seed = seed
 
     def begin(self, updates: int, healthy: bool = True) -> bool:
@@ -73,12 +65,6 @@ class Fault:
         return {"kind": self.kind, "active": self.active}
 
 
-def swapped(demonstration: Demonstration, other: Demonstration) -> Demonstration:
-    """Return `demonstration` with the frames and actions of `other`, so that the goal means another action."""
-    frames = tuple(replace(frame, note="") for frame in other.frames)
-    return replace(demonstration, frames=frames, ref=f"{other.ref}#swapped")
-
-
 def misdirected(demonstration: Demonstration, rng: np.random.Generator) -> Demonstration:
     """Return the demonstration with every pointing action on another block of its frame, drawn at random.
 
@@ -90,8 +76,8 @@ def misdirected(demonstration: Demonstration, rng: np.random.Generator) -> Demon
     frames = tuple(_misdirect(frame, rng) for frame in demonstration.frames)
     if all(new is old for new, old in zip(frames, demonstration.frames, strict=True)):
         raise BadInput(
-            f"the demonstration of {demonstration.task_id!r} points at nothing: "
-            "give a demonstration of another task to `swapped` instead."
+            f"the demonstration of {demonstration.task_id!r} points at nothing, so it cannot be made wrong: "
+            "choose another learning.fault.kind."
         )
     return replace(demonstration, frames=frames, ref=f"{demonstration.ref}#misdirected")
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-from PIL import Image as Pillow
-
 from showonce.actions import from_json, to_json
+from showonce.demonstrations.format import encode_png, read_png
 from showonce.errors import BadInput, StoreError
 from showonce.fsio import atomic_write_bytes, atomic_write_json, make_folder
 from showonce.learning.practice.buffer import turn_from_json, turn_to_json
@@ -36,9 +33,7 @@ def save_canaries(folder: Path, canaries: Sequence[Canary]) -> None:
     for canary in canaries:
         name = f"{canary.observation.hash}.png"
         if not (folder / name).is_file():
-            png = io.BytesIO()
-            Pillow.fromarray(canary.observation.image).save(png, "PNG")
-            atomic_write_bytes(folder / name, png.getvalue(), durable=False)
+            atomic_write_bytes(folder / name, encode_png(canary.observation.image), durable=False)
         rows.append(
             {
                 "id": canary.id, "group": canary.group, "screen": name, "scale": canary.observation.scale,
@@ -76,9 +71,7 @@ def load_canaries(folder: Path) -> list[Canary]:
 def _read(folder: Path, row: dict[str, object]) -> Canary:
     fields = dict(row)
     name, scale = str(fields.pop("screen")), float(str(fields.pop("scale")))
-    with Pillow.open(folder / name) as picture:
-        image = np.asarray(picture.convert("RGB"), dtype=np.uint8)
-    observation = Observation(image, scale)
+    observation = Observation(read_png(folder / name), scale)
     if name != f"{observation.hash}.png":
         raise ValueError(f"{name} was changed")
     if fields["group"] not in GROUPS:

@@ -171,15 +171,14 @@ class ChampionKeeper:
         episode: id of the probe that decided, "" without one. reason: "" = the drop test's.
         """
         decision = self.ratchet.rollback(task_id, self._trainer.take_sources(), reason, to)
-        if decision.new is None:
+        if decision.move is None:
             self._events.emit(ErrorRaised(where="store", message=f"cannot roll back: {decision.reason}"))
             return
         self._recent.clear()
         if not reason:  # refusals under the damaged champion say nothing about the restored one
             self._set_refusals(RefusedCandidates(self._refusals.run, self._refusals.task))
-        self.candidate.restore(decision.new)
-        move = ChampionMove(decision.old, decision.new, decision.reason, decision.quarantined)
-        self._emit_move(move, episode, None if reason else decision.statistic)
+        self.candidate.restore(decision.move.new)
+        self._emit_move(decision.move, episode, None if reason else decision.statistic)
 
     def _retreat(self, reason: str) -> None:
         """Move back to the best proven other version that knows the lesson, unless the champion is proven to be better.

@@ -93,17 +93,14 @@ class ProbeVerdict:
 
 @dataclass(frozen=True)
 class RollbackDecision:
-    """From `old` back to `new` (None: there is no other whole version) because `task` dropped.
+    """move: of the champion, None if there is no other whole version. statistic: of the task's drop test.
 
     skipped: versions that would have come first and were not whole.
     """
 
-    old: str
-    new: str | None
-    task: str
+    move: ChampionMove | None
     statistic: float
     reason: str
-    quarantined: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
 
 
@@ -285,7 +282,7 @@ class Ratchet:
     ) -> RollbackDecision:
         """Move the champion back to the most trusted older version that is whole; no model is loaded.
 
-        The caller then loads `new` with its training state into candidate and champion.
+        The caller then loads the new one with its training state into candidate and champion.
 
         sources: refs of what the candidate was trained on since the last save; they are quarantined too. reason: of a
         rollback for another cause than the drop test, "" for the drop test. to: consider this version alone.
@@ -316,8 +313,8 @@ class Ratchet:
         self._drift = {"present": Drift()} if self.guards_lesson else {}
         self._write()
         if found is None:
-            return RollbackDecision(old, None, task, statistic, f"{reason}; no other whole version", (), tuple(skipped))
-        return RollbackDecision(old, found.new, task, statistic, reason, found.quarantined, tuple(skipped))
+            reason = f"{reason}; no other whole version"
+        return RollbackDecision(found, statistic, reason, tuple(skipped))
 
     # ---- inside
 
