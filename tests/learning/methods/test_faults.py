@@ -88,7 +88,7 @@ def test_where_no_other_block_can_be_told_apart_it_points_to_the_opposite_place(
 
 
 def test_a_demonstration_that_points_nowhere_cannot_be_misdirected() -> None:
-    with pytest.raises(BadInput, match="swapped"):
+    with pytest.raises(BadInput, match="points at nothing"):
         misdirected(Demonstration("t", "zoka", (Frame(screen(), Key("f5")),)), np.random.default_rng(0))
 
 
