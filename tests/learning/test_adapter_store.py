@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.refusals import refused
 
 from showonce.config import RatchetConfig
-from showonce.errors import CheckpointCorrupt, DiskError, StoreError
+from showonce.errors import DiskError
 from showonce.inference.torch.adapter_files import content_hash
 from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.gate.calibration import Calibration
@@ -74,10 +75,10 @@ def test_errors_name_the_command_that_helps(tmp_path: Path) -> None:
         for value in range(2):
             store.save(tensors(value))
         store.quarantine(["v0001"], "bad")
-        with pytest.raises(StoreError, match=r"re-admit it first by `showonce rollback chores --readmit v0001"):
+        with refused("store.quarantined", "`showonce rollback chores --readmit v0001"):
             store.promote("v0001")
         (store.folder("v0001") / "adapter.safetensors").write_bytes(b"")
-        with pytest.raises(CheckpointCorrupt, match=r"`showonce rollback chores --to v0000 output.adapters="):
+        with refused("store.corrupt", "`showonce rollback chores --to v0000 output.adapters="):
             store.load("v0001")
 
 
@@ -118,7 +119,7 @@ def test_a_store_of_november_2026_opens_and_nothing_is_lost(old: Path) -> None:
 
 def test_a_store_of_november_2026_goes_on(old: Path) -> None:
     with AdapterStore(old, "chores") as store:
-        with pytest.raises(StoreError, match="quarantined"):
+        with refused("store.quarantined"):
             store.promote("v0003")
         store.readmit(["v0003"])
         assert "episode-9b12bc47" not in store.ledger.quarantined_sources

@@ -45,7 +45,7 @@ def version_number(version: str) -> int:
     """
     match = VERSION.fullmatch(version)
     if match is None:
-        raise StoreError(f"{version!r} is not the name of a version; they look like v0007.")
+        raise StoreError(f"{version!r} is not the name of a version; they look like v0007.", key="store.version")
     return int(match[1])
 
 
@@ -63,7 +63,7 @@ def write_checkpoint(root: Path, version: str, files: Mapping[str, Content]) -> 
     for name in files:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or name in ("", MANIFEST, MARKER):
-            raise StoreError(f"{name!r} cannot be the name of a file in a checkpoint.")
+            raise StoreError(f"{name!r} cannot be the name of a file in a checkpoint.", key="store.file")
     final = root / version
     if final.exists():
         raise StoreError(f"checkpoint {final} exists already, and checkpoints never change.")

@@ -86,7 +86,7 @@ class Ledger:
             DiskError: it cannot be written; the file is as before.
         """
         if self.readonly:
-            raise StoreError(f"{self.path.parent} was opened for reading only.")
+            raise StoreError(f"{self.path.parent} was opened for reading only.", key="store.readonly")
         atomic_write_json(self.path, self._data)
 
     def note(self, event: str, **data: Any) -> None:
@@ -281,10 +281,12 @@ def read_json(path: Path, schema: int) -> dict[str, Any]:
     except ValueError:
         data = None
     if not isinstance(data, dict):
-        raise StoreError(f"{path} is not a JSON object: it was changed by hand or damaged. Restore it from a copy.")
+        text = f"{path} is not a JSON object: it was changed by hand or damaged. Restore it from a copy."
+        raise StoreError(text, key="store.damaged")
     if data.get("schema") != schema:
         raise StoreError(
             f"{path} has schema {data.get('schema')!r}, and this showonce reads {schema}. Update showonce, or choose "
-            f"another adapter name."
+            f"another name.",
+            key="store.schema",
         )
     return data

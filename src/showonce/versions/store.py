@@ -134,7 +134,7 @@ class VersionStore:
         readonly: bool = False,
     ) -> None:
         if not name or Path(name).name != name or name.startswith("."):
-            raise StoreError(f"{name!r} cannot be the name of a store; use letters, digits, - and _.")
+            raise StoreError(f"{name!r} cannot be the name of a store; use letters, digits, - and _.", key="store.name")
         self.name, self.path, self.readonly = name, Path(root) / name, readonly
         self._versions = self.path / VERSIONS
         self._lock = StoreLock(self.path)
@@ -142,7 +142,7 @@ class VersionStore:
         creates = identity is not None and not readonly
         if not (self.path / STORE).is_file() and not creates:
             known = [f.parent.name for f in Path(root).glob(f"*/{STORE}")]
-            raise StoreError(f"there is no {self.noun} {name!r} in {root}.{nearest(name, known)}")
+            raise StoreError(f"there is no {self.noun} {name!r} in {root}.{nearest(name, known)}", key="store.missing")
         if not readonly:
             self._lock.acquire()
         try:
@@ -184,8 +184,9 @@ class VersionStore:
         if found.kind != wanted.kind:
             what, theirs, ours = "kind", found.kind, wanted.kind
         raise StoreError(
-            f"{self.noun} {self.name!r} is of another {what} ({theirs}) than the one in use ({ours}). "
-            f"Load the one that it was made for, or choose another name."
+            f"{self._title} is of another {what} ({theirs}) than the one in use ({ours}). "
+            f"Load the one that it was made for, or choose another name.",
+            key="store.identity",
         )
 
     @property
@@ -246,7 +247,7 @@ class VersionStore:
         """
         known = self.versions()
         if version not in known and not self.folder(version).is_dir():
-            raise StoreError(f"{self.noun} {self.name!r} has no version {version!r}.{nearest(version, known)}")
+            raise StoreError(f"{self._title} has no version {version!r}.{nearest(version, known)}", key="store.version")
         others = self.candidates(exclude=(version,))[:5]
         back = "There is no other one: start again with another name."
         if others:
@@ -269,7 +270,7 @@ class VersionStore:
         files = self.verify(version)
         details = json.loads(files.pop(RECORD).read_bytes())
         if Identity(details.pop("kind"), details.pop("fingerprint")) != self.identity:
-            raise StoreError(f"{version} of {self.noun} {self.name!r} is of another {self.base} or kind.")
+            raise StoreError(f"{version} of {self._title} is of another {self.base} or kind.", key="store.identity")
         sources = tuple(details.pop("sources"))
         details.pop("probes")  # at the time of saving; the ledger has those of now
         return StoredVersion(version, files, details, sources, self.ledger.probes(version))
@@ -277,7 +278,7 @@ class VersionStore:
     def _acting(self) -> str:
         champion = self.champion
         if champion is None:
-            raise StoreError(f"{self.noun} {self.name!r} has no version that acts.")
+            raise StoreError(f"{self._title} has no version that acts.", key="store.empty")
         return champion
 
     def best(self, task: str | None = None, minimum: int = ENOUGH, exclude: Iterable[str] = ()) -> Best | None:
@@ -320,7 +321,7 @@ class VersionStore:
         """
         self._check_writable()
         if RECORD in files:
-            raise StoreError(f"{RECORD} is the store's own file; give yours another name.")
+            raise StoreError(f"{RECORD} is the store's own file; give yours another name.", key="store.file")
         version = checkpoints.version_name(self.ledger.last_number + 1)
         evidence = {task: list(counts) for task, counts in (probes or {}).items()}
         record = {**asdict(self.identity), "sources": sorted(set(sources)), "probes": evidence, **(details or {})}
@@ -355,7 +356,7 @@ class VersionStore:
         self._check_writable()
         self.verify(version)
         if verdict == "declined" and version == self.champion:
-            raise StoreError(f"{version} acts now; move to another version before it is declined.")
+            raise StoreError(f"{version} acts now; move to another version before it is declined.", key="store.acting")
         self.ledger.add_approval(version, who, verdict, reason)
 
     def promote(self, version: str, reason: str = "promoted") -> ChampionMove:
@@ -370,7 +371,7 @@ class VersionStore:
         aside = self.ledger.quarantine.get(version)
         if aside is not None:
             by = f" by {self.command('--readmit', version)}" if self.command("--readmit", version) else ""
-            raise StoreError(f"{version} is quarantined ({aside}); re-admit it first{by}.")
+            raise StoreError(f"{version} is quarantined ({aside}); re-admit it first{by}.", key="store.quarantined")
         self._check_lacks_nothing(version)
         move = ChampionMove(self.champion or version, version, reason)
         self._move("promoted", move)
@@ -466,7 +467,8 @@ class VersionStore:
         """
         versions = list(versions)
         if self.champion in versions:
-            raise StoreError(f"{self.champion} acts now; move to another version before it is quarantined.")
+            text = f"{self.champion} acts now; move to another version before it is quarantined."
+            raise StoreError(text, key="store.acting")
         self.ledger.put_aside(versions, reason, sources, blame)
         self.ledger.note("quarantined", versions=versions, reason=reason)
 
@@ -482,13 +484,17 @@ class VersionStore:
         for name in names:
             if name not in aside:
                 known = nearest(name, aside) or " Nothing is."
-                raise StoreError(f"{self.noun} {self.name!r} has not put {name!r} aside.{known}")
+                raise StoreError(f"{self._title} has not put {name!r} aside.{known}", key="store.admitted")
         self.ledger.readmit(names)
+
+    @property
+    def _title(self) -> str:
+        return f"{self.noun} {self.name!r}"
 
     def _check_lacks_nothing(self, version: str) -> None:
         if lacks := self.lacks(version):
-            raise StoreError(f"{version} of {self.noun} {self.name!r} may not act yet: {lacks}.")
+            raise StoreError(f"{version} of {self._title} may not act yet: {lacks}.", key="store.lacks")
 
     def _check_writable(self) -> None:
         if self.readonly:
-            raise StoreError(f"{self.noun} {self.name!r} was opened for reading only.")
+            raise StoreError(f"{self._title} was opened for reading only.", key="store.readonly")
