@@ -101,6 +101,13 @@ class TestProposals:
         assert confidence.calibrated == pytest.approx(confidence.token / 2)
 
 
+@pytest.mark.parametrize("kind", ["tiny", "idefics3", "qwen2_5_vl", "qwen3_vl"])
+def test_the_family_knows_the_size_that_the_network_sees(kind: str, tmp_path: Path) -> None:
+    policy = load_policy(config_of(save_checkpoint(tmp_path, kind)))
+    for size in ((56, 56), (88, 40), (130, 70)):
+        assert policy.engine.encode(frame(0, *size)).seen == policy.family.geometry(size).seen
+
+
 class TestTeacher:
     def test_its_prompt_ends_like_the_students(self, tiny: Path) -> None:
         policy = load_policy(config_of(tiny, demonstration_window="all"))

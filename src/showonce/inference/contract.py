@@ -1,6 +1,6 @@
-"""What every engine must do, as checks that ship: a new engine is tested by handing it to `check_engine`.
+"""Checks that every engine must pass; they ship with the package. `check_engine` runs all that its capabilities ask.
 
-Each check raises AssertionError with what was expected and how far off it was.
+Each check raises AssertionError with the broken rule and, for numbers, the largest difference.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def check_features(engine: Engine, observation: Observation) -> None:
 
 
 def check_chunks(engine: Engine, parts: Sequence[int | Features], tolerance: float = TOLERANCE) -> None:
-    """One chunk gives what one part after the other gives."""
+    """Reading all parts in one chunk gives the logits of reading them one by one."""
     _, whole = engine.extend(engine.start(), parts)
     assert isinstance(whole, np.ndarray) and whole.dtype == np.float32, "logits are no float32 array of numpy"
     assert whole.shape == (engine.vocabulary,), f"{whole.shape} logits for a vocabulary of {engine.vocabulary}"
@@ -61,7 +61,7 @@ def check_chunks(engine: Engine, parts: Sequence[int | Features], tolerance: flo
 
 
 def check_forks(engine: Engine, parts: Sequence[int | Features], tolerance: float = TOLERANCE) -> None:
-    """A state is a value: going on from it twice gives the same, and neither branch sees the other."""
+    """A state is a value: two branches from one state give equal logits, and neither changes the state."""
     middle, _ = engine.extend(engine.start(), parts[:-1])
     length = middle.length
     token = int(parts[-1])  # type: ignore[arg-type]
@@ -75,7 +75,7 @@ def check_forks(engine: Engine, parts: Sequence[int | Features], tolerance: floa
 
 
 def check_all_logits(engine: Engine, parts: Sequence[int | Features], tolerance: float = TOLERANCE) -> None:
-    """`all_logits` ends with what is returned without it."""
+    """The last row of `all_logits` equals the logits that are returned without it."""
     _, last = engine.extend(engine.start(), parts)
     _, every = engine.extend(engine.start(), parts, all_logits=True)
     assert len(every) >= len(parts), f"all_logits returned {len(every)} rows for {len(parts)} parts"
@@ -83,7 +83,7 @@ def check_all_logits(engine: Engine, parts: Sequence[int | Features], tolerance:
 
 
 def check_rows(engine: Engine, parts: Sequence[int | Features], tolerance: float = TOLERANCE) -> None:
-    """Rows of unequal length, one of which rests, give what each gives alone."""
+    """Rows of unequal length, one of which rests, give the logits of each prompt alone."""
     _, whole = engine.extend(engine.start(), parts)
     rows = engine.rows(engine.start(), 2)
     first = rows.extend([parts, parts[:1]])
@@ -106,7 +106,7 @@ def check_scores(engine: Engine, parts: Sequence[int | Features], tolerance: flo
 
 
 def check_adapters(engine: Engine, parts: Sequence[int | Features], tensors: Mapping[str, Any]) -> None:
-    """An adapter changes the answer, off is bit-exactly as before, and a state of another version is refused."""
+    """An adapter changes the logits, off restores them bit for bit, and a state of another version is refused."""
     _, base = engine.extend(engine.start(), parts)
     base_state = engine.start()
     engine.put(CANDIDATE, tensors, "contract-1")

@@ -1,4 +1,4 @@
-"""The one decode loop: free tokens are chosen one by one, tokens that must follow are pushed with them in one chunk.
+"""The one decode loop: free tokens are chosen one by one; tokens that the grammar forces are pushed in the same chunk.
 
 `GrowingAnswer` is the loop's logic for one answer. `decode` drives one answer over any engine; `decode_batch` drives
 many over an engine that can advance several rows at once, and gives each row the answer that `decode` would give.
@@ -25,7 +25,7 @@ class Decoded:
     logprobs_T: natural log-probabilities under the whole softmax at temperature 1, whatever the sampling was; 0 for
     forced tokens. decision_T: the token was a free choice. mass_T: as logprobs_T, but for an ordered token (a
     coordinate bin) the log of the mass within one neighbour on either side. confidence_T: the token writes the stated
-    confidence (filled in by the policy, who knows the dialect). complete: it ended by itself, not at the limit.
+    confidence (filled in by the policy, which has the dialect). complete: it ended by itself, not at the limit.
     The stop token is part of the answer only where it was a free choice; `text` never has it.
     """
 
@@ -40,7 +40,7 @@ class Decoded:
 
 @dataclass(frozen=True, eq=False)
 class Rules:
-    """What holds for every answer of a policy.
+    """The settings that all answers of a policy share.
 
     grammar: None = free text that ends at a stop token. ordered: token ids whose neighbours in the list are their
     neighbours in space, or (). max_new_tokens: at most this many tokens an answer.
@@ -59,7 +59,7 @@ class Rules:
 
 
 class GrowingAnswer:
-    """One answer while it grows: what was said so far and what comes next.
+    """One answer while it grows: its tokens so far, and the choice of the next one.
 
     temperature: 0 = greedy; else tokens are drawn from the allowed ones with `rng`.
     """
@@ -94,7 +94,7 @@ class GrowingAnswer:
         return [token, *self._take(forced)]
 
     def result(self) -> Decoded:
-        """Return what was said."""
+        """Return the answer so far."""
         return Decoded(
             tuple(self.token_ids),
             self._rules.text(self.token_ids),
@@ -105,9 +105,9 @@ class GrowingAnswer:
         )
 
     def _step(self, logprobs_V: NDArray[np.float32]) -> tuple[int | None, list[int]]:
-        """Pick a token and return it with those forced by it; None when every choice leads nowhere.
+        """Pick a token and return it with the tokens it forces; None when no choice can be continued.
 
-        A choice after which the vocabulary cannot go on is taken back and another one made.
+        A choice after which the vocabulary has no allowed token is taken back, and the next best is tried.
         """
         if self._matcher is None:
             return self._pick(logprobs_V, None), []
@@ -125,7 +125,7 @@ class GrowingAnswer:
         return None, []
 
     def _take(self, forced: list[int]) -> list[int]:
-        """Note forced tokens as far as there is room and see whether the answer is over."""
+        """Append forced tokens up to max_new_tokens, and set `done` if the answer has ended."""
         room = self._rules.max_new_tokens - len(self.token_ids)
         for token in forced[:room]:
             self._note(token, 0.0, 0.0, False)
@@ -199,7 +199,7 @@ def log_softmax(logits_V: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def mark(rules: Rules, token_ids: Sequence[int]) -> tuple[bool, ...]:
-    """Return decision_T of given tokens: which of them were free choices when they are said under the grammar.
+    """Return decision_T of given tokens: which of them are free choices under the grammar.
 
     Tokens that leave the grammar, and everything after them, count as free; so does all free text.
     """

@@ -43,7 +43,7 @@ class _WholeWords:
         self.bos_token_id = tokenizer.bos_token_id
 
     def __call__(self, text: bytes | str) -> list[int]:
-        """Return tokens that cover the text: words, longest first, and single bytes for what is between them."""
+        """Return tokens that cover the text: words, longest first, and single bytes between them."""
         if isinstance(text, bytes):
             text = text.decode("utf-8", "surrogateescape")
         out: list[int] = []
@@ -102,7 +102,7 @@ class Grammar:
 
 
 class Matcher:
-    """Where one answer stands in the grammar.
+    """The position of one answer in the grammar.
 
     ended: nothing but a stop token can follow. dead: nothing can follow and the text is not whole, because the
     vocabulary lacks the words for it.
@@ -116,7 +116,7 @@ class Matcher:
         self.dead = False
 
     def forced(self) -> list[int]:
-        """Return the tokens that must come now and step over them; the answer may end with them."""
+        """Step over the tokens that are forced here and return them; `ended` may be True afterwards."""
         out: list[int] = []
         while not self.ended:
             ids = self._matcher.compute_ff_tokens()

@@ -34,7 +34,7 @@ class Question:
 
     @property
     def key(self) -> tuple[str, str, str, int]:
-        """What decides the place of a question within its batch, whichever thread came first."""
+        """The sort key within a batch, so that the order of threads does not change the answers."""
         return self.sampling, self.observation.hash, self.context.goal, self.context.progress
 
 
@@ -51,7 +51,7 @@ def propose_many(policy: VLMPolicy, questions: Sequence[Question], seed: int = 0
 
     Greedy answers are those of `policy.propose`, up to the rounding of batched sums. Draws are at temperature 1 and
     depend on `seed` and on the questions that are asked together, not on their order. Where a question cannot be
-    answered, its error stands in its place.
+    answered, the exception is returned in place of a proposal.
     """
     results: list[Result] = [RuntimeError("not answered")] * len(questions)
     _encode(policy, questions)
@@ -95,7 +95,7 @@ def _answer(
 
 
 def _alone(policy: VLMPolicy, question: Question, seed: int) -> Result:
-    """Answer one question by itself, so that an error goes to the one who caused it."""
+    """Answer one question by itself, so that an error is raised in the thread that asked it."""
     try:
         rng = np.random.default_rng([seed, zlib.crc32(repr(question.key).encode())])
         return policy.propose(question.observation, question.context, question.sampling, rng=rng)
@@ -107,7 +107,7 @@ class BatchedPolicy:
     """A policy for up to `width` threads at a time; each takes part within `member()`.
 
     A batch is answered as soon as as many have asked as take part (or `width`). The adapter that acts must not change
-    while somebody takes part.
+    while a thread takes part.
     """
 
     def __init__(self, policy: VLMPolicy, width: int = WIDTH, seed: int = 0) -> None:
@@ -133,7 +133,7 @@ class BatchedPolicy:
 
     @contextmanager
     def member(self) -> Iterator[None]:
-        """Take part: within this block the others wait for this thread's questions."""
+        """Take part: within this block other threads' questions wait for this thread's."""
         with self._changed:
             self._members += 1
         try:
@@ -141,13 +141,13 @@ class BatchedPolicy:
         finally:
             with self._changed:
                 self._members -= 1
-                self._changed.notify()  # one of those who wait sees whether nobody else is missing
+                self._changed.notify()  # a waiting thread may now have the last missing question
 
     def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
         """Answer one screen, together with those of the others.
 
         Raises:
-            Exception: what this question alone would have raised.
+            Exception: the one that this question raises when it is asked alone.
         """
         question = Question(observation, context, sampling)
         with self._changed:
@@ -163,12 +163,12 @@ class BatchedPolicy:
         return result
 
     def _flush(self) -> None:
-        """Answer the first `width` questions; the lock is held, since everybody else waits anyway."""
+        """Answer the first `width` questions. The lock is held: all other threads wait for these answers."""
         batch, self._waiting = self._waiting[: self._width], self._waiting[self._width :]
         results: list[Result]
         try:
             results = propose_many(self._policy, batch, self._seed)
-        except Exception as error:  # nobody may be left waiting
+        except Exception as error:  # every waiting thread gets it, else it would wait for ever
             results = [error] * len(batch)
         self._results.update(zip((id(q) for q in batch), results, strict=True))
         self.batches += 1

@@ -1,4 +1,4 @@
-"""Reads the confidences of one answer: what it states, what its tokens say, and either one mapped on outcomes."""
+"""Confidences of one answer: the stated number, the product of token probabilities, and either one calibrated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a family's prompt to token ids and features, and what is drawn on a frame for a teacher's eyes."""
+"""Turns a family's prompt into token ids and features, and draws actions on frames that only a teacher sees."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def draw_action(observation: Observation, action: Action) -> Observation:
 def highlight(observation: Observation, action: Action) -> Observation:
     """Return the frame with a box around each place of a verified action and the rest softly dimmed.
 
-    A hint that shows where without saying what (as GUI-SD, arXiv 2605.00642, does for grounding).
+    It shows the place of an action without its verb (as GUI-SD, arXiv 2605.00642, does for grounding).
     """
     places = points(action)
     if not places:

@@ -1,7 +1,7 @@
 """Answers as one policy spells them: action to token ids, token ids to marked answers, answers to actions.
 
 A vocabulary may hold a coordinate or a confidence as one whole token (``0.518``, ``0.95}``); then only those values can
-be said, and `number_tokens` finds them. Elsewhere numbers are spelt in digits and any value can be said.
+be written, and `number_tokens` finds them. Elsewhere numbers are spelt in digits and any value can be written.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _GRAMMARS: Final = 32  # that are kept compiled: one for each size of frame wher
 def number_tokens(tokenizer: Any, decimals: int) -> dict[int, float]:
     """Return token -> value of the tokens that are a whole number in [0, 1] with these decimals.
 
-    A number token may carry what follows it (``0.518,"y":``, ``0.95}``). They come by what they carry and then by
+    A number token may carry what follows it (``0.518,"y":``, ``0.95}``). Sorted by the text they carry, then by
     rising value, so that tokens next to one another are neighbours that can stand in the same place. {} for
     vocabularies that spell such numbers in digits.
     """
@@ -64,7 +64,7 @@ class Spelling:
         return replace(self._rules, grammar=self._rules.grammar.other(lark))
 
     def ids(self, action: Action, confidence: float, geometry: Geometry = FRACTIONS) -> list[int]:
-        """Return the tokens of an action; coordinates and confidence go to the nearest value that the model can say.
+        """Return the tokens of an action; coordinates and confidence are rounded to what the model can write.
 
         Raises:
             BadInput: the model's vocabulary cannot spell it.

@@ -40,7 +40,7 @@ class VLMPolicy:
     """A prompt family and a dialect over one engine.
 
     acting: the set of the adapter that `propose` uses unless it is given another, None = adapter off. calibration: maps
-    a raw confidence to a calibrated one, set by whoever learns it; calibration_source: the reading that it was made for
+    a raw confidence to a calibrated one, set by learning; calibration_source: the reading that it was made for
     (token | stated). spelling: how actions become token ids and back. prefixes: keys and values of demonstrations.
     """
 
@@ -121,7 +121,7 @@ class VLMPolicy:
         return self.proposal(self.spelling.marked(decoded), observation, version, (time.perf_counter() - begun) * 1e3)
 
     def proposal(self, decoded: Decoded, observation: Observation, version: str, model_ms: float) -> Proposal:
-        """Return what a marked answer to a screen proposes, with its confidences. version: of the adapter in use."""
+        """Return a marked answer as a Proposal, parsed and with confidences. version: of the adapter in use."""
         answered = time.perf_counter()
         parsed = self.read(decoded, observation)
         stated = parsed.confidence if isinstance(parsed, Parsed) else None
@@ -167,7 +167,7 @@ class VLMPolicy:
         return self.tokens.parts(prompt, self.engine.encode_many, 0 if form == "narrated" else len(narrations))
 
     def answer(self, action: Action, confidence: float = 1.0, screen: Observation | None = None) -> list[int]:
-        """Return the token ids of an action on a screen as this model would say it. See `Spelling.ids`.
+        """Return the token ids of an action on a screen in this model's spelling. See `Spelling.ids`.
 
         Where coordinates are pixels, the screen's size decides the numbers; None = a screen of 1000 x 1000.
         """
@@ -216,7 +216,7 @@ class VLMPolicy:
         return [d for d in out if d is not None]
 
     def narrate(self, frame: Frame) -> str:
-        """Return what the frozen model says a demonstrated step does; "" when its family cannot. Said once per step."""
+        """Return the frozen model's description of a demonstrated step (cached), "" when its family has none."""
         key = (frame.observation.hash, frame.action)
         if key not in self._narrations:
             prompt = self.family.describe(frame)
@@ -252,7 +252,7 @@ class VLMPolicy:
 
 
 def local_policy(policy: Policy, instead: str) -> VLMPolicy:
-    """Return the same policy as one whose model runs in this process: what learning and measuring of prompts need.
+    """Return the same policy as one whose model runs in this process, which learning needs.
 
     instead: the setting that does without it, for the error ("learning=frozen").
 

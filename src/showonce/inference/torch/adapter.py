@@ -85,7 +85,7 @@ class Adapter:
         return new
 
     def parameters(self, name: str = CANDIDATE, token_ids: Sequence[int] | None = None) -> list[torch.nn.Parameter]:
-        """Return what an optimiser gets, and make exactly that trainable in the whole model.
+        """Return the parameters for an optimiser, and make these alone trainable in the whole model.
 
         token_ids: only these of the rows (those of the lesson at hand), beside all LoRA matrices; None = all.
         """
@@ -108,7 +108,7 @@ class Adapter:
     ) -> None:
         """Replace the content in place: new rows are added, rows that are not named go back to the base.
 
-        version: what `version` says until the content changes.
+        version: the label that `version` returns until the content changes.
 
         Raises:
             BadInput: keys or shapes that do not belong to this backbone and kind; nothing is changed then.
@@ -170,7 +170,7 @@ class Adapter:
         return known[1]
 
     def identity(self, name: str | None) -> str:
-        """Return what decides whether two sets compute the same: the hash of the content, "base" without any."""
+        """Return the hash of the content ("base" for an empty set): equal exactly when two sets compute the same."""
         return BASE if name is None or self.hash(name) == _EMPTY else self.hash(name)
 
     @contextmanager

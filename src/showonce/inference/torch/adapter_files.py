@@ -1,4 +1,4 @@
-"""An adapter on disk: a folder that PEFT reads too, with a side file that says which base it belongs to."""
+"""An adapter on disk: a folder that PEFT reads too, with a side file that names its base model."""
 
 from __future__ import annotations
 

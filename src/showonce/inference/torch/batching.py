@@ -55,7 +55,7 @@ def width(parts: Sequence[int | Features]) -> int:
 
 
 def advance(parts: Sequence[int | Features]) -> int:
-    """Return by how much `parts` move the position of what follows."""
+    """Return by how many positions `parts` move the next part (a frame may move it by less than its length)."""
     return sum(1 if isinstance(p, int) else p.span for p in parts)
 
 
