@@ -30,7 +30,6 @@ from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import MakeEnvironment, evaluate_task
 from showonce.fsio import atomic_write_json, explained
 from showonce.inference.process import set_process
-from showonce.inference.torch.adapter_files import read_adapter
 from showonce.policy.batched import WIDTH
 from showonce.policy.families.base import Family
 from showonce.policy.vlm_policy import VLMPolicy, find_checkpoint, load_policy
@@ -145,6 +144,8 @@ def adapter_tensors(policy: VLMPolicy, folder: Path) -> Tensors:
         BadInput: neither. CheckpointCorrupt: they cannot be read. StoreError: made for another base.
     """
     if (folder / PEFT_CONFIG).is_file():
+        from showonce.inference.torch.adapter_files import read_adapter
+
         return read_adapter(folder, policy.engine.fingerprint)[0]
     if not (folder / STORED).is_file():
         raise BadInput(f"{folder} holds neither {PEFT_CONFIG} nor {STORED}: give the folder of an adapter, or none.")

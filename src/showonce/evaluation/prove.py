@@ -18,7 +18,6 @@ from showonce.evaluation.proof import Proof
 from showonce.evaluation.proof_page import picture, text
 from showonce.evaluation.results import Results
 from showonce.fsio import atomic_write_bytes, atomic_write_json, atomic_write_text, explained, make_folder
-from showonce.inference.torch.adapter_files import content_hash
 from showonce.runs.layout import CARD, CARD_PICTURE, METRICS, PROOF, RESULTS
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import TeachResult
@@ -49,6 +48,8 @@ def prove(
     Raises:
         BadInput: an unknown control. ShowonceError: `after` could not be measured in a new process.
     """
+    from showonce.inference.torch.adapter_files import content_hash
+
     folder, config = Path(run_dir), bench.config
     unknown = [name for name in controls if name not in CONTROLS]
     if unknown:
