@@ -225,7 +225,7 @@ class LimitsConfig:
 
 @dataclass(frozen=True)
 class SuccessConfig:
-    """What decides instead of the task's own check; at most one. See `runtime.completion` for what each looks for."""
+    """A success check in place of the task's own; at most one. See `runtime.completion` for what each looks for."""
 
     url: str = ""
     text: str = ""
@@ -257,7 +257,7 @@ class RecoveryConfig:
 class SafetyConfig:
     """What may be done on the screen, and when a person is asked. Globs are shell patterns, `*` for anything.
 
-    A rule that needs something which the environment does not tell (an address, a title, the words at a point)
+    A rule that needs a fact which the environment does not give (an address, a title, the words at a point)
     refuses or asks.
     """
 
@@ -295,7 +295,7 @@ class SafetyConfig:
 
     @property
     def unattended(self) -> bool:
-        """Whether nobody is ever asked and actions are really done."""
+        """Whether actions are executed and no rule ever asks a person."""
         return self.mode == "free" and not (self.ask_words or self.ask_regions)
 
     @property
@@ -332,7 +332,7 @@ class DashboardConfig:
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """Where things go and who else is told."""
+    """Folders for what a run writes, and the trackers that its numbers are sent to."""
 
     logs: str = "logs"
     adapters: str = "adapters"

@@ -110,7 +110,7 @@ def assemble(plan: Plan, writer: RunWriter, policy: Policy) -> LiveRun:
 
 
 def approver_for(safety: SafetyConfig, person: Approver | None, stop: Stop, needed: bool) -> Approver | None:
-    """Return who is asked; None where nobody has to be, or nobody is there. needed: a task asks for a person anyway.
+    """Return who approves actions; None where the rules ask no person. needed: a task asks a person in any case.
 
     Raises:
         Unavailable: safety.ask=window without a display.

@@ -27,10 +27,10 @@ def demonstration_for(
 ) -> Demonstration | None:
     """Return the demonstration of a task as `config.demonstration` asks; None when there is none to be had.
 
-    auto: what a resumed run was shown before, else found by its task under the log folder, else shipped, else shown now
-    by the environment's own oracle, if it has one (labelled so) and nobody wants to be asked before something is done.
-    A task whose goal is drawn anew with every seed is one task under many goals: what was recorded of it on a screen of
-    this size is found, but no oracle shows it unasked.
+    auto: the first that exists of: the one that a resumed run names; the newest recording of the task under the log
+    folder; the shipped one; one that the environment's oracle shows now, labelled so, if safety asks no person.
+    A task whose goal is drawn by the seed is one task under many goals: recordings on a screen of the same size are
+    found, but the oracle does not show one.
 
     Raises:
         DemonstrationError: it is of another task or screen size, cannot be read, or its seed is practised or measured.
@@ -58,8 +58,8 @@ def demonstration_for(
 def recorded_of(plan: Plan, task: Task, environment: Environment | None = None) -> Path | None:
     """Return the newest recording of a task under the log folder, else the shipped one; None without any.
 
-    environment: where the goal is drawn by the seed, only what was recorded on a screen of this one's size counts,
-    since nobody has named it.
+    environment: of a task whose goal is drawn by the seed, only recordings on a screen of this environment's size
+    count. None = of any size.
     """
     size = None
     if environment is not None and not task.goal:

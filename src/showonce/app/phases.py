@@ -26,14 +26,14 @@ from showonce.types import Demonstration, Task
 BEFORE, TEACHER, AFTER, OFF = "before", "teacher", "after", "after:off"
 RETENTION_BEFORE, RETENTION_AFTER = "retention:before", "retention:after"
 ADAPTER_OFF: Final = "adapter_off"  # the key of `OFF` in metrics.json
-NOTHING: Final = "nothing"  # what was learned before the lesson, as far as this run is concerned
-WHERE: Final = ("model", "parser", "executor", "environment", "store")
+NOTHING: Final = "nothing"  # the arm of rows that were measured before this run learned anything
+WHERE: Final = ("model", "parser", "executor", "environment", "store")  # what an error event may blame
 FACTS: Final = ("process", "adapter", "adapter_hash", "demonstrations", "cached_prefixes")
-OFF_TOLERANCE: Final = 1e-3  # of the confidence by which two answers of the base may differ through batching
+OFF_TOLERANCE: Final = 1e-3  # largest difference of token confidence that comes from batching alone
 
 
 class EmittedResults(Results):
-    """Results whose every new row is an event too, so that a dashboard can follow."""
+    """Results that also emit every new row as an event, for readers of the event file such as the dashboard."""
 
     def __init__(self, path: Path, events: EventSink) -> None:
         super().__init__(path)
@@ -67,7 +67,7 @@ class Scores:
     def measure(self, part: str, adapter: str | None, shown: Demonstration | None = None) -> None:
         """Attempt the task on the evaluation seeds, in the part's name."""
         result = self._attempt(part, [self.task], self._screens, adapter, shown)[self.task.id]
-        self._tell(part, result)
+        self._note(part, result)
 
     def measure_skills(self, part: str, adapter: str | None) -> None:
         """Attempt the old skills, where there are any to be measured."""
@@ -99,15 +99,13 @@ class Scores:
                 self.results.add(replace(Row.from_json(line), part=AFTER, arm=self.version, adapter=self.version))
             atomic_write_json(kept, report)
         facts = {name: report[name] for name in FACTS}
-        self._tell(AFTER, self._result(AFTER), {"new_process": facts})
+        self._note(AFTER, self._result(AFTER), {"new_process": facts})
 
     def measure_off(self) -> None:
-        """Measure with the adapter off again: everything must be as it was before.
-
-        Where the same seed and actions do not promise the same pixels, that is only told.
+        """Measure with the adapter off again and compare with `before`; note whether the rows are the same.
 
         Raises:
-            ShowonceError: it is not.
+            ShowonceError: they differ, in an environment whose screens are exact (`Capabilities.exact`).
         """
         self.measure(OFF, None)
         before, off = self._result(BEFORE), self._result(OFF)
@@ -120,7 +118,7 @@ class Scores:
             )
 
     def note_retention(self) -> None:
-        """Work out what the old skills lost: a paired comparison, a drop >= 0 is a loss."""
+        """Note the success on old skills before and after, paired by screen; a positive drop is a loss."""
         before, after, drops = [], [], {}
         for task in self._skills if self._old else []:
             then = self.results.result(RETENTION_BEFORE, task.id, self._arm(RETENTION_BEFORE), self._old)
@@ -149,7 +147,7 @@ class Scores:
         )  # fmt: skip
 
     def note_calibration(self) -> None:
-        """Work out what the confidence that the gate reads is worth, on all that was measured."""
+        """Note calibration (ECE, AUROC, Brier) of the confidence that the gate reads, over all measured rows."""
         which = self.live.plan.config.learning.gate.confidence
         parts = {"before": (BEFORE, RETENTION_BEFORE), "after": (AFTER, RETENTION_AFTER)}
         rows = {
@@ -194,7 +192,7 @@ class Scores:
             choose(player.policy, self.live.acting)
 
     def _arm(self, part: str) -> str:
-        """Return whose rows a part has: what is measured after learning is measured anew for every checkpoint."""
+        """Return the arm of a part's rows: the checkpoint for parts after learning, so that another one is measured anew."""
         return self.version if part in (AFTER, OFF, RETENTION_AFTER) else NOTHING
 
     def _result(self, part: str) -> EvalResult:
@@ -203,7 +201,7 @@ class Scores:
     def _announce(self, part: str, total: int) -> None:
         self.live.writer.events.emit(PhaseStarted(name=part, total=total))
 
-    def _tell(self, part: str, result: EvalResult, more: Mapping[str, Any] | None = None) -> None:
+    def _note(self, part: str, result: EvalResult, more: Mapping[str, Any] | None = None) -> None:
         self.live.writer.found[ADAPTER_OFF if part == OFF else part] = {**result.phase, **(more or {})}
         self.live.writer.events.emit(PhaseMeasured(name=part, **result.phase))
         if result.errors:
@@ -214,7 +212,7 @@ class Scores:
 
 
 def _kept_report(path: Path, adapter_hash: str, seeds: range) -> dict[str, Any] | None:
-    """Return what the new process said before the run was resumed, if it was about this adapter on these screens."""
+    """Return the report that an earlier start of this run kept, if it is about this adapter and these seeds."""
     try:
         report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         same = report["adapter_hash"] == adapter_hash and report["seeds"] == [seeds.start, seeds.stop]

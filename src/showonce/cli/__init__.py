@@ -400,8 +400,8 @@ def rollback(
     name, overrides = _one(words, "RUN")
     chosen = [list_only, to is not None, bool(readmit)]
     if sum(chosen) != 1:
-        told = "not several of them" if any(chosen) else "one of them is needed"
-        raise click.UsageError(f"give either --list, --to CHECKPOINT or --readmit NAME, {told}.")
+        hint = "not several of them" if any(chosen) else "one of them is needed"
+        raise click.UsageError(f"give either --list, --to CHECKPOINT or --readmit NAME, {hint}.")
     config = _load(config_name, "run", overrides)
     from rich.console import Console
 

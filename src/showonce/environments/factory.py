@@ -12,7 +12,7 @@ from showonce.environments.wrappers.fence import Fenced
 from showonce.protocols import Environment
 from showonce.types import Task
 
-OWN: Final = "user"  # the split of tasks that say themselves in which environment they are done
+OWN: Final = "user"  # the split of tasks that name their environment
 
 
 @dataclass(frozen=True)
