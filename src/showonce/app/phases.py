@@ -192,7 +192,7 @@ class Scores:
             choose(player.policy, self.live.acting)
 
     def _arm(self, part: str) -> str:
-        """Return the arm of a part's rows: the checkpoint for parts after learning, so that another one is measured anew."""
+        """Return the arm of a part's rows: for parts after learning the checkpoint, so that each is measured anew."""
         return self.version if part in (AFTER, OFF, RETENTION_AFTER) else NOTHING
 
     def _result(self, part: str) -> EvalResult:
