@@ -59,7 +59,7 @@ class Flow:
         self.page.write_text(STYLE + html, "utf-8")
         return replay_episode(
             self.path, self.browser, self.task(self.success), mode=mode, folder=self.folder / "out",
-            store=EpisodeStore(self.folder / "again"), elements=self.browser.elements, secret=secret,
+            store=EpisodeStore(self.folder / "again"), secret=secret,
         )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from subprocess import CompletedProcess
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tests.fakes import Board, board_task
@@ -65,7 +65,8 @@ def test_checking_and_listing_settings_imports_no_browser(python: Callable[..., 
 
 @dataclass(frozen=True, kw_only=True)
 class LampSettings(EnvironmentSettings):
-    scale: int = setting(1, "pixels of the frame per pixel of the board", 1, 4)
+    meaning: ClassVar[str] = "pixels of the frame per pixel of the board"
+    scale: int = setting(1, meaning, 1, 4)
 
 
 class Lamps(Board):
@@ -85,6 +86,7 @@ def test_an_environment_of_ones_own_is_named_by_its_class() -> None:
     assert made.reset(board_task(), 1).width == 2 * Board().reset(board_task(), 1).width
     with pytest.raises(ConfigError, match="Did you mean 'scale'"):
         make_environment(name, scala=2)
+    assert listed(settings_type(name))[0] == ("scale", "whole number in [1, 4]", "1", LampSettings.meaning)
 
 
 def test_an_environment_in_a_file_without_settings(tmp_path: Path) -> None:

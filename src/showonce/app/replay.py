@@ -12,7 +12,6 @@ from showonce.app.plan import check_unattended, make_plan, task_named
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config
 from showonce.demonstrations import read_meta
-from showonce.environments.registry import elements_for
 from showonce.environments.wrappers.secret import SECRET_VARIABLE
 from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
 from showonce.runs.folder import start_run
@@ -62,7 +61,6 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
             store=writer.episodes(),
             events=writer.events,
             stop=writer.stop,
-            elements=elements_for(environment),
             secret=os.environ.get(SECRET_VARIABLE, ""),
         )
     environment.close()

@@ -10,9 +10,9 @@ from showonce.actions import Action
 from showonce.environments.settings import EnvironmentSettings
 from showonce.errors import ConfigError, TaskError, nearest
 from showonce.plugins import Registry
-from showonce.protocols import Elements, Environment, EventSource, Oracle, Recordable, ability
+from showonce.protocols import Environment, EventSource, Oracle, Recordable, ability
 from showonce.schema import SchemaError, build
-from showonce.types import Element, Task
+from showonce.types import Task
 
 ENVIRONMENTS: Final = Registry(
     "environment",
@@ -127,9 +127,3 @@ def source_for(environment: Environment, own: Sequence[str] = ()) -> Callable[[]
     """
     screen = ability(environment, Recordable)
     return None if screen is None else partial(screen.watch, own)
-
-
-def elements_for(environment: Environment) -> Callable[[], Sequence[Element]] | None:
-    """Return a function that returns the named elements on the screen, with their boxes; None where nobody knows."""
-    screen = ability(environment, Elements)
-    return None if screen is None else screen.elements

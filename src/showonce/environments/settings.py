@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from showonce.errors import ConfigError, nearest
 
@@ -47,8 +47,7 @@ class EnvironmentSettings:
                     raise ConfigError(f"{name}={value!r} must be a number in [{span[0]:g}, {span[1]:g}].")
 
 
-@dataclass(frozen=True)
-class SettingLine:
+class SettingLine(NamedTuple):
     """One line of `showonce doctor --settings`; `default` as it is written in YAML."""
 
     name: str
@@ -64,28 +63,17 @@ def listed(kind: type[EnvironmentSettings]) -> list[SettingLine]:
     return [SettingLine(f.name, _type(f), _default(f), str(f.metadata.get("meaning", ""))) for f in fields]
 
 
-_WORDS = {
-    "bool": "true | false",
-    "int": "whole number",
-    "float": "number",
-    "str": "text",
-    "tuple[int, ...]": "list of whole numbers",
-    "dict[str, Any]": "keys with values",
-    "Any": "number or list",
-}
-
-
 def _type(field: dataclasses.Field[Any]) -> str:
     span, choices = field.metadata.get("range"), field.metadata.get("choices")
     if choices:
         return " | ".join(choices)
-    return _WORDS[str(field.type)] + (f" in [{span[0]:g}, {span[1]:g}]" if span else "")
+    name = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+    words = {"bool": "true | false", "int": "whole number", "float": "number", "str": "text", "Any": "number or list"}
+    return words.get(name, name) + (f" in [{span[0]:g}, {span[1]:g}]" if span else "")
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
-    value = field.default if field.default is not dataclasses.MISSING else {}
-    if isinstance(value, bool):
-        return str(value).lower()
+    value = {} if field.default is dataclasses.MISSING else field.default
     if isinstance(value, float):
         return f"{value:.4g}"
-    return {"": '""', (): "[]"}.get(value, str(value)) if isinstance(value, (str, tuple)) else str(value)
+    return str(value).lower() if isinstance(value, bool) else "[]" if value == () else str(value) or '""'

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Literal
@@ -21,14 +21,13 @@ from showonce.demonstrations.sheet import MARK, marked
 from showonce.environments.wrappers.secret import WithSecret
 from showonce.errors import BadInput, DemonstrationError, nearest
 from showonce.fsio import atomic_write_bytes, make_folder
-from showonce.protocols import Context, Environment, EventSink, Interrupt, Sampling
+from showonce.protocols import Context, Elements, Environment, EventSink, Interrupt, Sampling, ability
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.matching import PATCH, find_named, find_point, find_target, patch_for
 from showonce.types import (
     Confidence,
     Demonstration,
-    Element,
     Episode,
     Frame,
     Image,
@@ -50,7 +49,6 @@ TOLERANCE: Final = (
     0.02  # largest share of such pixels on a real screen that counts as equal: carets, clocks, font smoothing
 )
 AROUND: Final = 0.3  # largest share of such pixels in the square around a target
-ElementsNow = Callable[[], Sequence[Element]]  # an environment's `elements`
 
 
 class ReplayPolicy:
@@ -58,7 +56,7 @@ class ReplayPolicy:
 
     coordinates: at the same place. template: where the square of `patch` pixels around the demonstrated point is
     found again (0: a side that fits the screen, larger where that says nothing). Where that is not sure, the element
-    with the recorded name is taken, if `elements` and `names` (one a step) tell of one. Below `least_score`
+    with the recorded name is taken, if `screen` has it; names: one a step. Below `least_score`
     (correlation in [-1, 1]) it asks instead of acting.
 
     Raises:
@@ -67,7 +65,7 @@ class ReplayPolicy:
 
     def __init__(
         self, demonstration: Demonstration, mode: Mode = "coordinates", patch: int = PATCH, least_score: float = -1.0,
-        names: Sequence[str] = (), elements: ElementsNow | None = None,
+        names: Sequence[str] = (), screen: Elements | None = None,
     ) -> None:  # fmt: skip
         if mode not in MODES:
             raise BadInput(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
@@ -77,7 +75,7 @@ class ReplayPolicy:
         self._mode = mode
         self._patch = patch
         self._least = least_score
-        self._names, self._elements = names, elements
+        self._names, self._screen = names, screen
         self.adapter_version = f"replay-{mode}"
 
     def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
@@ -101,8 +99,8 @@ class ReplayPolicy:
         patch, find = (self._patch, find_point) if self._patch else (patch_for(screen), find_target)
         moved = [find(shown, point, screen, patch) for point in wanted]
         score, how = min(score for _, score in moved), ""
-        if score < UNSURE and len(wanted) == 1 and name and self._elements is not None:
-            place = find_named(name, wanted[0], self._elements())
+        if score < UNSURE and len(wanted) == 1 and name and self._screen is not None:
+            place = find_named(name, wanted[0], self._screen.elements())
             if place is not None:
                 moved, score, how = [(place, 1.0)], 1.0, f", found by its name {name!r}"
         data = to_json(frame.action)
@@ -154,15 +152,14 @@ def replay_episode(
     store: EpisodeStore | None = None,
     events: EventSink | None = None,
     stop: Interrupt | None = None,
-    elements: ElementsNow | None = None,
     secret: str = "",
 ) -> ReplayReport:
     """Re-execute a stored episode and report the first difference from it.
 
     seed: of the environment; the recorded one by default. With another seed the frames are other frames, so they are
     not compared. A screen that promises the same pixels for the same seed is compared exactly, a real one up to
-    carets, clocks and smoothing. folder: where the picture of a difference goes. elements: tells the named elements
-    on the screen, for mode `template`. secret: is typed where a password was recorded.
+    carets, clocks and smoothing. folder: where the picture of a difference goes. secret: is typed
+    where a password was recorded.
 
     Raises:
         DemonstrationError: not a usable episode folder, or of another task.
@@ -175,9 +172,10 @@ def replay_episode(
     patch = (PATCH if exact else 0) if patch is None else patch
     steps = [step for step in recorded.steps if step.executed is not None]
     names = ["" if step.proposal is None else step.proposal.text for step in steps]
+    least = LEAST_SCORE if mode == "template" else -1.0
     episode = run_episode(
         WithSecret(environment, SECRET, secret) if Type(SECRET) in (step.executed for step in steps) else environment,
-        ReplayPolicy(shown, mode, patch, LEAST_SCORE if mode == "template" else -1.0, names, elements),
+        ReplayPolicy(shown, mode, patch, least, names, ability(environment, Elements)),
         task,
         seed=recorded.seed if seed is None else seed,
         phase="replay",

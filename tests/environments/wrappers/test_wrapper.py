@@ -15,11 +15,13 @@ from showonce.config import SafetyConfig
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.contract import Presses
+from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.wrappers.fence import Fenced
 from showonce.environments.wrappers.perceive import Perceiving
 from showonce.environments.wrappers.secret import SECRET_VARIABLE, WithSecret
 from showonce.environments.wrappers.wrapper import Wrapper
 from showonce.errors import BadInput, EnvironmentBroken
+from showonce.evaluation.specificity import HasScene
 from showonce.protocols import ABILITIES, Environment, Oracle, Paged, SetsGoal, Undoable, ability
 from showonce.runtime.completion import make_checker
 from showonce.runtime.loop import run_episode
@@ -88,6 +90,12 @@ def test_asking_evaluates_nothing_and_needs_no_reset() -> None:
         _ = board.goal
     assert ability(board, SetsGoal) is board
     assert ability(Wrapper(Wrapper(board)), SetsGoal) is board
+
+
+def test_an_ability_of_ones_own_is_asked_for_in_the_same_way() -> None:
+    world = EmbeddedWorld()
+    assert ability(Fenced(world, SafetyConfig(region=(0.0, 0.0, 0.5, 1.0))), HasScene) is world
+    assert ability(Fenced(Board(), SafetyConfig()), HasScene) is None
 
 
 def test_what_nobody_has_is_none() -> None:
