@@ -87,12 +87,14 @@ class CdpPerson:
 
 
 @contextmanager
-def running_browser(folder: Path, width: int, height: int, display: str = "") -> Iterator[str]:
+def running_browser(
+    folder: Path, width: int, height: int, display: str = "", start: str = "about:blank"
+) -> Iterator[str]:
     """Start a browser as a person would their own, and give its debugging address; without a display it is headless."""
     look = ["--no-first-run", "--test-type", "--disable-gpu"] if display else ["--headless", "--hide-scrollbars"]
     command = [
         find_browser(headless=not display), *look, "--no-sandbox", "--remote-debugging-port=0",
-        f"--user-data-dir={folder}", f"--window-size={width},{height}", "--window-position=0,0", "about:blank",
+        f"--user-data-dir={folder}", f"--window-size={width},{height}", "--window-position=0,0", start,
     ]  # fmt: skip
     environ = {**os.environ, "DISPLAY": display} if display else None
     process = subprocess.Popen(

@@ -47,7 +47,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserEnviron
 
 def task(browser: BrowserEnvironment, steps: int = 3) -> Task:
     limits = Limits(max_steps=steps)
-    return Task("user/cart", "look", "browser", start=browser.start, success=Success("none"), limits=limits)
+    return Task("user/cart", "look", "browser", start=browser.settings.start, success=Success("none"), limits=limits)
 
 
 def at(browser: BrowserEnvironment, x: float, y: float) -> str | None:
@@ -81,14 +81,16 @@ def test_address_title_and_focus(browser: BrowserEnvironment) -> None:
     assert isinstance(browser, Facts)
     browser.reset(task(browser), 1)
     facts = browser.facts()
-    assert facts == ScreenFacts(Path(browser.start).as_uri(), "Shop - cart", "chromium", (), "", (0.0, 0.0, 1.0, 1.0))
+    assert facts == ScreenFacts(
+        Path(browser.settings.start).as_uri(), "Shop - cart", "chromium", (), "", (0.0, 0.0, 1.0, 1.0)
+    )
     browser.execute(Click(20 / WIDTH, 110 / HEIGHT), Presses())
     focused = browser.facts().focused or ""
     assert "Card number" in focused and "Pay" in focused, "Enter would press the form's button"
 
 
 def test_the_rules_keep_to_the_page_and_ask_for_its_words(browser: BrowserEnvironment) -> None:
-    rules = SafetyConfig(urls=(f"{Path(browser.start).as_uri()}",), ask_words=("pay", "delete"))
+    rules = SafetyConfig(urls=(f"{Path(browser.settings.start).as_uri()}",), ask_words=("pay", "delete"))
     log = Recorder()
 
     def play(*actions: object) -> object:

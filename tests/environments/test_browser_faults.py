@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 from tests.browsers import BUTTON, GO, HEIGHT, LOG, WIDTH, Seat, needs_browser
 from tests.fakes import ScriptedPolicy
+from tests.people import running_browser
 
 from showonce.actions import Action, Click, Done, Drag, Key, Scroll, Type, Wait
 from showonce.environments.browser.executable import find_browser
@@ -142,16 +142,8 @@ def theirs(tmp_path: Path) -> Iterator[str]:
     page = tmp_path / "theirs.html"
     button = "<button style='position:absolute;left:0;top:60px' onclick='this.textContent=1'>b</button>"
     page.write_text(f"<title>t</title><p>their page</p>{button}")
-    command = [find_browser(), "--headless", "--no-sandbox", "--remote-debugging-port=0", "--window-size=500,400"]
-    process = subprocess.Popen(
-        [*command, f"--user-data-dir={tmp_path / 'profile'}", page.as_uri()], stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    address = next(line.split()[-1] for line in process.stderr if line.startswith("DevTools listening"))
-    yield "http://" + address.split("/")[2]
-    process.kill()
-    process.wait()
-    process.stderr.close()
+    with running_browser(tmp_path / "profile", 500, 400, start=page.as_uri()) as address:
+        yield address
 
 
 def test_a_running_browser_is_attached_to_and_left_as_it_was(theirs: str, tmp_path: Path) -> None:
