@@ -96,7 +96,9 @@ def runnable() -> Iterator[Any]:
             commands = [[*shells[match[1]], match[3]] for match in BLOCK.finditer(section) if match[2]]
             if commands:
                 title = section.partition("\n")[0].strip("# ")
-                yield pytest.param(dict(FILE.findall(section)), commands, id=f"{page.stem}: {title}")
+                learns = any("showonce run" in command[-1] for command in commands)
+                marks = [pytest.mark.slow] if learns else []
+                yield pytest.param(dict(FILE.findall(section)), commands, id=f"{page.stem}: {title}", marks=marks)
 
 
 @pytest.mark.parametrize(("files", "commands"), list(runnable()))
