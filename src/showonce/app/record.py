@@ -15,6 +15,7 @@ from showonce.app.run_writer import RunWriter
 from showonce.config import Config, RecordConfig
 from showonce.demonstrations import load_demonstration
 from showonce.demonstrations.format import encode_png
+from showonce.demonstrations.redact import Secrets
 from showonce.demonstrations.reduce import GestureLimits
 from showonce.demonstrations.sheet import contact_sheet
 from showonce.environments.registry import oracle_for, source_for
@@ -71,23 +72,36 @@ def record(
     watch = None if oracle else source_for(environment, (keys.end, keys.pause, keys.redo))
     hand = None if watch is not None else _hand_for(environment, task, oracle)
     path = sheet = None
-    with RunWriter(config, start_run(config), frontend or Frontend(), report=False) as writer:
-        announce(writer, plan)
-        if watch is not None:
-            path = record_watched(
-                environment, watch, task, seed, writer.episodes(), stop=writer.stop, events=writer.events,
-                hotkeys=keys, tell=tell, gestures=_gestures_of(config.record),
-            )  # fmt: skip
-        else:
-            assert hand is not None
-            path = record_hand(
-                environment, task, seed, hand[0], writer.episodes(), hand[1], stop=writer.stop, events=writer.events
-            )
-        if not oracle:
-            sheet = path / SHEET
-            atomic_write_bytes(sheet, encode_png(contact_sheet(load_demonstration(path))))
+    secrets, folder = Secrets(), start_run(config)
+    try:
+        with RunWriter(config, folder, frontend or Frontend(), report=False) as writer:
+            announce(writer, plan)
+            if watch is not None:
+                path = record_watched(
+                    environment, watch, task, seed, writer.episodes(), stop=writer.stop, events=writer.events,
+                    hotkeys=keys, tell=tell, gestures=_gestures_of(config.record), secrets=secrets,
+                )  # fmt: skip
+            else:
+                assert hand is not None
+                path = record_hand(
+                    environment, task, seed, hand[0], writer.episodes(), hand[1], stop=writer.stop, events=writer.events
+                )
+            if not oracle:
+                sheet = path / SHEET
+                atomic_write_bytes(sheet, encode_png(contact_sheet(load_demonstration(path))))
+    finally:
+        _remove(secrets, folder, tell)
     environment.close()
     return Recording(config.task or task.id, task.id, path, sheet, writer.stopped)
+
+
+def _remove(secrets: Secrets, folder: Path, tell: Callable[[str, bool], None]) -> None:
+    """Remove typed secrets from all files of a run, and report where there were any."""
+    mended, left = secrets.scrub(folder)
+    for found, what in ((mended, "it was replaced by <secret>"), (left, "IT IS STILL THERE; edit or delete the files")):
+        if found:
+            names = ", ".join(str(path.relative_to(folder)) for path in found)
+            tell(f"what was typed into a secret field stood in {names}: {what}", True)
 
 
 def _gestures_of(given: RecordConfig) -> GestureLimits:

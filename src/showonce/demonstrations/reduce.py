@@ -11,7 +11,8 @@ A raw event is a mapping. All have `kind` and `time` (seconds on a clock that on
     pause            the person paused the recording: the time until the next event is no waiting
 
 Any event may have `frame_time`: when the screen last changed visibly before it; `target`: the name of what it hit;
-`secret`: true where the text goes into a password field (only its length counts then, the text is never kept).
+`secret`: true where the text goes into a field that may hold a secret: `text` is then a dot for each character. What
+was typed, `typed`, and what such fields hold, `values`, go to `redact.Secrets` and no further.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from typing import Any, Final
 
 from showonce import actions as act
 from showonce.actions import MAX_NOTCHES, MAX_TEXT, MAX_WAIT_S, MODIFIERS, NAMED_KEYS, Action, from_pixel
+from showonce.demonstrations.redact import SECRET as SECRET
 
 RawEvent = Mapping[str, Any]
-SECRET: Final = "<secret>"  # stands for what was typed into a password field
 CHORD: Final = ("ctrl", "alt", "meta")  # with one of these held, a key is a hotkey and types nothing
 SILENT: Final = (*MODIFIERS, "altgr", "capslock", "numlock")  # keys that only change what other keys mean
 

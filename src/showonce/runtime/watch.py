@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final
 
 from showonce.actions import MODIFIERS, Action, Done, normal_keys, points, to_pixel
 from showonce.demonstrations import EpisodeStore, redact
+from showonce.demonstrations.redact import Secrets
 from showonce.demonstrations.reduce import GESTURE_LIMITS, GestureLimits, Reduced, Reducer
 from showonce.demonstrations.sheet import in_words
 from showonce.errors import BadInput, ConfigError, DemonstrationError, EnvironmentBroken, Stopped
@@ -88,7 +89,9 @@ class Watched:
         hotkeys: Hotkeys = HOTKEYS,
         tell: Tell = lambda text, final: None,
         gestures: GestureLimits = GESTURE_LIMITS,
+        secrets: Secrets | None = None,
     ) -> None:
+        self._secrets = secrets or Secrets()
         self.name = "watched"
         self.capabilities = Capabilities(resettable=False, seeded=False, verifiable=False, side_effects=True)
         self.redo = False  # the person wants to begin again
@@ -178,7 +181,7 @@ class Watched:
         if isinstance(item, Exception):
             self._fail(item)
             return
-        event, frame = item
+        event, frame = self._secrets.note(item[0]), item[1]
         if not self._listening:
             self._listening, keys = True, self._hotkeys
             self._tell(f"Recording. {keys.end}: end, {keys.pause}: pause, {keys.redo}: discard and do it again.", True)
@@ -217,7 +220,7 @@ class Watched:
             self._tell(f"{self._done + 1}. {in_words(pending)} ...", False)
 
     def _emit(self, found: list[Reduced]) -> None:
-        for reduced in found:
+        for reduced in (replace(one, target=self._secrets.hide(one.target)) for one in found):
             self._done += 1
             target = f" on {reduced.target}" if reduced.target else ""
             self._tell(f"{self._done}. {in_words(reduced.action)}{target}", True)
@@ -264,11 +267,12 @@ def record_watched(
     tell: Tell = lambda text, final: None,
     gestures: GestureLimits = GESTURE_LIMITS,
     source: Executor = "person",
+    secrets: Secrets | None = None,
 ) -> Path:
     """Watch a person do a task on the screen of `inner` and return the episode's folder.
 
     watch: begins to watch `inner`; called after each of its resets. source: who is watched (a scripted hand is to be
-    labelled so). What the person discards is deleted.
+    labelled so). What the person discards is deleted. secrets: takes what is typed into fields that may hold a secret.
 
     Raises:
         DemonstrationError, DiskError, Stopped: as `recorder.record`. Unavailable: it cannot be watched.
@@ -277,7 +281,7 @@ def record_watched(
     checker = _AtEnd(make_checker(task, inner), inner)
     limits = replace(task.limits, max_steps=10_000, max_seconds=DAY)
     while True:
-        watched = Watched(inner, watch, stop, hotkeys, tell, gestures)
+        watched = Watched(inner, watch, stop, hotkeys, tell, gestures, secrets)
         try:
             episode = run_episode(
                 watched, watched, task, seed=seed, phase="record", limits=limits, executor=source, guards=(Unproved(),),

@@ -1,7 +1,9 @@
 """The script that runs in every document while a person is recorded: it reports each input before the page gets it.
 
-Passwords are masked here, before they leave the page: of a field that is, or once was, of type password only the number
-of characters is reported.
+Secrets are masked here: of a field that may hold one (`secret_fields`), or once could, events carry a dot for each
+character. The text itself stands apart in a message, in `typed` and `values`: the recorder keeps it in memory only, to
+look for it in what was written. Input goes into a closed shadow root that the hook does not know: it counts as secret,
+and its host's box is masked, until the recorder has handed the root over through DevTools (`NAME_root`).
 """
 
 from __future__ import annotations
@@ -9,6 +11,8 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from typing import Final
+
+from showonce.environments.browser.secret_fields import secret_field
 
 # KeyboardEvent.key -> our name, where lower case alone does not do (UI Events KeyboardEvent key values, W3C).
 _KEYS: Final = {
@@ -33,16 +37,49 @@ LABEL: Final = """e => {
 _SCRIPT: Final = """((name, keys, own) => {
   if (window[name + '_on']) return;
   Object.defineProperty(window, name + '_on', {value: true});
-  const once = new WeakSet(), fields = new Set();
+  const once = new WeakSet(), fields = new Set(), marked = new WeakSet(), values = new Set();
+  const closed = new WeakMap(), roots = new Set(), rootless = new WeakSet(), asked = new Map();
+  let asks = 0;
   const tell = event => { try { window[name](event); } catch (e) {} };
+  const mark = e => { if (!marked.has(e)) { marked.add(e); fields.add(new WeakRef(e)); } };
+  const hosts = /-|^(ARTICLE|ASIDE|BLOCKQUOTE|DIV|FOOTER|H[1-6]|HEADER|MAIN|NAV|P|SECTION|SPAN)$/;
+  const editable = e => ['INPUT', 'TEXTAREA', 'SELECT'].includes(e.tagName) || e.isContentEditable;
+  // Whether focus may lie in a closed shadow root of `e` that is not known.
+  const opaque = e => hosts.test(e.tagName) && !e.shadowRoot && !closed.has(e) && !rootless.has(e) && !editable(e);
+  const maySecret = __SECRET_FIELD__;
+  const content = e => e.value === undefined ? e.textContent : e.value;
   const secret = e => {
-    if (!e || e.tagName !== 'INPUT') return false;
-    if (e.type === 'password' && !once.has(e)) { once.add(e); fields.add(new WeakRef(e)); }
-    return once.has(e);
+    if (!e || e.nodeType !== 1) return false;
+    while (e.isContentEditable && e.parentElement && e.parentElement.isContentEditable) e = e.parentElement;
+    if (!once.has(e) && !maySecret(e) && !(e.value && e.value.length > 3 && values.has(e.value))) return false;
+    once.add(e);
+    mark(e);
+    return true;
   };
+  // Like `secret`, of the element that has the focus: what cannot be looked into is secret.
+  const hides = e => {
+    if (!e || !opaque(e)) return secret(e);
+    if (!asked.has(e)) { asked.set(e, ++asks); mark(e); tell({kind: 'look', ask: asks}); }
+    return true;
+  };
+  const open = root => {
+    if (closed.get(root.host) === root) return;
+    closed.set(root.host, root);
+    roots.add(new WeakRef(root));
+    if (!once.has(root.host)) { marked.delete(root.host); asked.delete(root.host); }
+  };
+  Object.defineProperty(window, name + '_root', {value: open});
+  Object.defineProperty(window, name + '_looked', {value: number => {
+    for (const [e, ask] of asked) {
+      if (ask > number) continue;
+      asked.delete(e);
+      if (!closed.has(e)) { rootless.add(e); if (!once.has(e)) marked.delete(e); }
+    }
+    tell({kind: 'masks', ...base({timeStamp: performance.now()})});
+  }});
   const active = () => {
-    let e = document.activeElement;
-    while (e && e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
+    let e = document.activeElement, root;
+    while (e && (root = e.shadowRoot || closed.get(e)) && root.activeElement) e = root.activeElement;
     return e;
   };
   // Where this document lies in the window, [x, y, factor x, factor y]; null inside an iframe of another origin.
@@ -61,22 +98,36 @@ _SCRIPT: Final = """((name, keys, own) => {
     const v = window.top.visualViewport || {offsetLeft: 0, offsetTop: 0, scale: 1};
     return [(x - v.offsetLeft) * v.scale, (y - v.offsetTop) * v.scale, fx * v.scale, fy * v.scale];
   };
+  const all = 'input,textarea,select,[contenteditable],[role=textbox]';
   const masks = () => {
-    for (const e of document.querySelectorAll('input[type=password]')) secret(e);
+    for (const e of document.querySelectorAll(all)) secret(e);
+    for (const ref of roots) {
+      const root = ref.deref();
+      if (!root || !root.host.isConnected) roots.delete(ref);
+      else for (const e of root.querySelectorAll(all)) secret(e);
+    }
     const boxes = [];
+    values.clear();
     for (const ref of fields) {
       const e = ref.deref();
-      if (!e || !e.isConnected) { fields.delete(ref); continue; }
+      if (!e || !e.isConnected || !marked.has(e)) { fields.delete(ref); if (e) marked.delete(e); continue; }
       const r = e.getBoundingClientRect();
       if (r.width && r.height) boxes.push([r.left, r.top, r.right, r.bottom]);
+      if (once.has(e) && content(e)) values.add(content(e));
     }
     return boxes;
   };
   const base = e => ({time: (performance.timeOrigin + e.timeStamp) / 1e3, way: way(), masks: masks(),
-    size: [innerWidth, innerHeight], dpr: devicePixelRatio, scroll: [scrollX, scrollY]});
+    values: [...values], size: [innerWidth, innerHeight], dpr: devicePixelRatio, scroll: [scrollX, scrollY]});
   const held = e => [['ctrl', e.ctrlKey], ['alt', e.altKey], ['shift', e.shiftKey], ['meta', e.metaKey]]
     .filter(m => m[1]).map(m => m[0]);
-  const label = __LABEL__;
+  const named = __LABEL__;
+  // Its name without what it holds: the text of an editable element, or of one around it, is no name.
+  const label = e => {
+    const text = named(e), known = [...values].filter(v => v.length > 3 && text.includes(v.trim().slice(0, 80)));
+    return known.length || e && e.closest && secret(e) && e.isContentEditable
+      ? (e.getAttribute('aria-label') || e.getAttribute('title') || e.tagName.toLowerCase()).trim() : text;
+  };
   const on = (kind, f) => addEventListener(kind, e => { if (e.isTrusted) f(e); }, {capture: true, passive: false});
   const first = e => (e.composedPath && e.composedPath()[0]) || e.target;
   const pointer = (kind, e) => tell({kind, ...base(e), x: e.clientX, y: e.clientY,
@@ -102,17 +153,20 @@ _SCRIPT: Final = """((name, keys, own) => {
     const mine = [...modifiers, key.toLowerCase()].join('+');
     if (own.includes(mine)) { e.preventDefault(); e.stopImmediatePropagation(); }
     if (chord && key === 'v' || e.shiftKey && key === 'insert') pasted = e.timeStamp;
-    const field = active(), hidden = secret(field);
+    const field = active(), hidden = hides(field);
     expected = text;
-    if (hidden && text) tell({kind: 'key', ...base(e), key: '•', text: '•', modifiers: [], secret: true,
+    const typed = text || (chord && e.altKey && !e.ctrlKey && !e.metaKey && [...e.key].length === 1 ? e.key : '');
+    if (hidden && typed) tell({kind: 'key', ...base(e), key: '•', text: '•', modifiers: [], secret: true, typed,
       target: label(field)});
     else tell({kind: 'key', ...base(e), key, text, modifiers: graph ? [] : modifiers, secret: hidden,
       target: label(field)});
   });
   const insert = (e, text) => {
-    const field = active(), hidden = secret(field);
+    const at = first(e);
+    if (at && at.nodeType === 1 && !editable(at) && !document.designMode.match(/on/i)) rootless.delete(at);
+    const field = active(), hidden = hides(field);
     if (text) tell({kind: 'text', ...base(e), text: hidden ? '•'.repeat([...text].length) : text, secret: hidden,
-      target: label(field)});
+      typed: hidden ? text : '', target: label(field)});
   };
   on('compositionend', e => insert(e, e.data));
   on('beforeinput', e => {
@@ -124,12 +178,20 @@ _SCRIPT: Final = """((name, keys, own) => {
     }
   });
   for (const kind of ['focusin', 'scroll', 'input', 'resize'])
-    addEventListener(kind, e => { if (secret(e.target) || fields.size) tell({kind: 'masks', ...base(e)}); },
-      {capture: true, passive: true});
+    addEventListener(kind, e => {
+      for (const at of kind === 'focusin' ? e.composedPath() : [])
+        if (at instanceof ShadowRoot && at.mode === 'open' && ![...roots].some(r => r.deref() === at))
+          roots.add(new WeakRef(at));
+      if (kind === 'focusin' && hides(active()) || secret(first(e)) || fields.size)
+        tell({kind: 'masks', ...base(e)});
+    }, {capture: true, passive: true});
+  const look = () => tell({kind: 'look', ask: 0});
+  if (document.readyState === 'complete') look();
+  else addEventListener('load', look);
 })"""
 
 
 def script(name: str, own: Sequence[str]) -> str:
     """Return the script. name: of the binding that it calls; own: chords that it hides from the page."""
     arguments = ", ".join(json.dumps(value) for value in (name, _KEYS, list(own)))
-    return f"{_SCRIPT.replace('__LABEL__', LABEL)}({arguments})"
+    return f"{_SCRIPT.replace('__LABEL__', LABEL).replace('__SECRET_FIELD__', secret_field())}({arguments})"

@@ -50,6 +50,7 @@ class _Cast:
     shot: str = ""  # the newest screenshot, base64, at scales other than 1
     poke: asyncio.TimerHandle | None = None
     shooting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class BrowserSource:
         self._casts: dict[Page, _Cast] = {}
         self._offsets: dict[Frame, Offset] = {}
         self._masks: dict[Frame, list[Region]] = {}
+        self._masked: tuple[Region, ...] = ()  # of all documents
+        self._values: set[str] = set()  # what secret fields held since the last event
         self._inbox: queue.SimpleQueue[_Told | ShowonceError | None] = queue.SimpleQueue()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._order: asyncio.Lock | None = None
@@ -130,14 +133,14 @@ class BrowserSource:
         cast = next(reversed(self._casts.values()))
         cast.ring.wait(START_SECONDS)
         since: float | None = None
-        yield self._framed({"kind": "idle", "time": time.time()}, cast)
+        yield self._framed(self._idle(), cast)
         while not self._closed:
             try:
                 told = self._inbox.get(timeout=0.05)
             except queue.Empty:
                 if since is not None and time.time() - since >= IDLE_SECONDS:
                     since = None
-                    yield self._framed({"kind": "idle", "time": time.time()}, cast)
+                    yield self._framed(self._idle(), cast)
                 continue
             if told is None:
                 return
@@ -146,6 +149,9 @@ class BrowserSource:
             time.sleep(max(0.0, told.arrived + LAG - time.time()))
             since, cast = told.event["time"], told.cast
             yield self._framed(told.event, cast)
+
+    def _idle(self) -> dict[str, Any]:
+        return {"kind": "idle", "time": time.time(), "masks": self._masked}
 
     def _framed(self, event: dict[str, Any], cast: _Cast) -> tuple[Mapping[str, Any], Observation]:
         frame, changed = cast.ring.before(event["time"])
@@ -181,6 +187,7 @@ class BrowserSource:
             for frame in tab.page.frames:
                 with contextlib.suppress(Exception):
                     await frame.evaluate(hooks)
+                self._run(self._look(self._casts[tab.page], frame, _ALL))
 
     async def _stop(self) -> None:
         session = self._browser.session
@@ -258,18 +265,25 @@ class BrowserSource:
         cast = self._casts.get(source["page"])
         if self._closed or cast is None or self._order is None:
             return
+        frame: Frame = source["frame"]
+        if message["kind"] == "look":
+            self._run(self._look(cast, frame, message["ask"]))
+            return
         async with self._order:
-            frame: Frame = source["frame"]
             zoomed = float(message.get("dpr") or self._ratio) / self._ratio
             offset = await self._offset(frame, message["way"], zoomed)
             view = self._view_now(cast)
             boxes = [_region(box, offset, view) for box in message["masks"]]
             self._masks[frame] = [box for box in boxes if box is not None]
+            shown = [masks for known, masks in self._masks.items() if not known.is_detached()]
+            self._masked = tuple(mask for masks in shown for mask in masks)
+            self._values.update(message["values"])
             self._soon(cast)
             if message["kind"] == "masks":
                 return
             event: dict[str, Any] = {key: message[key] for key in _KEPT if key in message}
-            event["masks"] = tuple(mask for masks in self._masks.values() for mask in masks)
+            event |= {"masks": self._masked, "values": tuple(self._values)}
+            self._values.clear()
             if "x" in message:
                 x, y = view.to_fraction(*offset.to_input(message["x"], message["y"]))
                 event |= {"x": _floor(x * view.width), "y": _floor(y * view.height)}
@@ -279,6 +293,27 @@ class BrowserSource:
             elif event.get("button") == "":
                 return
             self._inbox.put(_Told(arrived, event, cast))
+
+    async def _look(self, cast: _Cast, frame: Frame, ask: int) -> None:
+        """Hand the closed shadow roots of a document to its hook, then answer its question number `ask`.
+
+        Documents of another process have a DevTools session of their own.
+        """
+        cdp, own = cast.cdp, None
+        if frame.parent_frame is not None:
+            with contextlib.suppress(Exception):
+                cdp = own = await frame.page.context.new_cdp_session(frame)
+        async with cast.looking:
+            document = await cdp.send("DOM.getDocument", {"depth": -1, "pierce": True})
+            for node in _roots(document["root"]):
+                with contextlib.suppress(Exception):  # the root may be gone by now, or its document without a hook
+                    found = await cdp.send("DOM.resolveNode", {"backendNodeId": node})
+                    given = {"objectId": found["object"]["objectId"], "functionDeclaration": _HAND_OVER}
+                    await cdp.send("Runtime.callFunctionOn", {**given, "arguments": [{"value": f"{_NAME}_root"}]})
+            await cdp.send("DOM.disable")
+        if own is not None:
+            await own.detach()
+        await frame.evaluate(f"ask => window.{_NAME}_looked && window.{_NAME}_looked(ask)", ask)
 
     def _notches(self, message: Mapping[str, Any], axis: int) -> float:
         """Return how far the wheel was turned, in notches. The page reports its own pixels, which the zoom of a
@@ -318,8 +353,34 @@ class BrowserSource:
         return Observation(frame, scale=scale)
 
 
-_KEPT: Final = ("kind", "time", "button", "target", "key", "text", "modifiers", "secret", "size", "dpr", "scroll")
+_KEPT: Final = (
+    "kind",
+    "time",
+    "button",
+    "target",
+    "key",
+    "text",
+    "modifiers",
+    "secret",
+    "typed",
+    "size",
+    "dpr",
+    "scroll",
+)
+_ALL: Final = 2**31  # answers all questions
+_HAND_OVER: Final = "function(name) { const w = this.ownerDocument.defaultView; if (w && w[name]) w[name](this); }"
 _TICK: Final = 120.0  # units of `wheelDelta` per notch, the same on every system
+
+
+def _roots(node: Mapping[str, Any]) -> Iterator[int]:
+    """Yield the DevTools ids of the page's own shadow roots below a node of `DOM.getDocument`."""
+    waiting = [node]
+    while waiting:
+        node = waiting.pop()
+        if node.get("shadowRootType") in ("open", "closed"):
+            yield node["backendNodeId"]
+        waiting += [*node.get("children", ()), *node.get("shadowRoots", ())]
+        waiting += [node["contentDocument"]] if "contentDocument" in node else []
 
 
 def _floor(value: float) -> int:

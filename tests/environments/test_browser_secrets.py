@@ -1,0 +1,210 @@
+"""Secrets that a person types into fields of many kinds, and every byte that a recording of them leaves."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.browsers import needs_browser
+from tests.environments.test_browser_record import Session
+from tests.people import CdpPerson, running_browser
+
+from showonce.actions import Type
+from showonce.demonstrations.reduce import SECRET
+from showonce.types import Demonstration
+
+pytestmark = [needs_browser]
+WIDTH, HEIGHT = 640, 480
+LEFT, TALL = 10, 30  # CSS pixels: the left edge of the fields, and the distance of two fields
+
+BOX = "<input maxlength=1 style='width:15px' oninput='this.nextSibling && this.nextSibling.focus()'>"
+SECRETS = {
+    "type": "<input type=password>",
+    "autocomplete current": "<input autocomplete='section-a current-password'>",
+    "autocomplete code": "<input autocomplete=one-time-code>",
+    "autocomplete card": "<input autocomplete=cc-number>",
+    "autocomplete csc": "<input autocomplete=cc-csc>",
+    "text security": "<input style='-webkit-text-security:disc'>",
+    "security font": "<input style='font-family:text-security-disc'>",
+    "name": "<input name=userPassword>",
+    "id": "<input id=txtPwd2>",
+    "data-testid": "<input data-testid=login_passwd>",
+    "aria-label": "<input aria-label='Your PIN'>",
+    "placeholder": "<textarea placeholder='Passphrase' rows=1></textarea>",
+    "label": "<label>API key <input></label>",
+    "labelledby": "<span id=lb>2FA code</span><input aria-labelledby=lb>",
+    "text before": "Verification code: <input>",
+    "table": "<table><tr><td>Token<td><input></table>",
+    "CVV": "<input placeholder='CVV / CVC'>",
+    "card": "<input placeholder='Card number'>",
+    "German": "<input placeholder='Kennwort wiederholen'>",
+    "French": "<input placeholder='Mot de passe'>",
+    "Spanish": "<input placeholder='Contraseña'>",
+    "Portuguese": "<input placeholder=Senha>",
+    "Dutch": "<input placeholder=Wachtwoord>",
+    "Polish": "<input placeholder=Hasło>",
+    "Turkish": "<input placeholder='ŞİFRENİZ'>",
+    "Russian": "<input placeholder='Введите пароль'>",
+    "Chinese": "<input placeholder=请输入密码>",
+    "Japanese": "<input placeholder=パスワードを入力>",
+    "Korean": "<input placeholder='비밀번호 입력'>",
+    "Arabic": "<input placeholder='كلمة المرور'>",
+    "contenteditable": "<div contenteditable aria-label='Secret' style='background:white;height:20px'></div>",
+    "open root": "<x-f mode=open></x-f>",
+    "closed root": "<x-f mode=closed></x-f>",
+    "nested closed": "<x-f mode=closed deep></x-f>",
+    "closed in div": "<div class=host></div>",
+    "declared closed": "<div><template shadowrootmode=closed><input type=password></template></div>",
+    "iframe": """<iframe srcdoc="<body style='margin:0'><input type=password>" height=24 frameborder=0></iframe>""",
+    "other origin": """<iframe src="data:text/html,<body style='margin:0'><input placeholder=Password>" height=24
+      frameborder=0></iframe>""",
+    "closed in iframe": """<iframe srcdoc="<body style='margin:0'><div id=h></div><script>h.attachShadow({mode:
+      'closed'}).innerHTML='<input type=password>'</script>" height=24 frameborder=0></iframe>""",
+    "boxes": f"<form>{BOX * 6}</form>",
+}  # fmt: skip
+PLAIN = {
+    "search": "<input type=search name=search placeholder='Search'>",
+    "passenger": "<input name=passengerName aria-label='Passenger name'>",
+    "compass": "<input placeholder='Compass heading'>",
+    "boarding": "<input placeholder='Boarding pass'>",
+    "shipping": "<label>Shipping pinboard <input></label>",
+    "email": "<label>Email for password reset <input type=email></label>",
+    "tokens": "<input name=max_tokens>",
+    "closed root": "<x-f mode=closed plain></x-f>",
+    "secretary": "<input placeholder=Secretary>",
+    "country code": "<input placeholder='Country code'>",
+    "contenteditable": "<div contenteditable aria-label='Message' style='background:white;height:20px'></div>",
+}
+SCRIPT = """<script>
+customElements.define('x-f', class extends HTMLElement { connectedCallback() {
+  const field = this.hasAttribute('plain') ? '<input placeholder=City>' : '<input type=password>';
+  const root = this.attachShadow({mode: this.getAttribute('mode')});
+  if (!this.hasAttribute('deep')) { root.innerHTML = field; return; }
+  root.innerHTML = '<p style="margin:0"></p>';
+  root.firstChild.attachShadow({mode: 'closed'}).innerHTML = field;
+}});
+for (const e of document.querySelectorAll('.host')) e.attachShadow({mode: 'closed'}).innerHTML = '<input name=pin>';
+</script>"""
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with running_browser(tmp_path_factory.mktemp("profile"), WIDTH, HEIGHT) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def person(url: str) -> Iterator[CdpPerson]:
+    somebody = CdpPerson(url)
+    yield somebody
+    somebody.close()
+
+
+@pytest.fixture
+def session(url: str, person: CdpPerson, tmp_path: Path) -> Iterator[Session]:
+    made = Session(url, person, tmp_path)
+    yield made
+    made.close()
+
+
+def places(fields: dict[str, str]) -> dict[str, tuple[int, int]]:
+    """Return where each field stands: 14 a column, so that a page holds 42."""
+    return {name: (LEFT + 210 * (i // 14), 5 + TALL * (i % 14)) for i, name in enumerate(fields)}
+
+
+def page(fields: dict[str, str]) -> str:
+    style = "<style>input,textarea,iframe,div[contenteditable]{width:120px;box-sizing:border-box}td{padding:0}</style>"
+    parts = []
+    for name, (x, y) in places(fields).items():
+        parts.append(f"<section style='position:absolute;left:{x}px;top:{y}px;width:200px'>{fields[name]}</section>")
+    return style + "".join(parts) + SCRIPT
+
+
+WHERE = """(() => { const found = [];
+ for (const s of document.querySelectorAll('section')) {
+   const e = s.querySelector('input,textarea,iframe,[contenteditable],x-f') || s.querySelector('div') || s;
+   const r = e.getBoundingClientRect(); found.push([r.left, r.top, r.width, r.height]); }
+ return found })()"""
+
+
+def boxes(session: Session, fields: dict[str, str]) -> dict[str, tuple[float, float, float, float]]:
+    found = session.person.send("Runtime.evaluate", expression=WHERE, returnByValue=True)["result"]["value"]
+    return dict(zip(fields, found, strict=True))
+
+
+def texts(demonstration: Demonstration) -> list[str]:
+    return [frame.action.text for frame in demonstration.frames if isinstance(frame.action, Type)]
+
+
+def leaks(session: Session, words: list[str]) -> list[str]:
+    """Return the words that stand anywhere in what the recording stored or printed."""
+    assert session.path is not None
+    held = b"".join(file.read_bytes() for file in session.path.rglob("*") if file.is_file())
+    held += "\n".join(session.lines).encode()
+    return [word for word in words if word.encode() in held or json.dumps(word)[1:-1].encode() in held]
+
+
+def test_no_byte_of_a_secret_of_any_kind_of_field_is_stored_or_printed(session: Session) -> None:
+    session.show(page(SECRETS))
+    person, words, where = session.person, [], boxes(session, SECRETS)
+    for number, (name, (x, y, _, height)) in enumerate(where.items()):
+        word = f"Zq{number:02d}xk"
+        words.append(word)
+        person.click(x + 7, y + min(height / 2, 10))
+        person.type(word)
+        assert session.error is None, (name, session.error)
+    person.click(600, 450)
+    demonstration = session.end()
+    found = texts(demonstration)
+    clear = [list(SECRETS)[words.index(word)] for word in words if any(word[:5] in text for text in found)]
+    assert clear == [] and found == [SECRET] * len(SECRETS)
+    assert leaks(session, words) == []
+    picture = demonstration.frames[-1].observation.image
+    for name, (x, y, _, _) in where.items():
+        assert not picture[int(y) + 4 : int(y) + 14, int(x) + 4 : int(x) + 12].any(), f"{name} can be seen"
+
+
+def test_plain_fields_are_recorded_in_clear(session: Session) -> None:
+    session.show(page(PLAIN))
+    for name, (x, y, _, height) in boxes(session, PLAIN).items():
+        session.person.click(x + 7, y + min(height / 2, 10))
+        if name == "closed root":
+            time.sleep(0.5)  # until the root is known, what is typed counts as secret
+        session.person.type(f"Hi {name}")
+    assert texts(session.end()) == [f"Hi {name}" for name in PLAIN]
+
+
+def test_a_secret_that_the_page_repeats_is_kept_from_names_and_pictures_of_the_field_that_replaces_it(
+    session: Session,
+) -> None:
+    """A page shows the password in a new field without a name, and in the text of a button."""
+    session.show(
+        "<input id=p type=password style='position:absolute;left:10px;top:10px;width:200px'>"
+        "<button id=b style='position:absolute;left:10px;top:50px;width:200px'>show</button><script>b.onclick = () => {"
+        "const n = document.createElement('input'); n.value = p.value; n.style.cssText = p.style.cssText;"
+        "b.textContent = 'Hide ' + p.value; p.replaceWith(n); }</script>"
+    )
+    person = session.person
+    person.click(20, 20)
+    person.type("Wz81kfqp")
+    person.click(20, 60)
+    person.click(20, 60)
+    person.click(20, 20)
+    person.type("Xj")
+    person.click(400, 400)
+    demonstration = session.end()
+    assert texts(demonstration) == [SECRET, SECRET]
+    assert leaks(session, ["Wz81kfqp", "Wz81kf"]) == []
+    assert not demonstration.frames[-1].observation.image[12:28, 14:200].any()
+
+
+def test_the_last_picture_of_a_person_who_waits_is_masked_too(session: Session) -> None:
+    session.show("<input name=password style='position:absolute;left:10px;top:10px;width:200px'>")
+    session.person.click(20, 20)
+    session.person.type("Wz81kfqp")
+    time.sleep(2)
+    demonstration = session.end()
+    assert not demonstration.frames[-1].observation.image[12:28, 14:200].any()
