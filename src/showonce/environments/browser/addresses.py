@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final
 
+from showonce.environments.browser.site import server
 from showonce.errors import BadInput, nearest
 
 SITE: Final = "http://site.showonce"  # a Playwright route answers it from the package: no server, no network
@@ -16,7 +17,7 @@ _HOST: Final = re.compile(r"(localhost|[\w-]+(\.[\w-]+)*\.[a-z]{2,})(:\d+)?(/.*)
 
 
 def site_pages() -> tuple[str, ...]:
-    """Return the names of the demo site's pages."""
+    """Return the names of the demo site's pages that are files; `site.server` answers others."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.html")))
 
 
@@ -29,9 +30,11 @@ def address_of(target: str, seed: int | None = None) -> str:
     text = target.strip().replace("{seed}", str(seed or 0))
     if text.startswith("site:"):
         page, mark, query = text.removeprefix("site:").partition("?")
-        name = page.removesuffix(".html") or "index"
-        if name not in site_pages():
-            raise BadInput(f"the demo site has no page {name!r}.{nearest(name, site_pages())}")
+        name, known = page.removesuffix(".html") or "index", (*site_pages(), *server.SERVED)
+        if name not in known:
+            raise BadInput(f"the demo site has no page {name!r}.{nearest(name, known)}")
+        if name in server.SERVED:
+            return f"{server.address()}/{name}{mark}{query}"
         return f"{SITE}/{name}.html{mark}{query}"
     if text.lower().startswith(_SCHEMES):
         return text
@@ -42,5 +45,5 @@ def address_of(target: str, seed: int | None = None) -> str:
         return f"{'http' if text.startswith('localhost') else 'https'}://{text}"
     raise BadInput(
         f"{target!r} cannot be opened in a browser: it is neither an address (https://...), nor a file that is there, "
-        f"nor a page of the demo site (site:{', site:'.join(site_pages())})."
+        f"nor a page of the demo site (site:{', site:'.join((*site_pages(), *server.SERVED))})."
     )

@@ -7,22 +7,22 @@ import base64
 import contextlib
 import io
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from PIL import Image
 
 from showonce.environments.browser.geometry import View
-from showonce.environments.browser.session import BrowserSession, ModalOpened, Tab
+from showonce.environments.browser.session import BrowserSession, ModalOpened, Tab, TabClosed
 from showonce.environments.browser.settings import FRAME_SECONDS
 from showonce.environments.browser.settle import STATE, PageState
 from showonce.errors import EnvironmentBroken
 from showonce.types import Image as Pixels
 
-T = TypeVar("T")
 MOST_TEXT: Final = 200_000  # characters of page text
 _TEXT: Final = "() => document.body ? document.body.innerText : ''"
 _PNG: Final = {"format": "png", "optimizeForSpeed": True}
+_NOT_DRAWN: Final = ("Unable to capture", "Not attached", "navigated")  # errors between two documents
 _STATE: Final = {"expression": STATE, "returnByValue": True}
 
 
@@ -52,6 +52,11 @@ class Eyes:
 
     async def look(self, with_text: bool) -> Look:
         """Return the page once it is at rest, or after `patience` seconds. Behind a dialog: its last screenshot."""
+        while True:
+            with contextlib.suppress(TabClosed):  # by the page itself: another tab is in front now
+                return await self._look(with_text)
+
+    async def _look(self, with_text: bool) -> Look:
         tab, settled = self.session.tab, False
         with contextlib.suppress(ModalOpened):
             settled, tab = await self._rest()
@@ -74,17 +79,21 @@ class Eyes:
         return width / self._pinch, height / self._pinch
 
     async def _asked(self, tab: Tab, expression: str) -> Any:
-        return await self.session.ask(tab, tab.page.evaluate(expression))
+        return await self.session.ask_again(tab, lambda: tab.page.evaluate(expression))
 
     async def _rest(self) -> tuple[bool, Tab]:
         """Take screenshots until the page did not change during one; return whether that happened, and the tab.
 
         The first is taken at once: taking it lasts longer than the quiet window. It counts if the page's change counts
-        before and after it are equal and nothing is pending. Ends after `patience` seconds in any case.
+        before and after it are equal and nothing is pending. Ends after `patience` seconds in any case; while another
+        document or window is requested and not there yet they begin anew, for `timeout` seconds at most.
         """
         loop = asyncio.get_running_loop()
         end, optimistic = loop.time() + self.patience, True
+        longest = loop.time() + max(self.patience, self.session.options.timeout)
         while True:
+            if self.session.leaving():
+                end = min(loop.time() + self.patience, longest)
             tab = self.session.tab
             before = await self._state(tab)
             late = loop.time() >= end
@@ -116,9 +125,9 @@ class Eyes:
         from playwright.async_api import Error
 
         try:
-            taken = await self.session.ask(tab, tab.cdp.send("Page.captureScreenshot", _PNG))
+            taken = await self.session.ask_again(tab, lambda: tab.cdp.send("Page.captureScreenshot", _PNG))
         except Error as error:
-            if tab.gone or "Unable to capture" not in str(error):
+            if tab.gone or not any(why in str(error) for why in _NOT_DRAWN):
                 raise
             loop = asyncio.get_running_loop()
             self._blind = self._blind or loop.time()
@@ -134,14 +143,13 @@ class Eyes:
         from playwright.async_api import Error
 
         try:
-            told = await self.session.ask(tab, tab.cdp.send("Runtime.evaluate", _STATE))
+            told = await self.session.ask_again(tab, lambda: tab.cdp.send("Runtime.evaluate", _STATE))
             if "exceptionDetails" in told:
                 return None
             found = [told["result"]["value"]]
             if found[0][5]:
-                frames = [f for f in tab.page.frames if f.parent_frame is not None]
-                asked = asyncio.gather(*(f.evaluate(STATE) for f in frames), return_exceptions=True)
-                found += [s for s in await self.session.ask(tab, _of(asked)) if isinstance(s, list)]
+                told = await self.session.ask_again(tab, lambda: _in_frames(tab, STATE, top=False))
+                found += [s for s in told if isinstance(s, list)]
             return PageState.of(found)
         except Error:
             if tab.gone or tab.page.is_closed():
@@ -149,8 +157,7 @@ class Eyes:
             return None
 
     async def _page_text(self, tab: Tab) -> str:
-        asked = asyncio.gather(*(f.evaluate(_TEXT) for f in tab.page.frames), return_exceptions=True)
-        found = await self.session.ask(tab, _of(asked))
+        found = await self.session.ask_again(tab, lambda: _in_frames(tab, _TEXT, top=True))
         return "\n".join(t for t in found if isinstance(t, str) and t)[:MOST_TEXT]
 
     def _blank(self) -> bytes:
@@ -161,8 +168,10 @@ class Eyes:
         return out.getvalue()
 
 
-async def _of(work: asyncio.Future[T]) -> T:
-    return await work
+async def _in_frames(tab: Tab, script: str, top: bool) -> list[Any]:
+    """Return what a script gives in each frame of a page, or its exception. top: in the main frame, too."""
+    frames = [f for f in tab.page.frames if top or f.parent_frame is not None]
+    return await asyncio.gather(*(f.evaluate(script) for f in frames), return_exceptions=True)
 
 
 def png_size(png: bytes) -> tuple[int, int]:

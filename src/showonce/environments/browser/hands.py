@@ -26,7 +26,7 @@ from showonce.actions import (
 )  # fmt: skip
 from showonce.environments.browser.geometry import View
 from showonce.environments.browser.keys import playwright_keys
-from showonce.environments.browser.session import BrowserSession, ModalOpened, Tab
+from showonce.environments.browser.session import BrowserSession, ModalOpened, Tab, TabClosed
 from showonce.protocols import Interrupt
 
 DRAG_STEPS: Final = 8  # moves between press and release
@@ -68,6 +68,8 @@ class PageHands:
         except ModalOpened:
             modal = self.session.modal
             return f"a dialog opened: {modal.message}" if modal is not None else "a dialog opened"
+        except TabClosed as error:  # by the page itself; what is left of the action belonged to it
+            return str(error)
         finally:
             if self._held:
                 await self.release()
@@ -130,7 +132,7 @@ class _Act:
         self.check(work)
         if release is not None:
             self.hands.hold(holds, release)
-        await self.hands.session.ask(self.tab, work)
+        await self.hands.session.send(self.tab, work)
 
     def check(self, work: Coroutine[Any, Any, Any]) -> None:
         """Check the stop; an input that may not be sent any more is discarded."""
@@ -156,7 +158,7 @@ class _Act:
             self.hands.hold(button, up)
             sent.append(self.send(up()))
             self.hands.let_go(button)
-        await self.hands.session.ask(self.tab, _all(sent))
+        await self.hands.session.send(self.tab, _all(sent))
 
     def send(self, work: Coroutine[Any, Any, Any]) -> asyncio.Future[Any]:
         """Check the stop and send one input; the caller waits for the returned future."""
@@ -181,7 +183,7 @@ class _Act:
 
     async def write(self, text: str) -> None:
         self.interrupt.check()
-        kind = await self.hands.session.ask(self.tab, self.tab.page.evaluate(_DATE_FIELD))
+        kind = await self.hands.session.ask_again(self.tab, lambda: self.tab.page.evaluate(_DATE_FIELD))
         for character in as_typed(text, kind):
             if character in _WRITTEN:
                 await self.chord(_WRITTEN[character])

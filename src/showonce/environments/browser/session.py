@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import mimetypes
 import shutil
 import tempfile
-from collections.abc import Awaitable, Collection, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -34,6 +36,8 @@ T = TypeVar("T")
 # Requests that are not waited for: they stay open for long, or change nothing on the screen.
 ENDLESS: Final = frozenset({"websocket", "eventsource", "ping", "media"})
 CLOSE_SECONDS: Final = 2.0
+AGAIN_SECONDS: Final = 0.7  # without an answer, after which a repeatable question is asked again; doubled each time
+NAVIGATION: Final = ("navigation", "window")  # keys of `Tab.pending` that are waited for up to `Options.timeout`
 
 
 class ModalOpened(EnvironmentBroken):
@@ -43,13 +47,22 @@ class ModalOpened(EnvironmentBroken):
         super().__init__("a dialog of the page stands in the way.")
 
 
+class TabClosed(EnvironmentBroken):
+    """Raised while waiting for a tab that was closed when others are still open; callers that can go on catch it."""
+
+
 @dataclass(eq=False)
 class Tab:
-    """One page and its DevTools session. pending: what is under way -> the loop time at which it began."""
+    """One page and its DevTools session.
+
+    pending: what is under way -> the loop time at which it began. documents: documents of its main frame so far.
+    """
 
     page: Page
     cdp: CDPSession
+    frame: str  # DevTools' name of its main frame
     pending: dict[Any, float] = field(default_factory=dict)
+    documents: int = 0
     gone: str = ""
     shot: bytes = b""  # the last screenshot, PNG
 
@@ -167,6 +180,7 @@ class BrowserSession:
         try:
             cdp = await self.context.new_cdp_session(page)
             await cdp.send("Page.enable")
+            frame = str((await cdp.send("Page.getFrameTree"))["frameTree"]["frame"]["id"])
             if self.options.metrics is not None:  # Playwright sets them in a session of its own; screenshots ask ours
                 width, height, scale = self.options.metrics
                 emulated = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
@@ -174,7 +188,7 @@ class BrowserSession:
         finally:
             for other in self.tabs:
                 other.pending.pop("tab", None)
-        tab = Tab(page, cdp)
+        tab = Tab(page, cdp, frame)
         self._listen(tab)
         self.tabs.append(tab)
         if len(self.tabs) > 1 or self.attached:
@@ -194,6 +208,20 @@ class BrowserSession:
             if sent.resource_type not in ENDLESS:
                 begin(sent)
 
+        def top(frame: str) -> bool:
+            return frame == tab.frame
+
+        def committed(frame: str) -> None:
+            tab.frame, tab.documents = frame, tab.documents + 1
+            end("navigation")
+            self._wake()
+
+        def stopped(frame: str) -> None:
+            end(frame)
+            end(("scheduled", frame))
+            if top(frame):
+                end("navigation")
+
         page, cdp = tab.page, tab.cdp
         page.on("dialog", self._dialog)
         page.on("filechooser", self._chooser)
@@ -203,10 +231,16 @@ class BrowserSession:
         page.on("request", request)
         page.on("requestfinished", end)
         page.on("requestfailed", end)
-        for event in ("frameRequestedNavigation", "frameScheduledNavigation", "frameStartedLoading"):
-            cdp.on(f"Page.{event}", lambda told: begin(told["frameId"]))
-        for event in ("frameStoppedLoading", "frameClearedScheduledNavigation", "frameDetached"):
-            cdp.on(f"Page.{event}", lambda told: end(told["frameId"]))
+        # A frame's navigation is scheduled, then loads; "cleared" comes after the loading began and must not end it.
+        for event in ("frameRequestedNavigation", "frameScheduledNavigation"):
+            cdp.on(f"Page.{event}", lambda told: begin(("scheduled", told["frameId"])))
+        cdp.on("Page.frameClearedScheduledNavigation", lambda told: end(("scheduled", told["frameId"])))
+        cdp.on("Page.frameStartedLoading", lambda told: begin(told["frameId"]))
+        cdp.on("Page.frameStartedNavigating", lambda told: top(told["frameId"]) and begin("navigation"))
+        cdp.on("Page.navigatedWithinDocument", lambda told: top(told["frameId"]) and end("navigation"))
+        cdp.on("Page.frameNavigated", lambda told: "parentId" not in told["frame"] and committed(told["frame"]["id"]))
+        for event in ("frameStoppedLoading", "frameDetached"):
+            cdp.on(f"Page.{event}", lambda told: stopped(told["frameId"]))
         cdp.on("Page.windowOpen", lambda _: begin("window"))
 
     async def close_tab(self, tab: Tab) -> None:
@@ -288,9 +322,14 @@ class BrowserSession:
         return self._folder
 
     def pending(self) -> bool:
-        """Say whether something is under way that began less than `patience` seconds ago."""
+        """Say whether something is under way that began less than `patience` seconds ago, or `leaving` is true."""
         late = asyncio.get_running_loop().time() - self.options.patience
-        return any(begun > late for begun in self.tab.pending.values())
+        return self.leaving() or any(begun > late for begun in self.tab.pending.values())
+
+    def leaving(self) -> bool:
+        """Say whether another document or window was requested less than `timeout` seconds ago and is not there yet."""
+        late = asyncio.get_running_loop().time() - self.options.timeout
+        return any(self.tab.pending.get(key, late) > late for key in NAVIGATION)
 
     # ------------------------------------------------------------------------------------------------------- waiting
 
@@ -310,25 +349,75 @@ class BrowserSession:
         """Wait for a page to answer.
 
         Raises:
-            ModalOpened: a dialog opened; `work` goes on behind it.
+            ModalOpened: a dialog opened; `work` goes on behind it. TabClosed: the tab was closed, others are open.
             EnvironmentBroken: the tab is gone, or it did not answer within `seconds` (default: the time-out).
         """
-        task = self.watched(work)
-        seconds = self.options.timeout if seconds is None else seconds
-        end = asyncio.get_running_loop().time() + seconds
-        while not task.done():
+        return await self._wait(tab, work, None, math.inf, self.options.timeout if seconds is None else seconds)
+
+    async def ask_again(self, tab: Tab, make: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Wait for the answer to a question without effect: what is read from the page, or a screenshot.
+
+        The browser drops a screenshot that is in flight when the page changes to another document. So `make` is called
+        again when the document changes, and when there was no answer for `AGAIN_SECONDS`; the first answer counts, and
+        the time-out is for all attempts together. Raises as `ask` does.
+        """
+        return await self._wait(tab, make(), make, AGAIN_SECONDS, self.options.timeout)
+
+    async def send(self, tab: Tab, work: Coroutine[Any, Any, Any]) -> None:
+        """Wait until the page has handled an input, which is never sent twice. Raises as `ask` does.
+
+        An input whose answer is lost because the page changed to another document meanwhile counts as handled.
+        """
+        from playwright.async_api import Error
+
+        document = tab.documents
+        try:
+            await self._wait(tab, work, partial(asyncio.sleep, AGAIN_SECONDS), math.inf, self.options.timeout)
+        except Error:
+            if tab.documents == document:
+                raise
+
+    async def _wait(
+        self,
+        tab: Tab,
+        work: Coroutine[Any, Any, T],
+        make: Callable[[], Coroutine[Any, Any, T]] | None,
+        pause: float,
+        seconds: float,
+    ) -> T:
+        """Return the first result of `work` and of what `make` makes: at each new document, and after `pause` seconds.
+
+        The pause is doubled each time. None: nothing is made.
+        """
+        loop, document, tasks = asyncio.get_running_loop(), tab.documents, [self.watched(work)]
+        end, again = loop.time() + seconds, loop.time() + pause
+        while not (done := [task for task in tasks if task.done()]):
             if self._modals:
                 raise ModalOpened
             if tab.gone:
-                raise EnvironmentBroken(f"{tab.gone}.")
-            left = end - asyncio.get_running_loop().time()
-            if left <= 0:
+                raise self._gone(tab)
+            now = loop.time()
+            if now >= end:
                 raise EnvironmentBroken(f"the page did not answer within {seconds:g} s: it hangs.")
+            if make is not None and (now >= again or tab.documents != document):
+                pause *= 2 if tab.documents == document else 1
+                document, again = tab.documents, now + pause
+                tasks.append(self.watched(make()))
             if self._signal.done():
-                self._signal = asyncio.get_running_loop().create_future()
-            either: set[asyncio.Future[Any]] = {task, self._signal}
-            await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        return task.result()
+                self._signal = loop.create_future()
+            either: set[asyncio.Future[Any]] = {*tasks, self._signal}
+            await asyncio.wait(either, timeout=min(end, again) - now, return_when=asyncio.FIRST_COMPLETED)
+        error = done[0].exception()
+        if error is not None and "closed" in str(error) and not tab.gone:  # the event of its end may come later
+            if self._signal.done():
+                self._signal = loop.create_future()
+            await asyncio.wait({self._signal}, timeout=AGAIN_SECONDS)
+        if error is not None and tab.gone:
+            raise self._gone(tab) from error
+        return done[0].result()
+
+    def _gone(self, tab: Tab) -> EnvironmentBroken:
+        return (TabClosed if self.tabs and tab not in self.tabs else EnvironmentBroken)(f"{tab.gone}.")
 
 
 def _swallow(task: asyncio.Future[Any]) -> None:

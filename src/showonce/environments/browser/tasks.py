@@ -16,6 +16,7 @@ _TASKS: Final[dict[str, tuple[str, Success, int]]] = {
     "table": ("pay bob", Success("selector", "tr[data-name=bob].paid"), 1),
     # A word that nobody can know: the embedded model learns it from one demonstration.
     "shapes": ("nozaka", Success("selector", "body[data-chosen='red star']"), 1),
+    "signin": ("sign in as ada with pass sun", Success("url", "*/orders"), 5),  # a server answers it
     "cart": ("get receipt", Success("file", "receipt*.txt"), 1),
 }
 
