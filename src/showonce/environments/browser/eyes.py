@@ -148,8 +148,8 @@ class Eyes:
                 return None
             found = [told["result"]["value"]]
             if found[0][5]:
-                told = await self.session.ask_again(tab, lambda: _in_frames(tab, STATE, top=False))
-                found += [s for s in told if isinstance(s, list)]
+                others = await self.session.ask_again(tab, lambda: _in_frames(tab, STATE, top=False))
+                found += [s for s in others if isinstance(s, list)]
             return PageState.of(found)
         except Error:
             if tab.gone or tab.page.is_closed():

@@ -208,19 +208,24 @@ class BrowserSession:
             if sent.resource_type not in ENDLESS:
                 begin(sent)
 
-        def top(frame: str) -> bool:
-            return frame == tab.frame
+        def leaves(told: dict[str, Any]) -> None:
+            if told["frameId"] == tab.frame:
+                begin("navigation")
 
-        def committed(frame: str) -> None:
-            tab.frame, tab.documents = frame, tab.documents + 1
-            end("navigation")
-            self._wake()
-
-        def stopped(frame: str) -> None:
-            end(frame)
-            end(("scheduled", frame))
-            if top(frame):
+        def stays(told: dict[str, Any]) -> None:
+            if told["frameId"] == tab.frame:
                 end("navigation")
+
+        def changed(told: dict[str, Any]) -> None:
+            if "parentId" not in told["frame"]:
+                tab.frame, tab.documents = told["frame"]["id"], tab.documents + 1
+                end("navigation")
+                self._wake()
+
+        def stopped(told: dict[str, Any]) -> None:
+            end(told["frameId"])
+            end(("scheduled", told["frameId"]))
+            stays(told)
 
         page, cdp = tab.page, tab.cdp
         page.on("dialog", self._dialog)
@@ -236,11 +241,11 @@ class BrowserSession:
             cdp.on(f"Page.{event}", lambda told: begin(("scheduled", told["frameId"])))
         cdp.on("Page.frameClearedScheduledNavigation", lambda told: end(("scheduled", told["frameId"])))
         cdp.on("Page.frameStartedLoading", lambda told: begin(told["frameId"]))
-        cdp.on("Page.frameStartedNavigating", lambda told: top(told["frameId"]) and begin("navigation"))
-        cdp.on("Page.navigatedWithinDocument", lambda told: top(told["frameId"]) and end("navigation"))
-        cdp.on("Page.frameNavigated", lambda told: "parentId" not in told["frame"] and committed(told["frame"]["id"]))
+        cdp.on("Page.frameStartedNavigating", leaves)
+        cdp.on("Page.navigatedWithinDocument", stays)
+        cdp.on("Page.frameNavigated", changed)
         for event in ("frameStoppedLoading", "frameDetached"):
-            cdp.on(f"Page.{event}", lambda told: stopped(told["frameId"]))
+            cdp.on(f"Page.{event}", stopped)
         cdp.on("Page.windowOpen", lambda _: begin("window"))
 
     async def close_tab(self, tab: Tab) -> None:
