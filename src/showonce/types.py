@@ -49,6 +49,7 @@ class ParseReason(StrEnum):
     UNKNOWN_VERB = "unknown_verb"  # a verb that is not in the closed set
     MISSING_ARGUMENT = "missing_argument"  # a required argument is not there
     BAD_ARGUMENT = "bad_argument"  # an argument of the wrong kind
+    AMBIGUOUS = "ambiguous"  # two different actions, and neither is marked as the answer
     OUT_OF_RANGE = "out_of_range"  # a coordinate far outside the frame, or a number outside its range
 
 

@@ -132,7 +132,42 @@ MESSES: list[tuple[str, Action, float | None, set[Repair]]] = [
         *(Scroll(0.5, 0.25, 0, -3), None, {Repair.VERB_ALIAS, Repair.ARGUMENT_ALIAS, Repair.DEFAULT_AMOUNT}),
     ),
     ('{"action":"scroll","x":0.5,"y":0.25,"dx":-2}', Scroll(0.5, 0.25, 0, -2), None, {Repair.ARGUMENT_ALIAS}),
-    # several: the first action counts
+    # boxes are read as their centre
+    ('{"action":"click","bbox":[0.4,0.2,0.6,0.3]}', HERE, None, {Repair.ARGUMENT_ALIAS}),
+    ('{"action":"click","bbox_2d":[[0.4,0.2],[0.6,0.3]]}', HERE, None, {Repair.ARGUMENT_ALIAS}),
+    ('{"action":"click","coordinate":[0.4,0.2,0.6,0.3]}', HERE, None, {Repair.ARGUMENT_ALIAS}),
+    ('{"action":"click","x":[0.4,0.2,0.6,0.3]}', HERE, None, {Repair.ARGUMENT_ALIAS}),
+    ('{"action":"click","x1":0.4,"y1":0.2,"x2":0.6,"y2":0.3}', HERE, None, {Repair.ARGUMENT_ALIAS}),
+    (
+        '{"action":"click","box":{"left":0.4,"top":0.2,"right":0.6,"bottom":0.3}}',
+        *(HERE, None, {Repair.ARGUMENT_ALIAS}),
+    ),
+    (
+        '{"action":"click","start_box":"<|box_start|>(0.4, 0.2), (0.6, 0.3)<|box_end|>"}',
+        *(HERE, None, {Repair.ARGUMENT_ALIAS, Repair.NUMBER_AS_TEXT}),
+    ),
+    (
+        '{"action":"drag","start_box":[0.0,0.0,0.2,0.2],"end_box":[0.4,0.2,0.6,0.3]}',
+        *(Drag(0.1, 0.1, 0.5, 0.25), None, {Repair.ARGUMENT_ALIAS}),
+    ),
+    ('{"action":"click","x":0.5,"y":0.25,"bbox":[0.4,0.2,0.6,0.3]}', HERE, None, {Repair.IGNORED}),
+    # remarks, and arguments that say what is done anyway
+    (
+        '{"action":"click","x":0.5,"y":0.25,"element":"Save","description":"a","reason":"b","step":3}',
+        *(HERE, None, {Repair.IGNORED}),
+    ),
+    ('{"action":"click","x":0.5,"y":0.25,"keys":[],"text":"","hold":false}', HERE, None, {Repair.IGNORED}),
+    ('{"action":"click","x":0.5,"y":0.25,"button":"left","clicks":1}', HERE, None, set()),
+    ('{"action":"double_click","x":0.5,"y":0.25,"button":"left"}', DoubleClick(0.5, 0.25), None, set()),
+    ('{"action":"right_click","x":0.5,"y":0.25,"button":"right"}', RightClick(0.5, 0.25), None, set()),
+    ('{"action":"type","text":"a","press_enter":false,"target":"the box"}', Type("a"), None, {Repair.IGNORED}),
+    ('{"action":"key","keys":"tab","presses":1}', Key("tab"), None, {Repair.IGNORED}),
+    ('{"action":"scroll","x":0.5,"y":0.25,"dy":3,"direction":"down"}', Scroll(0.5, 0.25, 3), None, {Repair.IGNORED}),
+    (
+        '{"action":"drag","start":[0.1,0.2],"end":[0.3,0.4],"duration":1,"button":"left"}',
+        *(Drag(0.1, 0.2, 0.3, 0.4), None, {Repair.ARGUMENT_ALIAS, Repair.IGNORED}),
+    ),
+    # several: the first action of a plan counts
     (
         '{"action":"click","x":0.5,"y":0.25}\n{"action":"wait"}',
         *(HERE, None, {Repair.SEVERAL, Repair.PROSE}),
@@ -226,6 +261,37 @@ FAILURES: list[tuple[str, ParseReason, str]] = [
     ('{"action":"click","x":"103%","y":"5%"}', ParseReason.OUT_OF_RANGE, "1.03"),
     ('{"action":"scroll","x":0.5,"y":0.5,"dy":51}', ParseReason.OUT_OF_RANGE, "[-50, 50]"),
     ('{"action":"wait","seconds":61}', ParseReason.OUT_OF_RANGE, "[0, 60]"),
+    # what would change what is done is not dropped
+    ('{"action":"click","x":0.5,"y":0.5,"text":"ctrl"}', ParseReason.BAD_ARGUMENT, "'text' ('ctrl')"),
+    ('{"action":"click","x":0.5,"y":0.5,"keys":["SHIFT"]}', ParseReason.BAD_ARGUMENT, "'keys'"),
+    ('{"action":"click","x":0.5,"y":0.5,"modifiers":["alt"]}', ParseReason.BAD_ARGUMENT, "'modifiers'"),
+    ('{"action":"click","x":0.5,"y":0.5,"ctrlKey":true}', ParseReason.BAD_ARGUMENT, "'ctrl_key'"),
+    ('{"name":"click","keys":["SHIFT"],"arguments":{"x":0.5,"y":0.5}}', ParseReason.BAD_ARGUMENT, "'keys'"),
+    ('{"action":"click","x":0.5,"y":0.5,"duration":2}', ParseReason.BAD_ARGUMENT, "'duration'"),
+    ('{"action":"click","x":0.5,"y":0.5,"clicks":3}', ParseReason.BAD_ARGUMENT, "'3' times"),
+    ('{"action":"double_click","x":0.5,"y":0.5,"button":"right"}', ParseReason.BAD_ARGUMENT, "'right'"),
+    ('{"action":"click","x":0.5,"y":0.5,"type":"right"}', ParseReason.BAD_ARGUMENT, "'type'"),
+    ('{"action":"click","x":0.5,"y":0.5,"coordinate":[0.1,0.1]}', ParseReason.BAD_ARGUMENT, "'coordinate'"),
+    ('{"action":"click","x":0.5,"y":0.5,"target":[0.1,0.1]}', ParseReason.BAD_ARGUMENT, "'target'"),
+    ('{"action":"type","x":0.5,"y":0.3,"text":"hi"}', ParseReason.BAD_ARGUMENT, "'x'"),
+    ('{"action":"type","text":"hi","press_enter":true}', ParseReason.BAD_ARGUMENT, "'press_enter'"),
+    ('{"action":"key","key":"s","modifiers":["ctrl"]}', ParseReason.BAD_ARGUMENT, "'modifiers'"),
+    ('{"action":"key","keys":"tab","presses":3}', ParseReason.BAD_ARGUMENT, "'presses'"),
+    ('{"action":"scroll","x":0.5,"y":0.5,"dy":3,"direction":"up"}', ParseReason.BAD_ARGUMENT, "'direction'"),
+    ('{"action":"wait","ms":500}', ParseReason.BAD_ARGUMENT, "'ms'"),
+    ('{"action":"drag","path":[[0.1,0.2],[0.3,0.9],[0.3,0.4]]}', ParseReason.BAD_ARGUMENT, "path"),
+    ('{"action":"click","x":0.5,"y":0.5,"keys":', ParseReason.TRUNCATED, "all arguments"),
+    ('{"action":"click","x":0.5,"y":0.5,"keys":[', ParseReason.TRUNCATED, "all arguments"),
+    ('{"action":"click","x":0.5,"y":0.5,"button":', ParseReason.TRUNCATED, "all arguments"),
+    # boxes
+    ('{"action":"click","bbox":[0.6,0.2,0.4,0.3]}', ParseReason.BAD_ARGUMENT, "[x1, y1, x2, y2]"),
+    ('{"action":"click","bbox":[0.4,0.2,1.6,0.3]}', ParseReason.OUT_OF_RANGE, "1.6"),
+    ('{"action":"click","bbox":["40%",0.2,0.6,0.3]}', ParseReason.BAD_ARGUMENT, "[x1, y1, x2, y2]"),
+    ('{"action":"click","x":0.9,"y":0.5,"bbox":[0.4,0.2,0.6,0.9]}', ParseReason.BAD_ARGUMENT, "'bbox'"),
+    ('{"action":"click","box_2d":[0.4,0.2,0.6,0.3]}', ParseReason.MISSING_ARGUMENT, "'x'"),
+    ('{"action":"click","bbox":[0.4,0.2,0.6,0.3', ParseReason.TRUNCATED, "inside y"),
+    # two actions, neither of them marked
+    ('{"action":"wait"}\nNo, rather {"action":"done"}', ParseReason.AMBIGUOUS, "two different"),
     # an action that is out of range is the answer: nothing after it is taken instead
     ('{"action":"click","x":9,"y":9} {"action":"wait"}', ParseReason.OUT_OF_RANGE, "x = 9"),
     # the failure that came furthest is reported
@@ -269,6 +335,10 @@ COUNTED: list[tuple[Geometry, str, Action | None, set[Repair]]] = [
     (PIXEL, '{"action":"click","x":500,"y":817}', None, set()),
     (PIXEL, '{"action":"click","x":500,"y":0.5}', None, set()),
     (PIXEL, '{"action":"click","x":0.5,"y":0.25}', None, set()),
+    (PIXEL, '{"action":"click","bbox":[400,100,600,300]}', Click(0.5005, 0.250625), {Repair.ARGUMENT_ALIAS}),
+    (PIXEL, '{"action":"click","bbox":[0,0,1,1]}', Click(0.0005, 0.000625), {Repair.ARGUMENT_ALIAS}),
+    (PIXEL, '{"action":"click","bbox":[400,100,1600,300]}', None, set()),
+    (THOUSAND, '{"action":"click","bbox":[400,100,601,300]}', Click(0.5005, 0.2005), {Repair.ARGUMENT_ALIAS}),
     (THOUSAND, '{"action":"click","x":500,"y":0}', Click(0.5005, 0.0005), set()),
     (THOUSAND, '{"action":"click","x":1000,"y":999}', Click(0.9995, 0.9995), set()),
     (THOUSAND, '{"action":"drag","x":1,"y":2,"to_x":3,"to_y":4}', Drag(0.0015, 0.0025, 0.0035, 0.0045), set()),
@@ -356,6 +426,15 @@ def test_reader_goes_on_inside_a_broken_object() -> None:
         '{"action":"click","x":' + "[" * 900 + "]" * 900 + ',"y":0}',
         '{"action":"type","text":"' + '"a" ' * 25_000,
         '{"a":"x" y ' * 9_000,
+        "<think>" * 15_000,
+        '<think>{"a":"' * 8_000,
+        '{"a":1}</think>' * 7_000,
+        "Thought: {\n" * 9_000,
+        'Action: {"a":1}\n' * 6_000,
+        '{"action":"zz"; ' * 6_000,
+        '{"action":"zz"} then ' * 5_000,
+        "<think " * 15_000,
+        "[ [ [" * 20_000 + "{",
     ],
     ids=lambda text: text[:16],
 )
@@ -370,6 +449,7 @@ def test_time_is_bounded_on_hostile_texts(text: str) -> None:
 NATIVE = get_dialect("native")
 VALID = [*(NATIVE.write(action, 0.9) for action in EXAMPLES), *(text for text, *_ in MESSES)]
 PIECES = [
+    *("<think>", "</think>", "[THINK]", "<|channel|>final", "\nThought: ", "\nAction: ", "\nObservation: ", "\nThen "),
     *("{", "}", "[", "]", "(", ")", '"', "'", "`", ":", ",", " ", "\n", "\\", "\\u", "\\ud800", "//", "```", "\u201c"),
     *("{", "}", ":", ",", '"', '"', '{"action":"', '","', '":', "true", "None", "NaN", "-", "0.5"),
     *("1e400", "518", "95%", "[1,2]", "9" * 30),

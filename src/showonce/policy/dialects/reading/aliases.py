@@ -42,7 +42,12 @@ ARGUMENT_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "question": ("text", "content", "message", "prompt", "value"),
 }
 
-POINT_KEYS: Final = ("coordinate", "coordinates", "point", "position", "location", "pos", "xy", "center", "start_box")
+# box_2d is left out: of the models that write it, some begin with x and some with y
+BOX_KEYS: Final = ("bbox", "bbox_2d", "box", "bounding_box", "bounds", "rect")
+POINT_KEYS: Final = (
+    *("coordinate", "coordinates", "point", "position", "location", "pos", "xy", "center", "start_box", "point_2d"),
+    *BOX_KEYS,
+)
 START_KEYS: Final = ("start", "from", "start_coordinate", "start_point", "start_position", "source", *POINT_KEYS)
 END_KEYS: Final = (
     *("end", "to", "end_coordinate", "end_point", "end_position", "target", "destination", "end_box"),
@@ -51,6 +56,63 @@ END_KEYS: Final = (
 DIRECTION_KEYS: Final = ("direction", "scroll_direction")
 AMOUNT_KEYS: Final = ("amount", "scroll_amount", "notches", "clicks", "steps", "times")
 DIRECTIONS: Final = {"down": ("dy", 1), "up": ("dy", -1), "right": ("dx", 1), "left": ("dx", -1)}
+
+# -- members of an object that are no arguments: every other one that a verb does not take refuses the action ----------
+
+THOUGHT_KEYS: Final = (
+    *("thought", "thoughts", "thinking", "think", "reasoning", "reasoning_content", "rationale", "analysis"),
+    *("reflection", "chain_of_thought", "cot", "inner_monologue"),
+)
+# what is named and not meant; an action in there is not looked at, nor is one in a thought
+CONSIDERED_KEYS: Final = (
+    *THOUGHT_KEYS,
+    *("considered", "alternative", "alternatives", "rejected", "candidates", "options", "example", "examples"),
+    *("history", "previous_action", "previous_actions", "last_action", "not"),
+)
+REMARK_KEYS: Final = frozenset(
+    {
+        *CONSIDERED_KEYS,
+        *("description", "explanation", "reason", "why", "note", "notes", "comment", "comments", "summary", "title"),
+        *("intent", "intention", "purpose", "goal", "next_goal", "subgoal", "task", "subtask", "instruction", "plan"),
+        *("memory", "evaluation", "evaluation_previous_goal", "current_state", "observation", "critique", "caption"),
+        *("expected", "expectation", "expected_result", "expected_outcome", "outcome", "ok", "status", "success"),
+        *(
+            "id",
+            "call_id",
+            "tool_call_id",
+            "step",
+            "step_id",
+            "step_number",
+            "timestamp",
+            "role",
+            "object",
+            "screenshot",
+        ),
+        *("confidence", "conf", "certainty", "probability", "score", "risk", "pending_safety_checks"),
+    }
+)
+# names of what is pointed at: remarks where they are a text
+ELEMENT_KEYS: Final = frozenset(
+    {
+        *(
+            "element",
+            "element_name",
+            "element_description",
+            "element_type",
+            "target",
+            "target_element",
+            "label",
+            "name",
+        ),
+        *("object_name", "widget", "control", "field", "button_name", "button_text", "tag", "app", "window", "page"),
+        *("type", "function", "tool", "command", "verb", "action_type", "action_name"),
+    }
+)
+PACE_KEYS: Final = {
+    **dict.fromkeys(("move", "drag"), ("duration", "speed", "tween", "seconds", "duration_ms")),
+    "type": ("interval", "delay", "speed", "typing_speed"),
+}
+ONCE_KEYS: Final = ("clicks", "click_count", "num_clicks", "count", "times", "repeat", "presses")  # harmless at 1
 
 KEY_ALIASES: Final[dict[str, str]] = {
     **{f"arrow{way}": way for way in ("up", "down", "left", "right")},

@@ -13,12 +13,17 @@ from showonce.policy.dialects.base import UNITS, Geometry
 from showonce.policy.dialects.reading.aliases import (
     AMOUNT_KEYS,
     ARGUMENT_ALIASES,
+    BOX_KEYS,
     CONFIDENCE_KEYS,
     DIRECTION_KEYS,
     DIRECTIONS,
+    ELEMENT_KEYS,
     END_KEYS,
     KEY_ALIASES,
+    ONCE_KEYS,
+    PACE_KEYS,
     POINT_KEYS,
+    REMARK_KEYS,
     START_KEYS,
 )
 from showonce.policy.dialects.reading.reader import Cut, Number
@@ -35,7 +40,7 @@ class Repair(StrEnum):
     PROSE = "prose"  # other text stood around it
     LENIENT = "lenient"  # not proper JSON: quotes, commas, bare words, Python's constants
     COMPLETED = "completed"  # its end was missing
-    SEVERAL = "several"  # more than one object; the first action counts
+    SEVERAL = "several"  # more than one action; `committed` has the rule of the one that counts
     NESTED = "nested"  # the arguments or the whole action stood in an inner object
     VERB_ALIAS = "verb_alias"  # another name of the verb
     ARGUMENT_ALIAS = "argument_alias"  # another name or shape of an argument
@@ -47,6 +52,9 @@ class Repair(StrEnum):
     DEFAULT_AMOUNT = "default_amount"  # a scroll with a direction and no amount
     CONFIDENCE_PERCENT = "confidence_percent"  # the confidence was a percentage
     CONFIDENCE_DROPPED = "confidence_dropped"  # the confidence was no number in [0, 1]
+
+
+Specs = dict[str, tuple[FieldSpec, bool]]
 
 
 class ArgumentProblem(Exception):
@@ -69,10 +77,7 @@ def read_arguments(cls: type[Any], given: dict[str, Any], geometry: Geometry, no
         ArgumentProblem: MISSING_ARGUMENT, BAD_ARGUMENT, OUT_OF_RANGE or TRUNCATED.
     """
     specs = fields_of(cls)
-    raw = _collect(specs, given, notes)
-    for name, (_, required) in specs.items():
-        if required and name not in raw:
-            raise ArgumentProblem(ParseReason.MISSING_ARGUMENT, f"{cls.verb} lacks its argument {name!r}.")
+    raw = _collect(cls.verb, specs, given, notes)
     values: dict[str, Any] = {}
     for name, value in raw.items():
         spec = specs[name][0]
@@ -113,7 +118,12 @@ def read_confidence(given: dict[str, Any], notes: list[Repair]) -> float | None:
 # -- names and shapes -> one raw value for each field ------------------------------------------------------------
 
 
-def _collect(specs: dict[str, tuple[FieldSpec, bool]], given: dict[str, Any], notes: list[Repair]) -> dict[str, Any]:
+def _collect(verb: str, specs: Specs, given: dict[str, Any], notes: list[Repair]) -> dict[str, Any]:
+    """Take the arguments out of `given`.
+
+    Raises:
+        ArgumentProblem: a required one is missing, or BAD_ARGUMENT naming a member that is none and is no remark.
+    """
     rest = {key: value for key, value in given.items() if value is not None}
     raw = {name: rest.pop(name) for name in specs if name in rest}
     if "to_x" in specs:
@@ -123,6 +133,8 @@ def _collect(specs: dict[str, tuple[FieldSpec, bool]], given: dict[str, Any], no
     elif "x" in specs:
         if isinstance(raw.get("x"), (list, dict)) and "y" not in raw:
             rest["point"] = raw.pop("x")
+        if all(key in rest for key in ("x1", "y1", "x2", "y2")):
+            rest["box"] = [rest.pop(key) for key in ("x1", "y1", "x2", "y2")]
         _spread(POINT_KEYS, ("x", "y"), raw, rest)
     for name in specs:
         for alias in ARGUMENT_ALIASES[name]:
@@ -132,9 +144,35 @@ def _collect(specs: dict[str, tuple[FieldSpec, bool]], given: dict[str, Any], no
         _turn(raw, rest, notes)
     if any(name not in given for name in raw):
         notes.append(Repair.ARGUMENT_ALIAS)
+    for name, (_, required) in specs.items():
+        if required and name not in raw:
+            raise ArgumentProblem(ParseReason.MISSING_ARGUMENT, f"{verb} lacks its argument {name!r}.")
+    for key, value in rest.items():
+        if not (value in (False, "", [], {}) or _is_remark(verb, key, value, raw)):
+            detail = f"{verb} takes no argument {str(key[:40])!r} ({show(value)})."
+            raise ArgumentProblem(ParseReason.BAD_ARGUMENT, detail)
     if rest:
         notes.append(Repair.IGNORED)
     return raw
+
+
+def _is_remark(verb: str, key: str, value: Any, raw: dict[str, Any]) -> bool:
+    """Whether a member that the verb does not take changes nothing of what is done."""
+    if key in REMARK_KEYS or key in PACE_KEYS.get(verb, ()):
+        return True
+    if key in ELEMENT_KEYS:
+        return isinstance(value, str) and not isinstance(value, Number) and not _OTHERWISE.search(value[:80])
+    if key in DIRECTION_KEYS and verb == "scroll":
+        axis, sign = DIRECTIONS.get(str(value).strip().lower(), ("dy", 0))
+        return _quantity(axis, raw.get(axis, 0), [])[0] * sign > 0
+    if key in BOX_KEYS and isinstance(raw.get("x"), str) and isinstance(raw.get("y"), str):
+        sides = _point(key, value)
+        return all(
+            isinstance(side, tuple)
+            and _quantity(key, side[0], []) <= _quantity(at, raw[at], []) <= _quantity(key, side[1], [])
+            for at, side in zip(("x", "y"), sides, strict=True)
+        )
+    return key in ONCE_KEYS and value == "1"
 
 
 def _spread(keys: tuple[str, ...], names: tuple[str, str], raw: dict[str, Any], rest: dict[str, Any]) -> None:
@@ -149,21 +187,34 @@ def _spread(keys: tuple[str, ...], names: tuple[str, str], raw: dict[str, Any], 
 
 def _spread_path(rest: dict[str, Any]) -> None:
     path = rest.get("path")
-    if isinstance(path, list) and len(path) >= 2:
+    if isinstance(path, list) and len(path) > 2:
+        raise ArgumentProblem(
+            ParseReason.BAD_ARGUMENT, "path has more than two places, and a drag takes a straight way."
+        )
+    if isinstance(path, list) and len(path) == 2:
         del rest["path"]
-        rest["start"], rest["end"] = path[0], path[-1]
+        rest["start"], rest["end"] = path
 
 
 def _point(key: str, value: Any) -> tuple[Any, Any]:
+    """Return x and y as they are written, each a pair (low, high) where the value is a box."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, dict):
         members = {str(k).lower(): v for k, v in value.items()}
-        value = [members.get("x"), members.get("y")]
+        sides = next((names for names in _SIDES if all(name in members for name in names)), ("x", "y"))
+        value = [members.get(name) for name in sides]
     elif isinstance(value, str) and not isinstance(value, Cut) and len(value) <= 80:
-        value = _QUANTITY_INSIDE.findall(value)
+        numbers = _QUANTITY_INSIDE.findall(value)
+        value = (
+            numbers if len(numbers) == 2 or not re.search(r"\w", re.sub(r"<[^<>]*>|%|px|[0-9]", "", value)) else None
+        )
+    if isinstance(value, list) and len(value) == 2 and all(isinstance(corner, list) for corner in value):
+        value = [number for corner in value for number in corner]
+    if isinstance(value, list) and len(value) == 4 and None not in value:
+        return (value[0], value[2]), (value[1], value[3])
     if not isinstance(value, list) or len(value) != 2 or None in value:
-        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"{key} must hold two numbers, x and y.")
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"{key} must hold two numbers, x and y, or a box of four.")
     return value[0], value[1]
 
 
@@ -193,6 +244,11 @@ def _turn(raw: dict[str, Any], rest: dict[str, Any], notes: list[Repair]) -> Non
 
 _DIGITS = r"[+-]?(?:[0-9]++\.?[0-9]*+|\.[0-9]++)"
 _QUANTITY = re.compile(rf"({_DIGITS}(?:[eE][+-]?[0-9]++)?+)\s*+(%|px|pixels?|s|secs?|seconds?)?")
+_SIDES: Final = (("x1", "y1", "x2", "y2"), ("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"))
+# words that say how to press, where the name of an element is expected
+_OTHERWISE: Final = re.compile(
+    r"\b(?:ctrl|control|shift|alt|meta|cmd|right|middle|double|triple|long)[ _-]?(?:click|press)?$", re.I
+)
 _QUANTITY_INSIDE = re.compile(rf"{_DIGITS}(?:%|px)?")
 _UNITS: Final = {"%": "%", "p": "px", "s": "s"}
 
@@ -234,9 +290,30 @@ def _coordinates(raw: dict[str, Any], geometry: Geometry, notes: list[Repair]) -
     """Return fractions of the frame; numbers without a unit of their own are in that of `geometry`."""
     whole = [_decimals(value) for value in raw.values() if isinstance(value, Number)]
     for name, value in raw.items():
+        if isinstance(value, tuple) and any(isinstance(side, Cut) for side in value):
+            raise ArgumentProblem(ParseReason.TRUNCATED, f"the text ends inside {name}.")
         if isinstance(value, Cut) and _decimals(value) < max([1, *(whole or [COORDINATE_DECIMALS])]):
             raise ArgumentProblem(ParseReason.TRUNCATED, f"the text ends inside {name}.")
-    return {name: _coordinate(name, *_quantity(name, value, notes), geometry, notes) for name, value in raw.items()}
+    return {
+        name: _centre(name, value, geometry, notes)
+        if isinstance(value, tuple)
+        else _coordinate(name, *_quantity(name, value, notes), geometry, notes)
+        for name, value in raw.items()
+    }
+
+
+def _centre(name: str, sides: tuple[Any, Any], geometry: Geometry, notes: list[Repair]) -> float:
+    """Return the middle of a box along one axis; each side must lie in the frame as a coordinate must."""
+    (low, unit), (high, other) = (_quantity(name, side, notes) for side in sides)
+    _coordinate(name, low, unit, geometry, notes)
+    _coordinate(name, high, other, geometry, notes)
+    if unit != other or low > high:
+        raise ArgumentProblem(
+            ParseReason.BAD_ARGUMENT, f"a box must be [x1, y1, x2, y2], not {low:g} to {high:g} in {name}."
+        )
+    middle = (low + high) / 2
+    counted = unit != "%" and geometry.cells(name)
+    return _coordinate(name, math.floor(middle) if counted else middle, unit, geometry, notes)
 
 
 def _coordinate(name: str, number: float, unit: str, geometry: Geometry, notes: list[Repair]) -> float:

@@ -1,27 +1,43 @@
 """Parse a model's text into an action, or a ParseFailure with its reason. No text makes it raise.
 
-The first object that is a valid action counts; an action with a number out of range ends the search, so that a later
-object does not take its place. `Parsed.repairs` names every deviation that was accepted (see `Repair`). Coordinates
-are read in the unit of the geometry and in no other. A text that ends early counts if no argument can be incomplete.
+The answer is what stands after the last thought (`thoughts`); of the actions that it names the one that it commits to
+counts (`committed`): the first of a plan, and of several plans the last. Where that one is not valid the text is a
+ParseFailure; no other action takes its place. An argument that the verb does not take refuses the action, unless it is
+a remark (`aliases.REMARK_KEYS`). Thoughts go to `Parsed.thought`, accepted deviations to `Parsed.repairs` (see
+`Repair`). Coordinates are read in the unit of the geometry and in no other; a box is read as its centre. A text that
+ends early counts if no argument can be incomplete.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice, zip_longest
 from typing import Any, Final
 
 from showonce.actions import VERBS, fields_of
 from showonce.errors import BadInput, nearest
 from showonce.policy.dialects.base import FRACTIONS, Geometry
-from showonce.policy.dialects.reading.aliases import ARGUMENT_BOXES, DIRECTIONS, POINT_KEYS, VERB_ALIASES, VERB_KEYS
+from showonce.policy.dialects.reading.aliases import (
+    ARGUMENT_BOXES,
+    CONSIDERED_KEYS,
+    DIRECTIONS,
+    POINT_KEYS,
+    REMARK_KEYS,
+    THOUGHT_KEYS,
+    VERB_ALIASES,
+    VERB_KEYS,
+)
 from showonce.policy.dialects.reading.arguments import ArgumentProblem, Repair, read_arguments, read_confidence, show
+from showonce.policy.dialects.reading.committed import Choice, choose
 from showonce.policy.dialects.reading.reader import Broken, Cut, Found, Number, read_objects
+from showonce.policy.dialects.reading.thoughts import Answer, find_answer
 from showonce.types import Parsed, ParseFailure, ParseReason, ParseResult
 
 MAX_INNER: Final = 256  # inner objects of one object that are looked at
+MAX_BROKEN: Final = 2000  # characters after the fault of a broken object in which its end is looked for
 MAX_UNWRAP: Final = 3  # objects around an action that are taken off
 _HOW_FAR: Final = (  # the failure that came furthest is the one reported
     ParseReason.NO_OBJECT,
@@ -32,8 +48,12 @@ _HOW_FAR: Final = (  # the failure that came furthest is the one reported
     ParseReason.MISSING_ARGUMENT,
     ParseReason.BAD_ARGUMENT,
     ParseReason.OUT_OF_RANGE,
+    ParseReason.AMBIGUOUS,
 )
-_NAMED_AN_ACTION: Final = _HOW_FAR[3:]
+_BEGINS_ACTION: Final = re.compile(
+    r"\{\s*+[\"'`\u201c\u2018]?+(?:action|name|tool|function|verb|command)", re.IGNORECASE
+)
+_ACTION_KEYS: Final = ("action", "action_type", "action_name", "verb", "command")  # no other word is meant by these
 _OPEN: Final = (ParseReason.NO_VERB, ParseReason.MISSING_ARGUMENT, ParseReason.BAD_ARGUMENT)  # more text could mend
 
 
@@ -45,34 +65,107 @@ def parse_text(text: str, geometry: Geometry = FRACTIONS) -> ParseResult:
     """
     if not text.strip():
         return ParseFailure(ParseReason.EMPTY, "the answer is empty.", text)
-    worst = ArgumentProblem(ParseReason.NO_OBJECT, "the answer holds no object in braces.")
-    candidates = _candidates(text)
-    for item, data in candidates:
-        try:
-            if isinstance(item, Broken):
-                raise ArgumentProblem(ParseReason.MALFORMED, f"{item.detail} of the answer.")
-            parsed = _interpret(data, item.whole, geometry)
-        except ArgumentProblem as problem:
-            worst = max(worst, problem, key=lambda t: _HOW_FAR.index(t.reason))
-            if problem.reason is ParseReason.OUT_OF_RANGE:
-                break
-            continue
-        several = worst.reason in _NAMED_AN_ACTION or any(_find_verb(other).verb for _, other in candidates)
-        repairs = [*_surroundings(text, item), *([Repair.SEVERAL] if several else []), *parsed.repairs]
-        return Parsed(parsed.action, parsed.confidence, tuple(dict.fromkeys(repairs)))
+    answer = find_answer(text)
+    if answer.open:
+        return ParseFailure(ParseReason.TRUNCATED, "the answer ends inside a thought.", text)
+    candidates = list(_candidates(text, answer))
+    acts = [c for c in candidates if c.names_action or not c.item.whole]
+    if not acts:
+        nothing = ArgumentProblem(ParseReason.NO_OBJECT, "the answer holds no object in braces.")
+        return _failure(text, [nothing, *(_result(candidate, geometry) for candidate in candidates)])
+    choice = Choice([0])
+    if len(acts) > 1 or answer.musing:
+        spans = [(c.item.start, _end_of(text, c.item)) for c in acts]
+        choice = choose(text, spans, answer.start, answer.end, answer.musing)
+    if not choice.plan:
+        return ParseFailure(ParseReason.NO_OBJECT, "the answer only talks of an action in a thought.", text)
+    first = acts[choice.plan[0]]
+    result = _result(first, geometry)
+    if isinstance(result, ArgumentProblem):
+        return _failure(text, [result, *(_result(acts[i], geometry) for i in choice.plan[1:])])
+    if choice.rival is not None:
+        rival = _result(acts[choice.rival], geometry)
+        if not isinstance(rival, Parsed) or rival.action != result.action:
+            detail = "two different actions, and neither is marked as the answer."
+            return ParseFailure(ParseReason.AMBIGUOUS, detail, text)
+    repairs = [*_surroundings(text, first.item), *([Repair.SEVERAL] if len(acts) > 1 else []), *result.repairs]
+    thought = "\n".join(part for part in (answer.thought, result.thought) if part)
+    return Parsed(result.action, result.confidence, tuple(dict.fromkeys(repairs)), thought)
+
+
+def _failure(text: str, results: list[Parsed | ArgumentProblem]) -> ParseFailure:
+    """Report the problem that came furthest, the first of several."""
+    problems = [result for result in results if isinstance(result, ArgumentProblem)]
+    worst = max(problems, key=lambda problem: _HOW_FAR.index(problem.reason))
     return ParseFailure(worst.reason, worst.detail, text)
 
 
-def _candidates(text: str) -> Iterator[tuple[Found | Broken, dict[str, Any]]]:
-    """Yield every object of the text, outer ones first; objects inside an action are not yielded."""
-    for item in read_objects(text):
+def _end_of(text: str, item: Found | Broken) -> int:
+    """Return where an object ends; a broken one at its first closing brace after what could be read."""
+    end = text.find("}", item.end - 1, item.end + MAX_BROKEN) + 1 if isinstance(item, Broken) else item.end
+    return end or item.end
+
+
+@dataclass
+class _Named:
+    """An object without its wrapping: the verb (None where `word` names none) and the arguments."""
+
+    word: str | None
+    verb: str | None
+    given: dict[str, Any]
+    nested: bool = False
+
+
+_NOTHING: Final = _Named(None, None, {})
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One object of the answer, or one within it. names_action: it has a verb, or an unknown word in a verb's place."""
+
+    item: Found | Broken
+    data: dict[str, Any]
+    named: _Named
+    names_action: bool
+
+
+def _result(candidate: _Candidate, geometry: Geometry) -> Parsed | ArgumentProblem:
+    item = candidate.item
+    if isinstance(item, Broken):
+        return ArgumentProblem(ParseReason.MALFORMED, f"{item.detail} of the answer.")
+    try:
+        parsed = _interpret(candidate.named, candidate.data, item.whole, geometry)
+    except ArgumentProblem as problem:
+        return problem
+    thoughts = [value for data in (item.value, candidate.data) for value in _thoughts_of(data)]
+    return replace(parsed, thought="\n".join(dict.fromkeys(thoughts))) if thoughts else parsed
+
+
+def _thoughts_of(data: dict[str, Any]) -> Iterator[str]:
+    for key, value in data.items():
+        if isinstance(value, str) and value.strip() and _snake(key) in THOUGHT_KEYS:
+            yield value.strip()
+
+
+def _candidates(text: str, answer: Answer) -> Iterator[_Candidate]:
+    """Yield every object of the answer, outer ones first; objects inside an action or a thought are not yielded.
+
+    A broken object names an action where it begins like one and no object within it can be read.
+    """
+    items = list(read_objects(text[: answer.end], answer.start))
+    for item, after in zip_longest(items, items[1:]):
+        if isinstance(item, Found) and not item.whole and answer.end < len(text):
+            item = Broken(item.start, item.end, f"a thought before the end of the object at character {item.start}")
         if isinstance(item, Broken):
-            yield item, {}
-        elif _find_verb(item.value).verb:
-            yield item, item.value
+            begins = after is None or after.start >= item.end
+            yield _Candidate(item, {}, _NOTHING, begins and bool(_BEGINS_ACTION.match(text, item.start)))
+        elif (named := _find_verb(item.value)).verb:
+            yield _Candidate(item, item.value, named, True)
         else:
             for data in islice(_objects_in(item.value), MAX_INNER):
-                yield item, data
+                named = _find_verb(data)
+                in_place = any(_snake(key) in _ACTION_KEYS and _is_word(value) for key, value in data.items())
+                yield _Candidate(item, data, named, bool(named.verb) or in_place)
 
 
 def _objects_in(value: Any) -> Iterator[dict[str, Any]]:
@@ -81,7 +174,8 @@ def _objects_in(value: Any) -> Iterator[dict[str, Any]]:
         value = waiting.pop()
         if isinstance(value, dict):
             yield value
-            waiting.extend(reversed(value.values()))
+            meant = [inner for key, inner in value.items() if _snake(key) not in CONSIDERED_KEYS]
+            waiting.extend(reversed(meant))
         elif isinstance(value, list):
             waiting.extend(reversed(value))
 
@@ -99,23 +193,12 @@ def _surroundings(text: str, item: Found | Broken) -> Iterator[Repair]:
             yield Repair.COMPLETED
 
 
-@dataclass
-class _Named:
-    """An object without its wrapping: the verb (None where `word` names none) and the arguments."""
-
-    word: str | None
-    verb: str | None
-    given: dict[str, Any]
-    nested: bool = False
-
-
-def _interpret(data: dict[str, Any], whole: bool, geometry: Geometry) -> Parsed:
+def _interpret(named: _Named, data: dict[str, Any], whole: bool, geometry: Geometry) -> Parsed:
     """Make an action of one object.
 
     Raises:
         ArgumentProblem: it is none.
     """
-    named = _find_verb(data)
     notes = [Repair.NESTED] if named.nested else []
     try:
         if isinstance(named.word, Cut):
@@ -134,7 +217,11 @@ def _interpret(data: dict[str, Any], whole: bool, geometry: Geometry) -> Parsed:
         if not whole and problem.reason in _OPEN:
             raise ArgumentProblem(ParseReason.TRUNCATED, f"the answer ends too early: {problem.detail}") from None
         raise
-    if not whole and not _confidence_begun(data) and (len(values) < len(fields_of(VERBS[verb])) or _half_a_key(data)):
+    if (
+        not whole
+        and not _confidence_begun(data)
+        and (len(values) < len(fields_of(VERBS[verb])) or _half_a_member(data))
+    ):
         raise ArgumentProblem(ParseReason.TRUNCATED, "the answer ends before all arguments are written.")
     return Parsed(action, confidence, tuple(notes))
 
@@ -144,9 +231,14 @@ def _confidence_begun(data: dict[str, Any]) -> bool:
     return _snake(next(reversed(data))).startswith("conf")
 
 
-def _half_a_key(data: dict[str, Any]) -> bool:
-    """Whether the text ends inside a key that may change the action, as "button" does a click."""
-    return any(isinstance(key, Cut) and key != "" for inner in _objects_in(data) for key in inner)
+def _half_a_member(data: dict[str, Any]) -> bool:
+    """Whether the text ends inside a member that may change the action, as "button" does a click."""
+    for inner in _objects_in(data):
+        for key, value in inner.items():
+            begun = isinstance(key, Cut) or (isinstance(value, Cut) and not value) or value in ([], {})
+            if begun and key != "" and _snake(key) not in REMARK_KEYS:
+                return True
+    return False
 
 
 def _no_verb(word: str | None) -> ArgumentProblem:
@@ -192,6 +284,7 @@ def _unboxed(key: str, value: Any) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+@lru_cache(1024)
 def _snake(word: str) -> str:
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", word.strip()[:80])
     return re.sub(r"[\s-]+", "_", spaced).lower()
@@ -210,8 +303,10 @@ def _settle_verb(named: _Named) -> str:
     verb, given = str(named.verb), named.given
     if verb == "press":
         verb = "click" if any(key in given for key in ("x", *POINT_KEYS)) else "key"
-    if verb == "click":
-        verb = _by_button(given)
+    if verb in ("click", "double_click", "right_click"):
+        verb = _by_button(verb, given)
+    elif verb == "drag" and _plain(given.get("button")) == "left":
+        del given["button"]
     if verb == "scroll" and (way := _snake(named.word or "").rpartition("scroll_")[2]) in DIRECTIONS:
         given.setdefault("direction", way)
     if verb == "done":
@@ -221,11 +316,13 @@ def _settle_verb(named: _Named) -> str:
     return verb
 
 
-def _by_button(given: dict[str, Any]) -> str:
-    button, clicks = given.pop("button", "left"), given.pop("clicks", "1")
-    kinds = {("left", "1"): "click", ("left", "2"): "double_click", ("right", "1"): "right_click"}
+def _by_button(verb: str, given: dict[str, Any]) -> str:
+    usual = {"click": ("left", "1"), "double_click": ("left", "2"), "right_click": ("right", "1")}
+    button, clicks = usual[verb]
+    button, clicks = given.pop("button", None) or button, given.pop("clicks", None) or clicks
+    kinds = {how: name for name, how in usual.items()}
     wanted = (_plain(button), _plain(clicks))
-    if wanted not in kinds:
+    if wanted not in kinds or (verb != "click" and kinds[wanted] != verb):
         raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"no action: button {show(button)} {show(clicks)} times.")
     return kinds[wanted]
 

@@ -52,12 +52,13 @@ class Broken:
     start: int
     end: int
     detail: str
+    whole: bool = True
 
 
-def read_objects(text: str) -> Iterator[Found | Broken]:
-    """Yield every outermost object of `text`; after a broken one its inner objects are tried."""
+def read_objects(text: str, start: int = 0) -> Iterator[Found | Broken]:
+    """Yield every outermost object of `text` from `start` on; after a broken one its inner objects are tried."""
     left = _SHORT + MAX_READINGS * len(text)
-    start = text.find("{")
+    start = text.find("{", start)
     while start >= 0 and left > 0:
         item = _read(text, start)
         yield item
