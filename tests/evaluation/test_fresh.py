@@ -149,6 +149,21 @@ def test_a_checkpoint_of_a_store_is_read_too(saved: Path, policy: VLMPolicy, tmp
         adapter_tensors(policy, tmp_path)
 
 
+def test_a_checkpoint_saved_under_another_alpha_acts_the_same(config: Config, tmp_path: Path) -> None:
+    lora = AdapterConfig(kind="lora", rank=2, alpha=6)
+    policy = load_policy(replace(config, policy=replace(config.policy, adapter=lora)))
+    assert policy.adapter is not None
+    tensors = policy.adapter.tensors()
+    key = next(key for key in tensors if key.endswith(".B"))
+    save_file(tensors | {key: torch.ones_like(tensors[key])}, tmp_path / "adapter.safetensors")
+    for scale, expected in ((3.0, 1.0), (6.0, 2.0), (None, 1.0)):
+        (tmp_path / "checkpoint.json").write_text(json.dumps({"lora_scale": scale}))
+        assert adapter_tensors(policy, tmp_path)[key].unique().tolist() == [expected]
+    (tmp_path / "checkpoint.json").write_text("{")
+    with pytest.raises(CheckpointCorrupt, match=r"checkpoint\.json"):
+        adapter_tensors(policy, tmp_path)
+
+
 def test_the_kind_of_adapter_is_read_from_its_folder(saved: Path, config: Config, tmp_path: Path) -> None:
     lora = AdapterConfig(kind="lora", rank=2, alpha=6)
     assert adapter_config(lora, saved).kind == "tokens"
@@ -157,3 +172,6 @@ def test_the_kind_of_adapter_is_read_from_its_folder(saved: Path, config: Config
     assert other.adapter is not None
     other.adapter.save(tmp_path / "lora")
     assert adapter_config(AdapterConfig(), tmp_path / "lora") == replace(AdapterConfig(), kind="lora", rank=2, alpha=6)
+    held = json.loads((tmp_path / "lora" / "adapter_config.json").read_text())
+    (tmp_path / "lora" / "adapter_config.json").write_text(json.dumps(held | {"rank_pattern": {"q_proj": 12}}))
+    assert adapter_config(AdapterConfig(), tmp_path / "lora").rank == 12

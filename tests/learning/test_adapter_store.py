@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tests.refusals import refused
 
 from showonce.config import RatchetConfig
@@ -129,3 +130,26 @@ def test_a_store_of_november_2026_goes_on(old: Path) -> None:
         assert (move.new, move.quarantined) == ("v0000", ("v0002", "v0003", "v0004"))
         assert store.load().version == "v0000"
     assert not (old / "chores" / "lock.json").exists()
+
+
+def test_a_version_acts_the_same_under_another_lora_scale(tmp_path: Path) -> None:
+    """B takes up the ratio of both scales, Adam's moments of B its inverse; A and token rows stay as they are."""
+    saved = {"lora.m.A": torch.ones(2, 3), "lora.m.B": torch.ones(3, 2), "tokens.7": torch.ones(3)}
+    moments = {f"{key}.{name}": torch.ones(2) for key in saved for name in ("exp_avg", "exp_avg_sq", "step")}
+    with AdapterStore(tmp_path, "chores", IDENTITY) as store:
+        store.scale = 2.0
+        store.save(saved, optimiser=moments, ema=saved)
+        same = store.load("v0000")
+        assert content_hash(same.tensors) == content_hash(saved) and same.optimiser is not None
+        assert content_hash(same.optimiser) == content_hash(moments)
+        store.scale = 4.0
+        other = store.load("v0000")
+        assert other.optimiser is not None and other.ema is not None
+        for found in (other.tensors, other.ema):
+            assert {key: float(t.max()) for key, t in found.items()} == {
+                "lora.m.A": 1.0, "lora.m.B": 0.5, "tokens.7": 1.0,
+            }  # fmt: skip
+        changed = {key: float(t.max()) for key, t in other.optimiser.items() if t.max() != 1}
+        assert changed == {"lora.m.B.exp_avg": 2.0, "lora.m.B.exp_avg_sq": 4.0}
+        store.scale = None
+        assert content_hash(store.load("v0000").tensors) == content_hash(saved)

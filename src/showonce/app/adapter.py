@@ -32,7 +32,9 @@ def open_store(place: AdapterPlace, policy: Policy, readonly: bool = False) -> A
     Raises:
         StoreLocked: a live process has it. StoreError: it belongs to another model.
     """
-    return AdapterStore(place.root, place.name, identity_of(policy), readonly=readonly)
+    store, adapter = AdapterStore(place.root, place.name, identity_of(policy), readonly=readonly), adapter_of(policy)
+    store.scale = None if adapter is None else adapter.scale
+    return store
 
 
 def check_adapter(plan: Plan, policy: Policy) -> None:

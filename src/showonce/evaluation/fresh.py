@@ -37,6 +37,7 @@ from showonce.protocols import CHAMPION, Context
 from showonce.runtime.teaching import Tensors
 from showonce.schema import build
 from showonce.types import Frame, Observation, Task
+from showonce.versions.store import RECORD
 
 PEFT_CONFIG: Final = "adapter_config.json"
 STORED: Final = "adapter.safetensors"  # the tensors of a checkpoint in an adapter store
@@ -143,10 +144,10 @@ def adapter_tensors(policy: VLMPolicy, folder: Path) -> Tensors:
     Raises:
         BadInput: neither. CheckpointCorrupt: they cannot be read. StoreError: made for another base.
     """
+    adapter = policy.adapter
+    assert adapter is not None, "tensors are read for a policy with an adapter"
     if (folder / PEFT_CONFIG).is_file():
-        from showonce.inference.torch.adapter_files import read_adapter
-
-        return read_adapter(folder, policy.engine.fingerprint)[0]
+        return adapter.read(folder)[0]
     if not (folder / STORED).is_file():
         raise BadInput(f"{folder} holds neither {PEFT_CONFIG} nor {STORED}: give the folder of an adapter, or none.")
     with explained(folder / STORED, "read"):
@@ -154,10 +155,23 @@ def adapter_tensors(policy: VLMPolicy, folder: Path) -> Tensors:
     try:
         from safetensors.torch import load  # imports torch
 
+        from showonce.inference.torch.adapter_files import rescaled
+
         tensors: Tensors = load(data)
     except SafetensorError as error:
         raise CheckpointCorrupt(f"{folder / STORED} is damaged ({error}): go back to another version.") from error
-    return tensors
+    return rescaled(tensors, _scale_of(folder), adapter.scale)
+
+
+def _scale_of(folder: Path) -> float | None:
+    """Return the LoRA scale with which a checkpoint of an adapter store was saved; None = it does not say."""
+    if not (folder / RECORD).is_file():
+        return None
+    try:
+        scale = json.loads((folder / RECORD).read_text(encoding="utf-8")).get("lora_scale")
+    except (OSError, ValueError) as error:
+        raise CheckpointCorrupt(f"{folder / RECORD} cannot be read ({error}): go back to another version.") from error
+    return None if scale is None else float(scale)
 
 
 def run_after(measurement: Measurement, *, timeout_s: float | None = None) -> dict[str, Any]:
@@ -222,7 +236,8 @@ def adapter_config(config: AdapterConfig, folder: Path | None) -> AdapterConfig:
         return replace(config, kind="tokens")
     kind = "lora_tokens" if held.get("trainable_token_indices") else "lora"
     kind = config.kind if config.kind != "tokens" and kind == "lora" else kind
-    return replace(config, kind=kind, rank=int(held.get("r", config.rank)), alpha=int(held["lora_alpha"]))
+    rank = max([held.get("r", config.rank), *(held.get("rank_pattern") or {}).values()])
+    return replace(config, kind=kind, rank=int(rank), alpha=int(held.get("lora_alpha", 0)) or config.alpha)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,7 +12,7 @@ only to read tensors that were saved as torch.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -43,6 +43,9 @@ class AdapterStore(VersionStore):
 
     noun: ClassVar[str] = "adapter store"
     base: ClassVar[str] = "backbone"
+    scale: float | None = None
+    """Alpha / rank of the LoRA layers that tensors come from and go to (set by who opens the store). A version is
+    saved with it and loaded so that it acts the same under another; None: as saved."""
 
     def save(
         self,
@@ -67,16 +70,39 @@ class AdapterStore(VersionStore):
         files: dict[str, Content] = {TENSORS: lambda path: packing.write_tensors(path, tensors)}
         if extras:
             files[EXTRAS] = lambda path: packing.write_tensors(path, extras)
-        return self.save_files(files, details={"extras": skeleton}, probes=probes, sources=sources)
+        return self.save_files(
+            files, details={"extras": skeleton, "lora_scale": self.scale}, probes=probes, sources=sources
+        )
 
     def load(self, version: str | None = None) -> Checkpoint:
         """Read a version (default: the champion), after its hashes were compared; errors as `load_files`."""
         found = self.load_files(version)
         extras = packing.read_tensors(found.files[EXTRAS]) if EXTRAS in found.files else {}
         state = packing.unpack(found.details["extras"], extras)
-        return Checkpoint(found.version, packing.read_tensors(found.files[TENSORS]), probes=found.probes, **state)
+        loaded = Checkpoint(found.version, packing.read_tensors(found.files[TENSORS]), probes=found.probes, **state)
+        return _rescaled(loaded, found.details.get("lora_scale"), self.scale)
 
     def command(self, option: str, version: str) -> str:
         """Return the command line by which a person applies `option` (--to, --readmit) to a version of this store."""
         place = "" if self.path.parent == Path("adapters") else f" output.adapters={self.path.parent}"
         return f"`showonce rollback {self.name} {option} {version}{place}`"
+
+
+def _rescaled(found: Checkpoint, saved: float | None, now: float | None) -> Checkpoint:
+    """Return a version saved under LoRA scale `saved` for layers with scale `now`: B, EMA and Adam's moments of B."""
+    if saved is None or now is None or saved == now:
+        return found
+    from showonce.inference.torch.adapter_files import rescaled  # imports torch
+
+    moments = dict(found.optimiser or {})
+    for key in (k for k in moments if k.startswith("lora.")):
+        if key.endswith(".B.exp_avg"):  # of the gradient of B, which changes by the inverse of B's factor
+            moments[key] = moments[key] * (now / saved)
+        elif key.endswith(".B.exp_avg_sq"):
+            moments[key] = moments[key] * (now / saved) ** 2
+    return replace(
+        found,
+        tensors=rescaled(found.tensors, saved, now),
+        ema=None if found.ema is None else rescaled(found.ema, saved, now),
+        optimiser=None if found.optimiser is None else moments,
+    )

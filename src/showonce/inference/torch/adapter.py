@@ -61,6 +61,11 @@ class Adapter:
         return self.backbone.fingerprint
 
     @property
+    def scale(self) -> float | None:
+        """The factor of LoRA's B A x, alpha / rank; None where there is no LoRA."""
+        return self.config.alpha / self.config.rank if self._layers else None
+
+    @property
     def token_ids(self) -> tuple[int, ...]:
         return tuple(self._rows[NAMES[0]].rows)
 
@@ -192,9 +197,19 @@ class Adapter:
         write_adapter(Path(folder), self.tensors(name), self.config, self.backbone, self.version(name))
 
     def load(self, folder: str | Path, name: str = CANDIDATE) -> None:
-        """Read a PEFT adapter folder into one set; see `adapter_files.read_adapter`."""
-        tensors, version = read_adapter(Path(folder), self.base)
+        """Read a PEFT adapter folder into one set; errors as `read`."""
+        tensors, version = self.read(folder)
         self.set_tensors(tensors, name, version)
+
+    def read(self, folder: str | Path) -> tuple[dict[str, torch.Tensor], str | None]:
+        """Return the tensors of a PEFT adapter folder for these layers, and the version that it was saved as.
+
+        Their effect is PEFT's, whatever rank and alpha the folder has; errors as `adapter_files.read_adapter` and
+        `SavedAdapter.fitted`.
+        """
+        saved = read_adapter(Path(folder), self.base)
+        layers = dict(self._lora(NAMES[0]))
+        return saved.fitted(self.config, layers, self.backbone.architecture.tower), saved.version
 
     def _inject(self, seed: int) -> None:
         """Put LoRA layers on the language tower, once per set, all with the same first values (B = 0)."""
@@ -266,7 +281,9 @@ class Adapter:
                     f"tensor {key!r} does not belong to an adapter of kind {self.config.kind!r} on this model."
                 )
         if rows and self.config.kind == "lora":
-            raise BadInput("the adapter has token rows: load it with policy.adapter.kind=lora_tokens.")
+            raise BadInput(
+                "the adapter has token rows (trainable_token_indices): load it with policy.adapter.kind=lora_tokens."
+            )
         for key, parameter in known.items():
             if key not in lora:
                 raise BadInput(f"the adapter lacks {key!r}: set policy.adapter.kind and targets as when it was made.")
