@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,13 +88,13 @@ class CdpPerson:
 
 @contextmanager
 def running_browser(
-    folder: Path, width: int, height: int, display: str = "", start: str = "about:blank"
+    folder: Path, width: int, height: int, display: str = "", start: str = "about:blank", flags: Sequence[str] = ()
 ) -> Iterator[str]:
     """Start a browser as a person would their own, and give its debugging address; without a display it is headless."""
     look = ["--no-first-run", "--test-type", "--disable-gpu"] if display else ["--headless", "--hide-scrollbars"]
     command = [
         find_browser(headless=not display), *look, "--no-sandbox", "--remote-debugging-port=0",
-        f"--user-data-dir={folder}", f"--window-size={width},{height}", "--window-position=0,0", start,
+        f"--user-data-dir={folder}", f"--window-size={width},{height}", "--window-position=0,0", *flags, start,
     ]  # fmt: skip
     environ = {**os.environ, "DISPLAY": display} if display else None
     process = subprocess.Popen(

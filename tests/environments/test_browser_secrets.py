@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +18,7 @@ from tests.people import CdpPerson, running_browser
 
 from showonce.actions import Type
 from showonce.demonstrations.reduce import SECRET
+from showonce.environments.browser.record import BrowserSource
 from showonce.types import Demonstration
 
 pytestmark = [needs_browser]
@@ -88,6 +93,20 @@ customElements.define('x-f', class extends HTMLElement { connectedCallback() {
 }});
 for (const e of document.querySelectorAll('.host')) e.attachShadow({mode: 'closed'}).innerHTML = '<input name=pin>';
 </script>"""
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def site(folder: Path) -> Iterator[str]:
+    """Serve a folder on this machine and give its address."""
+    handler = functools.partial(_Quiet, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://localhost:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -208,3 +227,51 @@ def test_the_last_picture_of_a_person_who_waits_is_masked_too(session: Session) 
     time.sleep(2)
     demonstration = session.end()
     assert not demonstration.frames[-1].observation.image[12:28, 14:200].any()
+
+
+def test_what_cannot_be_looked_into_is_secret(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root is never handed over: what is typed there counts as secret, and its host's box is black."""
+
+    async def nothing(*_: object) -> None: ...
+
+    monkeypatch.setattr(BrowserSource, "_look", nothing)
+    session.show(page({"plain": PLAIN["closed root"], "after": PLAIN["search"]}))
+    person = session.person
+    person.click(LEFT + 7, 15)
+    person.type("Wz81kfqp")
+    person.click(LEFT + 7, 15 + TALL)
+    person.type("shoes")
+    demonstration = session.end()
+    assert texts(demonstration) == [SECRET, "shoes"] and leaks(session, ["Wz81kfqp"]) == []
+    assert not demonstration.frames[-1].observation.image[9:20, LEFT + 4 : LEFT + 80].any()
+
+
+def test_a_closed_root_in_a_frame_of_another_process_is_known(tmp_path: Path) -> None:
+    inner = "<body style='margin:0'><div id=h style='position:absolute;left:{}px'></div><script>h.attachShadow({{mode:"
+    (tmp_path / "secret.html").write_text(inner.format(5) + "'closed'}).innerHTML='<input type=password>'</script>")
+    (tmp_path / "plain.html").write_text(inner.format(5) + "'closed'}).innerHTML='<input>'</script>")
+    with (
+        running_browser(tmp_path / "profile", WIDTH, HEIGHT, flags=["--site-per-process"]) as url,
+        site(tmp_path) as at,
+    ):
+        person = CdpPerson(url)
+        session = Session(url, person, tmp_path)
+        frame = (
+            "<iframe src='{}' style='position:absolute;left:10px;top:{}px' width=250 height=40 frameborder=0></iframe>"
+        )
+        try:
+            session.show(frame.format(f"{at}/secret.html", 10) + frame.format(f"{at}/plain.html", 80))
+            time.sleep(1)
+            person.click(40, 20)
+            person.type("Wz81kfqp")
+            person.click(40, 90)
+            time.sleep(0.5)
+            person.type("plain")
+            person.click(500, 400)
+            demonstration = session.end()
+            assert texts(demonstration) == [SECRET, "plain"] and leaks(session, ["Wz81kfqp"]) == []
+            picture = demonstration.frames[-1].observation.image
+            assert not picture[14:26, 20:120].any() and picture[84:96, 20:120].any()
+        finally:
+            session.close()
+            person.close()
