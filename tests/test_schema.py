@@ -65,7 +65,7 @@ def test_an_empty_section_is_its_defaults() -> None:
 def test_every_mistake_names_its_key_and_what_would_be_right(data: dict[str, Any], key: str, words: str) -> None:
     with pytest.raises(SchemaError) as caught:
         build(Outer, data)
-    assert caught.value.key == key
+    assert caught.value.setting == key
     assert words in str(caught.value)
 
 

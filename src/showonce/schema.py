@@ -20,11 +20,11 @@ _NAMES: Final = {str: "text", int: "a whole number", float: "a number", bool: "t
 
 
 class SchemaError(ConfigError):
-    """A key (dotted, with its section) that is wrong, and why; who wrote it is added by whoever read it."""
+    """A value that cannot be used, and why. setting: its dotted key. The reader of the file adds where it stands."""
 
-    def __init__(self, key: str, why: str) -> None:
+    def __init__(self, setting: str, why: str) -> None:
         super().__init__(why)
-        self.key = key
+        self.setting = setting
 
 
 def build(kind: type[T], data: Mapping[Any, Any], section: str = "") -> T:

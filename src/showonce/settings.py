@@ -65,7 +65,7 @@ def load_config(path_or_name: str | Path | None = None, overrides: Sequence[str]
     try:
         return build(Config, _resolve(composed, [item for item in parsed if not item.group]))
     except SchemaError as problem:
-        raise ConfigError(f"{_where(problem.key, file, choices, parsed)}: {problem}") from None
+        raise ConfigError(f"{_where(problem.setting, file, choices, parsed)}: {problem}") from None
 
 
 def to_yaml(config: Config) -> str:

@@ -58,9 +58,11 @@ class LiveRun:
             elif self.checkpoint is not None:
                 found["checkpoint"] = str(self.checkpoint)
         finally:
-            self.player.close()
-            if session is not None:
-                session.close()
+            try:
+                self.player.close()
+            finally:
+                if session is not None:
+                    session.close()
 
 
 def announce(writer: RunWriter, plan: Plan) -> None:
@@ -103,9 +105,12 @@ def assemble(plan: Plan, writer: RunWriter, policy: Policy) -> LiveRun:
         return LiveRun(plan, writer, player, None, act_with_adapter(plan, policy))
     begin_with(plan.adapter, policy)
     store = open_store(plan.adapter, policy)
-    session = Session(
-        config.learning, player, store, plan.seeds, seed=config.seed, run=writer.folder.name, tasks=len(plan.tasks)
-    )
+    run, tasks = writer.folder.name, len(plan.tasks)
+    try:
+        session = Session(config.learning, player, store, plan.seeds, seed=config.seed, run=run, tasks=tasks)
+    except BaseException:
+        store.close()
+        raise
     return LiveRun(plan, writer, player, session)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -67,31 +68,29 @@ def record(
     task, seed = plan.tasks[0], plan.seeds.first("demonstration")
     if oracle:
         check_unattended(config.safety, "record --oracle")
-    environment = plan.environment(task)
     keys = Hotkeys(config.record.end, config.record.pause, config.record.redo)
-    watch = None if oracle else source_for(environment, (keys.end, keys.pause, keys.redo))
-    hand = None if watch is not None else _hand_for(environment, task, oracle)
     path = sheet = None
-    secrets, folder = Secrets(), start_run(config)
-    try:
-        with RunWriter(config, folder, frontend or Frontend(), report=False) as writer:
-            announce(writer, plan)
-            if watch is not None:
-                path = record_watched(
-                    environment, watch, task, seed, writer.episodes(), stop=writer.stop, events=writer.events,
-                    hotkeys=keys, tell=tell, gestures=_gestures_of(config.record), secrets=secrets,
-                )  # fmt: skip
-            else:
-                assert hand is not None
-                path = record_hand(
-                    environment, task, seed, hand[0], writer.episodes(), hand[1], stop=writer.stop, events=writer.events
-                )
-            if not oracle:
-                sheet = path / SHEET
-                atomic_write_bytes(sheet, encode_png(contact_sheet(load_demonstration(path))))
-    finally:
-        _remove(secrets, folder, tell)
-    environment.close()
+    with ExitStack() as stack:
+        environment = stack.enter_context(closing(plan.environment(task)))
+        watch = None if oracle else source_for(environment, (keys.end, keys.pause, keys.redo))
+        hand = None if watch is not None else _hand_for(environment, task, oracle)
+        secrets, folder = Secrets(), start_run(config)
+        stack.callback(_remove, secrets, folder, tell)
+        writer = stack.enter_context(RunWriter(config, folder, frontend or Frontend(), report=False))
+        announce(writer, plan)
+        if watch is not None:
+            path = record_watched(
+                environment, watch, task, seed, writer.episodes(), stop=writer.stop, events=writer.events,
+                hotkeys=keys, tell=tell, gestures=_gestures_of(config.record), secrets=secrets,
+            )  # fmt: skip
+        else:
+            assert hand is not None
+            path = record_hand(
+                environment, task, seed, hand[0], writer.episodes(), hand[1], stop=writer.stop, events=writer.events
+            )
+        if not oracle:
+            sheet = path / SHEET
+            atomic_write_bytes(sheet, encode_png(contact_sheet(load_demonstration(path))))
     return Recording(config.task or task.id, task.id, path, sheet, writer.stopped)
 
 

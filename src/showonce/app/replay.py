@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,9 +48,11 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
     plan = make_plan(config, tasks=None if config.task else [_recorded_task(path)])
     task = plan.tasks[0]
     check_recording(path, task)
-    environment = plan.environment(task)
     report = None
-    with RunWriter(config, start_run(config), frontend or Frontend(), report=False) as writer:
+    with (
+        closing(plan.environment(task)) as environment,
+        RunWriter(config, start_run(config), frontend or Frontend(), report=False) as writer,
+    ):
         announce(writer, plan)
         report = replay_episode(
             path,
@@ -63,7 +66,6 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
             stop=writer.stop,
             secret=os.environ.get(SECRET_VARIABLE, ""),
         )
-    environment.close()
     return Replayed(report, writer.stopped)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from showonce.config import Config, LearningConfig
 from showonce.errors import Unavailable
@@ -17,9 +17,6 @@ from showonce.protocols import CHAMPION, AdapterSets, Environment
 from showonce.runtime.recorder import shown_by_oracle
 from showonce.runtime.teaching import Teach, TeachRequest, TeachResult, Tensors
 from showonce.types import Demonstration, Task
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ logs/                         the setting `output.logs`
     metrics.json              the run in numbers
     summary.md                one page for a person, with learning_curve.png
     proof.json                the controls of `showonce prove`, with card.md and card.png
-    scores.json               the numbers of `showonce evaluate`
+    scores.json               the numbers of `showonce eval`
     tensorboard/, wandb/      where `output.trackers` asks for them
     STOP, PAUSE               made by a person: the run stops, or pauses while the file is there
 
