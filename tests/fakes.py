@@ -13,10 +13,12 @@ from typing import Any, Final
 import numpy as np
 
 from showonce.actions import Action, Click, Done, Key, Open, Type, Wait, from_pixel, points, to_pixel
+from showonce.demonstrations import EpisodeStore
 from showonce.demonstrations.reduce import GESTURE_LIMITS, GestureLimits, RawEvent, Reduced, Reducer
 from showonce.errors import BadInput, EnvironmentBroken, TaskError
 from showonce.events import Event, from_json
-from showonce.protocols import Capabilities, Context, EventSink, Interrupt, Sampling
+from showonce.protocols import ApprovalRequest, Capabilities, Context, Environment, EventSink, Interrupt, Sampling
+from showonce.runtime.recorder import HandPolicy, record
 from showonce.types import (
     Confidence,
     Executed,
@@ -230,3 +232,28 @@ def reduce_events(events: Iterable[RawEvent], gestures: GestureLimits = GESTURE_
     """Return the actions of a finished sequence of raw events."""
     reducer = Reducer(gestures)
     return [*(reduced for event in events for reduced in reducer.feed(event)), *reducer.flush()]
+
+
+class AlwaysAllow:
+    """Approves what was proposed and confirms every question."""
+
+    def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
+        return request.action, "approved without asking"
+
+    def confirm(self, question: str) -> bool:
+        return True
+
+
+def record_oracle(
+    environment: Environment, task: Task, seed: int | None, oracle: Callable[[], Action], store: EpisodeStore
+) -> Path:
+    """Record a scripted oracle."""
+    return record(environment, task, seed, HandPolicy(lambda _: oracle()), store, "oracle")
+
+
+def record_actions(
+    environment: Environment, task: Task, seed: int | None, actions: Iterable[Action], store: EpisodeStore
+) -> Path:
+    """Record a given sequence of actions, as a person's."""
+    rest = iter(actions)
+    return record(environment, task, seed, HandPolicy(lambda _: next(rest, None)), store, "person")

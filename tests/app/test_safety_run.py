@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.fakes import events_in
+from tests.fakes import AlwaysAllow, events_in
 from tests.toys import lesson_config
 
 from showonce.app.compose import approver_for
@@ -36,7 +36,6 @@ from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import ConfigError
 from showonce.protocols import Approver
 from showonce.runs.layout import PAUSE
-from showonce.runtime.approvals import AlwaysAllow
 from showonce.runtime.stop import Stop
 from showonce.settings import load_config
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.browsers import needs_miniwob
+from tests.fakes import record_oracle
 
 from showonce.actions import Click, Wait
 from showonce.demonstrations import EpisodeStore, load_demonstration
@@ -19,7 +20,7 @@ from showonce.environments.miniwob.world import YELLOW, MiniWoB, pages
 from showonce.environments.registry import find_task, make_environment, oracle_for
 from showonce.errors import ConfigError, EnvironmentBroken, TaskError
 from showonce.runtime.loop import run_episode
-from showonce.runtime.recorder import HandPolicy, record_oracle
+from showonce.runtime.recorder import HandPolicy
 from showonce.types import Outcome, StopReason, Task
 
 GO = Presses()

@@ -15,7 +15,7 @@ from showonce.demonstrations import EpisodeStore, load_demonstration
 from showonce.environments.embedded.window import SCALE, ScreenWindow
 from showonce.environments.registry import find_task, make_environment, oracle_for
 from showonce.errors import Unavailable
-from showonce.runtime.recorder import record_person
+from showonce.runtime.recorder import HandPolicy, record
 
 needs_display = pytest.mark.skipif(
     not (os.environ.get("DISPLAY") and shutil.which("xdotool")), reason="needs a display (DISPLAY) and xdotool"
@@ -122,7 +122,7 @@ def test_a_person_records_a_whole_workflow(window, tmp_path):
             hand.start()
             return window.next_action(observation)
 
-    path = record_person(Following(), world, task, 3, EpisodeStore(tmp_path))
+    path = record(world, task, 3, HandPolicy(Following().next_action), EpisodeStore(tmp_path), "person")
     demonstration = load_demonstration(path)
     assert demonstration.source == "person" and len(demonstration.frames) >= 3
     assert person.x >= 0

@@ -14,7 +14,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import WAIT, Board, Recorder, ScriptedPolicy, board_task, events_in, oracle_policy, unreadable
+from tests.fakes import (
+    WAIT,
+    AlwaysAllow,
+    Board,
+    Recorder,
+    ScriptedPolicy,
+    board_task,
+    events_in,
+    oracle_policy,
+    unreadable,
+)
 
 import showonce.runtime.loop as loop_module
 from showonce.actions import EXAMPLES, Action, Ask, Click, Done, Open, Type, to_json
@@ -23,7 +33,7 @@ from showonce.environments.registry import find_task, make_environment, oracle_f
 from showonce.errors import EnvironmentBroken, Stopped, TaskError
 from showonce.protocols import ApprovalRequest, Context, Interrupt, Turn
 from showonce.runs.event_file import EventWriter
-from showonce.runtime.approvals import AlwaysAllow, AlwaysDeny
+from showonce.runtime.approvals import AlwaysDeny
 from showonce.runtime.guards import SameAction
 from showonce.runtime.loop import run_episode
 from showonce.runtime.safety import Known, Verdict

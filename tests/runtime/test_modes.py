@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import Board, Recorder, ScriptedPolicy, board_task, unreadable
+from tests.fakes import AlwaysAllow, Board, Recorder, ScriptedPolicy, board_task, unreadable
 
 from showonce.actions import Action, Ask, Click, Done, Type
 from showonce.config import RecoveryConfig, SafetyConfig
@@ -19,7 +19,6 @@ from showonce.environments.registry import find_task
 from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import BadInput, Stopped
 from showonce.protocols import ApprovalRequest, Context, Interrupt, Oracle, ability
-from showonce.runtime.approvals import AlwaysAllow
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recovery import Recovery
 from showonce.runtime.safety import Pace, safety_of

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.fakes import Board, Recorder, board_task
+from tests.fakes import Board, Recorder, board_task, record_actions, record_oracle
 
 from showonce.actions import Action, Done, Type
 from showonce.demonstrations import EpisodeStore, latest_demonstration, load_demonstration, load_episode
 from showonce.environments.registry import find_task, make_environment, oracle_for, task_ids
 from showonce.errors import DemonstrationError, DiskError, Stopped
-from showonce.runtime.recorder import record_actions, record_oracle, record_person
+from showonce.runtime.recorder import HandPolicy, record
 from showonce.runtime.stop import Stop
 from showonce.types import Observation
 
@@ -95,7 +95,7 @@ class Window:
 def test_a_person_acts_in_a_window(tmp_path: Path) -> None:
     board, log = Board(), Recorder()
     window = Window(board, acts=2)
-    path = record_person(window, board, board_task(), 1, EpisodeStore(tmp_path), events=log)
+    path = record(board, board_task(), 1, HandPolicy(window.next_action), EpisodeStore(tmp_path), "person", events=log)
     assert [s.hash for s in window.screens] == [step.frame_hash for step in load_episode(path).steps]
     assert load_episode(path).source == "person"
     assert log.of("episode_started")[0]["executor"] == "person"
@@ -105,6 +105,6 @@ def test_a_person_may_stop_and_the_steps_are_kept(tmp_path: Path) -> None:
     board, stop = Board(), Stop()
     window = Window(board, acts=1, stop=stop)
     with pytest.raises(Stopped, match="steps are kept in"):
-        record_person(window, board, board_task(), 1, EpisodeStore(tmp_path), stop=stop)
+        record(board, board_task(), 1, HandPolicy(window.next_action), EpisodeStore(tmp_path), "person", stop=stop)
     (path,) = tmp_path.iterdir()
     assert sum(step.executed is not None for step in load_episode(path).steps) == 1

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes import Board, board_task
+from tests.fakes import Board, board_task, record_actions, record_oracle
 
 from showonce.actions import Ask, Click, Done, Drag, Type, from_pixel, to_pixel
 from showonce.demonstrations import EpisodeStore, load_demonstration, read_png, save_demonstration
@@ -16,7 +16,6 @@ from showonce.errors import BadInput, DemonstrationError
 from showonce.protocols import Context, Policy, turns_of
 from showonce.runtime.loop import run_episode
 from showonce.runtime.matching import correlation, find_point
-from showonce.runtime.recorder import record_actions, record_oracle
 from showonce.runtime.replay import ReplayPolicy, replay_episode
 from showonce.types import Demonstration, Frame, Image, Observation, StopReason
 

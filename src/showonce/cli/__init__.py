@@ -197,20 +197,21 @@ def record(
     if import_file is not None:
         return _import(config, Path(import_file), form or "")
     if export_folder is not None:
-        from showonce.app.exchange import export_demonstrations
         from showonce.cli.terminal import say
+        from showonce.demonstrations.formats import export_episodes
 
-        say(f"Written: {export_demonstrations(names, Path(export_folder), form or '')}")
+        say(f"Written: {export_episodes(names, form or '', Path(export_folder))}")
         return 0
     return _record(config, oracle, keep=yes)
 
 
 def _import(config: Config, file: Path, form: str) -> int:
-    from showonce.app.exchange import import_demonstrations
     from showonce.cli.terminal import say
     from showonce.demonstrations import read_meta
+    from showonce.demonstrations.formats import import_file
+    from showonce.runs.layout import IMPORTED
 
-    found = import_demonstrations(config.output, file, form)
+    found = import_file(file, form, Path(config.output.logs) / IMPORTED)
     for path in found.paths:
         meta = read_meta(path)
         say(f"{path}: {meta['steps']} steps of {meta['task_id']}, {meta['goal']!r}")

@@ -112,9 +112,9 @@ def counted(total: int) -> Callable[[str], None]:
 
 
 @contextlib.contextmanager
-def progress_bar(title: str, total: int, console: Console | None = None) -> Iterator[Callable[[int], None]]:
+def progress_bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a bar on stderr while a block measures, if that is a terminal; yield the function that advances it by n."""
-    out = console or Console(stderr=True)
+    out = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=out, disable=not out.is_terminal, transient=True) as bar:
         task = bar.add_task(title, total=total)

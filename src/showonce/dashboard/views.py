@@ -254,10 +254,10 @@ def _update_words(view: RunView) -> str:
     return ", ".join(words)
 
 
-def _newest(names: Sequence[str], most: int = 6) -> str:
+def _newest(names: Sequence[str]) -> str:
     if not names:
         return "none"
-    return ("… " if len(names) > most else "") + " ".join(clean(name, 24) for name in names[-most:])
+    return ("… " if len(names) > 6 else "") + " ".join(clean(name, 24) for name in names[-6:])
 
 
 def counted(counter: dict[str, int]) -> str:

@@ -174,17 +174,17 @@ def _scale_of(folder: Path) -> float | None:
     return None if scale is None else float(scale)
 
 
-def run_after(measurement: Measurement, *, timeout_s: float | None = None) -> dict[str, Any]:
+def run_after(measurement: Measurement) -> dict[str, Any]:
     """Measure in a new process and return its report (see `report_of`).
 
     Raises:
-        ShowonceError: it could not be measured; the text is what that process said.
+        ShowonceError: it could not be measured; the text is the last line that process wrote.
     """
     with tempfile.TemporaryDirectory(prefix="showonce-after-") as root:
         order, out = Path(root) / "measurement.json", Path(root) / "report.json"
         atomic_write_json(order, measurement.to_json())
         command = [sys.executable, "-m", "showonce.evaluation.fresh", str(order), str(out)]
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout_s)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         if done.returncode != 0 or not out.is_file():
             said = (done.stderr or done.stdout).strip().splitlines()
             raise ShowonceError(f"measuring `after` in a new process failed: {said[-1] if said else 'it said nothing'}")

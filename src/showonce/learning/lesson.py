@@ -138,8 +138,8 @@ def teaching(
 ) -> Teach:  # fmt: skip
     """Return a function that teaches `policy` one lesson in a store of its own and leaves it as fresh as it is now.
 
-    seeds: where lessons take their practice and probe seeds from. updated: told the number of every update, 1, 2 ...,
-    as soon as it is done; the candidate is the set CANDIDATE.
+    seeds: of practice and probes. updated: called after every update with its number, 1, 2 ...; the candidate's tensors
+    are the set CANDIDATE.
 
     Raises:
         Unavailable: the policy has no adapter to teach.

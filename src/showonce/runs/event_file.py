@@ -11,7 +11,6 @@ import json
 import time
 import warnings
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Final, Self
 
 from showonce.errors import ShowonceError
@@ -56,9 +55,7 @@ class EventWriter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
 

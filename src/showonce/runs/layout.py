@@ -2,6 +2,7 @@
 
 logs/                         the setting `output.logs`
   index.jsonl                 two lines a run: started, finished
+  imported/                   demonstrations from files of other programs
   <time>-<name>/              a run's folder; the setting `run_dir` gives another place
     config.yaml               every setting, resolved; a folder that has this file is a run's folder
     versions.json             packages, platform, git revision, working folder
@@ -26,6 +27,7 @@ from __future__ import annotations
 from typing import Final
 
 INDEX: Final = "index.jsonl"
+IMPORTED: Final = "imported"
 
 CONFIG: Final = "config.yaml"
 VERSIONS: Final = "versions.json"

@@ -1,4 +1,4 @@
-"""Who answers when a person has to be asked: always yes, always no, or the person at the console.
+"""Who answers when a person has to be asked: always no, or the person at the console.
 
 An answer is yes, no, or "no, there": the right action. At the console it is typed as JSON or in short, its verb and
 its arguments in the order in which they are always written: ``click 0.4 0.2``, ``type hello``, ``key ctrl+s``.
@@ -66,16 +66,6 @@ def _example(verb: str) -> str:
 def person_of(approver: Approver | None) -> Person | None:
     """Return the approver if it can also `confirm` questions, else None."""
     return approver if isinstance(approver, Person) else None
-
-
-class AlwaysAllow:
-    """Approves what was proposed and confirms every question."""
-
-    def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
-        return request.action, "approved without asking"
-
-    def confirm(self, question: str) -> bool:
-        return True
 
 
 class AlwaysDeny:

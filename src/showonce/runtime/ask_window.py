@@ -71,8 +71,8 @@ class WindowApprover:
 class AskWindow(ScreenWindow):
     """The window of a person who acts, with buttons for yes, no and quit."""
 
-    def __init__(self, title: str = "showonce asks") -> None:
-        super().__init__(title)
+    def __init__(self) -> None:
+        super().__init__("showonce asks")
         import tkinter
 
         self._said: deque[Button] = deque()

@@ -1,7 +1,7 @@
 """THE loop: running, recording, practising, shadowing and evaluating are this function with other arguments.
 
-It never learns. Every end has a StopReason; a broken model, an unreadable answer and a broken environment are told
-apart, because they cross different boundaries. A bad episode is data, not a crash.
+It never learns. Every end has a StopReason; a broken model, an unreadable answer and a broken environment have
+reasons of their own. A bad episode is data, not a crash.
 """
 
 from __future__ import annotations

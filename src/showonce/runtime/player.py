@@ -27,7 +27,7 @@ from showonce.runtime.loop import run_episode
 from showonce.runtime.pointing import LookAgain
 from showonce.runtime.recovery import Recovery
 from showonce.runtime.safety import Pace, safety_of
-from showonce.runtime.shadow import Shadow
+from showonce.runtime.shadow import same_action
 from showonce.runtime.stop import Stop
 from showonce.types import Episode, Limits, Observation, Step, StopReason, Task
 
@@ -146,13 +146,12 @@ class ShadowWatch:
 
     def __init__(self, policy: Adaptable, events: EventSink, every: int) -> None:
         self._policy, self._events, self._every = policy, events, every
-        self._shadow = Shadow()
         self._told: list[tuple[int, bool, dict[str, Any] | None]] = []
 
     def on_step(self, task: Task, observation: Observation, step: Step, context: Context) -> None:
         if step.index % self._every == 0 and step.proposal is not None:
             action = self._policy.propose(observation, replace(context, demonstration=None), adapter=None).action
-            agrees = self._shadow.note(step.proposed, action)
+            agrees = same_action(step.proposed, action)
             said = None if action is None else to_json(action)
             self._told.append((step.index, agrees, said))
 

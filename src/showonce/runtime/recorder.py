@@ -5,29 +5,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from showonce.actions import Action, Done
 from showonce.demonstrations import EpisodeStore
 from showonce.environments.registry import oracle_for
 from showonce.errors import DemonstrationError, DiskError, Stopped
-from showonce.protocols import Approver, Context, Environment, EventSink, Interrupt, Sampling
+from showonce.protocols import Context, Environment, EventSink, Interrupt, Sampling
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.types import Demonstration, Episode, Executor, Frame, Observation, Proposal, Step, StopReason, Task
 
 
-class Hand(Protocol):
-    """Chooses actions. Gets the screen and returns the next action; None means finished."""
-
-    def next_action(self, observation: Observation) -> Action | None: ...
-
-
 class HandPolicy:
-    """A hand as a policy; when it is finished, it claims `done`."""
+    """A person or an oracle as a policy. next_action: None = finished, which claims `done`."""
 
     adapter_version = "none"
 
@@ -36,40 +29,6 @@ class HandPolicy:
 
     def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
         return Proposal("", self._next_action(observation) or Done(), None, adapter_version=self.adapter_version)
-
-
-def record_oracle(
-    environment: Environment, task: Task, seed: int | None, oracle: Callable[[], Action], store: EpisodeStore
-) -> Path:
-    """Record a scripted oracle; the episode is labelled so. See `record` for what it returns and raises."""
-    return record(environment, task, seed, HandPolicy(lambda _: oracle()), store, "oracle")
-
-
-def record_actions(
-    environment: Environment,
-    task: Task,
-    seed: int | None,
-    actions: Iterable[Action],
-    store: EpisodeStore,
-    source: Executor = "person",
-) -> Path:
-    """Record a given sequence of actions. See `record` for what it returns and raises."""
-    rest = iter(actions)
-    return record(environment, task, seed, HandPolicy(lambda _: next(rest, None)), store, source)
-
-
-def record_person(
-    window: Hand,
-    environment: Environment,
-    task: Task,
-    seed: int | None,
-    store: EpisodeStore,
-    *,
-    stop: Interrupt | None = None,
-    events: EventSink | None = None,
-) -> Path:
-    """Record a person who acts in a window on the environment. See `record` for what it returns and raises."""
-    return record(environment, task, seed, HandPolicy(window.next_action), store, "person", stop=stop, events=events)
 
 
 def record(
@@ -82,7 +41,6 @@ def record(
     *,
     stop: Interrupt | None = None,
     events: EventSink | None = None,
-    approver: Approver | None = None,
 ) -> Path:
     """Run one episode in phase `record` and return its folder.
 
@@ -93,7 +51,7 @@ def record(
     """
     episode = run_episode(
         environment, policy, task, seed=seed, phase="record", executor=source, guards=(Unproved(),), store=store,
-        stop=stop, events=events, approver=approver,
+        stop=stop, events=events,
     )  # fmt: skip
     return judged(episode, task, store)
 

@@ -55,9 +55,9 @@ class ReplayPolicy:
     """Does what was shown, step by step, whatever the goal says; afterwards it claims `done`.
 
     coordinates: at the same place. template: where the square of `patch` pixels around the demonstrated point is
-    found again (0: a side that fits the screen, larger where that says nothing). Where that is not sure, the element
-    with the recorded name is taken, if `screen` has it; names: one a step. Below `least_score`
-    (correlation in [-1, 1]) it asks instead of acting.
+    found again (0: a side that fits the screen, a larger square where it has no contrast or no match). Where
+    that is not sure, the element with the recorded name is taken, if `screen` has it; names: one a step.
+    Below `least_score` (correlation in [-1, 1]) it asks instead of acting.
 
     Raises:
         BadInput: an unknown mode or a patch without pixels.

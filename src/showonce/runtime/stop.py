@@ -86,7 +86,7 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_interrupt(stop: Stop) -> Iterator[None]:
-    """In this block the first Ctrl-C presses the stop, for a clean end, and says so; the second: KeyboardInterrupt.
+    """In this block the first Ctrl-C presses the stop and writes a line to stderr; the second: KeyboardInterrupt.
 
     Only the main thread gets signals; elsewhere the block runs unchanged.
     """

@@ -158,8 +158,8 @@ def reset_task(
 ) -> Observation:
     """Prepare the start as `task.reset` says, and return the first screen.
 
-    A command runs in the shell and must end with 0; a person is asked to prepare and confirm. The environment is
-    told of the task in every case; one that can go on with the screen as it is looks at ``task.reset == "none"``.
+    A command runs in the shell and must end with 0; a person is asked to prepare and confirm. The environment
+    is given the task in every case; one that can go on with the screen as it is looks at ``task.reset == "none"``.
 
     Raises:
         EnvironmentBroken: the command failed or took too long, the person did not confirm, or the reset failed.

@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, Final, Self
 
 from showonce.errors import CheckpointCorrupt, StoreError, nearest
@@ -92,7 +91,7 @@ class ChampionMove:
     def events(
         self, episode: str | None = None, statistic: float | None = None, sources: Iterable[str] = ()
     ) -> list[Event]:
-        """Return what a run's event file says about a move back: RolledBack, then Quarantined and Readmitted, if any.
+        """Return the events of a move back, for a run: RolledBack, then Quarantined and Readmitted, if any.
 
         episode, statistic: of the probe that decided and its drop test. sources: quarantined refs to be listed too.
         """
@@ -205,7 +204,7 @@ class VersionStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     # ---- looking

@@ -34,8 +34,8 @@ class Settled:
     seconds: float
 
 
-def differs(one: Pixels, other: Pixels, caret: tuple[int, int] = CARET) -> bool:
-    """Say whether the pixels in which two frames differ need a larger box than CARET."""
+def differs(one: Pixels, other: Pixels) -> bool:
+    """Return whether the pixels in which two frames differ need a larger box than `CARET`."""
     if one.shape != other.shape:
         return True
     if np.array_equal(one, other):
@@ -43,15 +43,15 @@ def differs(one: Pixels, other: Pixels, caret: tuple[int, int] = CARET) -> bool:
     apart = one != other
     rows = np.flatnonzero(apart.any(axis=1))
     columns = np.flatnonzero(apart.any(axis=0))
-    return bool(columns[-1] - columns[0] >= caret[0] or rows[-1] - rows[0] >= caret[1])
+    return bool(columns[-1] - columns[0] >= CARET[0] or rows[-1] - rows[0] >= CARET[1])
 
 
 def settle(
     shoot: Callable[[], Pixels], before: Pixels, patience: Patience, pause: Callable[[float], None] = time.sleep
 ) -> Settled:
-    """Call `look` until the screen has changed from `before` and is at rest, or patience ends.
+    """Call `shoot` until the screen has changed from `before` and is at rest, or patience ends.
 
-    pause: sleeps between two looks; it may raise to break off.
+    pause: sleeps between two shots; it may raise to break off.
     """
     start = time.monotonic()
     last, moved = before, None

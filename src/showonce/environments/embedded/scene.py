@@ -175,17 +175,13 @@ def random_icon(rng: random.Random, taken: set[Phrase], near: list[Widget]) -> W
     return None
 
 
-def fill_up(
-    scene: Scene, rng: random.Random, target: int, ban: frozenset[str] = frozenset(), icons_only: bool = False
-) -> None:
+def fill_up(scene: Scene, rng: random.Random, target: int, ban: frozenset[str] = frozenset()) -> None:
     """Add distractors until `target` widgets stand on the first page. `ban`: colours, shapes, labels to leave out."""
     for _ in range(3 * target):
         if sum(w.page == 0 for w in scene.widgets) >= target:
             return
         taken = {w.key for w in scene.widgets}
-        kind = (
-            "icon" if icons_only else rng.choices(("icon", "button", "check", "field", "slider"), (10, 5, 2, 1, 1))[0]
-        )
+        kind = rng.choices(("icon", "button", "check", "field", "slider"), (10, 5, 2, 1, 1))[0]
         widget: Widget | None = None
         if kind == "icon":
             widget = random_icon(rng, taken, [w for w in scene.widgets if w.kind == "icon"])

@@ -38,7 +38,7 @@ class ScreenWindow:
         Unavailable: no display, or a Python without Tk.
     """
 
-    def __init__(self, title: str = "showonce", scale: int = SCALE) -> None:
+    def __init__(self, title: str = "showonce") -> None:
         try:
             import tkinter
         except ImportError as error:
@@ -47,7 +47,7 @@ class ScreenWindow:
             self._root = tkinter.Tk()
         except tkinter.TclError as error:
             raise Unavailable(f"no display to open a window on ({error}); use --oracle, or set DISPLAY.") from error
-        self._scale = scale
+        self._scale = SCALE
         self._actions: deque[Action] = deque()  # done by the person, not returned yet
         self._finished = False
         self._size = (1, 1)

@@ -82,7 +82,7 @@ class ChampionKeeper:
         return self._refusals.suspends
 
     def succeeds(self, task_id: str) -> bool:
-        """Whether the last probes of a task say that the champion can do it."""
+        """Whether the champion has had `RECENT` probes of a task and at least the share `KNOWN` of them succeeded."""
         recent = self._recent.get(task_id, ())
         return len(recent) >= RECENT and sum(recent) >= KNOWN * len(recent)
 
