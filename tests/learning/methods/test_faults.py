@@ -44,7 +44,7 @@ def test_it_begins_once_at_its_moment_and_says_so() -> None:
     assert fault.begin(3) and not fault.begin(4)
     assert fault.lr_factor == LR_FACTOR == 100 and fault.loss_sign == 1.0
     assert [(kind, data["name"]) for kind, data in sink.seen] == [("fault", "lr_x100")]
-    assert fault.state == {"kind": "lr_x100", "active": True}
+    assert (fault.kind, fault.active) == ("lr_x100", True)
 
 
 def test_no_fault_never_begins() -> None:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 
 from showonce.environments.embedded.families import FAMILIES, Problem, build_program
-from showonce.environments.embedded.language import COLOURS, LABELS, apps
+from showonce.environments.embedded.language import COLOURS, LABELS, apps, program_phrases
 from showonce.errors import TaskError, nearest
 
 _BY_WORD = {
@@ -39,8 +39,6 @@ def problem_for_goal(goal: str, rng: random.Random) -> Problem:
 
 def _family(words: tuple[str, ...]) -> str | None:
     """Return the family whose goals begin so, "" for a one-phrase program, None for neither."""
-    from showonce.environments.embedded.language import program_phrases
-
     if words in program_phrases():
         return ""
     if words[:1] == ("click",) and len(words) == 2:

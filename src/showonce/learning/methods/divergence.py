@@ -14,15 +14,12 @@ and equals it when at most one entry is left for the tail.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from showonce.errors import BadInput, nearest
-
-Kind = Literal["forward_kl", "reverse_kl", "jsd"]
-Support = Literal["teacher", "union"]
 
 KINDS: Final = ("forward_kl", "reverse_kl", "jsd")
 _FAR: Final = -1e30  # a logit or log-probability of (almost) zero mass whose gradient stays finite
@@ -36,13 +33,12 @@ def divergence(
     *,
     jsd_beta: float = 0.5,
     topk: int | None = None,
-    support: Support = "union",
 ) -> Tensor:
     """Return `divergence_BT` in nats; 0 outside the mask.
 
     mask_BT: True where a token counts (a decision of the answer; forced tokens and padding are False).
     jsd_beta: weight of the teacher in the mixture, in (0, 1). topk: None = the whole vocabulary, else the k likeliest
-    entries of the teacher, or of both (`support`), and the tail bucket.
+    entries of each side and the tail bucket.
 
     Raises:
         BadInput: unknown kind, shapes that differ, beta or k out of range.
@@ -53,7 +49,7 @@ def divergence(
     if topk is None or topk >= student_NV.shape[-1]:
         log_s, log_t = student_NV.log_softmax(-1), teacher_NV.log_softmax(-1)
     else:
-        log_s, log_t = _bucketed(student_NV, teacher_NV, topk, support)
+        log_s, log_t = _bucketed(student_NV, teacher_NV, topk)
     divergence_N = _pointwise(log_s, log_t, kind, jsd_beta)
     return divergence_N.new_zeros(mask_BT.shape).masked_scatter(mask_BT, divergence_N)
 
@@ -86,16 +82,14 @@ def _wide(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
-def _bucketed(student_NV: Tensor, teacher_NV: Tensor, k: int, support: Support) -> tuple[Tensor, Tensor]:
+def _bucketed(student_NV: Tensor, teacher_NV: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """Return the log-probabilities of both sides over the kept entries and the tail: (N, K + 1) each."""
     kept_NV = torch.zeros_like(teacher_NV, dtype=torch.bool)
     index_NK = teacher_NV.topk(k, dim=-1).indices
-    dropped_NK = torch.zeros_like(index_NK, dtype=torch.bool)
-    if support == "union":
-        mine_NK = student_NV.detach().topk(k, dim=-1).indices
-        twice_NK = kept_NV.scatter(-1, index_NK, True).gather(-1, mine_NK)  # already among the teacher's
-        index_NK = torch.cat([index_NK, mine_NK], -1)
-        dropped_NK = torch.cat([dropped_NK, twice_NK], -1)
+    mine_NK = student_NV.detach().topk(k, dim=-1).indices
+    twice_NK = kept_NV.scatter(-1, index_NK, True).gather(-1, mine_NK)  # already among the teacher's
+    dropped_NK = torch.cat([torch.zeros_like(twice_NK), twice_NK], -1)
+    index_NK = torch.cat([index_NK, mine_NK], -1)
     kept_NV = kept_NV.scatter(-1, index_NK, True)
     return tuple(_with_tail(x, kept_NV, index_NK, dropped_NK) for x in (student_NV, teacher_NV))  # type: ignore[return-value]
 

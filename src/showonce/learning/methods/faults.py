@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -59,10 +59,6 @@ class Fault:
         if shown.task_id not in self._wrong:
             self._wrong[shown.task_id] = misdirected(shown, np.random.default_rng(self._seed))
         return self._wrong[shown.task_id]
-
-    @property
-    def state(self) -> dict[str, Any]:
-        return {"kind": self.kind, "active": self.active}
 
 
 def misdirected(demonstration: Demonstration, rng: np.random.Generator) -> Demonstration:
