@@ -139,9 +139,11 @@ class Eyes:
         return True
 
     async def _state(self, tab: Tab) -> PageState | None:
-        """Return how the page stands; None while it is between two documents."""
+        """Return how the page stands; None while it is between two documents: scripts are not answered then."""
         from playwright.async_api import Error
 
+        if self._awaits(tab):
+            return None
         try:
             told = await self.session.ask_again(tab, lambda: tab.cdp.send("Runtime.evaluate", _STATE))
             if "exceptionDetails" in told:
@@ -155,8 +157,18 @@ class Eyes:
             if tab.gone or tab.page.is_closed():
                 raise
             return None
+        except EnvironmentBroken as error:
+            if isinstance(error, ModalOpened) or tab.gone or not self._awaits(tab):
+                raise
+            return None
+
+    def _awaits(self, tab: Tab) -> bool:
+        """Say whether a server has not answered a navigation within the time-out; screenshots still work then."""
+        return "navigation" in tab.pending and not self.session.leaving()
 
     async def _page_text(self, tab: Tab) -> str:
+        if self._awaits(tab):
+            return ""
         found = await self.session.ask_again(tab, lambda: _in_frames(tab, _TEXT, top=True))
         return "\n".join(t for t in found if isinstance(t, str) and t)[:MOST_TEXT]
 
