@@ -113,7 +113,12 @@ def _mapping(data: Any, file: Path, where: str, keys: tuple[str, ...]) -> Mappin
     for key in data:
         if key not in keys:
             name = f"{where}.{key}" if where else str(key)
-            raise TaskError(f"task file {file}: unknown key {name!r}.{nearest(str(key), keys)}")
+            below = (
+                " Settings stand below the environment: environment: {name: ..., settings: {...}}."
+                if key == "settings"
+                else ""
+            )
+            raise TaskError(f"task file {file}: unknown key {name!r}.{below or nearest(str(key), keys)}")
     return data
 
 
