@@ -11,10 +11,8 @@ from tests.app.conftest import MakeConfig
 from showonce.app.record import record
 from showonce.app.replay import AS_RECORDED, replay
 from showonce.cli import main
-from showonce.errors import (
-    ConfigError,
-    DemonstrationError,
-)
+from showonce.environments.embedded.world import EmbeddedWorld
+from showonce.errors import BadInput, ConfigError, DemonstrationError
 from showonce.settings import to_yaml
 
 
@@ -52,3 +50,17 @@ def test_replay_of_a_task_of_ones_own_asks_for_its_file(make: MakeConfig) -> Non
 def test_replay_modes(make: MakeConfig) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'template'"):
         replay(Path("x"), "templates", make())
+
+
+def test_the_environment_is_closed_when_an_error_ends_the_verb(
+    make: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = record(make(run_dir="there"), oracle=True)
+    assert made.path is not None
+    closed: list[str] = []
+    monkeypatch.setattr(EmbeddedWorld, "close", lambda self: closed.append("closed"))
+    with pytest.raises(BadInput, match="holds a run already"):
+        record(make(run_dir="there"), oracle=True)
+    with pytest.raises(BadInput, match="holds a run already"):
+        replay(made.path, "coordinates", make(run_dir="there", seed=AS_RECORDED))
+    assert closed == ["closed", "closed"]
