@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from showonce import actions
@@ -169,13 +169,14 @@ PARTS = st.sampled_from([*MODIFIERS, *NAMED_KEYS, "Control", "cmd", "esc", "a", 
 
 @CHECKED
 @given(st.lists(PARTS, max_size=5).map("+".join) | st.text(max_size=6))
+@example("ctrl++")  # the key + itself
 def test_normal_keys_are_normal_or_refused(keys: str) -> None:
     try:
         normal = normal_keys(keys)
     except BadInput:
         return
     assert normal_keys(normal) == normal
-    *modifiers, key = ["+"] if normal == "+" else normal.split("+")
+    *modifiers, key = chord_parts(normal)
     assert modifiers == [name for name in MODIFIERS if name in modifiers]
     assert key in NAMED_KEYS or len(key) == 1
 
