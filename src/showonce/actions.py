@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Final, Literal
 
 from showonce.errors import BadInput, nearest
 
-Kind = Literal["coordinate", "integer", "seconds", "text", "keys"]
+Kind = Literal["coordinate", "integer", "seconds", "text", "keys", "modifiers"]
 
 COORDINATE_DECIMALS: Final = 3
 CONFIDENCE_DECIMALS: Final = 2
@@ -56,6 +56,10 @@ def _text(help_: str, **kw: Any) -> Any:
     return field(metadata={"spec": FieldSpec("text", help_)}, **kw)
 
 
+def _modifiers() -> Any:
+    return field(default="", metadata={"spec": FieldSpec("modifiers", "modifiers held meanwhile, joined by +")})
+
+
 @dataclass(frozen=True)
 class _At:
     """A verb that points at one place."""
@@ -68,21 +72,35 @@ class _At:
 
 
 @dataclass(frozen=True)
-class Click(_At):
+class _Held(_At):
+    """A verb of the pointer during which modifiers may be held. held: joined by ``+`` in the order of `MODIFIERS`."""
+
+    held: str = _modifiers()
+
+
+@dataclass(frozen=True)
+class Click(_Held):
     """Press and release the left button."""
 
     verb: ClassVar[str] = "click"
 
 
 @dataclass(frozen=True)
-class DoubleClick(_At):
+class DoubleClick(_Held):
     """Click twice quickly."""
 
     verb: ClassVar[str] = "double_click"
 
 
 @dataclass(frozen=True)
-class RightClick(_At):
+class TripleClick(_Held):
+    """Click three times quickly, which selects a line or a paragraph."""
+
+    verb: ClassVar[str] = "triple_click"
+
+
+@dataclass(frozen=True)
+class RightClick(_Held):
     """Press and release the right button."""
 
     verb: ClassVar[str] = "right_click"
@@ -102,6 +120,7 @@ class Drag(_At):
     verb: ClassVar[str] = "drag"
     to_x: float = _coordinate("where to release, horizontally")
     to_y: float = _coordinate("where to release, vertically")
+    held: str = _modifiers()
 
 
 @dataclass(frozen=True)
@@ -111,6 +130,7 @@ class Scroll(_At):
     verb: ClassVar[str] = "scroll"
     dy: int = _integer("notches, positive = down", MAX_NOTCHES)
     dx: int = _integer("notches, positive = right", MAX_NOTCHES, default=0)
+    held: str = _modifiers()
 
 
 @dataclass(frozen=True)
@@ -179,9 +199,11 @@ class Ask:
         _check(self)
 
 
-Action = Click | DoubleClick | RightClick | Move | Drag | Scroll | Type | Key | Open | Wait | Done | Ask
+Action = (
+    Click | DoubleClick | TripleClick | RightClick | Move | Drag | Scroll | Type | Key | Open | Wait | Done | Ask
+)
 ACTION_TYPES: Final[tuple[type[Any], ...]] = (
-    *(Click, DoubleClick, RightClick, Move, Drag, Scroll),
+    *(Click, DoubleClick, TripleClick, RightClick, Move, Drag, Scroll),
     *(Type, Key, Open, Wait, Done, Ask),
 )
 VERBS: Final[dict[str, type[Any]]] = {cls.verb: cls for cls in ACTION_TYPES}
@@ -199,6 +221,12 @@ def chord_parts(keys: str) -> tuple[str, ...]:
     return (*keys[:-2].split("+"), "+") if keys.endswith("++") else tuple(keys.split("+"))
 
 
+_ALIASES: Final = {
+    **{"control": "ctrl", "cmd": "meta", "command": "meta", "win": "meta", "option": "alt"},
+    **{"return": "enter", "esc": "escape", "del": "delete"},
+}
+
+
 def normal_keys(keys: str) -> str:
     """Return the canonical spelling of a chord: modifiers first, lower case, joined by ``+``.
 
@@ -207,8 +235,7 @@ def normal_keys(keys: str) -> str:
     """
     spelt = "".join(keys.split()).lower()
     parts = chord_parts(spelt)
-    alias = {"control": "ctrl", "cmd": "meta", "win": "meta", "return": "enter", "esc": "escape", "del": "delete"}
-    named = [alias.get(p, p) for p in parts]
+    named = [_ALIASES.get(p, p) for p in parts]
     mods = [m for m in MODIFIERS if m in named]
     rest = [p for p in named if p not in MODIFIERS]
     if len(rest) != 1 or not rest[0]:
@@ -216,6 +243,24 @@ def normal_keys(keys: str) -> str:
     if len(rest[0]) != 1 and rest[0] not in NAMED_KEYS:
         raise BadInput(f"unknown key {rest[0]!r} in chord {keys!r}.{nearest(rest[0], NAMED_KEYS)}")
     return "+".join([*mods, rest[0]])
+
+
+def normal_modifiers(held: str) -> str:
+    """Return the canonical spelling of held modifiers: in the order of `MODIFIERS`, joined by ``+``; "" for none.
+
+    Example:
+        >>> normal_modifiers("Shift + Control")
+        'ctrl+shift'
+
+    Raises:
+        BadInput: a name that is no modifier (nearest named).
+    """
+    spelt = "".join(held.split()).lower()
+    named = [_ALIASES.get(part, part) for part in spelt.split("+")] if spelt else []
+    for part in named:
+        if part not in MODIFIERS:
+            raise BadInput(f"unknown modifier {part!r} in {held!r}.{nearest(part, MODIFIERS)}")
+    return "+".join(name for name in MODIFIERS if name in named)
 
 
 def _check(action: Any) -> None:
@@ -236,16 +281,21 @@ def _check(action: Any) -> None:
             raise BadInput(f"{where} is {len(value)} characters long; the most is {MAX_TEXT}.")
         elif spec.kind == "keys":
             object.__setattr__(action, name, normal_keys(value))
+        elif spec.kind == "modifiers":
+            object.__setattr__(action, name, normal_modifiers(value))
 
 
 def to_json(action: Action) -> dict[str, Any]:
-    """Return the plain JSON form ``{"action": verb, ...arguments}``; defaults are written too.
+    """Return the plain JSON form ``{"action": verb, ...arguments}``; defaults are written too, except no modifiers.
 
     Example:
         >>> to_json(Scroll(0.5, 0.25, 3))
         {'action': 'scroll', 'x': 0.5, 'y': 0.25, 'dy': 3, 'dx': 0}
     """
-    return {"action": action.verb, **dataclasses.asdict(action)}
+    given = dataclasses.asdict(action)
+    if given.get("held") == "":
+        del given["held"]
+    return {"action": action.verb, **given}
 
 
 def from_json(data: dict[str, Any]) -> Action:
@@ -293,6 +343,7 @@ def from_pixel(index: float, size: int) -> float:
 EXAMPLES: Final[tuple[Action, ...]] = (
     Click(0.518, 0.232),
     DoubleClick(0.161, 0.375),
+    TripleClick(0.339, 0.554),
     RightClick(0.804, 0.446),
     Move(0.268, 0.661),
     Drag(0.125, 0.339, 0.732, 0.839),

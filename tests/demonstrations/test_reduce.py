@@ -314,7 +314,7 @@ def test_long_text_is_split() -> None:
 def test_what_has_no_verb_is_told(key: str, modifiers: list[str], said: str) -> None:
     reducer = Reducer()
     assert reducer.feed({"kind": "key", "key": key, "text": "", "modifiers": modifiers, "time": 0.0}) == []
-    assert said in reducer.ignored[0]
+    assert said in reducer.lost[0]
 
 
 def test_what_is_going_on_is_told_at_once() -> None:

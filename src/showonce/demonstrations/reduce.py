@@ -2,11 +2,16 @@
 
 A raw event is a mapping. All have `kind` and `time` (seconds on a clock that only goes forward); by kind:
 
-    press, release   x, y: pixel of the frame; width, height: size of the frame; button: left | middle | right
-    wheel            x, y, width, height; dx, dy: notches, positive = right and down, fractions are added up
+    press, release   x, y: pixel of the frame; width, height: size of the frame; button: left | middle | right;
+                     modifiers: which of `actions.MODIFIERS` are held; count: 1 for a first press, 2 and 3 for what the
+                     system or the page takes as the second and third of a multiple click (absent: told by time)
+    move             x, y, width, height: the pointer came here and what is pressed next appeared because of it; told
+                     with its own time, before that press
+    wheel            x, y, width, height; dx, dy: notches, positive = right and down, fractions are added up; modifiers
     key              key: the character on it or one of `actions.NAMED_KEYS`; text: what it types, or "";
                      modifiers: which of `actions.MODIFIERS` are held
-    text             text that came without keys (an input method, dictation)
+    text             text that came without keys; source: how: composed (input method, dead key), pasted, or absent
+    lost             text: one sentence, what the person did or will see that cannot be kept, and what to do instead
     idle             nothing was done for a while; its frame is the screen on which the person waits
     pause            the person paused the recording: the time until the next event is no waiting
 
@@ -48,12 +53,16 @@ GESTURE_LIMITS: Final = GestureLimits()
 
 @dataclass(frozen=True)
 class Reduced:
-    """An action and its raw events, indices `first` to `last`; the frame before `first` is the one it was chosen on."""
+    """An action and its raw events, indices `first` to `last`; the frame before `first` is the one it was chosen on.
+
+    note: how it came about where the action does not say it (``pasted``); becomes the step's note.
+    """
 
     action: Action
     first: int
     last: int
     target: str = ""
+    note: str = ""
 
 
 @dataclass
@@ -86,10 +95,10 @@ class _Scroll:
 
 
 class Reducer:
-    """Turns events into actions as they come. ignored: one sentence for each event that no verb stands for."""
+    """Turns events into actions as they come. lost: one sentence for each thing done that is not in the actions."""
 
     def __init__(self, gestures: GestureLimits = GESTURE_LIMITS) -> None:
-        self.ignored: list[str] = []
+        self.lost: list[str] = []
         self._limits = gestures
         self._index = -1
         self._out: list[Reduced] = []
@@ -111,6 +120,8 @@ class Reducer:
         elif kind == "pause":
             self._end()
             self._since = None
+        elif kind == "lost":
+            self.lost.append(str(event["text"]))
         elif kind == "key" and event["key"] in SILENT:
             self._armed = self._index if self._armed is None else self._armed
         else:
@@ -170,7 +181,7 @@ class Reducer:
             return
         held.last = self._index
         if held.event["button"] == "middle":
-            self.ignored.append("a middle click has no verb and is left out")
+            self.lost.append("a middle click has no verb and is left out")
         elif held.event["button"] == "left" and _distance(held.event, event) > self._limits.near:
             self._end_click()
             start, end = _place(held.event), _place(event)
@@ -209,7 +220,7 @@ class Reducer:
             return
         key = str(event["key"])
         if (len(key) != 1 and key not in NAMED_KEYS) or key == "+":
-            self.ignored.append(f"the key {'+'.join([*held, key])} has no name here and is left out")
+            self.lost.append(f"the key {'+'.join([*held, key])} has no name here and is left out")
             return
         self._begin(event)
         chord = [name for name in MODIFIERS if name in event["modifiers"]]

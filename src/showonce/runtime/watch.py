@@ -211,9 +211,9 @@ class Watched:
         assert self._screen is not None
         self._frames[self._count] = self._screen
         self._count += 1
-        ignored = len(self._reducer.ignored)
+        lost = len(self._reducer.lost)
         self._emit(self._reducer.feed(event))
-        for line in self._reducer.ignored[ignored:]:
+        for line in self._reducer.lost[lost:]:
             self._tell(line, True)
         pending = self._reducer.pending
         if pending is not None:

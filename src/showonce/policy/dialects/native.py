@@ -56,7 +56,7 @@ class NativeDialect:
         parts = [f'"action":"{action.verb}"']
         for field in dataclasses.fields(action):
             value = getattr(action, field.name)
-            if not (_optional_integer(type(action), field.name) and value == field.default):
+            if not (_omitted_at_default(type(action), field.name) and value == field.default):
                 parts.append(f'"{field.name}":{_spell(field.name, field.metadata["spec"], value, geometry)}')
         parts.append(f'"confidence":{_decimal(confidence, CONFIDENCE_DECIMALS)}')
         return "{" + ",".join(parts) + "}"
@@ -98,7 +98,7 @@ class NativeDialect:
                 if spec.kind in ("integer", "seconds"):
                     terminal = f"{verb}_{name}".upper()
                     terminals[terminal] = _number_pattern(cls, name, spec)
-                if _optional_integer(cls, name):
+                if _omitted_at_default(cls, name):
                     rule += [_literal(pending)] * bool(pending)
                     rule.append("({} {})?".format(_literal(f',"{name}":'), terminal))
                     pending = ""
@@ -116,9 +116,9 @@ class NativeDialect:
         return stated[-1].span(1) if stated else None
 
 
-def _optional_integer(cls: type[Any], name: str) -> bool:
+def _omitted_at_default(cls: type[Any], name: str) -> bool:
     spec, required = fields_of(cls)[name]
-    return spec.kind == "integer" and not required
+    return spec.kind in ("integer", "modifiers") and not required
 
 
 def _decimal(value: float, decimals: int) -> str:
