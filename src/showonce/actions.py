@@ -199,12 +199,11 @@ class Ask:
         _check(self)
 
 
-Action = (
-    Click | DoubleClick | TripleClick | RightClick | Move | Drag | Scroll | Type | Key | Open | Wait | Done | Ask
-)
-ACTION_TYPES: Final[tuple[type[Any], ...]] = (
-    *(Click, DoubleClick, TripleClick, RightClick, Move, Drag, Scroll),
+Action = Click | DoubleClick | TripleClick | RightClick | Move | Drag | Scroll | Type | Key | Open | Wait | Done | Ask
+ACTION_TYPES: Final[tuple[type[Any], ...]] = (  # a new verb comes last: exports and Gymnasium number the verbs
+    *(Click, DoubleClick, RightClick, Move, Drag, Scroll),
     *(Type, Key, Open, Wait, Done, Ask),
+    TripleClick,
 )
 VERBS: Final[dict[str, type[Any]]] = {cls.verb: cls for cls in ACTION_TYPES}
 
@@ -328,6 +327,12 @@ def points(action: Action) -> tuple[tuple[float, float], ...]:
     if isinstance(action, Drag):
         return ((action.x, action.y), (action.to_x, action.to_y))
     return ((action.x, action.y),) if isinstance(action, _At) else ()
+
+
+def held_in(action: Action) -> tuple[str, ...]:
+    """Return the modifiers that are held during an action, in the order in which they are pressed."""
+    held: str = getattr(action, "held", "")
+    return tuple(held.split("+")) if held else ()
 
 
 def to_pixel(value: float, size: int) -> int:

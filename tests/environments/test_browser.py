@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from tests.browsers import BUTTON, GO, HEIGHT, LOG, WIDTH, Seat, needs_browser
 
-from showonce.actions import Done, DoubleClick, Drag, Key, Move, Open, RightClick, Scroll, Type
+from showonce.actions import Click, Done, DoubleClick, Drag, Key, Move, Open, RightClick, Scroll, TripleClick, Type
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
-from showonce.errors import BadInput, ConfigError
+from showonce.environments.contract import Presses
+from showonce.errors import BadInput, ConfigError, Stopped
 from showonce.types import Success, Task
 
 pytestmark = needs_browser
@@ -43,6 +44,57 @@ def test_every_kind_of_input_reaches_the_page(seat: Seat) -> None:
         assert line in seat.text
     assert seat.environment.execute(Move(1.0, 1.0), GO).pixels == ((WIDTH - 1, HEIGHT - 1),)
     assert seat.do(Done("x")).action == Done("x")
+
+
+def test_modifiers_are_held_through_the_gesture_and_let_go(seat: Seat) -> None:
+    """In the events of the pointer, and as keys of their own for a page that listens to keys."""
+    seat.show(
+        LOG
+        + "<p style='position:absolute;left:0;top:40px;margin:0'>three words here</p><script>"
+        + "const held = e => [e.ctrlKey && 'c', e.altKey && 'a', e.shiftKey && 's', e.metaKey && 'm']"
+        + ".filter(x => x).join('');"
+        + "for (const k of ['click','contextmenu','mousedown','mouseup','wheel','keydown','keyup','dblclick'])"
+        + "addEventListener(k, e => { e.preventDefault; say(`${k} ${e.key ?? e.detail} [${held(e)}]`) });"
+        + "</script>"
+    )
+    told = ""
+    for action, lines in (
+        (
+            Click(0.9, 0.9, "ctrl+shift"),
+            ["keydown Control [c]", "keydown Shift [cs]", "mousedown 1 [cs]", "click 1 [cs]", "keyup Control []"],
+        ),
+        (DoubleClick(0.9, 0.6, "alt"), ["mousedown 2 [a]", "dblclick 2 [a]", "keyup Alt []"]),
+        (TripleClick(0.1, 0.2), ["mousedown 1 []", "mousedown 2 []", "mousedown 3 []", "click 3 []"]),
+        (RightClick(0.9, 0.3, "meta"), ["keydown Meta [m]", "contextmenu 0 [m]", "keyup Meta []"]),
+        (Scroll(0.9, 0.9, 2, 0, "ctrl"), ["keydown Control [c]", "wheel 0 [c]", "wheel 0 [c]", "keyup Control []"]),
+        (
+            Drag(0.8, 0.8, 0.9, 0.9, "shift"),
+            ["keydown Shift [s]", "mousedown 1 [s]", "mouseup 1 [s]", "keyup Shift []"],
+        ),
+        (Click(0.9, 0.9), ["mousedown 1 []", "mouseup 1 []", "click 1 []"]),
+    ):
+        seat.do(action)
+        said, told = seat.text.removeprefix(told), seat.text
+        at = 0
+        for line in lines:
+            assert line in said[at:], (action, line, said)
+            at = said.index(line, at) + len(line)
+    seat.do(TripleClick(0.1, 0.2))
+    seat.do(Click(0.9, 0.9, "shift"))
+
+
+def test_modifiers_are_let_go_when_the_stop_is_pressed_and_when_a_dialog_opens(seat: Seat) -> None:
+    seat.show(
+        BUTTON.format("alert('one')") + LOG + "<script>addEventListener('click', e => say(`at ${e.ctrlKey}`))</script>"
+    )
+    with pytest.raises(Stopped):
+        seat.environment.execute(Click(0.9, 0.9, "ctrl"), Presses(after=2))
+    seat.do(Click(0.9, 0.9))
+    assert "at false" in seat.text and "at true" not in seat.text
+    assert "one" in seat.do(Click(30 / WIDTH, 30 / HEIGHT, "ctrl")).detail
+    seat.do(Key("enter"))
+    seat.do(Click(0.9, 0.9))
+    assert seat.text.rstrip().endswith("at false")
 
 
 def test_text_arrives_as_it_was_typed(seat: Seat) -> None:

@@ -20,15 +20,23 @@ from showonce.actions import (
     Key,
     RightClick,
     Scroll,
+    TripleClick,
     Type,
     Wait,
 )
 from showonce.environments.browsergym import BrowserGymEnvironment, spelt
 from showonce.environments.registry import make_environment
-from showonce.errors import TaskError, Unavailable
+from showonce.errors import BadInput, TaskError, Unavailable
 from showonce.types import Task
 
 PYTHON = os.environ.get("SHOWONCE_BROWSERGYM_PYTHON", "")
+
+
+CTRL_SHIFT_CLICK = """keyboard_down('Control')
+keyboard_down('Shift')
+mouse_click(160, 60)
+keyboard_up('Shift')
+keyboard_up('Control')"""
 
 
 @pytest.mark.parametrize(
@@ -37,6 +45,7 @@ PYTHON = os.environ.get("SHOWONCE_BROWSERGYM_PYTHON", "")
         (Click(0.5, 0.25), "mouse_click(160, 60)"),
         (RightClick(1.0, 1.0), "mouse_click(319, 239, button='right')"),
         (Drag(0.0, 0.0, 0.5, 0.5), "mouse_drag_and_drop(0, 0, 160, 120)"),
+        (Click(0.5, 0.25, "ctrl+shift"), CTRL_SHIFT_CLICK),
         (Scroll(0.5, 0.5, 2, -1), "mouse_move(160, 120)\nscroll(-120, 240)"),
         (Type('it\'s "so"'), "keyboard_type('it\\'s \"so\"')"),
         (Key("ctrl+shift+f5"), "keyboard_press('Control+Shift+F5')"),
@@ -53,7 +62,11 @@ def test_how_an_action_is_spelt(action: Action, code: str) -> None:
 
 
 def test_every_verb_is_spelt_as_python_calls() -> None:
+    with pytest.raises(BadInput, match="no triple click"):
+        spelt(TripleClick(0.5, 0.5), 332, 214)
     for action in EXAMPLES:
+        if isinstance(action, TripleClick):
+            continue
         calls = ast.parse(spelt(action, 332, 214)).body
         assert calls and all(isinstance(call, ast.Expr) and isinstance(call.value, ast.Call) for call in calls)
 

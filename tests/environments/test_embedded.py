@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from showonce.actions import VERBS, Click, Done, Wait
+from showonce.actions import VERBS, Click, Done, TripleClick, Wait
 from showonce.environments.embedded import language
 from showonce.environments.embedded.draw import draw
 from showonce.environments.embedded.families import FAMILIES, build_program
@@ -54,7 +56,17 @@ def test_all_verbs_are_used_by_the_skills():
     for family in FAMILIES:
         for seed in range(6):
             seen.update(a.verb for a in solve(world, find_task(f"skill/{family}"), seed)[0])
-    assert set(seen) == set(VERBS) - {"right_click"} | {"right_click"}
+    assert set(seen) == set(VERBS) - {"triple_click"}  # no program of this world wants one
+
+
+@pytest.mark.parametrize("wrong", [lambda a: TripleClick(a.x, a.y), lambda a: replace(a, held="ctrl")])
+def test_a_triple_click_or_a_held_modifier_is_no_click(wrong):
+    world = make_environment("embedded")
+    world.reset(find_task("skill/click_icon"), 1)
+    world.execute(wrong(world.oracle()), Stop())
+    outcome = world.verify()
+    assert outcome.success is False and outcome.step_correct is False
+    assert re.search(r"did (triple_click|ctrl\+click) ", outcome.evidence)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,20 @@ import time
 
 import pytest
 
-from showonce.actions import Click, Done, DoubleClick, Drag, Key, Move, Open, RightClick, Scroll, Type, Wait
+from showonce.actions import (
+    Click,
+    Done,
+    DoubleClick,
+    Drag,
+    Key,
+    Move,
+    Open,
+    RightClick,
+    Scroll,
+    TripleClick,
+    Type,
+    Wait,
+)
 from showonce.demonstrations import EpisodeStore, load_demonstration
 from showonce.environments.embedded.window import SCALE, ScreenWindow
 from showonce.environments.registry import find_task, make_environment, oracle_for
@@ -61,6 +74,11 @@ def move(person: Person, action) -> tuple[object, ...]:
     [
         (Click(0.5, 0.4), [("click", 1)]),
         (DoubleClick(0.3, 0.7), [("click", "--repeat", 2, "--delay", 40, 1)]),
+        (TripleClick(0.3, 0.7), [("click", "--repeat", 3, "--delay", 40, 1)]),
+        (
+            Click(0.5, 0.4, "ctrl+shift"),
+            [("keydown", "ctrl", "keydown", "shift"), ("click", 1), ("keyup", "shift", "keyup", "ctrl")],
+        ),
         (RightClick(0.6, 0.2), [("click", 3)]),
         (Move(0.2, 0.2), [("click", 2)]),
         (Scroll(0.5, 0.5, 3), [("click", 5)]),
@@ -73,7 +91,7 @@ def test_pointing_becomes_one_action_at_the_pixel_under_the_pointer(window, want
     person.gestures = [[move(person, wanted), *words]]
     person.start()
     got = window.next_action(observation)
-    assert type(got) is type(wanted)
+    assert type(got) is type(wanted) and getattr(got, "held", "") == getattr(wanted, "held", "")
     assert (int(got.x * 112), int(got.y * 112)) == (int(wanted.x * 112), int(wanted.y * 112))
 
 

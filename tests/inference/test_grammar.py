@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.tinyfactory import bpe_tokenizer, word_tokenizer
+from transformers import AutoTokenizer
 
 from showonce.actions import EXAMPLES
 from showonce.errors import ConfigError
@@ -15,6 +17,7 @@ from showonce.inference.grammar import Grammar, Matcher
 from showonce.policy.dialects import get_dialect
 from showonce.types import Parsed
 
+CHECKPOINTS = Path(__file__).parents[2] / "checkpoints"
 LARK = 'start: "{" ("a" | "b") ":" /[0-9]{2}/ "}"\n'
 
 
@@ -142,3 +145,25 @@ def test_a_broken_grammar_says_so() -> None:
 def test_a_grammar_needs_an_end() -> None:
     with pytest.raises(ConfigError, match=r"inference\.grammar=false"):
         Grammar(word_tokenizer(), LARK, [], 100)
+
+
+@pytest.mark.parametrize("name", ["tiny", "tiny_pages"])
+def test_what_the_embedded_model_cannot_spell_leaves_its_answers_as_they_were(name: str) -> None:
+    """Its vocabulary has no held modifiers and no triple click: every choice is the same as in a grammar without."""
+    tokenizer = AutoTokenizer.from_pretrained(CHECKPOINTS / name)
+    lark = get_dialect("native").grammar()
+    without = lark.replace(r'" (",\"held\":" MODIFIERS)? ",', ",").replace(" | triple_click", "")
+    without = "".join(line for line in without.splitlines(True) if not line.startswith(("triple", "MODIF")))
+    assert without.count("held") == 0 < lark.count("held")
+    new, old, rng = grammar_of(tokenizer, lark), grammar_of(tokenizer, without), random.Random(1)
+    for _ in range(60):
+        now, before = new.start(), old.start()
+        while not now.ended:
+            assert now.forced() == before.forced()
+            assert (now.ended, now.dead) == (before.ended, before.dead)
+            choices = np.flatnonzero(now.allowed())
+            assert np.array_equal(choices, np.flatnonzero(before.allowed()))
+            token = int(rng.choice(choices)) if len(choices) else tokenizer.eos_token_id
+            if token == tokenizer.eos_token_id:
+                break
+            assert now.push([token]) and before.push([token])

@@ -14,7 +14,7 @@ from gymnasium.utils.env_checker import check_env  # noqa: E402
 from tests.browsers import needs_miniwob  # noqa: E402
 from tests.xscreen import x_screen  # noqa: E402
 
-from showonce.actions import Click, to_json  # noqa: E402
+from showonce.actions import Click, Move, TripleClick, to_json  # noqa: E402
 from showonce.environments.registry import oracle_for  # noqa: E402
 from showonce.errors import BadInput, EnvironmentBroken, TaskError  # noqa: E402
 from showonce.runtime.gym import NAMES, Screen, action_of  # noqa: E402
@@ -69,6 +69,18 @@ def test_an_episode_is_cut_off_after_its_steps() -> None:
 def test_what_is_no_action_is_said(given: object) -> None:
     with pytest.raises(BadInput):
         action_of(given)
+
+
+def test_the_number_of_a_verb_stays_and_modifiers_are_told_by_bits() -> None:
+    assert (
+        *("click", "double_click", "right_click", "move", "drag", "scroll", "type", "key", "open", "wait", "done"),
+        *("ask", "triple_click"),
+    ) == NAMES
+    assert action_of({"verb": 0, "point": (0.5, 0.25), "held": np.array([1, 0, 1, 0])}) == Click(
+        0.5, 0.25, "ctrl+shift"
+    )
+    assert action_of({"verb": 12, "point": (0.5, 0.25)}) == TripleClick(0.5, 0.25)
+    assert action_of({"verb": 3, "point": (0.5, 0.25), "held": (1, 1, 1, 1)}) == Move(0.5, 0.25)
 
 
 def test_an_unknown_task_is_named() -> None:

@@ -31,11 +31,13 @@ from showonce.actions import (
     Open,
     RightClick,
     Scroll,
+    TripleClick,
     Type,
     Wait,
+    held_in,
     to_pixel,
 )
-from showonce.environments.browser.keys import playwright_keys
+from showonce.environments.browser.keys import NAMES, playwright_keys
 from showonce.environments.settings import EnvironmentSettings, setting
 from showonce.errors import BadInput, EnvironmentBroken, TaskError, Unavailable
 from showonce.protocols import Capabilities, Context, Interrupt, Policy, turns_of
@@ -45,8 +47,17 @@ SUBSETS: Final = ("coord", "nav", "chat")
 
 
 def spelt(action: Action, width: int, height: int) -> str:
-    """Return an action as a call of BrowserGym's high-level action set, for a screenshot of this size in pixels."""
+    """Return an action as calls of BrowserGym's high-level action set, for a screenshot of this size in pixels.
 
+    Raises:
+        BadInput: a triple click, for which there is no call.
+    """
+    held = [NAMES[name] for name in held_in(action)]
+    down, up = ([f"keyboard_{way}({name!r})" for name in held] for way in ("down", "up"))
+    return "\n".join([*down, _call(action, width, height), *reversed(up)])
+
+
+def _call(action: Action, width: int, height: int) -> str:
     def at(x: float, y: float) -> str:
         return f"{to_pixel(x, width)}, {to_pixel(y, height)}"
 
@@ -55,6 +66,8 @@ def spelt(action: Action, width: int, height: int) -> str:
             return f"mouse_click({at(x, y)})"
         case DoubleClick(x, y):
             return f"mouse_dblclick({at(x, y)})"
+        case TripleClick():
+            raise BadInput("BrowserGym has no triple click.")
         case RightClick(x, y):
             return f"mouse_click({at(x, y)}, button='right')"
         case Move(x, y):
@@ -176,8 +189,9 @@ class BrowserGymEnvironment:
         """
         screen = self.observe()
         interrupt.check()
+        code = spelt(action, screen.width, screen.height)
         try:
-            self._obs, reward, terminated, _, _ = self._env.step(spelt(action, screen.width, screen.height))
+            self._obs, reward, terminated, _, _ = self._env.step(code)
         except Exception as error:
             raise EnvironmentBroken(f"{self._made} broke: {error}") from error
         if problem := str(self._obs.get("last_action_error", "")):
@@ -220,8 +234,9 @@ class BrowserGymAgent:
         return {"screenshot": obs["screenshot"], "goal": obs.get("goal", "")}
 
     def get_action(self, obs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return the next action as BrowserGym's code, with what the policy said about it. An answer that is no action
-        becomes a short wait, and is told in ``info["failure"]``. Another goal begins a new episode.
+        """Return the next action as BrowserGym's code, with what the policy said about it. An answer that is no action,
+        or one that BrowserGym cannot do, becomes a short wait and is told in ``info["failure"]``. Another goal begins a
+        new episode.
         """
         screen, goal = seen_in(obs), str(obs.get("goal", ""))
         if goal != self._goal:
@@ -234,6 +249,11 @@ class BrowserGymAgent:
             self._before = ""
             failure = proposal.failure
             return "noop(100)", {**told, "failure": "" if failure is None else f"{failure.reason}: {failure.detail}"}
+        try:
+            code = spelt(proposal.action, screen.width, screen.height)
+        except BadInput as error:
+            self._before = ""
+            return "noop(100)", {**told, "failure": str(error)}
         self._history.append(proposal.action)
         self._before = screen.hash
-        return spelt(proposal.action, screen.width, screen.height), told
+        return code, told

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final
 
 import numpy as np
 
-from showonce.actions import EXAMPLES, Action, Click, Drag, Move, Scroll, Type, Wait, to_json
+from showonce.actions import EXAMPLES, Action, Click, Drag, Move, Scroll, Type, Wait, held_in, to_json
 from showonce.errors import BadInput, EnvironmentBroken, Stopped
 from showonce.protocols import (
     ABILITIES,
@@ -38,6 +38,9 @@ from showonce.protocols import (
 )
 from showonce.types import Element, Executed, Observation, Outcome, ScreenFacts, Task
 
+HELD: Final[tuple[Action, ...]] = (
+    *(Click(0.518, 0.232, "ctrl"), Drag(0.125, 0.339, 0.732, 0.839, "alt"), Scroll(0.482, 0.482, 1, 0, "shift")),
+)
 CORNERS: Final[tuple[Action, ...]] = (
     *(Click(x, y) for x in (0.0, 1.0) for y in (0.0, 1.0)),
     *(Move(1.0, 1.0), Drag(0.0, 0.0, 1.0, 1.0), Scroll(1.0, 1.0, 1)),
@@ -125,14 +128,15 @@ class EnvironmentContract:
             assert np.array_equal(first.image, before), "an earlier observation was drawn over; hand out a copy"
 
     def test_every_verb_is_done_or_refused_clearly(self) -> None:
-        for action in EXAMPLES:
+        for action in (*EXAMPLES, *HELD):
             with self.started() as (environment, _):
                 before = to_json(action)
                 executed = self._do(environment, action)
                 assert to_json(action) == before, f"{before['action']} was changed while it was executed"
                 if executed is not None:
                     assert isinstance(executed, Executed)
-                    assert executed.action.verb == action.verb, f"{before} was asked for, {executed.action} was done"
+                    same = executed.action.verb == action.verb and held_in(executed.action) == held_in(action)
+                    assert same, f"{before} was asked for, {executed.action} was done"
 
     def test_what_was_done_lies_on_the_screen(self) -> None:
         for action in CORNERS:

@@ -1,7 +1,8 @@
 """Who answers when a person has to be asked: always no, or the person at the console.
 
 An answer is yes, no, or "no, there": the right action. At the console it is typed as JSON or in short, its verb and
-its arguments in the order in which they are always written: ``click 0.4 0.2``, ``type hello``, ``key ctrl+s``.
+its arguments in the order in which they are always written: ``click 0.4 0.2``, ``type hello``, ``key ctrl+s``; held
+modifiers last: ``click 0.4 0.2 ctrl``, ``scroll 0.4 0.2 3 shift``.
 """
 
 from __future__ import annotations
@@ -46,10 +47,11 @@ def parse_action(text: str) -> Action:
     specs = fields_of(VERBS[verb])
     given = [rest.strip()] if len(specs) == 1 else rest.replace(",", " ").split()
     given = [word for word in given if word]
-    needed = sum(required for _, required in specs.values())
+    data, needed = {"action": verb}, sum(required for _, required in specs.values())
+    if specs.pop("held", None) and len(given) > needed and given[-1][0].isalpha():
+        data["held"] = given.pop()
     if not needed <= len(given) <= len(specs):
         raise BadInput(f"{verb} takes {', '.join(specs)}; write e.g. {_example(verb)}")
-    data = {"action": verb}
     for (name, (spec, _)), word in zip(specs.items(), given, strict=False):
         try:
             data[name] = word if spec.kind in ("text", "keys") else json.loads(word.removeprefix("+"))

@@ -5,10 +5,10 @@
 
 Needs the extra ``showonce[gym]``.
 
-Observation: Dict(goal: Text, screenshot: Box uint8 (H, W, 3)). Action: Dict(verb, point, to, scroll, text, seconds) as
-`action_space` describes it; what a verb does not need is ignored. point and to are (x, y) in [0, 1] of the frame;
-scroll is (right, down) as shares of 50 notches. A `showonce.actions.Action` or its JSON form
-(``{"action": "click", "x": 0.5, "y": 0.2}``) is taken, too.
+Observation: Dict(goal: Text, screenshot: Box uint8 (H, W, 3)). Action: Dict(verb, point, to, scroll, text, seconds,
+held) as `action_space` describes it; what a verb does not need is ignored. point and to are (x, y) in [0, 1] of the
+frame; scroll is (right, down) as shares of 50 notches; held says which of ctrl, alt, shift and meta are down. A
+`showonce.actions.Action` or its JSON form (``{"action": "click", "x": 0.5, "y": 0.2}``) is taken, too.
 Reward: 1.0 with the step after which the task's success check says yes, else 0.0 (an environment with rewards of its
 own puts them in its evidence). Terminated: success, or success can no longer be reached. Truncated:
 `max_steps` actions. An action that cannot be done costs its step and is told in ``info["error"]``.
@@ -24,7 +24,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from showonce.actions import MAX_NOTCHES, MAX_TEXT, VERBS, Action, Done, fields_of, from_json
+from showonce.actions import MAX_NOTCHES, MAX_TEXT, MODIFIERS, VERBS, Action, Done, fields_of, from_json
 from showonce.environments.registry import find_task, make_environment
 from showonce.errors import BadInput, EnvironmentBroken, Unavailable
 from showonce.protocols import Environment, SetsGoal, ability
@@ -99,6 +99,7 @@ class Screen(gymnasium.Env[dict[str, Any], Any]):
                 "scroll": spaces.Box(-1.0, 1.0, (2,), np.float64),
                 "text": spaces.Text(LENGTH, min_length=0, charset=CHARACTERS),
                 "seconds": spaces.Box(0.0, 1.0, (1,), np.float64),
+                "held": spaces.MultiBinary(len(MODIFIERS)),
             }
         )
 
@@ -201,6 +202,7 @@ def _arguments(verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
         **dict.fromkeys(("text", "keys", "target", "answer", "question"), text),
     }
     values |= {"x": float(point[0]), "y": float(point[1]), "to_x": float(to[0]), "to_y": float(to[1])}
+    values["held"] = "+".join(name for name, down in zip(MODIFIERS, given.get("held", ()), strict=False) if down)
     values |= {"dx": scroll[0] * MAX_NOTCHES, "dy": scroll[1] * MAX_NOTCHES}
     for name, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):

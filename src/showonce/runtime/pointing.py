@@ -7,12 +7,12 @@ import math
 from dataclasses import replace
 from typing import Final
 
-from showonce.actions import Action, Click, DoubleClick, Move, RightClick
+from showonce.actions import Action, Click, DoubleClick, Move, RightClick, TripleClick
 from showonce.protocols import Context, Policy, Sampling, ShowsHistory
 from showonce.types import Observation, Proposal
 
 NEAR: Final = 0.02  # of the frame's side: the policy points at where the pointer is already
-CLICKS: Final = (Click, DoubleClick, RightClick)
+CLICKS: Final = (Click, DoubleClick, TripleClick, RightClick)
 
 
 class LookAgain:

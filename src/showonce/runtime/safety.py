@@ -29,6 +29,7 @@ from showonce.actions import (
     Key,
     Open,
     RightClick,
+    TripleClick,
     Type,
     chord_parts,
     points,
@@ -37,7 +38,7 @@ from showonce.config import SafetyConfig
 from showonce.environments.wrappers.fence import TOUCHES_NOTHING, forbidden, inside
 from showonce.types import Confidence, Observation, ScreenFacts
 
-PRESSES: Final = (Click, DoubleClick, RightClick, Drag)
+PRESSES: Final = (Click, DoubleClick, TripleClick, RightClick, Drag)
 PRESS_KEYS: Final = ("enter", "space")  # press what has the focus
 WATCH_SECONDS: Final = 1.0  # between two looks in mode watch where no rate is set
 

@@ -27,7 +27,7 @@ def main(file: str, title: str, geometry: str) -> None:
 
     def pointer(kind: str) -> Any:
         def on(event: Any) -> None:
-            say(kind, x=event.x_root, y=event.y_root, button=event.num)
+            say(kind, x=event.x_root, y=event.y_root, button=event.num, state=event.state)
             if kind == "press":
                 canvas.create_oval(event.x - 20, event.y - 20, event.x + 20, event.y + 20, fill="red")
 
@@ -36,6 +36,7 @@ def main(file: str, title: str, geometry: str) -> None:
     text.trace_add("write", lambda *_: say("text", text=text.get()))
     for sequence, kind in (("<ButtonPress>", "press"), ("<ButtonRelease>", "release"), ("<Double-Button-1>", "double")):
         canvas.bind(sequence, pointer(kind))
+    canvas.bind("<Triple-Button-1>", pointer("triple"))
     canvas.bind("<B1-Motion>", lambda event: say("drag", x=event.x_root, y=event.y_root))
     root.bind("<Key>", lambda event: say("key", key=event.keysym, state=event.state))
     entry.focus_force()

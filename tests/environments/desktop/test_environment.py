@@ -14,8 +14,22 @@ import pytest
 from tests.environments.desktop.conftest import Program
 from tests.xscreen import Screen, until, x_screen
 
-from showonce.actions import Click, Done, DoubleClick, Drag, Key, Move, Open, RightClick, Scroll, Type, Wait, from_pixel
-from showonce.environments.contract import EnvironmentContract
+from showonce.actions import (
+    Click,
+    Done,
+    DoubleClick,
+    Drag,
+    Key,
+    Move,
+    Open,
+    RightClick,
+    Scroll,
+    TripleClick,
+    Type,
+    Wait,
+    from_pixel,
+)
+from showonce.environments.contract import EnvironmentContract, Presses
 from showonce.environments.desktop import keyboard_x11
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.settings import DesktopSettings
@@ -23,7 +37,7 @@ from showonce.environments.desktop.windows_x11 import X11Windows
 from showonce.environments.desktop.xdisplay import connect
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.registry import find_task
-from showonce.errors import BadInput, ConfigError, EnvironmentBroken, Unavailable
+from showonce.errors import BadInput, ConfigError, EnvironmentBroken, Stopped, Unavailable
 from showonce.protocols import Context
 from showonce.runtime.loop import run_episode
 from showonce.runtime.stop import Stop
@@ -79,6 +93,27 @@ def test_pointer_verbs_reach_the_pixel_that_was_meant(desk: Desk, program: Progr
     dragged = program.events("drag")
     assert len(dragged) >= 5 and (dragged[-1]["x"], dragged[-1]["y"]) == (421, 407)
     assert pressed[6][2] in (4, 6)
+
+
+def test_modifiers_are_held_through_the_gesture_and_let_go(desk: Desk, program: Program, screen: Screen) -> None:
+    """As keys that the program sees, too; In Tk's state shift is 1, control 4, alt 8."""
+    desktop, stop = desk(), Stop()
+    desktop.reset(TASK)
+    desktop.execute(TripleClick(*at(400, 301)), stop)
+    desktop.execute(Click(*at(350, 301), "ctrl+shift"), stop)
+    desktop.execute(Scroll(*at(310, 340), 2, 0, "shift"), stop)
+    desktop.execute(Drag(*at(300, 350), *at(421, 407), "ctrl"), stop)
+    desktop.execute(RightClick(*at(351, 330)), stop)
+    until(lambda: any(e["button"] == 3 for e in program.events("release")))
+    told = [(e["kind"], e["state"] & 13) for e in program.events("press", "double", "triple", "release")]
+    assert told[:6] == [("press", 0), ("release", 0), ("double", 0), ("release", 0), ("triple", 0), ("release", 0)]
+    assert [held for kind, held in told[6:] if kind == "press"] == [5, 1, 1, 4, 0]
+    assert told[7] == ("release", 5) and told[-3] == ("release", 4) and told[-1] == ("release", 0)
+    assert [e["key"] for e in program.events("key")] == ["Control_L", "Shift_L", "Shift_L", "Control_L"]
+    presses = Presses(after=4)  # stopped while shift is down
+    with pytest.raises(Stopped):
+        desktop.execute(Drag(*at(300, 350), *at(421, 407), "shift"), presses)
+    assert desktop._hands is not None and desktop._hands.held() == ()
 
 
 def test_text_is_exact_and_the_keyboard_is_as_it_was(desk: Desk, program: Program, screen: Screen) -> None:

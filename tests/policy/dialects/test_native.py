@@ -22,6 +22,7 @@ from showonce.actions import (
     Done,
     Key,
     Scroll,
+    TripleClick,
     Type,
     Wait,
     fields_of,
@@ -40,6 +41,17 @@ WRITTEN = [
     (Click(0.9996, 0.0004), 0.004, '{"action":"click","x":1.000,"y":0.000,"confidence":0.00}'),
     (Scroll(0.482, 0.482, 3), 0.9, '{"action":"scroll","x":0.482,"y":0.482,"dy":3,"confidence":0.90}'),
     (Scroll(0.482, 0.482, 0, -2), 0.9, '{"action":"scroll","x":0.482,"y":0.482,"dy":0,"dx":-2,"confidence":0.90}'),
+    (
+        Click(0.518, 0.232, "shift+Ctrl"),
+        0.9,
+        '{"action":"click","held":"ctrl+shift","x":0.518,"y":0.232,"confidence":0.90}',
+    ),
+    (TripleClick(0.5, 0.25), 0.9, '{"action":"triple_click","x":0.500,"y":0.250,"confidence":0.90}'),
+    (
+        Scroll(0.482, 0.482, 0, -2, "shift"),
+        0.9,
+        '{"action":"scroll","held":"shift","x":0.482,"y":0.482,"dy":0,"dx":-2,"confidence":0.90}',
+    ),
     (Type('a "b"\\\n\x01é😀'), 0.5, '{"action":"type","text":"a \\"b\\"\\\\\\n\\u0001é😀","confidence":0.50}'),
     (Type("\ud800"), 0.5, '{"action":"type","text":"\ufffd","confidence":0.50}'),
     (Key("S+Control"), 0.5, '{"action":"key","keys":"ctrl+s","confidence":0.50}'),
@@ -61,6 +73,7 @@ VALUES: dict[str, Any] = {
     "seconds": lambda spec: st.floats(spec.low, spec.high),
     "text": lambda spec: st.text(max_size=MAX_GENERATED_TEXT),
     "keys": lambda spec: chords | st.just("+"),
+    "modifiers": lambda spec: st.sets(st.sampled_from(MODIFIERS)).map("+".join),
 }
 
 
@@ -283,6 +296,7 @@ def test_the_grammar_accepts_the_ends_of_every_range(low_or_high: int) -> None:
     for cls in VERBS.values():
         ends = {n: (s.low if low_or_high < 0 else s.high) for n, (s, _) in fields_of(cls).items()}
         other = {"text": "a" * (MAX_GENERATED_TEXT if low_or_high > 0 else 0), "keys": "a"}
+        other["modifiers"] = "+".join(MODIFIERS) if low_or_high > 0 else ""
         values = {n: other.get(s.kind, ends[n]) for n, (s, _) in fields_of(cls).items()}
         assert accepts(NATIVE.write(cls(**values), max(0, low_or_high)))
 
@@ -306,6 +320,11 @@ def test_the_grammar_accepts_the_ends_of_every_range(low_or_high: int) -> None:
         '{"action":"scroll","x":0.482,"y":0.482,"dy":03,"confidence":0.90}',
         '{"action":"scroll","x":0.482,"y":0.482,"dy":3,"dx":0,"confidence":0.90}',
         '{"action":"scroll","x":0.482,"y":0.482,"dx":1,"dy":3,"confidence":0.90}',
+        '{"action":"click","held":"","x":0.518,"y":0.232,"confidence":0.90}',
+        '{"action":"click","held":"shift+ctrl","x":0.518,"y":0.232,"confidence":0.90}',
+        '{"action":"click","held":"ctrl+ctrl","x":0.518,"y":0.232,"confidence":0.90}',
+        '{"action":"click","x":0.518,"y":0.232,"held":"ctrl","confidence":0.90}',
+        '{"action":"move","held":"ctrl","x":0.518,"y":0.232,"confidence":0.90}',
         '{"action":"wait","seconds":1.0,"confidence":0.90}',
         '{"action":"wait","seconds":60.5,"confidence":0.90}',
         '{"action":"wait","seconds":1.125,"confidence":0.90}',
@@ -343,19 +362,19 @@ def pieces(ids: list[int]) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "free"),
     [
-        ('{"action":"click","x":0.518,"y":0.232,"confidence":0.95}', ["click", "0.518", "0.232", "0.95}"]),
+        ('{"action":"click","x":0.518,"y":0.232,"confidence":0.95}', ["click", '","x":', "0.518", "0.232", "0.95}"]),
         ('{"action":"move","x":0.518,"y":0.232,"confidence":0.95}', ["move", "0.518", "0.232", "0.95}"]),
         (
             '{"action":"double_click","x":0.518,"y":0.232,"confidence":0.95}',
-            ["double_click", "0.518", "0.232", "0.95}"],
+            ["double_click", '","x":', "0.518", "0.232", "0.95}"],
         ),
         (
             '{"action":"drag","x":0.125,"y":0.339,"to_x":0.732,"to_y":0.839,"confidence":0.95}',
-            ["drag", "0.125", "0.339", "0.732", "0.839", "0.95}"],
+            ["drag", '","x":', "0.125", "0.339", "0.732", "0.839", "0.95}"],
         ),
         (
             '{"action":"scroll","x":0.482,"y":0.482,"dy":3,"confidence":0.95}',
-            ["scroll", "0.482", "0.482", "3", ',"confidence":', "0.95}"],
+            ["scroll", '","x":', "0.482", "0.482", "3", ',"confidence":', "0.95}"],
         ),
         ('{"action":"type","text":"sun","confidence":0.95}', ["type", "sun", '","confidence":', "0.95}"]),
         ('{"action":"open","target":"sun","confidence":0.95}', ["open", "sun", '","confidence":', "0.95}"]),

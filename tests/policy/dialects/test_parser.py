@@ -25,6 +25,7 @@ from showonce.actions import (
     Open,
     RightClick,
     Scroll,
+    TripleClick,
     Type,
     Wait,
     from_json,
@@ -36,6 +37,8 @@ from showonce.policy.dialects.reading.reader import Broken, Cut, Found, Number, 
 from showonce.types import Parsed, ParseFailure, ParseReason, ParseResult
 
 HERE = Click(0.5, 0.25)
+CHORD = Click(0.5, 0.25, "ctrl+shift")
+CUT_AND_ALIAS = (Repair.COMPLETED, Repair.ARGUMENT_ALIAS)
 ALIASES = {Repair.VERB_ALIAS, Repair.ARGUMENT_ALIAS}
 
 MESSES: list[tuple[str, Action, float | None, set[Repair]]] = [
@@ -106,6 +109,30 @@ MESSES: list[tuple[str, Action, float | None, set[Repair]]] = [
     ('{"action":"click","x":0.5,"y":0.25,"button":"right"}', RightClick(0.5, 0.25), None, {Repair.VERB_ALIAS}),
     ('{"action":"click","x":0.5,"y":0.25,"clicks":2}', DoubleClick(0.5, 0.25), None, {Repair.VERB_ALIAS}),
     ('{"action":"press","x":0.5,"y":0.25}', HERE, None, {Repair.VERB_ALIAS}),
+    *(
+        (f'{{"action":"{name}","x":0.5,"y":0.25{count}}}', TripleClick(0.5, 0.25), None, {Repair.VERB_ALIAS})
+        for name, count in (
+            *(("tripleClick", ""), ("left_triple", ""), ("tripleclick", ""), ("click", ',"clicks":3')),
+            *(("click", ',"num_clicks":3'), ("left_click", ',"click_count":"3"')),
+        )
+    ),
+    ('{"action":"triple_click","x":0.5,"y":0.25,"clicks":3}', TripleClick(0.5, 0.25), None, set()),
+    # modifiers
+    ('{"action":"click","held":"ctrl+shift","x":0.5,"y":0.25}', Click(0.5, 0.25, "ctrl+shift"), None, set()),
+    ('{"action":"click","x":0.5,"y":0.25,"held":"Shift Control"}', CHORD, None, {Repair.ARGUMENT_ALIAS}),
+    ('{"action":"click","x":0.5,"y":0.25,"modifiers":["Control","Shift"]}', CHORD, None, {Repair.ARGUMENT_ALIAS}),
+    ('{"action":"click","x":0.5,"y":0.25,"text":"Shift_L+Control_L"}', CHORD, None, {Repair.ARGUMENT_ALIAS}),
+    ('{"type":"click","button":"left","x":0.5,"y":0.25,"keys":["CTRL","SHIFT"]}', CHORD, None, {Repair.ARGUMENT_ALIAS}),
+    ('{"action":"left_click","coordinate":[0.5,0.25],"text":"cmd"}', Click(0.5, 0.25, "meta"), None, ALIASES),
+    (
+        '{"action":"scroll","coordinate":[0.5,0.25],"scroll_direction":"up","scroll_amount":5,"text":"ctrl"}',
+        *(Scroll(0.5, 0.25, -5, 0, "ctrl"), None, {Repair.ARGUMENT_ALIAS}),
+    ),
+    (
+        '{"type":"drag","path":[{"x":0.1,"y":0.2},{"x":0.5,"y":0.25}],"keys":["ALT"]}',
+        *(Drag(0.1, 0.2, 0.5, 0.25, "alt"), None, {Repair.ARGUMENT_ALIAS}),
+    ),
+    ('{"action":"click","modifier":"option","x":0.500,"y":0.250', Click(0.5, 0.25, "alt"), None, {*CUT_AND_ALIAS}),
     ('{"action":"press","key":"Enter"}', Key("enter"), None, ALIASES),
     ('{"action":"hover","position":{"x":0.5,"y":0.25}}', Move(0.5, 0.25), None, ALIASES),
     ('{"action":"click","x":[0.5,0.25]}', HERE, None, {Repair.ARGUMENT_ALIAS}),
@@ -262,13 +289,23 @@ FAILURES: list[tuple[str, ParseReason, str]] = [
     ('{"action":"scroll","x":0.5,"y":0.5,"dy":51}', ParseReason.OUT_OF_RANGE, "[-50, 50]"),
     ('{"action":"wait","seconds":61}', ParseReason.OUT_OF_RANGE, "[0, 60]"),
     # what would change what is done is not dropped
-    ('{"action":"click","x":0.5,"y":0.5,"text":"ctrl"}', ParseReason.BAD_ARGUMENT, "'text' ('ctrl')"),
-    ('{"action":"click","x":0.5,"y":0.5,"keys":["SHIFT"]}', ParseReason.BAD_ARGUMENT, "'keys'"),
-    ('{"action":"click","x":0.5,"y":0.5,"modifiers":["alt"]}', ParseReason.BAD_ARGUMENT, "'modifiers'"),
+    ('{"action":"click","x":0.5,"y":0.5,"text":"Save"}', ParseReason.BAD_ARGUMENT, "'text' ('Save')"),
+    ('{"action":"click","x":0.5,"y":0.5,"keys":["SHIFT","a"]}', ParseReason.BAD_ARGUMENT, "'keys' (a list)"),
+    ('{"action":"click","x":0.5,"y":0.5,"held":"a"}', ParseReason.BAD_ARGUMENT, "unknown modifier 'a'"),
+    ('{"action":"click","x":0.5,"y":0.5,"held":true}', ParseReason.BAD_ARGUMENT, "held must be text, not True"),
+    ('{"action":"click","x":0.5,"y":0.5,"keys":"ctrl","text":"Save"}', ParseReason.BAD_ARGUMENT, "'text' ('Save')"),
+    ('{"action":"click","x":0.5,"y":0.5,"keys":"ctrl","modifiers":["alt"]}', ParseReason.BAD_ARGUMENT, "'keys'"),
     ('{"action":"click","x":0.5,"y":0.5,"ctrlKey":true}', ParseReason.BAD_ARGUMENT, "'ctrl_key'"),
-    ('{"name":"click","keys":["SHIFT"],"arguments":{"x":0.5,"y":0.5}}', ParseReason.BAD_ARGUMENT, "'keys'"),
+    ('{"action":"move","x":0.5,"y":0.5,"modifiers":["alt"]}', ParseReason.BAD_ARGUMENT, "'modifiers'"),
+    ('{"action":"click","x":0.500,"y":0.500,"modifiers":["ctrl"', ParseReason.TRUNCATED, "all arguments"),
+    ('{"action":"click","x":0.500,"y":0.500,"text":"ctrl', ParseReason.TRUNCATED, "'text' ('ctrl')"),
+    ('{"action":"click","x":0.500,"y":0.500,"held":"ctrl+sh', ParseReason.TRUNCATED, "inside held"),
+    ('{"action":"click","x":0.5,"y":0.5,"ctrlKey":true}', ParseReason.BAD_ARGUMENT, "'ctrl_key'"),
+    ('{"name":"click","keys":["S"],"arguments":{"x":0.5,"y":0.5}}', ParseReason.BAD_ARGUMENT, "'keys'"),
     ('{"action":"click","x":0.5,"y":0.5,"duration":2}', ParseReason.BAD_ARGUMENT, "'duration'"),
-    ('{"action":"click","x":0.5,"y":0.5,"clicks":3}', ParseReason.BAD_ARGUMENT, "'3' times"),
+    ('{"action":"click","x":0.5,"y":0.5,"clicks":4}', ParseReason.BAD_ARGUMENT, "'4' times"),
+    ('{"action":"right_click","x":0.5,"y":0.5,"num_clicks":3}', ParseReason.BAD_ARGUMENT, "'right' '3' times"),
+    ('{"action":"triple_click","x":0.5,"y":0.5,"clicks":2}', ParseReason.BAD_ARGUMENT, "'2' times"),
     ('{"action":"double_click","x":0.5,"y":0.5,"button":"right"}', ParseReason.BAD_ARGUMENT, "'right'"),
     ('{"action":"click","x":0.5,"y":0.5,"type":"right"}', ParseReason.BAD_ARGUMENT, "'type'"),
     ('{"action":"click","x":0.5,"y":0.5,"coordinate":[0.1,0.1]}', ParseReason.BAD_ARGUMENT, "'coordinate'"),

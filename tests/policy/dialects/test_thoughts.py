@@ -75,7 +75,7 @@ def test_only_the_answer_is_acted_on(text: str, thought: str) -> None:
         ('{"thought":{"action":"done"}}', ParseReason.NO_VERB),
         ("{'action':'type','text':'a<think>b</think>c'}", ParseReason.NO_OBJECT),
         ('{"action":"click","x":0.900,"y":0.800<think>no</think>', ParseReason.NO_OBJECT),
-        (f'<think>{A}</think>{{"action":"click","x":0.9,"y":0.8,"text":"ctrl"}}', ParseReason.BAD_ARGUMENT),
+        (f'<think>{A}</think>{{"action":"click","x":0.9,"y":0.8,"text":"Save"}}', ParseReason.BAD_ARGUMENT),
     ],
 )
 def test_where_there_is_no_answer_nothing_of_the_thought_takes_its_place(text: str, reason: ParseReason) -> None:

@@ -20,12 +20,14 @@ from showonce.actions import (
     Move,
     RightClick,
     Scroll,
+    TripleClick,
     Type,
     Wait,
+    held_in,
     points,
 )  # fmt: skip
 from showonce.environments.browser.geometry import View
-from showonce.environments.browser.keys import playwright_keys
+from showonce.environments.browser.keys import NAMES, playwright_keys
 from showonce.environments.browser.session import BrowserSession, ModalOpened, Tab, TabClosed
 from showonce.protocols import Interrupt
 
@@ -47,6 +49,7 @@ _DATE_FIELD: Final = """() => {
 Button = Literal["left", "right"]
 Release = Callable[[], Coroutine[Any, Any, Any]]
 _BUTTONS: Final[dict[Button, int]] = {"left": 1, "right": 2}  # as bits of `buttons`
+_MODIFIERS: Final = {"alt": 1, "ctrl": 2, "meta": 4, "shift": 8}  # as bits of DevTools' `modifiers`
 
 
 class PageHands:
@@ -97,8 +100,19 @@ class _Act:
     def __init__(self, hands: PageHands, tab: Tab, view: View, interrupt: Interrupt) -> None:
         self.hands, self.tab, self.view, self.interrupt = hands, tab, view, interrupt
         self.mouse, self.keyboard = tab.page.mouse, tab.page.keyboard
+        self.modifiers = 0  # bits of those that are held; Playwright's own mouse calls know them
 
     async def perform(self, action: Action) -> None:
+        """Do it while its modifiers are held down as keys, so that a page that listens to keys sees them, too."""
+        held = [(_MODIFIERS[name], NAMES[name]) for name in held_in(action)]
+        for bit, name in held:
+            await self.press(name)
+            self.modifiers |= bit
+        await self.gesture(action)
+        for _, name in reversed(held):
+            await self.let_up(name)
+
+    async def gesture(self, action: Action) -> None:
         places = [self.view.to_input(x, y) for x, y in points(action)]
         match action:
             case Move():
@@ -107,6 +121,8 @@ class _Act:
                 await self.click(places[0], "left", 1)
             case DoubleClick():
                 await self.click(places[0], "left", 2)
+            case TripleClick():
+                await self.click(places[0], "left", 3)
             case RightClick():
                 await self.click(places[0], "right", 1)
             case Drag():
@@ -146,7 +162,10 @@ class _Act:
         await self.primitive(self.mouse.move(*place))
 
     def mouse_event(self, kind: str, place: tuple[float, float], **more: Any) -> Coroutine[Any, Any, Any]:
-        return self.tab.cdp.send("Input.dispatchMouseEvent", {"type": kind, "x": place[0], "y": place[1], **more})
+        return self.tab.cdp.send(
+            "Input.dispatchMouseEvent",
+            {"type": kind, "x": place[0], "y": place[1], "modifiers": self.modifiers, **more},
+        )
 
     async def click(self, place: tuple[float, float], button: Button, times: int) -> None:
         """Send all its events without waiting in between: the browser keeps their order, and waiting costs a frame."""
@@ -196,12 +215,18 @@ class _Act:
             if len(name) == 1 and not name.isascii():
                 await self.primitive(self.keyboard.insert_text(name))
                 continue
-            await self.primitive(self.keyboard.down(name), name, partial(self.keyboard.up, name))
+            await self.press(name)
         for name in reversed(names):
             if len(name) == 1 and not name.isascii():
                 continue
-            await self.primitive(self.keyboard.up(name))
-            self.hands.let_go(name)
+            await self.let_up(name)
+
+    async def press(self, key: str) -> None:
+        await self.primitive(self.keyboard.down(key), key, partial(self.keyboard.up, key))
+
+    async def let_up(self, key: str) -> None:
+        await self.primitive(self.keyboard.up(key))
+        self.hands.let_go(key)
 
     async def rest(self, seconds: float) -> None:
         """Sleep; `BrowserOwner.call` checks the stop meanwhile and cancels this."""

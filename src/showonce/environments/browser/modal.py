@@ -20,7 +20,7 @@ from typing import Final, Literal
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from showonce.actions import Action, Click, DoubleClick, Key, Type, points, to_pixel
+from showonce.actions import Action, Click, DoubleClick, Key, TripleClick, Type, points, to_pixel
 from showonce.errors import BadInput
 from showonce.types import Image as Pixels
 
@@ -60,7 +60,7 @@ class Modal:
             return self._key(action.keys)
         if isinstance(action, Type):
             return self._type(action.text)
-        if isinstance(action, (Click, DoubleClick)):
+        if isinstance(action, (Click, DoubleClick, TripleClick)):
             ((x, y),) = points(action)
             column, row = to_pixel(x, width), to_pixel(y, height)
             for (label, meaning), (left, top, right, bottom) in self._layout(width, height).buttons:

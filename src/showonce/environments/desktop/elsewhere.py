@@ -163,6 +163,9 @@ class PynputHands:
         self._mouse.scroll(dx, -dy)
         self.sent += 1
 
+    def hold(self, modifier: str, down: bool) -> None:
+        self._press(self._keyboard, self._keys, self._key(modifier), down)
+
     def chord(self, keys: str) -> None:
         modifiers, key = parts(keys)
         pressed = [self._key(part) for part in (*modifiers, key)]

@@ -10,10 +10,24 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from showonce.actions import Action, Click, DoubleClick, Drag, Key, Move, RightClick, Scroll, Type, chord_parts
+from showonce.actions import (
+    Action,
+    Click,
+    DoubleClick,
+    Drag,
+    Key,
+    Move,
+    RightClick,
+    Scroll,
+    TripleClick,
+    Type,
+    chord_parts,
+    held_in,
+)  # fmt: skip
 
 DRAG_STEPS: Final = 12  # motions of a drag: toolkits begin a drag only after some pixels
 DRAG_PAUSE: Final = 0.004  # seconds between them
+CLICKS: Final[dict[type[Action], int]] = {Click: 1, DoubleClick: 2, TripleClick: 3, RightClick: 1}
 Point = tuple[int, int]
 Pause = Callable[[float], None]
 
@@ -36,11 +50,15 @@ class Hands(Protocol):
     def move(self, x: int, y: int) -> None: ...
     def button(self, name: str, down: bool) -> None: ...
     def click(self, name: str, times: int) -> None:
-        """Press and release `times` times, fast enough that two are a double click on a busy machine."""
+        """Press and release `times` times, fast enough that two are a double click and three a triple one."""
         ...
 
     def notch(self, dx: int, dy: int) -> None:
         """Turn the wheel by one notch: one of dx, dy is 1 or -1."""
+        ...
+
+    def hold(self, modifier: str, down: bool) -> None:
+        """Press or release one of `actions.MODIFIERS`, or raise BadInput where the keyboard has no key for it."""
         ...
 
     def chord(self, keys: str) -> None:
@@ -95,10 +113,12 @@ def perform(hands: Hands, action: Action, at: tuple[Point, ...], pause: Pause) -
     if isinstance(action, Key):
         hands.chord(action.keys)
         return
+    held = held_in(action)
+    for name in held:
+        hands.hold(name, True)
     hands.move(*at[0])
-    if isinstance(action, (Click, DoubleClick, RightClick)):
-        name = "right" if isinstance(action, RightClick) else "left"
-        hands.click(name, 2 if isinstance(action, DoubleClick) else 1)
+    if (times := CLICKS.get(type(action))) is not None:
+        hands.click("right" if isinstance(action, RightClick) else "left", times)
     elif isinstance(action, Drag):
         _drag(hands, at[0], at[1], pause)
     elif isinstance(action, Scroll):
@@ -108,6 +128,8 @@ def perform(hands: Hands, action: Action, at: tuple[Point, ...], pause: Pause) -
             hands.notch(1 if action.dx > 0 else -1, 0)
     else:
         assert isinstance(action, Move), action
+    for name in reversed(held):
+        hands.hold(name, False)
 
 
 def _drag(hands: Hands, start: Point, end: Point, pause: Pause) -> None:

@@ -64,6 +64,9 @@ class X11Hands:
         self._press(self._buttons, number, True, _PRESS)
         self._press(self._buttons, number, False, _RELEASE)
 
+    def hold(self, modifier: str, down: bool) -> None:
+        self._press(self._keys, self._modifier(modifier), down, _KEY_PRESS if down else _KEY_RELEASE)
+
     def chord(self, keys: str) -> None:
         modifiers, key = parts(keys)
         with self._without_caps():

@@ -8,7 +8,7 @@ event equals the expected subgoal.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from showonce import actions as act
 from showonce.actions import Action, from_pixel, to_pixel
@@ -106,12 +106,20 @@ def oracle_action(scene: Scene, sub: Sub) -> Action:
 
 
 def event(scene: Scene, action: Action) -> Sub:
-    """Return what an action does on the scene as it is; ``Sub("nothing")`` when it hits nothing."""
+    """Return what an action does on the scene as it is; ``Sub("nothing")`` when it hits nothing.
+
+    No program wants a triple click or held modifiers: these are events of their own, and ``ctrl+click`` is no click.
+    """
+    did, held = _event(scene, action), getattr(action, "held", "")
+    return replace(did, kind=f"{held}+{did.kind}") if held and did.kind != "nothing" else did
+
+
+def _event(scene: Scene, action: Action) -> Sub:
     if isinstance(action, act.Drag):
         return _drag_event(scene, action)
     if isinstance(action, act.Scroll):
         return Sub("scroll" if action.dy > 0 else "scroll_up")
-    if isinstance(action, (act.Click, act.DoubleClick, act.RightClick, act.Move)):
+    if isinstance(action, (act.Click, act.DoubleClick, act.TripleClick, act.RightClick, act.Move)):
         return _point_event(scene, action.verb, to_pixel(action.x, SIZE), to_pixel(action.y, SIZE))
     if isinstance(action, act.Wait):
         return Sub("wait")

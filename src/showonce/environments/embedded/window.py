@@ -24,7 +24,7 @@ from showonce.types import Observation
 SCALE: Final = 5
 DRAG_PIXELS: Final = 3  # of the screen, not of the window
 DOUBLE_MS: Final = 250
-_STATE: Final = {0x4: "ctrl", 0x8: "alt", 0x40: "meta"}
+_STATE: Final = {0x4: "ctrl", 0x8: "alt", 0x1: "shift", 0x40: "meta"}
 _NAMES: Final = {"Return": "enter", "Prior": "pageup", "Next": "pagedown", "BackSpace": "backspace"}
 _BUTTONS: Final[dict[str, Callable[[str], Action]]] = {
     "open": act.Open, "wait": lambda _: act.Wait(2.0), "ask": act.Ask, "done": act.Done,
@@ -127,12 +127,15 @@ class ScreenWindow:
         c = self._canvas
         c.bind("<ButtonPress-1>", self._press)
         c.bind("<ButtonRelease-1>", self._release)
-        c.bind("<Double-Button-1>", self._double)
+        c.bind("<Double-Button-1>", lambda e: self._several(e, act.DoubleClick))
+        c.bind("<Triple-Button-1>", lambda e: self._several(e, act.TripleClick))
         c.bind("<Button-2>", lambda e: self._take(act.Move(*self._at(e.x, e.y))))
-        c.bind("<Button-3>", lambda e: self._take(act.RightClick(*self._at(e.x, e.y))))
-        c.bind("<Button-4>", lambda e: self._take(act.Scroll(*self._at(e.x, e.y), -3)))
-        c.bind("<Button-5>", lambda e: self._take(act.Scroll(*self._at(e.x, e.y), 3)))
-        c.bind("<MouseWheel>", lambda e: self._take(act.Scroll(*self._at(e.x, e.y), -3 if e.delta > 0 else 3)))
+        c.bind("<Button-3>", lambda e: self._take(act.RightClick(*self._at(e.x, e.y), _held(e))))
+        c.bind("<Button-4>", lambda e: self._take(act.Scroll(*self._at(e.x, e.y), -3, 0, _held(e))))
+        c.bind("<Button-5>", lambda e: self._take(act.Scroll(*self._at(e.x, e.y), 3, 0, _held(e))))
+        c.bind(
+            "<MouseWheel>", lambda e: self._take(act.Scroll(*self._at(e.x, e.y), -3 if e.delta > 0 else 3, 0, _held(e)))
+        )
         c.bind("<Key>", self._key)
         self._root.protocol("WM_DELETE_WINDOW", self._finish)
 
@@ -151,20 +154,22 @@ class ScreenWindow:
             return
         (x, y), self._pressed = self._pressed, None
         if max(abs(event.x - x), abs(event.y - y)) >= DRAG_PIXELS * self._scale:
-            self._take(act.Drag(*self._at(x, y), *self._at(event.x, event.y)))
+            self._take(act.Drag(*self._at(x, y), *self._at(event.x, event.y), _held(event)))
             return
-        click = act.Click(*self._at(x, y))
-        self._pending = self._root.after(DOUBLE_MS, lambda: self._take(click))
+        self._take_later(act.Click(*self._at(x, y), _held(event)))
 
-    def _double(self, event: Any) -> None:
+    def _several(self, event: Any, verb: type[act.DoubleClick] | type[act.TripleClick]) -> None:
+        self._pressed = None
+        self._take_later(verb(*self._at(event.x, event.y), _held(event)))
+
+    def _take_later(self, click: Action) -> None:
+        """Take a click unless another press makes more of it within `DOUBLE_MS`."""
         if self._pending is not None:
             self._root.after_cancel(self._pending)
-            self._pending = None
-        self._pressed = None
-        self._take(act.DoubleClick(*self._at(event.x, event.y)))
+        self._pending = self._root.after(DOUBLE_MS, lambda: self._take(click))
 
     def _key(self, event: Any) -> None:
-        held = [name for bit, name in _STATE.items() if event.state & bit]
+        held = [name for bit, name in _STATE.items() if event.state & bit and name != "shift"]
         name = _NAMES.get(event.keysym, event.keysym.lower())
         if name.removesuffix("_l").removesuffix("_r") in (*MODIFIERS, "control", "super"):
             return
@@ -200,3 +205,7 @@ class ScreenWindow:
 
     def _say(self, text: str) -> None:
         self._line.configure(text=text)
+
+
+def _held(event: Any) -> str:
+    return "+".join(name for bit, name in _STATE.items() if event.state & bit)

@@ -2,10 +2,11 @@
 
     {"action":"click","x":0.518,"y":0.232,"confidence":0.95}
 
-Field order is that of the verb's dataclass. Numbers have one spelling each: coordinates three decimals in the unit
-fraction and whole numbers in the units thousand and pixel (``"x":518``), confidence two decimals, notches as integers,
-seconds as an integer when whole. An optional integer at its default (dx of a scroll) is left out; every other optional
-argument is written. So a text has one form, and the grammar accepts that form alone.
+Field order is that of the verb's dataclass, but for held modifiers, which come first: a text that ends early loses none
+of them. Numbers have one spelling each: coordinates three decimals in the unit fraction and whole numbers in the units
+thousand and pixel (``"x":518``), confidence two decimals, notches as integers, seconds as an integer when whole. An
+optional integer at its default (dx of a scroll) and held modifiers where there are none are left out; every other
+optional argument is written. So a text has one form, and the grammar accepts that form alone.
 """
 
 from __future__ import annotations
@@ -54,10 +55,11 @@ class NativeDialect:
         if not (math.isfinite(confidence) and 0.0 <= confidence <= 1.0):
             raise BadInput(f"confidence must lie in [0, 1], not {confidence!r}.")
         parts = [f'"action":"{action.verb}"']
-        for field in dataclasses.fields(action):
-            value = getattr(action, field.name)
-            if not (_omitted_at_default(type(action), field.name) and value == field.default):
-                parts.append(f'"{field.name}":{_spell(field.name, field.metadata["spec"], value, geometry)}')
+        defaults = {field.name: field.default for field in dataclasses.fields(action)}
+        for name, (spec, _) in _in_order(type(action)).items():
+            value = getattr(action, name)
+            if not (_omitted_at_default(type(action), name) and value == defaults[name]):
+                parts.append(f'"{name}":{_spell(name, spec, value, geometry)}')
         parts.append(f'"confidence":{_decimal(confidence, CONFIDENCE_DECIMALS)}')
         return "{" + ",".join(parts) + "}"
 
@@ -76,7 +78,7 @@ class NativeDialect:
         for example in EXAMPLES:
             cls = type(example)
             lines.append(f"{cls.verb}: {cls.__doc__}")
-            lines.extend(f"  {name}: {_help(spec, req, geometry)}" for name, (spec, req) in fields_of(cls).items())
+            lines.extend(f"  {name}: {_help(spec, req, geometry)}" for name, (spec, req) in _in_order(cls).items())
             lines.append(f"  example: {self.write(example, EXAMPLE_CONFIDENCE, geometry)}")
         return "\n".join(lines)
 
@@ -86,12 +88,13 @@ class NativeDialect:
             "CONFIDENCE": _unit_interval(CONFIDENCE_DECIMALS),
             "TEXT": f"{_CHARACTER}{{0,{MAX_GENERATED_TEXT}}}",
             "KEYS": _keys_pattern(),
+            "MODIFIERS": _modifiers_pattern(),
         }
         opening = _literal('{"action":"')
         lines = [f"start: {opening} ({' | '.join(VERBS)})"]
         for verb, cls in VERBS.items():
             rule, pending = [], f'{verb}"'  # pending: fixed text that the next literal begins with
-            for name, (spec, _) in fields_of(cls).items():
+            for name, (spec, _) in _in_order(cls).items():
                 terminal = spec.kind.upper()
                 if spec.kind == "coordinate" and geometry.unit != "fraction":
                     terminal = f"COORDINATE_{name[-1].upper()}"
@@ -114,6 +117,11 @@ class NativeDialect:
     def confidence_span(self, text: str) -> tuple[int, int] | None:
         stated = list(_CONFIDENCE.finditer(text))
         return stated[-1].span(1) if stated else None
+
+
+def _in_order(cls: type[Any]) -> dict[str, tuple[FieldSpec, bool]]:
+    """Return the arguments of a verb as `fields_of` does, in the order in which they are written."""
+    return dict(sorted(fields_of(cls).items(), key=lambda named: named[1][0].kind != "modifiers"))
 
 
 def _omitted_at_default(cls: type[Any], name: str) -> bool:
@@ -178,6 +186,14 @@ def _number_pattern(cls: type[Any], name: str, spec: FieldSpec) -> str:
         return rf"({below})(\.[0-9]{{0,{SECONDS_DECIMALS - 1}}}[1-9])?|{high}"
     field = next(f for f in dataclasses.fields(cls) if f.name == name)
     return "|".join(str(i) for i in range(low, high + 1) if i != field.default)
+
+
+def _modifiers_pattern() -> str:
+    """Pattern of held modifiers in quotes: one or more of them in the order of `MODIFIERS`, joined by ``+``."""
+    firsts = (
+        name + "".join(rf"(\+{later})?" for later in MODIFIERS[place + 1 :]) for place, name in enumerate(MODIFIERS)
+    )
+    return f'"({"|".join(firsts)})"'
 
 
 def _keys_pattern() -> str:

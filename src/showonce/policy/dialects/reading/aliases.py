@@ -14,6 +14,7 @@ CONFIDENCE_KEYS: Final = ("confidence", "conf", "certainty", "probability")
 VERB_ALIASES: Final[dict[str, str]] = {
     **dict.fromkeys(("left_click", "left_single", "single_click", "tap", "click_at", "mouse_click"), "click"),
     **dict.fromkeys(("doubleclick", "dblclick", "left_double", "double_tap", "double_left_click"), "double_click"),
+    **dict.fromkeys(("tripleclick", "left_triple", "triple_tap", "triple_left_click"), "triple_click"),
     **dict.fromkeys(("rightclick", "right_single", "context_click"), "right_click"),
     **dict.fromkeys(("hover", "mouse_move", "move_mouse", "move_to", "hover_at", "cursor_move"), "move"),
     **dict.fromkeys(("left_click_drag", "drag_to", "drag_and_drop", "mouse_drag", "drag_drop", "swipe"), "drag"),
@@ -34,6 +35,10 @@ ARGUMENT_ALIASES: Final[dict[str, tuple[str, ...]]] = {
     "to_y": ("y2", "end_y", "target_y", "dest_y"),
     "dy": (),
     "dx": (),
+    "held": (
+        *("modifiers", "modifier", "modifier_keys", "held_keys", "hold_keys", "hold_key", "hold"),
+        *("keys", "key", "text"),  # Anthropic's computer use names them in the text of a click or a scroll
+    ),
     "text": ("content", "value", "string", "input", "input_text", "message"),
     "keys": ("key", "hotkey", "combo", "shortcut", "key_combination", "chord", "keystrokes", "text", "value"),
     "target": ("app", "app_name", "application", "url", "address", "path", "file", "name", "text", "value"),
@@ -112,6 +117,7 @@ PACE_KEYS: Final = {
     **dict.fromkeys(("move", "drag"), ("duration", "speed", "tween", "seconds", "duration_ms")),
     "type": ("interval", "delay", "speed", "typing_speed"),
 }
+CLICKS_KEYS: Final = ("clicks", "click_count", "num_clicks")  # of a click: 2 and 3 make another verb of it
 ONCE_KEYS: Final = ("clicks", "click_count", "num_clicks", "count", "times", "repeat", "presses")  # harmless at 1
 
 KEY_ALIASES: Final[dict[str, str]] = {
@@ -119,11 +125,11 @@ KEY_ALIASES: Final[dict[str, str]] = {
     **{f"{way}arrow": way for way in ("up", "down", "left", "right")},
     **dict.fromkeys(("pgup", "prior"), "pageup"),
     **dict.fromkeys(("pgdn", "pgdown", "next"), "pagedown"),
-    **dict.fromkeys(("super", "command", "windows", "winkey"), "meta"),
-    **dict.fromkeys(("ctl", "controlleft", "controlright", "ctrlleft", "ctrlright"), "ctrl"),
+    **dict.fromkeys(("super", "superl", "superr", "command", "windows", "winkey"), "meta"),
+    **dict.fromkeys(("ctl", "controlleft", "controlright", "ctrlleft", "ctrlright", "controll", "controlr"), "ctrl"),
     **dict.fromkeys(("spacebar", "blank"), "space"),
-    **dict.fromkeys(("option", "altleft", "altright"), "alt"),
-    **dict.fromkeys(("shiftleft", "shiftright"), "shift"),
+    **dict.fromkeys(("option", "altleft", "altright", "altl", "altr"), "alt"),
+    **dict.fromkeys(("shiftleft", "shiftright", "shiftl", "shiftr"), "shift"),
     "bksp": "backspace",
     "ins": "insert",
     "kpenter": "enter",

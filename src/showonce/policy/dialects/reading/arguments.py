@@ -7,7 +7,15 @@ import re
 from enum import StrEnum
 from typing import Any, Final
 
-from showonce.actions import COORDINATE_DECIMALS, MODIFIERS, NAMED_KEYS, FieldSpec, fields_of, normal_keys
+from showonce.actions import (
+    COORDINATE_DECIMALS,
+    MODIFIERS,
+    NAMED_KEYS,
+    FieldSpec,
+    fields_of,
+    normal_keys,
+    normal_modifiers,
+)
 from showonce.errors import BadInput
 from showonce.policy.dialects.base import UNITS, Geometry
 from showonce.policy.dialects.reading.aliases import (
@@ -85,6 +93,8 @@ def read_arguments(cls: type[Any], given: dict[str, Any], geometry: Geometry, no
             values[name] = _text(name, value, notes)
         elif spec.kind == "keys":
             values[name] = _keys(name, value, notes)
+        elif spec.kind == "modifiers":
+            values[name] = _modifiers(name, value, notes)
         elif spec.kind != "coordinate":
             values[name] = _bounded(name, value, spec, notes)
     places = {name: value for name, value in raw.items() if specs[name][0].kind == "coordinate"}
@@ -138,7 +148,7 @@ def _collect(verb: str, specs: Specs, given: dict[str, Any], notes: list[Repair]
         _spread(POINT_KEYS, ("x", "y"), raw, rest)
     for name in specs:
         for alias in ARGUMENT_ALIASES[name]:
-            if name not in raw and alias in rest:
+            if name not in raw and alias in rest and (name != "held" or _names_modifiers(rest[alias])):
                 raw[name] = rest.pop(alias)
     if "dy" in specs and "dy" not in raw:
         _turn(raw, rest, notes)
@@ -362,6 +372,26 @@ def _keys(name: str, value: Any, notes: list[Repair]) -> str:
     if normal != value:
         notes.append(Repair.ARGUMENT_ALIAS)
     return normal
+
+
+def _modifiers(name: str, value: Any, notes: list[Repair]) -> str:
+    """Return the modifiers that a text joined by plus signs, commas or blanks names, or a list of such texts."""
+    written = value if isinstance(value, list) else [value]
+    parts = [part for text in written for part in re.split(r"[\s+,]+", _text(name, text, []).strip()) if part]
+    try:
+        normal = normal_modifiers("+".join(map(_key_name, parts)))
+    except BadInput as error:
+        raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"{name}: {error}") from None
+    if normal != value:
+        notes.append(Repair.ARGUMENT_ALIAS)
+    return normal
+
+
+def _names_modifiers(value: Any) -> bool:
+    try:
+        return bool(_modifiers("held", value, []))
+    except ArgumentProblem:
+        return False
 
 
 def _key_name(part: str) -> str:

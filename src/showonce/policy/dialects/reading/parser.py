@@ -21,7 +21,9 @@ from showonce.actions import VERBS, fields_of
 from showonce.errors import BadInput, nearest
 from showonce.policy.dialects.base import FRACTIONS, Geometry
 from showonce.policy.dialects.reading.aliases import (
+    ARGUMENT_ALIASES,
     ARGUMENT_BOXES,
+    CLICKS_KEYS,
     CONSIDERED_KEYS,
     DIRECTIONS,
     POINT_KEYS,
@@ -217,13 +219,16 @@ def _interpret(named: _Named, data: dict[str, Any], whole: bool, geometry: Geome
         if not whole and problem.reason in _OPEN:
             raise ArgumentProblem(ParseReason.TRUNCATED, f"the answer ends too early: {problem.detail}") from None
         raise
-    if (
-        not whole
-        and not _confidence_begun(data)
-        and (len(values) < len(fields_of(VERBS[verb])) or _half_a_member(data))
-    ):
+    if not whole and not _confidence_begun(data) and (_lacks_some(verb, values, named.given) or _half_a_member(data)):
         raise ArgumentProblem(ParseReason.TRUNCATED, "the answer ends before all arguments are written.")
     return Parsed(action, confidence, tuple(notes))
+
+
+def _lacks_some(verb: str, values: dict[str, Any], given: dict[str, Any]) -> bool:
+    """Whether more text could add to the arguments; modifiers are expected only where a list of them was begun."""
+    if any(spec.kind != "modifiers" and name not in values for name, (spec, _) in fields_of(VERBS[verb]).items()):
+        return True
+    return "held" in values and any(isinstance(given.get(name), list) for name in ("held", *ARGUMENT_ALIASES["held"]))
 
 
 def _confidence_begun(data: dict[str, Any]) -> bool:
@@ -303,7 +308,7 @@ def _settle_verb(named: _Named) -> str:
     verb, given = str(named.verb), named.given
     if verb == "press":
         verb = "click" if any(key in given for key in ("x", *POINT_KEYS)) else "key"
-    if verb in ("click", "double_click", "right_click"):
+    if verb in _USUAL:
         verb = _by_button(verb, given)
     elif verb == "drag" and _plain(given.get("button")) == "left":
         del given["button"]
@@ -316,11 +321,18 @@ def _settle_verb(named: _Named) -> str:
     return verb
 
 
+_USUAL: Final = {  # the button of a verb and how often it is pressed
+    **{"click": ("left", "1"), "double_click": ("left", "2"), "triple_click": ("left", "3")},
+    "right_click": ("right", "1"),
+}
+
+
 def _by_button(verb: str, given: dict[str, Any]) -> str:
-    usual = {"click": ("left", "1"), "double_click": ("left", "2"), "right_click": ("right", "1")}
-    button, clicks = usual[verb]
-    button, clicks = given.pop("button", None) or button, given.pop("clicks", None) or clicks
-    kinds = {how: name for name, how in usual.items()}
+    button, clicks = _USUAL[verb]
+    button = given.pop("button", None) or button
+    for name in CLICKS_KEYS:
+        clicks = given.pop(name, None) or clicks
+    kinds = {how: name for name, how in _USUAL.items()}
     wanted = (_plain(button), _plain(clicks))
     if wanted not in kinds or (verb != "click" and kinds[wanted] != verb):
         raise ArgumentProblem(ParseReason.BAD_ARGUMENT, f"no action: button {show(button)} {show(clicks)} times.")
