@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 from showonce.environments.desktop.hands import Hands
+from showonce.environments.desktop.interpret import Interpreter, Locate
 from showonce.environments.desktop.listener import Listener, OnDeath, OnEvent
 from showonce.environments.desktop.system import System, detect
+from showonce.types import Region
 
 
 def make_listener(on_event: OnEvent, on_death: OnDeath, display: str = "") -> Listener:
@@ -20,6 +24,23 @@ def make_listener(on_event: OnEvent, on_death: OnDeath, display: str = "") -> Li
     from showonce.environments.desktop.elsewhere import PynputListener, pynput_layer
 
     return PynputListener(on_event, on_death, pynput_layer())
+
+
+def make_interpreter(
+    locate: Locate, secret: Sequence[Region] = (), display: str = ""
+) -> tuple[Interpreter, Callable[[], None]]:
+    """Return what makes the recorder's events of the listener's, and a function that closes its connections."""
+    if detect(display) != "x11":
+        return Interpreter(locate, secret=secret), lambda: None
+    from showonce.environments.desktop.compose import Composer, compose_tree
+    from showonce.environments.desktop.input_methods import InputMethods
+    from showonce.environments.desktop.selections import Selections
+
+    selections = Selections(display)
+    methods = InputMethods(selections)
+    return Interpreter(
+        locate, Composer(compose_tree()), selections, selections.multi_click(), secret, methods.composing
+    ), selections.close
 
 
 def open_hands(system: System, display: str = "") -> Hands:

@@ -25,6 +25,9 @@ MODIFIER_KEYS: Final[dict[int, str]] = {
     0xFFE7: "meta", 0xFFE8: "meta", 0xFFEB: "meta", 0xFFEC: "meta",
     0xFE03: "altgr", 0xFFE5: "capslock", 0xFF7F: "numlock",
 }  # fmt: skip
+SWITCHES: Final = frozenset(  # further keys that only change what others mean: levels, groups, locks
+    (*range(0xFE01, 0xFE20), *range(0xFE70, 0xFE80), 0xFF7E, 0xFFE6, 0xFFED, 0xFFEE, 0xFF14)
+)
 KEYSYMS: Final[dict[str, int]] = {name: keysym for keysym, name in NAMES.items()}
 NUM_LOCK: Final = 0xFF7F
 _PAGES: Final = {

@@ -2,9 +2,12 @@
 
 A raw event is a dict (`RawEvent`). Every one has
 
-    kind        "press" | "release" | "motion" | "wheel"
-    device      "key" | "pointer"
+    kind        "press" | "release" | "motion" | "wheel" | "asked"
+    device      "key" | "pointer" | "selection"
     time        seconds of `time.monotonic` at which it happened at the display (it arrives here later)
+
+and, but for a selection:
+
     x, y        int, where the pointer was, in pixels of the virtual screen (left, top of the first monitor = 0, 0)
     modifiers   tuple of the modifiers held just before it: "ctrl", "alt", "shift", "meta"
 
@@ -17,9 +20,11 @@ and, by kind and device:
                                      "shift", "ctrl", "alt", "meta", "altgr", "capslock", "numlock"; "" if unnamed
                             character  the text that it types without regard to ctrl and alt: "S", "é", "\\n" for
                                      Return, "\\t" for Tab, "" for keys that type nothing. A dead key gives "": what
-                                     it makes of the next key is composed in the application and cannot be seen
+                                     it makes of the next key is composed in the application, see `compose`
                             repeat   bool, a press that the keyboard repeats because the key is held
     pointer press, release  button   "left" | "middle" | "right" | "back" | "forward" | "buttonN"
+    selection asked         a program asks for what another holds ready for pasting (X11 only): requestor (its window),
+                            selection, target (atoms)
     wheel                   dx, dy   int notches, positive = right, down, as in `actions.Scroll`; one event a notch
 
 Events come in the order in which they happened. Input that is injected (XTest: xdotool, our own hands) is seen too and

@@ -10,20 +10,20 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from showonce.actions import NAMED_KEYS
-from showonce.environments.desktop.backends import make_listener
+from showonce.environments.desktop.backends import make_interpreter, make_listener
 from showonce.environments.desktop.capture import Camera, Shot, within
+from showonce.environments.desktop.interpret import Interpreter
 from showonce.environments.desktop.listener import RawEvent
 from showonce.environments.desktop.settle import differs
 from showonce.environments.desktop.windows_x11 import Place, X11Windows
 from showonce.environments.ring import FrameRing
 from showonce.errors import EnvironmentBroken, ShowonceError
-from showonce.types import Observation
+from showonce.types import Observation, Region
 
 PERIOD: Final = 0.03  # seconds between two screenshots
 IDLE_SECONDS: Final = 1.0  # after so long without input an `idle` event carries the screen that the person waits for
 FIRST_SECONDS: Final = 5.0
-_BUTTONS: Final = ("left", "middle", "right")
+POLL: Final = 0.05  # seconds between two looks at what is due while nothing is heard
 Item = RawEvent | ShowonceError
 
 
@@ -39,13 +39,13 @@ class WatchedDesktop(Protocol):
 class DesktopSource:
     """Watches the screen of a `Desktop` that was reset. See `protocols.EventSource`.
 
-    Events outside of the environment's screen, or on windows of showonce, are left out. Passwords cannot be recognised
-    here: pause the recording, or blank the region with the task's `redact`. own: chords of the recorder; programs
-    receive them all the same.
+    Events outside of the environment's screen, or on windows of showonce, are left out. own: chords of the recorder;
+    programs receive them all the same. secret: regions of the frame that are blank in every frame; what is typed after
+    a press inside of one is a secret until the focus leaves it.
     """
 
-    def __init__(self, desktop: WatchedDesktop, own: Sequence[str] = ()) -> None:
-        self._desktop = desktop
+    def __init__(self, desktop: WatchedDesktop, own: Sequence[str] = (), secret: Sequence[Region] = ()) -> None:
+        self._desktop, self._secret = desktop, tuple(secret)
         self._covered: list[Place] = []
         self._scale, self._place = 1.0, (0, 0, 1, 1)
         self._ring: FrameRing[Shot] = FrameRing(lambda shot: Observation(shot.image(), scale=shot.scale))
@@ -61,55 +61,52 @@ class DesktopSource:
         listener = make_listener(self._inbox.put, dead, self._desktop.display)
         look = threading.Thread(target=self._look, name="frames", daemon=True)
         look.start()
+        interpreter, part = make_interpreter(self._locate, self._secret, self._desktop.display)
         try:
             listener.start()
             self._ring.wait(FIRST_SECONDS)
-            yield from self._events()
+            yield from self._events(interpreter)
         finally:
             self.close()
+            part()
             listener.close()
             look.join(FIRST_SECONDS)
 
     def close(self) -> None:
         self._closed.set()
 
-    def _events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
+    def _events(self, interpreter: Interpreter) -> Iterator[tuple[Mapping[str, Any], Observation]]:
         since: float | None = None
-        yield self._framed({"kind": "idle"}, time.monotonic())
+        yield self._framed({"kind": "idle", "time": time.monotonic()})
         while not self._closed.is_set():
+            found: list[dict[str, Any]] = []
             try:
-                raw = self._inbox.get(timeout=0.05)
+                raw = self._inbox.get(timeout=POLL)
+                if isinstance(raw, ShowonceError):
+                    raise raw
+                found = interpreter.feed(raw)
             except queue.Empty:
                 now = time.monotonic()
-                if since is not None and now - since >= IDLE_SECONDS:
+                found = interpreter.tick(now)
+                if not found and since is not None and now - since >= IDLE_SECONDS:
                     since = None
-                    yield self._framed({"kind": "idle"}, now)
-                continue
-            if isinstance(raw, ShowonceError):
-                raise raw
-            event = self._event(raw)
-            if event is not None:
-                since = raw["time"]
-                yield self._framed(event, raw["time"])
+                    yield self._framed({"kind": "idle", "time": now})
+            for event in found:
+                since = event["time"]
+                yield self._framed(event)
 
-    def _framed(self, event: dict[str, Any], at: float) -> tuple[Mapping[str, Any], Observation]:
-        frame, changed = self._ring.before(at)
-        return {**event, "time": at, "frame_time": changed}, frame
+    def _framed(self, event: dict[str, Any]) -> tuple[Mapping[str, Any], Observation]:
+        frame, changed = self._ring.before(event["time"])
+        return {**event, "frame_time": changed, "masks": self._secret}, frame
 
-    def _event(self, raw: RawEvent) -> dict[str, Any] | None:
-        """Return the event as `demonstrations.reduce` takes it; None for motions, key releases and other buttons."""
-        if raw["device"] == "key":
-            return _key(raw) if raw["kind"] == "press" else None
-        if raw["kind"] == "motion" or raw.get("button", "left") not in _BUTTONS:
-            return None
+    def _locate(self, raw: RawEvent) -> dict[str, Any] | None:
+        """Return place and frame size of a pointer event; None outside of the screen and on windows of showonce."""
         left, top, width, height = self._place
         at = (raw["x"], raw["y"])
         if raw["kind"] != "release" and (not within(at, self._place) or any(within(at, c) for c in self._covered)):
             return None
         column, row = int((at[0] - left) * self._scale), int((at[1] - top) * self._scale)
-        size = {"width": round(width * self._scale), "height": round(height * self._scale)}
-        more = ("dx", "dy") if raw["kind"] == "wheel" else ("button",)
-        return {"kind": raw["kind"], "x": column, "y": row, **size, **{key: raw[key] for key in more}}
+        return {"x": column, "y": row, "width": round(width * self._scale), "height": round(height * self._scale)}
 
     def _look(self) -> None:
         """Take screenshots until the end and put each that differs from the one before into the ring."""
@@ -132,10 +129,3 @@ class DesktopSource:
             for part in (camera, windows):
                 if part is not None:
                     part.close()
-
-
-def _key(raw: RawEvent) -> dict[str, Any]:
-    key, text = str(raw["key"]), str(raw["character"])
-    if key in NAMED_KEYS and key != "space":
-        text = ""
-    return {"kind": "key", "key": key or text, "text": text, "modifiers": raw["modifiers"]}

@@ -19,7 +19,8 @@ from showonce.errors import Unavailable
 _KEYS: Final = {2: "press", 3: "release"}  # event codes of the core protocol
 _BUTTONS: Final = {4: "press", 5: "release"}
 _MOTION: Final = 6
-_CHANGE_KEYBOARD_MAPPING: Final = 100  # opcode of the core request
+_CONVERT_SELECTION: Final = 24  # opcodes of core requests
+_CHANGE_KEYBOARD_MAPPING: Final = 100
 _XKB_CHANGES: Final = (9, 23)  # minor opcodes of XKEYBOARD from SetMap to GetKbdByName, which load other layouts
 _NAMES: Final = {1: "left", 2: "middle", 3: "right", 8: "back", 9: "forward"}
 _WHEEL: Final = {4: (0, -1), 5: (0, 1), 6: (-1, 0), 7: (1, 0)}
@@ -98,8 +99,11 @@ class X11Listener:
             "ext_replies": (0, 0, 0, 0), "delivered_events": (0, 0), "device_events": (0, 0), "errors": (0, 0),
             "client_started": False, "client_died": False,
         }  # fmt: skip
-        change = _CHANGE_KEYBOARD_MAPPING
-        ranges = [{**nothing, "device_events": (2, 6), "core_requests": (change, change)}]
+        change, ask = _CHANGE_KEYBOARD_MAPPING, _CONVERT_SELECTION
+        ranges = [
+            {**nothing, "device_events": (2, 6), "core_requests": (change, change)},
+            {**nothing, "core_requests": (ask, ask)},
+        ]
         xkb = self._lookup.query_extension("XKEYBOARD")
         self._xkb = int(xkb.major_opcode) if xkb is not None and xkb.present else 0
         if self._xkb:
@@ -142,8 +146,12 @@ class X11Listener:
         if reply.category == 4:  # StartOfData
             self._time(int(reply.server_time), arrived)
             self._ready.set()
-        elif reply.category == 1 and reply.data:  # from a client: a request that changes the mapping
-            self._changed(reply.data, bool(reply.client_swapped))
+        elif reply.category == 1 and reply.data:  # from a client: it asks for a selection or changes the mapping
+            order = _order(bool(reply.client_swapped))
+            if reply.data[0] == _CONVERT_SELECTION:
+                self._on_event(self._asked(reply, order, arrived))
+            else:
+                self._changed(reply.data, order)
         elif reply.category == 0:
             data = reply.data
             for at in range(0, len(data) - 31, 32):
@@ -200,11 +208,17 @@ class X11Listener:
         window.destroy()
         self._lookup.sync()
 
-    def _changed(self, data: bytes, swapped: bool) -> None:
+    def _asked(self, reply: Any, order: str, arrived: float) -> RawEvent:
+        requestor, selection, target = struct.unpack_from(f"{order}4x3I", reply.data)
+        return {
+            "kind": "asked", "device": "selection", "time": self._time(int(reply.server_time), arrived),
+            "requestor": requestor, "selection": selection, "target": target,
+        }  # fmt: skip
+
+    def _changed(self, data: bytes, order: str) -> None:
         if data[0] != _CHANGE_KEYBOARD_MAPPING:
             self._refresh()
             return
-        order = (">" if struct.pack("=H", 1) == b"\x01\x00" else "<") if swapped else "="
         count, _, first, width = struct.unpack_from(f"{order}xBHBB", data)
         values = struct.unpack_from(f"{order}{count * width}I", data, 8)
         self._keymap.change(first, [list(values[i * width : (i + 1) * width]) for i in range(count)])
@@ -218,3 +232,8 @@ class X11Listener:
         modifiers = self._lookup.get_modifier_mapping()
         num_lock = sum(1 << i for i, held in enumerate(modifiers) if codes & {c for c in held if c})
         self._keymap = Keymap(first, rows, num_lock)
+
+
+def _order(swapped: bool) -> str:
+    """Return the byte order of a client's requests, for `struct`."""
+    return (">" if struct.pack("=H", 1) == b"\x01\x00" else "<") if swapped else "="
