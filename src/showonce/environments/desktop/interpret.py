@@ -13,15 +13,16 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from showonce.actions import NAMED_KEYS
-from showonce.demonstrations.reduce import CHORD, SILENT
 from showonce.environments.desktop.compose import Composer, keysym_name
-from showonce.environments.desktop.keysyms import SWITCHES
+from showonce.environments.desktop.keysyms import MODIFIER_KEYS, SWITCHES
 from showonce.environments.desktop.listener import RawEvent
 from showonce.environments.desktop.selections import Offer, Selections
 from showonce.types import Region
 
 ASK_SECONDS: Final = 0.5  # within so long after a paste key the program asks for the selection
 LONGEST: Final = 20_000  # characters of a paste that are kept
+CHORD: Final = ("ctrl", "alt", "meta")  # with one of these held, a key types nothing
+SILENT: Final = frozenset(MODIFIER_KEYS.values())  # keys that only change what other keys mean
 _BUTTONS: Final = ("left", "middle", "right")
 _PASTES: Final = {("ctrl", "v"): "ctrl+v", ("ctrl", "shift", "v"): "ctrl+shift+v", ("shift", "insert"): "shift+insert"}
 _NO_CONTENT: Final = ("TARGETS", "TIMESTAMP", "MULTIPLE", "SAVE_TARGETS")
