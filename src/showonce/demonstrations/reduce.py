@@ -12,6 +12,7 @@ A raw event is a mapping. All have `kind` and `time` (seconds on a clock that on
                      modifiers: which of `actions.MODIFIERS` are held
     text             text that came without keys; source: how: composed (input method, dead key), pasted, or absent
     lost             text: one sentence, what the person did or will see that cannot be kept, and what to do instead
+    told             text: one sentence for the person that is neither an act nor a loss; it never gets here
     idle             nothing was done for a while; its frame is the screen on which the person waits
     pause            the person paused the recording: the time until the next event is no waiting
 

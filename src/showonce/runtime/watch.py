@@ -204,6 +204,8 @@ class Watched:
             self._paused = not self._paused
             self._tell("paused" if self._paused else "recording again", True)
             self._feed({"kind": "pause", "time": event["time"]})
+        elif event["kind"] == "told":
+            self._tell(str(event["text"]), True)
         elif not self._paused:
             self._feed(event)
 

@@ -71,7 +71,7 @@ def view_of(captured: tuple[int, int], scale: float, crop: Box | None, frame: tu
 # Where a frame element's content begins in its own document, and how much larger it is drawn than its document thinks:
 # CSS zoom reaches into iframes, a transform scales them from outside. Borders are snapped to whole device pixels, which
 # their computed width knows and clientLeft does not; sizes are rounded, so a scale near 1 is 1.
-_CONTENT: Final = """element => {
+CONTENT: Final = """element => {
   const r = element.getBoundingClientRect(), s = getComputedStyle(element), zoom = element.currentCSSZoom || 1;
   const scaled = (drawn, own) => {
     const factor = own ? drawn / (own * zoom) : 1;
@@ -97,6 +97,11 @@ class Offset:
     factor_x: float = 1.0
     factor_y: float = 1.0
 
+    def inside(self, outer: Offset) -> Offset:
+        """Return the offset of a document that lies so in another one, which lies as `outer` says."""
+        x, y = outer.to_input(self.x, self.y)
+        return Offset(x, y, self.factor_x * outer.factor_x, self.factor_y * outer.factor_y)
+
     def to_input(self, x: float, y: float) -> tuple[float, float]:
         """Map a place in the document to input units."""
         return self.x + x * self.factor_x, self.y + y * self.factor_y
@@ -108,7 +113,7 @@ async def offset_of(frame: Frame) -> Offset:
     factor_x = factor_y = 1.0
     while frame.parent_frame is not None:
         element = await frame.frame_element()
-        left, top, scale_x, scale_y = await element.evaluate(_CONTENT)
+        left, top, scale_x, scale_y = await element.evaluate(CONTENT)
         x, y = left + x * scale_x, top + y * scale_y
         factor_x, factor_y = factor_x * scale_x, factor_y * scale_y
         frame = frame.parent_frame

@@ -1,5 +1,8 @@
 """The script that runs in every document while a person is recorded: it reports each input before the page gets it.
 
+It runs in a JavaScript world of its own (see `documents`): the page's scripts neither see nor change it. Times are
+seconds of the document's own clock.
+
 Secrets are masked here: of a field that may hold one (`secret_fields`), or once could, events carry a dot for each
 character. The text itself stands apart in a message, in `typed` and `values`: the recorder keeps it in memory only, to
 look for it in what was written. Input goes into a closed shadow root that the hook does not know: it counts as secret,
@@ -35,12 +38,28 @@ LABEL: Final = """e => {
 }"""
 
 _SCRIPT: Final = """((name, keys, own) => {
-  if (window[name + '_on']) return;
-  Object.defineProperty(window, name + '_on', {value: true});
+  // A document that is opened again (document.open), or takes the place of the empty one, loses its listeners.
+  if (window[name + '_on']) { window[name + '_on'](); return; }
+  const heard = [];
+  const addEventListener = (...one) => { heard.push(one); window.addEventListener(...one); };
+  const listen = () => {
+    for (const one of heard) window.addEventListener(...one);  // changes nothing where it is there already
+    rewritten.observe(document, {childList: true});
+  };
+  const rewritten = new MutationObserver(listen);
+  const give = (what, value) => Object.defineProperty(window, name + what, {value, configurable: true});
+  give('_on', listen);
+  give('_beats', () => { listen(); return [performance.now(), typeof window[name], way()]; });
+  give('_ends', () => {
+    rewritten.disconnect();
+    for (const one of heard.splice(0)) window.removeEventListener(...one);
+  });
   const once = new WeakSet(), fields = new Set(), marked = new WeakSet(), values = new Set();
   const closed = new WeakMap(), roots = new Set(), rootless = new WeakSet(), asked = new Map();
   let asks = 0;
-  const tell = event => { try { window[name](event); } catch (e) {} };
+  const tell = event => {
+    try { window[name](JSON.stringify({...event, now: performance.now() / 1e3})); } catch (e) {}
+  };
   const mark = e => { if (!marked.has(e)) { marked.add(e); fields.add(new WeakRef(e)); } };
   const hosts = /-|^(ARTICLE|ASIDE|BLOCKQUOTE|DIV|FOOTER|H[1-6]|HEADER|MAIN|NAV|P|SECTION|SPAN)$/;
   const editable = e => ['INPUT', 'TEXTAREA', 'SELECT'].includes(e.tagName) || e.isContentEditable;
@@ -68,35 +87,35 @@ _SCRIPT: Final = """((name, keys, own) => {
     roots.add(new WeakRef(root));
     if (!once.has(root.host)) { marked.delete(root.host); asked.delete(root.host); }
   };
-  Object.defineProperty(window, name + '_root', {value: open});
-  Object.defineProperty(window, name + '_looked', {value: number => {
+  give('_root', open);
+  give('_looked', number => {
     for (const [e, ask] of asked) {
       if (ask > number) continue;
       asked.delete(e);
       if (!closed.has(e)) { rootless.add(e); if (!once.has(e)) marked.delete(e); }
     }
     tell({kind: 'masks', ...base({timeStamp: performance.now()})});
-  }});
+  });
   const active = () => {
     let e = document.activeElement, root;
     while (e && (root = e.shadowRoot || closed.get(e)) && root.activeElement) e = root.activeElement;
     return e;
   };
-  // Where this document lies in the window, [x, y, factor x, factor y]; null inside an iframe of another origin.
+  // Where this document lies in the outermost one that it may reach, [x, y, factor x, factor y, iframes between them,
+  // whether that one is the page].
   const way = () => {
-    let x = 0, y = 0, fx = 1, fy = 1;
-    for (let w = window; w !== w.top; w = w.parent) {
-      let f = null;
-      try { f = w.frameElement; } catch (e) {}
-      if (!f) return null;
+    let x = 0, y = 0, fx = 1, fy = 1, w = window, n = 0;
+    for (; w !== w.top; w = w.parent, n++) {
+      const f = w.frameElement;
+      if (!f) return [x, y, fx, fy, n, false];
       const r = f.getBoundingClientRect(), s = getComputedStyle(f), zoom = f.currentCSSZoom || 1;
       const sx = f.offsetWidth ? r.width / f.offsetWidth : 1, sy = f.offsetHeight ? r.height / f.offsetHeight : 1;
       x = r.left + (f.clientLeft + parseFloat(s.paddingLeft)) * sx + x * sx;
       y = r.top + (f.clientTop + parseFloat(s.paddingTop)) * sy + y * sy;
       fx *= sx * zoom; fy *= sy * zoom;
     }
-    const v = window.top.visualViewport || {offsetLeft: 0, offsetTop: 0, scale: 1};
-    return [(x - v.offsetLeft) * v.scale, (y - v.offsetTop) * v.scale, fx * v.scale, fy * v.scale];
+    const v = w.visualViewport || {offsetLeft: 0, offsetTop: 0, scale: 1};
+    return [(x - v.offsetLeft) * v.scale, (y - v.offsetTop) * v.scale, fx * v.scale, fy * v.scale, n, true];
   };
   const all = 'input,textarea,select,[contenteditable],[role=textbox]';
   const masks = () => {
@@ -117,7 +136,7 @@ _SCRIPT: Final = """((name, keys, own) => {
     }
     return boxes;
   };
-  const base = e => ({time: (performance.timeOrigin + e.timeStamp) / 1e3, way: way(), masks: masks(),
+  const base = e => ({time: e.timeStamp / 1e3, way: way(), masks: masks(),
     values: [...values], size: [innerWidth, innerHeight], dpr: devicePixelRatio, scroll: [scrollX, scrollY]});
   const held = e => [['ctrl', e.ctrlKey], ['alt', e.altKey], ['shift', e.shiftKey], ['meta', e.metaKey]]
     .filter(m => m[1]).map(m => m[0]);
@@ -188,10 +207,13 @@ _SCRIPT: Final = """((name, keys, own) => {
   const look = () => tell({kind: 'look', ask: 0});
   if (document.readyState === 'complete') look();
   else addEventListener('load', look);
+  listen();
 })"""
 
 
 def script(name: str, own: Sequence[str]) -> str:
-    """Return the script. name: of the binding that it calls; own: chords that it hides from the page."""
+    """Return the script. name: of the binding that it calls, and what the names of its functions begin with; own:
+    chords that it hides from the page.
+    """
     arguments = ", ".join(json.dumps(value) for value in (name, _KEYS, list(own)))
     return f"{_SCRIPT.replace('__LABEL__', LABEL).replace('__SECRET_FIELD__', secret_field())}({arguments})"

@@ -1,8 +1,10 @@
 """Records a person in the browser: every input of the page with the last frame before it.
 
-The script of `hooks` reports input, also from within iframes. Frames come from DevTools' screencast: at a scale of 1
-its pictures equal screenshots and carry the time at which they were shown; at other scales each one only triggers a
-screenshot. Input to the browser's own window (address bar, menus, dialogs) is only seen by the desktop's recorder.
+The script of `hooks`, which `documents` keeps alive in every frame, reports input. Frames come from DevTools'
+screencast: at a scale of 1 its pictures equal screenshots and carry the time at which they were shown; at other scales
+each one only triggers a screenshot. All times are Python's monotonic ones (`clocks`). What a person answers in the
+browser's own dialogs becomes the actions that answer a drawn one (`modal`). Other input to the browser's own window
+(address bar, menus) is only seen by the desktop's recorder.
 """
 
 from __future__ import annotations
@@ -12,14 +14,15 @@ import base64
 import contextlib
 import queue
 import time
-import weakref
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from showonce.actions import NOTCH_PIXELS
+from showonce.environments.browser.clocks import MachineClock
+from showonce.environments.browser.documents import NAME, Document, Documents
 from showonce.environments.browser.eyes import Look, png_size
-from showonce.environments.browser.geometry import Offset, View, offset_of
+from showonce.environments.browser.geometry import Offset, View
 from showonce.environments.browser.hooks import script
 from showonce.environments.browser.session import BrowserSession
 from showonce.environments.browser.settings import BrowserSettings
@@ -28,12 +31,13 @@ from showonce.errors import EnvironmentBroken, ShowonceError
 from showonce.types import Image, Observation, Region
 
 if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext, CDPSession, Frame, Page
+    from playwright.async_api import CDPSession, Page
 
 T = TypeVar("T")
 LAG: Final = 0.15  # seconds that an event waits for frames from before it that are still under way
 QUIET: Final = 0.12  # seconds after the last event or frame until one more picture is taken
 IDLE_SECONDS: Final = 1.0
+BEAT: Final = 0.5  # seconds between two heartbeats
 START_SECONDS: Final = 15.0
 _PNG: Final = {"format": "png", "optimizeForSpeed": True}
 _POKE: Final = {"format": "jpeg", "quality": 1, "optimizeForSpeed": True}
@@ -45,6 +49,7 @@ class _Cast:
 
     page: Page
     cdp: CDPSession
+    documents: Documents
     ring: FrameRing[bytes]
     last: str = ""  # the newest frame of the screencast, base64
     shot: str = ""  # the newest screenshot, base64, at scales other than 1
@@ -60,21 +65,6 @@ class _Told:
     arrived: float
     event: dict[str, Any]
     cast: _Cast
-
-
-class _Line:
-    """Passes the messages of a context's hooks on to the recorder that listens at the moment."""
-
-    def __init__(self) -> None:
-        self.listener: Callable[[Any, dict[str, Any]], Coroutine[Any, Any, None]] | None = None
-
-    async def say(self, source: Any, message: dict[str, Any]) -> None:
-        if self.listener is not None:
-            await self.listener(source, message)
-
-
-_NAME: Final = "__showonce_told"
-_lines: weakref.WeakKeyDictionary[BrowserContext, _Line] = weakref.WeakKeyDictionary()
 
 
 class WatchedBrowser(Protocol):
@@ -96,11 +86,9 @@ class BrowserSource:
     own: chords of the recorder, hidden from the page.
     """
 
-    def __init__(self, browser: WatchedBrowser, own: Sequence[str] = ()) -> None:
-        self._browser, self._own = browser, own
+    def __init__(self, browser: WatchedBrowser, own: Sequence[str] = (), clock: MachineClock | None = None) -> None:
+        self._browser, self._own, self._clock = browser, own, clock or MachineClock()
         self._casts: dict[Page, _Cast] = {}
-        self._offsets: dict[Frame, Offset] = {}
-        self._masks: dict[Frame, list[Region]] = {}
         self._masked: tuple[Region, ...] = ()  # of all documents
         self._values: set[str] = set()  # what secret fields held since the last event
         self._inbox: queue.SimpleQueue[_Told | ShowonceError | None] = queue.SimpleQueue()
@@ -138,7 +126,7 @@ class BrowserSource:
             try:
                 told = self._inbox.get(timeout=0.05)
             except queue.Empty:
-                if since is not None and time.time() - since >= IDLE_SECONDS:
+                if since is not None and self._clock.now() - since >= IDLE_SECONDS:
                     since = None
                     yield self._framed(self._idle(), cast)
                 continue
@@ -146,12 +134,13 @@ class BrowserSource:
                 return
             if isinstance(told, ShowonceError):
                 raise told
-            time.sleep(max(0.0, told.arrived + LAG - time.time()))
-            since, cast = told.event["time"], told.cast
+            time.sleep(max(0.0, told.arrived + LAG - self._clock.now()))
+            if told.event["kind"] != "told":
+                since, cast = told.event["time"], told.cast
             yield self._framed(told.event, cast)
 
     def _idle(self) -> dict[str, Any]:
-        return {"kind": "idle", "time": time.time(), "masks": self._masked}
+        return {"kind": "idle", "time": self._clock.now(), "masks": self._masked}
 
     def _framed(self, event: dict[str, Any], cast: _Cast) -> tuple[Mapping[str, Any], Observation]:
         frame, changed = cast.ring.before(event["time"])
@@ -173,35 +162,46 @@ class BrowserSource:
             self._width = look.window[0] * look.pinch
             self._ratio = png_size(look.png)[0] / self._width
             self._by_shots = png_size(look.png)[0] != round(self._width)
-        context = session.context
-        hooks = script(_NAME, self._own)
-        line = _lines.get(context)
-        if line is None:  # a context keeps hooks and binding for good, so they are added once
-            line = _lines[context] = _Line()
-            await context.expose_binding(_NAME, line.say)
-            await context.add_init_script(hooks)
-        line.listener = self._told
-        context.on("page", self._came)
+        session.context.on("page", self._came)
         for tab in session.tabs:
             await self._follow(tab.page)
-            for frame in tab.page.frames:
-                with contextlib.suppress(Exception):
-                    await frame.evaluate(hooks)
-                self._run(self._look(self._casts[tab.page], frame, _ALL))
+        self._run(self._beat())
 
     async def _stop(self) -> None:
         session = self._browser.session
         if session is not None:
             with contextlib.suppress(Exception):
-                _lines[session.context].listener = None
                 session.context.remove_listener("page", self._came)
         for cast in self._casts.values():
             if cast.poke is not None:
                 cast.poke.cancel()
             with contextlib.suppress(Exception):
-                await cast.cdp.detach()
+                await cast.documents.stop()
         for task in self._tasks:
             task.cancel()
+
+    async def _beat(self) -> None:
+        while not self._closed:
+            await asyncio.sleep(BEAT)
+            happened, jumped = self._clock.changes()
+            if happened:
+                self._say(happened)
+            if jumped:
+                self._put({"kind": "pause"})
+            for cast in self._casts.values():
+                await cast.documents.beat()
+
+    def _say(self, text: str, lost: bool = False) -> None:
+        """Tell the person something in the live line. lost: it is missing from the recording."""
+        self._put({"kind": "lost" if lost else "told", "text": text})
+
+    def _put(self, event: dict[str, Any], cast: _Cast | None = None) -> None:
+        """Hand over an event that no document told; it happened just now."""
+        now = self._clock.now()
+        if cast is None:
+            cast = next(reversed(self._casts.values()), None)
+        if cast is not None:
+            self._inbox.put(_Told(now, {**event, "time": now, "masks": self._masked}, cast))
 
     def _came(self, page: Page) -> None:
         self._run(self._follow(page))
@@ -214,10 +214,17 @@ class BrowserSource:
 
     async def _follow(self, page: Page) -> None:
         cdp = await page.context.new_cdp_session(page)
-        cast = self._casts[page] = _Cast(page, cdp, FrameRing(self._observation))
+
+        def told(document: Document, message: dict[str, Any]) -> None:
+            self._run(self._told(cast, document, message, self._clock.now()))
+
+        documents = Documents(page, script(NAME, self._own), self._clock, told, self._say)
+        cast = self._casts[page] = _Cast(page, cdp, documents, FrameRing(self._observation))
         cdp.on("Page.screencastFrame", lambda sent: self._frame(cast, sent))
         page.on("close", lambda _: self._gone(page))
-        await cdp.send("Page.enable")
+        await documents.start(cdp)
+        for document in documents:
+            self._run(self._look(cast, document, _ALL))
         await cdp.send("Page.startScreencast", {"format": "png", "maxWidth": 16384, "maxHeight": 16384})
         self._soon(cast)
 
@@ -234,7 +241,8 @@ class BrowserSource:
         if self._by_shots:
             self._run(self._shoot(cast))
         else:
-            cast.ring.put(float(sent["metadata"].get("timestamp") or time.time()), base64.b64decode(sent["data"]))
+            shown = self._clock.of_wall(float(sent["metadata"].get("timestamp") or 0.0))
+            cast.ring.put(shown, base64.b64decode(sent["data"]))
         self._soon(cast)
 
     async def _shoot(self, cast: _Cast) -> None:
@@ -247,7 +255,7 @@ class BrowserSource:
             sent = await tab.cdp.send("Page.captureScreenshot", _PNG)
             if sent["data"] != cast.shot:
                 cast.shot = sent["data"]
-                cast.ring.put(time.time(), base64.b64decode(cast.shot))
+                cast.ring.put(self._clock.now(), base64.b64decode(cast.shot))
 
     def _soon(self, cast: _Cast) -> None:
         """Take one more picture after QUIET seconds; taking it makes the browser send its frame, too."""
@@ -259,29 +267,32 @@ class BrowserSource:
 
         cast.poke = asyncio.get_running_loop().call_later(QUIET, take)
 
-    async def _told(self, source: Any, message: dict[str, Any]) -> None:
+    async def _told(self, cast: _Cast, document: Document, message: dict[str, Any], arrived: float) -> None:
         """Handle a document's messages in the order in which they arrive."""
-        arrived = time.time()
-        cast = self._casts.get(source["page"])
-        if self._closed or cast is None or self._order is None:
+        if self._closed or self._order is None:
             return
-        frame: Frame = source["frame"]
         if message["kind"] == "look":
-            self._run(self._look(cast, frame, message["ask"]))
+            self._run(self._look(cast, document, message["ask"]))
             return
         async with self._order:
             zoomed = float(message.get("dpr") or self._ratio) / self._ratio
-            offset = await self._offset(frame, message["way"], zoomed)
+            offset = await self._offset(cast, document, message["way"], zoomed)
+            if offset is None:
+                if message["kind"] != "masks":
+                    self._say("something was done in a frame that is gone: it is not recorded", lost=True)
+                return
             view = self._view_now(cast)
             boxes = [_region(box, offset, view) for box in message["masks"]]
-            self._masks[frame] = [box for box in boxes if box is not None]
-            shown = [masks for known, masks in self._masks.items() if not known.is_detached()]
-            self._masked = tuple(mask for masks in shown for mask in masks)
+            document.masks = [box for box in boxes if box is not None]
+            self._masked = tuple(
+                mask for watched in self._casts.values() for known in watched.documents for mask in known.masks
+            )
             self._values.update(message["values"])
             self._soon(cast)
             if message["kind"] == "masks":
                 return
             event: dict[str, Any] = {key: message[key] for key in _KEPT if key in message}
+            event["time"] = document.clock.to_python(event["time"])
             event |= {"masks": self._masked, "values": tuple(self._values)}
             self._values.clear()
             if "x" in message:
@@ -294,26 +305,10 @@ class BrowserSource:
                 return
             self._inbox.put(_Told(arrived, event, cast))
 
-    async def _look(self, cast: _Cast, frame: Frame, ask: int) -> None:
-        """Hand the closed shadow roots of a document to its hook, then answer its question number `ask`.
-
-        Documents of another process have a DevTools session of their own.
-        """
-        cdp, own = cast.cdp, None
-        if frame.parent_frame is not None:
-            with contextlib.suppress(Exception):
-                cdp = own = await frame.page.context.new_cdp_session(frame)
+    async def _look(self, cast: _Cast, document: Document, ask: int) -> None:
+        """Hand the closed shadow roots of a document to its hook, then answer its question number `ask`."""
         async with cast.looking:
-            document = await cdp.send("DOM.getDocument", {"depth": -1, "pierce": True})
-            for node in _roots(document["root"]):
-                with contextlib.suppress(Exception):  # the root may be gone by now, or its document without a hook
-                    found = await cdp.send("DOM.resolveNode", {"backendNodeId": node})
-                    given = {"objectId": found["object"]["objectId"], "functionDeclaration": _HAND_OVER}
-                    await cdp.send("Runtime.callFunctionOn", {**given, "arguments": [{"value": f"{_NAME}_root"}]})
-            await cdp.send("DOM.disable")
-        if own is not None:
-            await own.detach()
-        await frame.evaluate(f"ask => window.{_NAME}_looked && window.{_NAME}_looked(ask)", ask)
+            await cast.documents.hand_over(document, ask)
 
     def _notches(self, message: Mapping[str, Any], axis: int) -> float:
         """Return how far the wheel was turned, in notches. The page reports its own pixels, which the zoom of a
@@ -324,26 +319,30 @@ class BrowserSource:
         notches = turned / _TICK if turned else float(message["dx" if axis == 0 else "dy"]) / NOTCH_PIXELS
         return notches * enlarged
 
-    async def _offset(self, frame: Frame, way: Sequence[float] | None, zoomed: float) -> Offset:
-        """Return where a document lies in the window: from its own message, else from the documents around it.
+    async def _offset(self, cast: _Cast, document: Document, way: Sequence[float], zoomed: float) -> Offset | None:
+        """Return where a document lies in the window.
 
-        zoomed: factor by which the person has zoomed since the recording began; a pinch is a further factor.
+        way: where it lies in the outermost document that it may reach, how many levels above, and whether that is the
+        page. zoomed: factor by which the person has zoomed since the recording began; a pinch is a further factor.
+        None: the iframe is gone and was never seen.
         """
         if abs(zoomed - 1) < 0.01:  # rounding of whole pixels
             zoomed = 1.0
-        if way is not None:
-            return Offset(*(value * zoomed for value in way))
-        with contextlib.suppress(Exception):  # the click may have removed the iframe: then its last offset
-            found = await offset_of(frame)
-            factor = zoomed * float(await frame.page.main_frame.evaluate("visualViewport ? visualViewport.scale : 1"))
-            self._offsets[frame] = Offset(*(value * factor for value in astuple(found)))
-        return self._offsets.get(frame, Offset())
+        inner = Offset(*way[:4])
+        if way[5]:
+            return inner.inside(Offset(0, 0, zoomed, zoomed))
+        outer, pinch = await cast.documents.place(document, int(way[4])), zoomed
+        if outer is None:
+            return None
+        with contextlib.suppress(Exception):
+            pinch *= float(await cast.page.evaluate("visualViewport ? visualViewport.scale : 1"))
+        return inner.inside(outer.inside(Offset(0, 0, pinch, pinch)))
 
     # ------------------------------------------------------------------------------------------------------- frames
 
     def _view_now(self, cast: _Cast) -> View:
         if self._view is None:
-            cast.ring.before(time.time())
+            cast.ring.before(self._clock.now())
             assert self._view is not None
         return self._view
 
@@ -368,19 +367,7 @@ _KEPT: Final = (
     "scroll",
 )
 _ALL: Final = 2**31  # answers all questions
-_HAND_OVER: Final = "function(name) { const w = this.ownerDocument.defaultView; if (w && w[name]) w[name](this); }"
 _TICK: Final = 120.0  # units of `wheelDelta` per notch, the same on every system
-
-
-def _roots(node: Mapping[str, Any]) -> Iterator[int]:
-    """Yield the DevTools ids of the page's own shadow roots below a node of `DOM.getDocument`."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if node.get("shadowRootType") in ("open", "closed"):
-            yield node["backendNodeId"]
-        waiting += [*node.get("children", ()), *node.get("shadowRoots", ())]
-        waiting += [node["contentDocument"]] if "contentDocument" in node else []
 
 
 def _floor(value: float) -> int:
