@@ -84,7 +84,7 @@ class Documents:
     async def start(self, cdp: CDPSession) -> None:
         """Put the hook into all documents there are and will be. cdp: a session of the tab, used for nothing else."""
         for event in ("frameattached", "framenavigated"):
-            self.page.on(event, self._came)  # type: ignore[call-overload]
+            self.page.on(event, self._came)
         await self._attach(Target(cdp, self.page.main_frame))
         for frame in self.page.frames[1:]:
             await self._join(frame)
@@ -119,6 +119,9 @@ class Documents:
                 target.documents[context["id"]] = document
                 self._run(self._beat(document))
 
+        def destroyed(sent: dict[str, Any]) -> None:
+            target.documents.pop(sent["executionContextId"], None)
+
         def called(sent: dict[str, Any]) -> None:
             document = target.documents.get(sent["executionContextId"])
             if document is not None and sent["name"] == NAME:
@@ -127,7 +130,7 @@ class Documents:
                 self._told(document, message)
 
         cdp.on("Runtime.executionContextCreated", created)
-        cdp.on("Runtime.executionContextDestroyed", lambda sent: target.documents.pop(sent["executionContextId"], None))
+        cdp.on("Runtime.executionContextDestroyed", destroyed)
         cdp.on("Runtime.executionContextsCleared", lambda _: target.documents.clear())
         cdp.on("Runtime.bindingCalled", called)
         await cdp.send("Page.enable")
@@ -254,7 +257,7 @@ class Documents:
         await document.evaluate(f"window.{NAME}_looked && {NAME}_looked({number})")
 
     def _run(self, work: Any) -> asyncio.Future[Any]:
-        task = asyncio.ensure_future(work)
+        task: asyncio.Future[Any] = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
