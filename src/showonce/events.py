@@ -222,6 +222,8 @@ class EpisodeFinished(Event, kind="episode_finished"):
     episode, task, phase, adapter_version: as in `episode_started`. stop_reason: a `types.StopReason`. success: verified
     result, None where it cannot be verified. steps: number of steps. seconds: wall time, None where it was not taken.
     source: who acted (policy, teacher, person, oracle, replay), "" in measured phases. evidence: what the checker saw.
+    checker: who verified it. why: what its end came of, such as the question that was asked or why an action was
+    refused.
     """
 
     episode: str
@@ -234,6 +236,8 @@ class EpisodeFinished(Event, kind="episode_finished"):
     adapter_version: str
     source: str = ""
     evidence: str = ""
+    checker: str = ""
+    why: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

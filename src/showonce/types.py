@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from showonce.actions import Action
+from showonce.actions import Action, Ask
 
 Image = NDArray[np.uint8]  # (H, W, 3), RGB
 Region = tuple[float, float, float, float]  # left, top, right, bottom as fractions of the frame
@@ -81,11 +81,15 @@ ParseResult = Parsed | ParseFailure
 
 @dataclass(frozen=True, eq=False)
 class Observation:
-    """One screenshot. `image`: uint8 (H, W, 3) RGB; `scale`: device pixels a logical pixel; `text`: page text."""
+    """One screenshot. `image`: uint8 (H, W, 3) RGB; `scale`: device pixels a logical pixel; `text`: page text.
+
+    `masked`: regions that were blanked in the image, such as those of fields that may hold a secret.
+    """
 
     image: Image
     scale: float = 1.0
     text: str | None = None
+    masked: tuple[Region, ...] = ()
 
     @property
     def width(self) -> int:
@@ -309,3 +313,11 @@ class Episode:
     def success(self) -> bool:
         """Verified success; an open or unknown outcome is not one."""
         return self.outcome.success is True
+
+    @property
+    def why(self) -> str:
+        """What its end came of: the question that was asked, the refusal of the last step, or what the checker saw."""
+        last = self.steps[-1] if self.steps else None
+        if last is not None and isinstance(asked := last.executed or last.proposed, Ask):
+            return asked.question
+        return (last.note if last is not None and last.executed is None else "") or self.outcome.evidence

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tests.app.conftest import MakeConfig
 
+from showonce.actions import Action
 from showonce.app.record import record
 from showonce.app.replay import AS_RECORDED, replay
 from showonce.cli import main
+from showonce.cli.codes import DIFFERS, NOT_REACHED, STOPPED
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.errors import BadInput, ConfigError, DemonstrationError
+from showonce.protocols import Interrupt
+from showonce.runs.index import read_index
 from showonce.settings import to_yaml
+from showonce.types import Executed, Observation, Task
 
 
 def test_replay_does_it_again_and_names_the_first_difference(
@@ -23,18 +30,113 @@ def test_replay_does_it_again_and_names_the_first_difference(
     (path,) = Path("logs").glob("*-shown/episodes/*")
     config = make(task="", name="again", adapter="none", seed=AS_RECORDED)
     same = replay(path, "coordinates", config)
-    assert same.report is not None and same.report.first_difference is None and not same.differs
-    assert replay(path, "coordinates", replace(config, seed=9)).differs
+    assert same.report is not None and same.report.reached and not same.report.differs
+    failed = replay(path, "coordinates", replace(config, seed=9)).report
+    assert failed is not None and failed.differs and not failed.reached
     Path("again.yaml").write_text(to_yaml(config))
     words = ["replay", "--config", "again.yaml", str(path)]
     capsys.readouterr()
     assert main([*words, "--check"]) == 0
     assert "No difference" in capsys.readouterr().out
-    assert main([*words, "seed=9"]) == 0
+    assert main([*words, "seed=9"]) == NOT_REACHED
     said = capsys.readouterr().out
     assert "1 of 1 recorded actions were done" in said and "First difference at step 1, step: " in said
+    assert "it failed, the goal was not reached (failed: " in said
     assert ".." not in said.replace("\n", "")
-    assert main([*words, "seed=9", "--check"]) == 1
+    assert main([*words, "seed=9", "--check"]) == NOT_REACHED
+
+
+def test_what_differs_and_succeeds_is_1_with_check_alone(
+    make: MakeConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(make(name="shown"), oracle=True)
+    (path,) = Path("logs").glob("*-shown/episodes/*")
+    observe = EmbeddedWorld.observe
+
+    def scratched(self: EmbeddedWorld) -> Observation:
+        seen = observe(self)
+        image = seen.image.copy()
+        image[0, 0] = 7
+        return replace(seen, image=image)
+
+    monkeypatch.setattr(EmbeddedWorld, "observe", scratched)
+    monkeypatch.setattr(EmbeddedWorld, "reset", _then_observed(EmbeddedWorld.reset))
+    assert main(["replay", str(path)]) == 0
+    assert main(["replay", str(path), "--check"]) == DIFFERS
+    said = capsys.readouterr().out
+    assert "it succeeded (completed" in said and "First difference at step 1, frame: 1 of" in said
+
+
+def _then_observed(reset: Callable[..., Observation]) -> Callable[..., Observation]:
+    def change(self: EmbeddedWorld, task: Task, seed: int | None = None) -> Observation:
+        reset(self, task, seed)
+        return self.observe()
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("executed", "said"),
+    [
+        ({"action": "open", "target": "nowhere"}, "max steps: refused by the environment: not here"),
+        ({"action": "ask", "question": "Which of the two?"}, "asked: Which of the two?"),
+        ({"action": "wait", "seconds": 0.1}, "claimed: 'goal' is not in the text of the screen"),
+    ],
+)
+def test_a_failed_replay_says_why_on_the_terminal_in_the_summary_and_in_the_index(
+    make: MakeConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    executed: dict[str, object], said: str,
+) -> None:  # fmt: skip
+    Path("mine.yaml").write_text("goal: click red circle\n")
+    record(make(name="shown", task="mine.yaml"), oracle=True)
+    Path("mine.yaml").write_text("goal: click red circle\nsuccess: {kind: text, value: goal}\n")
+    execute = EmbeddedWorld.execute
+
+    def picky(self: EmbeddedWorld, action: Action, interrupt: Interrupt) -> Executed:
+        if action.verb == "open":
+            raise BadInput("not here")
+        return execute(self, action, interrupt)
+
+    monkeypatch.setattr(EmbeddedWorld, "execute", picky)
+    (path,) = Path("logs").glob("*-shown/episodes/*")
+    line = json.loads((path / "steps.jsonl").read_text().splitlines()[0])
+    line["proposed"] = line["approved"] = line["executed"] = executed
+    (path / "steps.jsonl").write_text(json.dumps(line) + "\n")
+    assert main(["replay", str(path), "task=mine.yaml", "limits.max_steps=3"]) == NOT_REACHED
+    assert said in capsys.readouterr().out.replace("\n", " ")
+    (folder,) = Path("logs").glob("*-replay")
+    page = (folder / "summary.md").read_text()
+    assert "the goal was not reached: " in page and said in page
+    record_ = read_index("logs")[-1]
+    assert (record_.kind, record_.attempts, record_.success, record_.checker) == ("replay", 1, 0, "text")
+    assert said.startswith(record_.ended.replace("_", " "))
+
+
+def test_a_replay_without_a_check_is_done_when_everything_was_done(make: MakeConfig) -> None:
+    Path("mine.yaml").write_text("goal: click red circle\n")
+    record(make(name="shown", task="mine.yaml"), oracle=True)
+    Path("mine.yaml").write_text("goal: click red circle\nsuccess: none\n")
+    (path,) = Path("logs").glob("*-shown/episodes/*")
+    assert main(["replay", str(path), "task=mine.yaml", "--check"]) == 0
+    assert main(["replay", str(path), "task=mine.yaml", "limits.max_steps=1"]) == 0
+
+
+def test_a_replay_that_is_stopped_in_its_only_episode_is_130(
+    make: MakeConfig, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(make(name="shown"), oracle=True)
+    (path,) = Path("logs").glob("*-shown/episodes/*")
+    execute = EmbeddedWorld.execute
+
+    def stopped(self: EmbeddedWorld, action: Action, interrupt: Interrupt) -> Executed:
+        (folder,) = Path("logs").glob("*-replay")
+        (folder / "STOP").touch()
+        return execute(self, action, interrupt)
+
+    monkeypatch.setattr(EmbeddedWorld, "execute", stopped)
+    assert main(["replay", str(path)]) == STOPPED
+    assert "STOP was found" in capsys.readouterr().err
+    assert read_index("logs")[-1].status == "stopped"
 
 
 def test_replay_of_a_task_of_ones_own_asks_for_its_file(make: MakeConfig) -> None:

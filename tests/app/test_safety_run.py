@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Callable
@@ -35,6 +36,7 @@ from showonce.environments.registry import find_task
 from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import ConfigError
 from showonce.protocols import Approver
+from showonce.runs.index import read_index
 from showonce.runs.layout import PAUSE
 from showonce.runtime.stop import Stop
 from showonce.settings import load_config
@@ -150,3 +152,16 @@ def test_every_mode_has_its_file(mode: str) -> None:
 
 def test_the_default_is_that_nobody_is_in_the_way() -> None:
     assert load_config().safety == SafetyConfig() and SafetyConfig().unattended and not SafetyConfig().fenced
+
+
+@pytest.mark.parametrize("episodes", [1, 2])
+def test_q_at_a_prompt_ends_as_stopped_in_the_last_episode_too(
+    make: MakeConfig, episodes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n" * (episodes - 1) + "q\n"))
+    config = make(
+        safety=SafetyConfig("step"), learning=LearningConfig(enabled=False), experiment=ExperimentConfig(episodes=episodes)
+    )
+    result = run(config, Terminal())
+    assert result.stopped == "quit at the prompt"
+    assert read_index("logs")[-1].status == "stopped"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -16,7 +18,9 @@ import pytest
 from showonce import __version__, errors
 from showonce.app.frontend import Frontend
 from showonce.cli import cli, main
+from showonce.cli.codes import ALWAYS, CODES, CRASHED, DIFFERS, NOT_REACHED, STOPPED
 from showonce.config import Config
+from showonce.runs.metrics import TaskResult
 from showonce.settings import load_config
 
 VERBS = {"run", "record", "replay", "eval", "prove", "watch", "runs", "rollback", "doctor"}
@@ -162,3 +166,86 @@ def test_a_success_flag_takes_the_place_of_the_tasks_own_check(
     assert got == [Success("url", "*/a=b?*"), Success("file", "x.txt"), own]
     assert main(["run", "task=site/table", "--success-text", "x", "--success-selector", "y"]) == 2
     assert "success.text and success.selector" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------ exit codes
+
+
+def test_the_codes_are_told_in_every_help_and_in_one_table(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "exit_codes.md").read_text(encoding="utf-8")
+    rows = {int(code): meaning for code, meaning in re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE)}
+    assert rows == CODES and len({*CODES}) == 7
+    for verb in VERBS:
+        help_ = " ".join(outcome(capsys, verb, "--help")[1].split())
+        told = {int(code) for code in re.findall(r"(?:: |, )(\d+) ", help_.partition("Exit codes")[2])}
+        assert {0, *ALWAYS} <= told <= {*CODES}, verb
+
+
+def test_a_crash_has_a_code_of_its_own(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash() -> None:
+        raise RuntimeError("two and two is five")
+
+    monkeypatch.setitem(cli.commands, "crash", click.Command("crash", callback=crash))
+    code, _, err = outcome(capsys, "crash")
+    assert code == CRASHED != DIFFERS
+    assert "RuntimeError: two and two is five" in err and "please report it" in err
+
+
+@pytest.mark.parametrize("words", ["--help", "doctor --tasks", "doctor --settings browser", "runs nothing"])
+def test_a_reader_that_goes_away_changes_no_exit_code(elsewhere: Path, words: str) -> None:
+    """The pipe is closed before anything is written into it."""
+    expected = 2 if "nothing" in words else 0
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "showonce", *words.split()]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False, cwd=elsewhere)
+    os.close(write)
+    assert done.returncode == expected, done.stderr
+    assert "Broken" not in done.stderr and "Exception" not in done.stderr
+
+
+def _result(task: str, attempts: int, success: int, **more: Any) -> TaskResult:
+    return TaskResult(task, attempts, success, **{"claimed": 0, "checker": "url", **more})
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "said"),
+    [
+        ([_result("a", 1, 1)], 0, "a: succeeded in 1 of 1 attempt, checked by url."),
+        (
+            [_result("a", 3, 1, stop_reason="max_steps")],
+            0,
+            "a: succeeded in 1 of 3 attempts, checked by url. Last ended",
+        ),
+        (
+            [_result("a", 1, 0, stop_reason="refused", why="this button pays.")],
+            NOT_REACHED,
+            "a: succeeded in 0 of 1 attempt, checked by url. It ended with refused: this button pays.",
+        ),
+        (
+            [_result("a", 1, 1), _result("b", 2, 0, stop_reason="asked", why="Which one?")],
+            NOT_REACHED,
+            "asked: Which one?",
+        ),
+        (
+            [_result("a", 1, 0, claimed=1, checker="none", stop_reason="claimed")],
+            0,
+            "1 of 1 attempt ended as done, and",
+        ),
+        ([_result("a", 1, 0, checker="none", stop_reason="timeout")], NOT_REACHED, "0 of 1 attempt ended as done, and"),
+        ([], 0, ""),
+    ],
+)
+def test_run_is_0_only_when_every_task_was_done_and_says_why_not(
+    result: list[TaskResult], code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import showonce.app.run
+    from showonce.app.run import RunResult
+
+    monkeypatch.setattr(showonce.app.run, "run", lambda config, frontend: RunResult(Path("x"), tasks=tuple(result)))
+    assert main(["run"]) == code
+    assert said in capsys.readouterr().out
+    monkeypatch.setattr(
+        showonce.app.run, "run", lambda config, frontend: RunResult(Path("x"), "quit", tasks=tuple(result))
+    )
+    assert main(["run"]) == STOPPED

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,10 @@ from tests.people import CdpPerson, running_browser
 from showonce.actions import Type
 from showonce.demonstrations.reduce import SECRET
 from showonce.environments.browser.record import BrowserSource
-from showonce.types import Demonstration
+from showonce.environments.browser.settings import BrowserSettings
+from showonce.environments.browser.world import BrowserEnvironment
+from showonce.runtime.replay import replay_episode
+from showonce.types import Demonstration, Success, Task
 
 pytestmark = [needs_browser]
 WIDTH, HEIGHT = 640, 480
@@ -275,3 +278,33 @@ def test_a_closed_root_in_a_frame_of_another_process_is_known(tmp_path: Path) ->
         finally:
             session.close()
             person.close()
+
+
+def test_a_replay_does_not_compare_what_the_recorder_blanked(session: Session, tmp_path: Path) -> None:
+    """Four kinds of fields are black in the recording and legible on the page; a change beside them is still seen."""
+    field = "<{} style='position:absolute;left:10px;top:{}px;width:600px;height:60px;font-size:48px;background:#fff'{}"
+    html = "".join(
+        [
+            field.format("input id=p type=password", 10, ">"),
+            field.format("input autocomplete=cc-number", 90, " value='4111 1111 1111 1111'>"),
+            field.format("input name=otp", 170, " value='482913'>"),
+            field.format("div contenteditable aria-label=Secret", 250, ">Wz81kfqp</div>"),
+            "<button style='position:absolute;left:10px;top:400px' onclick=\"this.textContent=p.value\">Go</button>",
+        ]
+    )
+    session.show(html)
+    session.person.click(100, 40)
+    session.person.type("hunter22")
+    session.person.click(20, 410)
+    session.end()
+    assert session.path is not None
+    task = Task("user/web", "do it", "browser", start=str(session.folder / "page.html"), success=Success("none"))
+    with closing(BrowserEnvironment(BrowserSettings(width=WIDTH, height=HEIGHT, settle=0.3))) as browser:
+        report = replay_episode(session.path, browser, task, secret="hunter22")
+        assert report.reached and report.first_difference is None, report.first_difference
+        page = session.folder / "page.html"
+        page.write_text(
+            page.read_text() + "<p style='position:absolute;top:330px;width:640px;height:60px;background:red'>"
+        )
+        report = replay_episode(session.path, browser, task, secret="hunter22")
+        assert report.reached and report.differs

@@ -13,6 +13,7 @@ from showonce.runs.metrics import metrics_of as metrics_of_events
 
 KEYS = {
     *("before", "teacher", "after", "retention", "baselines", "calibration", "updates", "practice", "episodes"),
+    "tasks",
     *("rollbacks", "false_alarm_rate_stated", "timing_ms", "wall_s", "seed", "checkpoint", "reasons"),
 }
 

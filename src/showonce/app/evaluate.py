@@ -43,7 +43,7 @@ def evaluate(config: Config, frontend: Frontend | None = None, bar: ProgressBar 
     policy = policy_for(config)
     check_adapter(plan, policy)
     found = None
-    with RunWriter(config, start_run(config), frontend or Frontend(), report=False) as writer:
+    with RunWriter(config, start_run(config, "eval"), frontend or Frontend(), report=False) as writer:
         plan = plan.placed(writer.folder)
         announce(writer, replace(plan, tasks=()))
         act_with_adapter(plan, policy)

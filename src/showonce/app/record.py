@@ -74,7 +74,7 @@ def record(
         environment = stack.enter_context(closing(plan.environment(task)))
         watch = None if oracle else source_for(environment, (keys.end, keys.pause, keys.redo))
         hand = None if watch is not None else _hand_for(environment, task, oracle)
-        secrets, folder = Secrets(), start_run(config)
+        secrets, folder = Secrets(), start_run(config, "record")
         stack.callback(_remove, secrets, folder, tell)
         writer = stack.enter_context(RunWriter(config, folder, frontend or Frontend(), report=False))
         announce(writer, plan)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from showonce.app.compose import announce
 from showonce.app.frontend import Frontend
@@ -29,11 +30,6 @@ class Replayed:
     report: ReplayReport | None
     stopped: str = ""
 
-    @property
-    def differs(self) -> bool:
-        """Whether it differed from the recording, or its success was not verified."""
-        return self.report is not None and not (self.report.first_difference is None and self.report.success is True)
-
 
 def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = None) -> Replayed:
     """Execute a stored episode again; its new episode is stored in a run folder of its own.
@@ -51,8 +47,9 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
     report = None
     with (
         closing(plan.environment(task)) as environment,
-        RunWriter(config, start_run(config), frontend or Frontend(), report=False) as writer,
+        RunWriter(config, start_run(config, "replay"), frontend or Frontend()) as writer,
     ):
+        writer.found["replay"] = {"of": str(path), "mode": mode}
         announce(writer, plan)
         report = replay_episode(
             path,
@@ -66,7 +63,22 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
             stop=writer.stop,
             secret=os.environ.get(SECRET_VARIABLE, ""),
         )
+        writer.found["replay"] |= _noted(report)
     return Replayed(report, writer.stopped)
+
+
+def _noted(report: ReplayReport) -> dict[str, Any]:
+    """Return what came of a replay as metrics.json and summary.md tell of it."""
+    first = report.first_difference
+    return {
+        "steps": report.steps,
+        "recorded_steps": report.recorded_steps,
+        "reached": report.reached,
+        "stop_reason": report.stop_reason,
+        "why": report.episode.why,
+        "first_difference": None if first is None else asdict(first),
+        "episode": report.episode.path,
+    }
 
 
 def _recorded_task(path: Path) -> Task:

@@ -62,7 +62,7 @@ def run_or_adapter(name: str, output: OutputConfig) -> Path:
     adapter = Path(output.adapters) / name
     if (adapter / STORE).is_file() and not (Path(output.logs) / name / CONFIG).is_file():
         return adapter
-    return resolve_run(name, output.logs)
+    return resolve_run(name, output.logs, ("run",))
 
 
 def list_checkpoints(folder: Path) -> Checkpoints:

@@ -13,19 +13,29 @@ from showonce.app.frontend import Frontend
 from showonce.app.plan import make_plan
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config
+from showonce.runs.event_file import read_events
 from showonce.runs.folder import check_resumed, start_run
+from showonce.runs.layout import EVENTS
+from showonce.runs.metrics import TaskResult, results_of
 
 
 @dataclass(frozen=True)
 class RunResult:
     """How a run ended. stopped: why a person or a limit of the run stopped it, "" when it ran to its end.
 
-    stop_file: the file that stopped it and is still there; a resumed run would stop at once.
+    stop_file: the file that stopped it and is still there; a resumed run would stop at once. tasks: what came of each
+    task; empty where the run measured instead (experiment=one_demo) or only watched (safety=watch).
     """
 
     folder: Path
     stopped: str = ""
     stop_file: Path | None = None
+    tasks: tuple[TaskResult, ...] = ()
+
+    @property
+    def reached(self) -> bool:
+        """Whether every task was done at least once."""
+        return all(task.reached for task in self.tasks)
 
 
 def run(config: Config, frontend: Frontend | None = None) -> RunResult:
@@ -49,4 +59,5 @@ def run(config: Config, frontend: Frontend | None = None) -> RunResult:
         with assemble(plan, writer, policy) as live:
             (one_demonstration if measured else do_tasks)(live)
     file = writer.stop.file
-    return RunResult(folder, writer.stopped, file if file is not None and file.exists() else None)
+    tasks = () if measured or config.safety.mode == "watch" else results_of(read_events(folder / EVENTS))
+    return RunResult(folder, writer.stopped, file if file is not None and file.exists() else None, tasks)

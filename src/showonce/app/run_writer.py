@@ -18,7 +18,7 @@ from showonce.fsio import atomic_write_json
 from showonce.runs.event_file import EventWriter, read_events
 from showonce.runs.index import FAILED, finish_run, status_word
 from showonce.runs.layout import DEMONSTRATION, EPISODES, EVENTS, METRICS, PAUSE, STOP
-from showonce.runs.metrics import metrics_of
+from showonce.runs.metrics import metrics_of, results_of
 from showonce.runs.report import write_report
 from showonce.runs.trackers import Following
 from showonce.runtime.pause import PausableStop
@@ -29,6 +29,8 @@ from showonce.settings import to_yaml
 @dataclass
 class RunWriter:
     """A context manager around a run. `Stopped` and KeyboardInterrupt end the block quietly; other errors go on.
+
+    A block that ends while the stop is pressed counts as stopped, too: the stop may come in its last episode.
 
     report: write metrics, summary and picture at the end. found: what the run measured, by key of metrics.json; a key
     that is missing is null there, with the reason in `reasons`. stopped: why the run was stopped, "" if it was not.
@@ -69,7 +71,7 @@ class RunWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         self.frontend.closing()
-        stopped = isinstance(error, (Stopped, KeyboardInterrupt))
+        stopped = isinstance(error, (Stopped, KeyboardInterrupt)) or (error is None and self.stop.pressed)
         reason = "stopped" if stopped else "completed" if error is None else f"{type(error).__name__}: {error}"
         if error is not None and not stopped:
             self.events.emit(ErrorRaised(where=_where(error), message=reason))
@@ -101,7 +103,7 @@ class RunWriter:
                 atomic_write_json(self.folder / METRICS, metrics_of(events, self.config, self.found, self.reasons))
                 write_report(self.folder)
         finally:
-            finish_run(self.folder, self.config.output.logs, reason, began)
+            finish_run(self.folder, self.config.output.logs, reason, began, results_of(events))
 
 
 def _where(error: BaseException) -> str:

@@ -1,26 +1,29 @@
 """The command line: one verb each; words are parsed first and heavy imports stand inside the verbs.
 
-Exit codes: 0 it ran (a failed task is still 0), 1 `replay --check` found a difference, 2 bad input, 3 environment,
-130 stopped by a person.
+The exit codes are those of `cli/codes.py`; the help of each verb names its own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 
 import click
 
 from showonce.about import __version__
-from showonce.errors import BadInput, ShowonceError
+from showonce.cli.codes import BAD_INPUT, BROKEN, CRASHED, DIFFERS, NOT_REACHED, STOPPED, codes_line
+from showonce.cli.pipe import Pipe
+from showonce.errors import ShowonceError
 
 if TYPE_CHECKING:
     from showonce.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
-STOPPED = 130
 
 
 @click.group(
@@ -44,17 +47,23 @@ def cli(context: click.Context) -> None:
     Every verb takes --config (a YAML file, or the name of a shipped one) and then any key=value:
       showonce run --config demo seed=3 learning.gate.budget_run=20 learning=sft_demo
 
-    Exit codes: 0 it ran (a failed task is still 0), 1 `replay --check` found a difference, 2 bad input,
-    3 something is not here or broke, 130 stopped by a person.
+    Exit codes: 0 done, 1 `replay --check`: it differs, 2 bad input, 3 something is not here or broke, 4 the goal was
+    not reached, 70 a defect of showonce, 130 stopped. The help of each verb says what they mean there.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 
 
-def configured(usage: str = "[KEY=VALUE]...") -> Callable[[F], F]:
-    """Add --config and the trailing words: key=value, and the runs or the episode that the verb is about."""
+def configured(
+    usage: str = "[KEY=VALUE]...", done: str = "it ran to its end", codes: dict[int, str] | None = None
+) -> Callable[[F], F]:
+    """Add --config and the trailing words: key=value, and the runs or the episode that the verb is about.
+
+    done, codes: what exit code 0 means, and the codes that the verb alone has; both end its help.
+    """
 
     def add(function: F) -> F:
+        function.__doc__ = f"{inspect.getdoc(function)}\n\n{codes_line(done, codes or {})}"
         text = "A YAML file, or the name of a shipped config."
         function = click.argument("words", nargs=-1, metavar=usage)(function)
         return click.option("--config", "config_name", metavar="FILE|NAME", help=text)(function)
@@ -102,7 +111,10 @@ def _one(words: Sequence[str], what: str) -> tuple[str, list[str]]:
 @click.option("--success-text", metavar="TEXT", help="Done when this text is on the page.")
 @click.option("--success-selector", metavar="CSS", help="Done when an element that this selects is visible.")
 @click.option("--success-file", metavar="PATH", help="Done when this file is new, or has changed.")
-@configured()
+@configured(
+    done="every task succeeded in at least one attempt (experiment=one_demo, safety=watch: it ran to its end)",
+    codes={NOT_REACHED: "a task never succeeded"},
+)
 def run(
     config_name: str | None,
     words: tuple[str, ...],
@@ -143,7 +155,7 @@ def run(
         given = {name.removeprefix("success_"): value for name, value in success.items() if value}
         config = replace(config, success=SuccessConfig(**given))
     from showonce.app.run import run as run_tasks
-    from showonce.cli.reports import stop_text
+    from showonce.cli.reports import results_text, stop_text
     from showonce.cli.terminal import Terminal, say
     from showonce.dashboard import LiveDashboard
     from showonce.inference.process import set_process
@@ -155,9 +167,11 @@ def run(
     result = run_tasks(config, terminal)
     if result.stopped:
         terminal.tell(stop_text(result, config.output.logs))
+    if result.tasks:
+        say(results_text(result.tasks))
     folder = result.folder
     say(f"What happened, on a page and as a picture: {folder / SUMMARY}, {folder / PICTURE}")
-    return STOPPED if result.stopped else 0
+    return STOPPED if result.stopped else 0 if result.reached else NOT_REACHED
 
 
 @cli.command()
@@ -168,7 +182,7 @@ def run(
 )
 @click.option("--export", "export_folder", metavar="FOLDER", help="Write the named EPISODEs to FOLDER.")
 @click.option("--format", "form", metavar="NAME", help="Of an import or export: agentnet, openadapt or lerobot.")
-@configured("[EPISODE]... [KEY=VALUE]...")
+@configured("[EPISODE]... [KEY=VALUE]...", done="recorded, imported or exported")
 def record(
     config_name: str | None, words: tuple[str, ...], oracle: bool, yes: bool, import_file: str | None,
     export_folder: str | None, form: str | None,
@@ -245,8 +259,12 @@ def _record(config: Config, oracle: bool, keep: bool) -> int:
     show_default=True,
     help="coordinates: act where the recording acted. template: find the recorded picture patch first.",
 )
-@click.option("--check", is_flag=True, help="Exit code 1 when it differs from the recording, or does not succeed.")
-@configured("EPISODE [KEY=VALUE]...")
+@click.option("--check", is_flag=True, help="Exit code 1 when the goal was reached otherwise than recorded.")
+@configured(
+    "EPISODE [KEY=VALUE]...",
+    done="the goal was reached (of a task without a success check: all actions were done)",
+    codes={DIFFERS: "with --check: the goal was reached and it differs", NOT_REACHED: "the goal was not reached"},
+)
 def replay(config_name: str | None, words: tuple[str, ...], mode: str, check: bool) -> int:
     """Re-execute a recorded EPISODE and report the first difference.
 
@@ -255,8 +273,8 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str, check: bo
       showonce replay logs/20260101-120000-record/episodes/00000-record-app-dev-single-3
       showonce replay --mode template logs/20260101-120000-record/episodes/00000-record-app-dev-single-3 seed=9
 
-    Outputs: the report on the terminal, and logs/<time>-replay/ with the new episode. Exit code 0 when it ran,
-    whatever came of it; with --check 1 where it differs.
+    Outputs: the report on the terminal, and logs/<time>-replay/ with the new episode and summary.md. What was blanked
+    in the recording (password fields, `redact`) is not compared.
     """
     episode, overrides = _one(words, "EPISODE")
     config = _load(config_name, "replay", overrides)
@@ -264,10 +282,16 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str, check: bo
     from showonce.cli.reports import replay_text
     from showonce.cli.terminal import Terminal, say
 
-    found = replay_again(Path(episode), mode, config, Terminal())
+    terminal = Terminal()
+    found = replay_again(Path(episode), mode, config, terminal)
     if found.report is not None:
         say(replay_text(found.report))
-    return STOPPED if found.stopped else int(check and found.differs)
+    if found.stopped or found.report is None:
+        terminal.tell(f"stopped ({found.stopped}).")
+        return STOPPED
+    if not found.report.reached:
+        return NOT_REACHED
+    return DIFFERS if check and found.report.differs else 0
 
 
 @cli.command("eval")
@@ -316,7 +340,7 @@ def prove(config_name: str | None, words: tuple[str, ...]) -> int:
     config = _load(config_name, "prove", overrides)
     from showonce.runs import index as runs
 
-    folder = runs.resolve_run(name, config.output.logs)
+    folder = runs.resolve_run(name, config.output.logs, ("run",))
     from showonce.app.prove import prove as prove_run
     from showonce.cli.terminal import Terminal, counted, say
     from showonce.evaluation.controls import CONTROLS
@@ -330,7 +354,7 @@ def prove(config_name: str | None, words: tuple[str, ...]) -> int:
 
 
 @cli.command()
-@configured("[RUN] [KEY=VALUE]...")
+@configured("[RUN] [KEY=VALUE]...", done="it was shown")
 def watch(config_name: str | None, words: tuple[str, ...]) -> int:
     """Open the dashboard on a RUN, live or finished. It only reads the run's files.
 
@@ -352,7 +376,7 @@ def watch(config_name: str | None, words: tuple[str, ...]) -> int:
 
 
 @cli.command("runs")
-@configured("[RUN]... [KEY=VALUE]...")
+@configured("[RUN]... [KEY=VALUE]...", done="listed")
 def list_runs(config_name: str | None, words: tuple[str, ...]) -> int:
     """List all runs, or compare the ones that are named.
 
@@ -379,7 +403,7 @@ def list_runs(config_name: str | None, words: tuple[str, ...]) -> int:
 @click.option(
     "--readmit", multiple=True, metavar="NAME", help="Use a version or a source again that was put aside. Repeatable."
 )
-@configured("RUN [KEY=VALUE]...")
+@configured("RUN [KEY=VALUE]...", done="listed, or changed as asked")
 def rollback(
     config_name: str | None, words: tuple[str, ...], list_only: bool, to: str | None, readmit: tuple[str, ...]
 ) -> int:
@@ -433,7 +457,7 @@ def rollback(
 @click.option(
     "--settings", "environment", metavar="NAME", help="List the settings of this environment (environment.settings)."
 )
-@configured()
+@configured(done="everything that the config needs is here", codes={BROKEN: "something that it needs is missing"})
 def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None, environment: str | None) -> int:
     """Say what this machine can do; list tasks or settings.
 
@@ -446,7 +470,7 @@ def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None, 
       showonce doctor --tasks app/dev
       showonce doctor --settings browser
 
-    Outputs: a table on the terminal. Exit code 3 when something that the config needs is missing.
+    Outputs: a table on the terminal.
     """
     config = _load(config_name, "run", _split(words)[1])
     from rich.console import Console
@@ -454,7 +478,6 @@ def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None, 
     from showonce.app.doctor import examine, registered_tasks
     from showonce.cli.reports import doctor_table, settings_table
     from showonce.cli.terminal import say
-    from showonce.errors import Unavailable
 
     if environment is not None:
         Console().print(settings_table(environment))
@@ -467,22 +490,29 @@ def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None, 
     missing = [check.name for check in checks if check.verdict == "needed"]
     if missing:
         Console().print(f"Missing for this config: {', '.join(missing)}.")
-    return Unavailable.exit_code if missing else 0
+    return BROKEN if missing else 0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code; every deliberate error becomes one clear line on stderr."""
+    """Run one verb and return the exit code; every deliberate error becomes one clear line on stderr.
+
+    A reader of stdout that goes away (`| head`) ends nothing: the verb goes on and its exit code stays its own.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        code = cli.main(
-            args=list(sys.argv[1:] if arguments is None else arguments), prog_name="showonce", standalone_mode=False
-        )
+        with contextlib.redirect_stdout(cast("TextIO", Pipe(sys.stdout))):
+            code = cli.main(args=words, prog_name="showonce", standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        return BadInput.exit_code
+        return BAD_INPUT
     except (click.Abort, KeyboardInterrupt):
         click.echo("showonce: stopped.", err=True)
         return STOPPED
     except ShowonceError as error:
         click.echo(f"showonce: {error}", err=True)
         return error.exit_code
+    except Exception:
+        traceback.print_exc()
+        click.echo("showonce: this is a defect of showonce itself; please report it with the lines above.", err=True)
+        return CRASHED
     return code if isinstance(code, int) else 0

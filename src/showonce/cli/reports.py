@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
+from showonce.runs.metrics import UNCHECKED
+
 if TYPE_CHECKING:
     from showonce.app.doctor import Check
     from showonce.app.rollback import Checkpoints, RollbackResult
     from showonce.app.run import RunResult
     from showonce.evaluation.score import Score
+    from showonce.runs.metrics import TaskResult
     from showonce.runtime.replay import ReplayReport
 
 MARKS: Final = {"ok": "[green]yes[/]", "no": "[dim]no[/]", "later": "[dim]later[/]", "needed": "[red]MISSING[/]"}
@@ -86,13 +89,33 @@ def stop_text(result: RunResult, logs: str) -> str:
     return f"stopped ({result.stopped}). {first} by: showonce run resume={name}"
 
 
+def results_text(tasks: Sequence[TaskResult]) -> str:
+    """Return one line a task: how many attempts succeeded and who checked it; of a failure, why the last one ended."""
+    lines = []
+    for one in tasks:
+        tried = f"{one.attempts} attempt{'s' * (one.attempts != 1)}"
+        how = f"succeeded in {one.success} of {tried}, checked by {one.checker}"
+        if one.checker == UNCHECKED:
+            how = f"{one.claimed} of {tried} ended as done, and nothing checks it"
+        last = f" {'Last' if one.success else 'It'} ended with {_ended(one.stop_reason, one.why)}."
+        lines.append(f"{one.task}: {how}.{last if one.stop_reason else ''}")
+    return "\n".join(lines)
+
+
+def _ended(reason: str, why: str) -> str:
+    """Return why an attempt ended: the reason in words, then what it came of."""
+    return ": ".join(filter(None, (reason.replace("_", " "), why.rstrip("."))))
+
+
 def replay_text(report: ReplayReport) -> str:
     """Return what came of a replay; steps are counted from 1."""
-    verdict = {True: "succeeded", False: "did not succeed", None: "ended, and nobody can say whether it succeeded"}
+    verdict = "succeeded" if report.reached else "failed, the goal was not reached"
+    if not report.checked:
+        verdict = "was done to its end, and nothing checks success" if report.reached else "was not done to its end"
     first, of = report.first_difference, f"of {report.recorded_steps} recorded actions"
     text = (
-        f"{report.steps} {of} were done, by {report.mode}: it {verdict[report.success]} ({report.stop_reason}). "
-        f"The new episode is in {report.episode.path}."
+        f"{report.steps} {of} were done, by {report.mode}: it {verdict} "
+        f"({_ended(report.stop_reason, report.episode.why)}). The new episode is in {report.episode.path}."
     )
     if first is None:
         return f"{text}\nNo difference from the recording."

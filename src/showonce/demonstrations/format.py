@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from showonce.actions import Action, from_json, to_json
+from showonce.demonstrations.redact import check_regions
 from showonce.errors import BadInput, DemonstrationError
 from showonce.fsio import plain, read_lines
 from showonce.types import (
@@ -73,11 +74,12 @@ def read_png(path: str | Path) -> Image:
 
 
 def step_to_json(step: Step, observation: Observation | None) -> dict[str, Any]:
-    """Return the line of a step; the observation adds screen size, scale and page text."""
+    """Return the line of a step; the observation adds screen size, scale, page text and blanked regions."""
     screen: dict[str, Any] | None = None
     if observation is not None:
         screen = {"width": observation.width, "height": observation.height, "scale": observation.scale}
         screen |= {} if observation.text is None else {"text": observation.text}
+        screen |= {"masked": plain(observation.masked)} if observation.masked else {}
     return {
         "index": step.index,
         "frame": step.frame,
@@ -239,7 +241,8 @@ def _observation(folder: Path, step: Step, data: Mapping[str, Any]) -> Observati
         raise _unusable("frame", f"{folder / STEPS}: frame {step.frame!r} lies outside of the episode folder.")
     screen = data["screen"] or {}
     image = read_png(folder / step.frame)
-    observation = Observation(image, scale=float(screen.get("scale", 1.0)), text=screen.get("text"))
+    masked = check_regions(screen.get("masked") or [])
+    observation = Observation(image, float(screen.get("scale", 1.0)), screen.get("text"), masked)
     if observation.hash != step.frame_hash:
         raise _unusable("frame", f"{folder / step.frame} is not the frame that was recorded.")
     return observation

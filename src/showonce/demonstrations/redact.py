@@ -42,7 +42,7 @@ def check_regions(regions: Any) -> tuple[Region, ...]:
 
 
 def redact(observation: Observation, regions: Sequence[Region]) -> Observation:
-    """Return a copy whose regions are black and whose page text is gone; the very same object without regions.
+    """Return a copy whose regions are black (`masked`) and whose page text is gone; the same object without regions.
 
     A pixel that a region touches is blanked whole. The text is dropped, since it is not known which words lie in
     a region.
@@ -54,7 +54,8 @@ def redact(observation: Observation, regions: Sequence[Region]) -> Observation:
     for left, top, right, bottom in regions:
         rows = slice(math.floor(top * height), math.ceil(bottom * height))
         image[rows, math.floor(left * width) : math.ceil(right * width)] = 0
-    return dataclasses.replace(observation, image=image, text=None)
+    masked = tuple(dict.fromkeys((*observation.masked, *(tuple(region) for region in regions))))
+    return dataclasses.replace(observation, image=image, text=None, masked=masked)
 
 
 SECRET: Final = "<secret>"  # stands for what was typed into a field that may hold a secret

@@ -23,10 +23,10 @@ from showonce.settings import load_config, to_yaml
 FIXED_ON_RESUME: Final = ("task", "tasks", "demonstration", "environment", "adapter")  # settings a resumed run keeps
 
 
-def start_run(config: Config) -> Path:
+def start_run(config: Config, kind: str = "run") -> Path:
     """Return the folder of the run that `config` describes: a new one, `run_dir`, or the one to `resume`.
 
-    A new folder gets config.yaml and versions.json; the index gets a line.
+    A new folder gets config.yaml and versions.json; the index gets a line. kind: the verb.
 
     Raises:
         BadInput: `run_dir` holds a run already, or there is no run to resume.
@@ -38,7 +38,7 @@ def start_run(config: Config) -> Path:
         folder = _given_folder(Path(config.run_dir)) if config.run_dir else _new_folder(config.output.logs, config.name)
         atomic_write_text(folder / CONFIG, to_yaml(config))
         atomic_write_json(folder / VERSIONS, {**snapshot(), "folder": str(Path.cwd())})
-    note_start(folder, config)
+    note_start(folder, config, kind)
     return folder
 
 

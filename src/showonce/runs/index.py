@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,10 +14,11 @@ from showonce.errors import BadInput, nearest
 from showonce.events import as_float
 from showonce.fsio import LineWriter, make_folder, read_lines
 from showonce.runs.layout import CONFIG, INDEX
-from showonce.runs.metrics import PHASES, read_metrics
+from showonce.runs.metrics import PHASES, TaskResult, read_metrics
 
 LATEST: Final = "latest"
 FAILED: Final = "failed"  # the status of a run that an error ended
+KINDS: Final = ("run", "record", "replay", "eval")
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,11 @@ class RunRecord:
     task: str = ""
     learner: str = ""
     seed: int | None = None
+    kind: str = "run"  # the verb: run, record, replay or eval
+    attempts: int | None = None  # at its tasks, measured phases left out
+    success: int | None = None  # how many of them `checker` verified
+    checker: str = ""
+    ended: str = ""  # why the last attempt that did not succeed ended, "" where all did
     before: float | None = None
     teacher: float | None = None
     after: float | None = None
@@ -39,28 +45,31 @@ class RunRecord:
     rollbacks: int | None = None
 
 
-def note_start(folder: Path, config: Config) -> None:
-    """Add a line to the index: the run in `folder` has started, or goes on.
+def note_start(folder: Path, config: Config, kind: str = "run") -> None:
+    """Add a line to the index: the run in `folder` has started, or goes on. kind: the verb.
 
     Raises:
         DiskError: the index cannot be written.
     """
     task = config.task or ", ".join(config.tasks)
     learner = config.learning.learner if config.learning.enabled else "frozen"
-    begun = {"status": "started", "began": True, "task": task, "learner": learner, "seed": config.seed}
+    begun = {"kind": kind, "status": "started", "began": True, "task": task, "learner": learner, "seed": config.seed}
     _append(config.output.logs, folder, begun)
 
 
-def finish_run(folder: Path, logs: str | Path, reason: str, began: bool = True) -> None:
+def finish_run(
+    folder: Path, logs: str | Path, reason: str, began: bool = True, results: Sequence[TaskResult] = ()
+) -> None:
     """Add a line to the index: the run ended, with its status and the headline numbers of its metrics.json, if any.
 
     reason: completed, stopped, or an error's message, of which the index keeps `failed`. began: whether an episode was
-    played or measured before the run ended.
+    played or measured before the run ended. results: what came of its tasks.
 
     Raises:
         DiskError: the index cannot be written.
     """
-    _append(logs, folder, {"status": status_word(reason), "began": began, **_headline(read_metrics(folder))})
+    ended = {"status": status_word(reason), "began": began, **_verified(results), **_headline(read_metrics(folder))}
+    _append(logs, folder, ended)
 
 
 def status_word(reason: str) -> str:
@@ -77,6 +86,19 @@ def _append(logs: str | Path, folder: Path, record: Mapping[str, Any]) -> None:
         writer.write({"t": time.time(), "run": place.name, "path": where.as_posix(), **record})
     finally:
         writer.close()
+
+
+def _verified(results: Sequence[TaskResult]) -> dict[str, Any]:
+    """Return how many attempts were verified and by whom; empty where there was none."""
+    if not results:
+        return {}
+    return {
+        "task": ", ".join(one.task for one in results),
+        "attempts": sum(one.attempts for one in results),
+        "success": sum(one.success for one in results),
+        "checker": ", ".join(dict.fromkeys(one.checker for one in results if one.checker)),
+        "ended": next((one.stop_reason for one in reversed(results) if one.stop_reason), ""),
+    }
 
 
 def _headline(metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -108,7 +130,7 @@ def read_index(logs: str | Path) -> list[RunRecord]:
             path=root / path,
             started=float(entry.get("t") or 0.0),
             status=status_word(str(entry.get("status", "started"))),
-            **{key: value for key, value in entry.items() if key in known},
+            **{**_kind(str(entry.get("run", path))), **{key: value for key, value in entry.items() if key in known}},
         )
         for path, entry in merged.items()
         if (root / path / CONFIG).is_file()
@@ -116,10 +138,16 @@ def read_index(logs: str | Path) -> list[RunRecord]:
     return sorted(records, key=lambda record: record.started)
 
 
-def resolve_run(run: str, logs: str | Path) -> Path:
+def _kind(name: str) -> dict[str, str]:
+    """Return the kind of a run of an index that has none, by the name that the verb gives when none is set."""
+    kind = name.rpartition("-")[2]
+    return {"kind": kind if kind in KINDS else "run"}
+
+
+def resolve_run(run: str, logs: str | Path, kinds: Sequence[str] = KINDS) -> Path:
     """Return the folder of a run given as ``latest``, a name (or its unambiguous part), or a path.
 
-    ``latest`` is the newest run that began (`RunRecord.began`), or the newest where none did.
+    ``latest`` is the newest run of one of `kinds` that began (`RunRecord.began`), or the newest where none did.
 
     Raises:
         BadInput: no run fits (nearest named), or several do (they are named).
@@ -131,7 +159,10 @@ def resolve_run(run: str, logs: str | Path) -> Path:
     if not records:
         raise BadInput(f"no run {run!r}: there are no runs in {logs}/. Begin one with `showonce run`.")
     if run == LATEST:
-        return next((record for record in reversed(records) if record.began), records[-1]).path
+        fit = [record for record in records if record.kind in kinds]
+        if not fit:
+            raise BadInput(f"no run {run!r}: in {logs}/ there are only {_listed(records)}. Name one, or run one.")
+        return next((record for record in reversed(fit) if record.began), fit[-1]).path
     exact = [record for record in records if record.name == run]
     found = exact or [record for record in records if run in record.name]
     if len(found) > 1:
@@ -141,3 +172,8 @@ def resolve_run(run: str, logs: str | Path) -> Path:
             f"no run {run!r} in {logs}/.{nearest(run, [LATEST, *(record.name for record in records[-10:])])}"
         )
     return found[0].path
+
+
+def _listed(records: Sequence[RunRecord]) -> str:
+    kinds = {"run": "runs", "record": "recordings", "replay": "replays", "eval": "evaluations"}
+    return " and ".join(kinds.get(kind, kind) for kind in dict.fromkeys(record.kind for record in records))

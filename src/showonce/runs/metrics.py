@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any, Final, TypeVar
@@ -22,7 +23,50 @@ PHASES: Final = ("before", "teacher", "after")
 SCORED: Final = frozenset({*PHASES, "retention", "baseline", "eval"})  # phases in which nothing is practised
 PARTS: Final = ("observe", "model", "parse", "execute", "overhead")  # of a step's time
 ATTEMPTS: Final = ("run", "practice", "probe")  # phases of episodes that were played for real
+SHOWN: Final = ("record", "replay")  # phases of episodes that follow a person, an oracle or a recording
+UNCHECKED: Final = "none"  # the checker of a task that has no success check
 NOT_RUN: Final = "the run ended before it"
+
+
+@dataclass(frozen=True)
+class TaskResult:
+    """What came of the attempts at one task, measured phases left out.
+
+    success: how many of `attempts` the `checker` verified. claimed: how many ended with the claim that it is done.
+    stop_reason, why: of the last attempt that did not succeed, "" where all did.
+    """
+
+    task: str
+    attempts: int
+    success: int
+    claimed: int
+    checker: str
+    stop_reason: str = ""
+    why: str = ""
+
+    @property
+    def reached(self) -> bool:
+        """Whether an attempt succeeded; where nothing checks that, whether one ended as the policy claimed."""
+        return (self.claimed if self.checker == UNCHECKED else self.success) > 0
+
+
+def results_of(events: Iterable[ev.Event]) -> tuple[TaskResult, ...]:
+    """Return what came of each task that was attempted, replayed or recorded."""
+    found: dict[str, TaskResult] = {}
+    for one in _of(events, ev.EpisodeFinished):
+        if one.phase not in (*ATTEMPTS, *SHOWN):
+            continue
+        before = found.get(one.task, TaskResult(one.task, 0, 0, 0, one.checker))
+        failed = {} if one.success is True else {"stop_reason": one.stop_reason, "why": one.why}
+        found[one.task] = replace(
+            before,
+            attempts=before.attempts + 1,
+            success=before.success + (one.success is True),
+            claimed=before.claimed + (one.stop_reason == "claimed"),
+            checker=one.checker or before.checker,
+            **failed,
+        )
+    return tuple(found.values())
 
 
 def metrics_of(
@@ -41,6 +85,7 @@ def metrics_of(
             "verified_outcomes_used": found.get("verified_outcomes_used", 0),
         },
         "episodes": _episodes(events),
+        "tasks": [asdict(one) for one in results_of(events)],
         "rollbacks": [
             {"episode": one.episode, "from": one.old, "to": one.new, "statistic": one.statistic, "reason": one.reason}
             for one in _of(events, ev.RolledBack)

@@ -26,8 +26,8 @@ SCORES: Final = {"ece": "ECE", "auroc": "AUROC", "brier": "Brier", "brier_base_r
 Metrics = Mapping[str, Any]
 
 
-def write_report(run_dir: str | Path) -> tuple[Path, Path]:
-    """Write summary.md and learning_curve.png into a run folder and return their paths.
+def write_report(run_dir: str | Path) -> tuple[Path, ...]:
+    """Write summary.md and, of a run that may learn, learning_curve.png into a run folder; return their paths.
 
     Works for a run that was cut short: the page names what is missing.
 
@@ -37,6 +37,9 @@ def write_report(run_dir: str | Path) -> tuple[Path, Path]:
     folder = Path(run_dir)
     history, metrics = read_history(folder), read_metrics(folder)
     picture, text = folder / PICTURE, folder / SUMMARY
+    if replayed := _mapping(metrics, "replay"):
+        atomic_write_text(text, _replay_page(folder.name, history, metrics, replayed))
+        return (text,)
     atomic_write_bytes(picture, learning_curve(history, metrics))
     atomic_write_text(text, summary(folder.name, history, metrics))
     return text, picture
@@ -47,6 +50,7 @@ def summary(run: str, history: History, metrics: Metrics) -> str:
     sections = [
         [f"# {_inline(history.name or run)}: what happened", "", *_opening(history, metrics)],
         ["## Success", "", *_success_table(metrics), "", f"![learning curve]({PICTURE})"],
+        *([["## Attempts", "", *attempts]] if (attempts := _attempts(metrics)) else []),
         ["## What it took", "", *_cost(metrics, history.learning)],
         ["## What was kept", "", *_kept(metrics)],
         ["## What was undone", "", *_undone(history, metrics)],
@@ -55,7 +59,49 @@ def summary(run: str, history: History, metrics: Metrics) -> str:
     return "\n\n".join("\n".join(lines) for lines in sections) + "\n"
 
 
+def _replay_page(run: str, history: History, metrics: Metrics, replayed: Metrics) -> str:
+    """Return the page of a replay as Markdown."""
+    reached, first = replayed.get("reached"), _mapping(replayed, "first_difference")
+    lines = [f"- of `{_inline(str(replayed.get('of')))}`, by {_words(replayed, 'mode')}"]
+    if reached is not None:
+        lines += [
+            f"- {_words(replayed, 'steps')} of {_words(replayed, 'recorded_steps')} recorded actions were done",
+            f"- the goal was {'reached' if reached else 'not reached'}: {_ended(replayed)}",
+            f"- the new episode: `{_inline(_words(replayed, 'episode'))}`",
+        ]
+        at = f"step {first['step'] + 1}, {_words(first, 'kind')}: {_words(first, 'detail')}" if first else "none"
+        lines.append(f"- first difference from the recording: {at}")
+    lines += [f"- errors: {_counts(history.errors)}"] if history.errors else []
+    title = [f"# {_inline(history.name or run)}: what happened", "", *_facts(history, metrics)]
+    return "\n\n".join("\n".join(part) for part in (title, ["## The replay", "", *lines])) + "\n"
+
+
+def _attempts(metrics: Metrics) -> list[str]:
+    """Return one row for each task that was attempted: how often it succeeded, and why it last did not."""
+    tasks = metrics.get("tasks")
+    rows = [
+        f"| {_words(one, 'task')} | {_words(one, 'success')} of {_words(one, 'attempts')} | "
+        f"{_words(one, 'checker')} | {_ended(one) or '-'} |"
+        for one in (tasks if isinstance(tasks, list) else [])
+    ]
+    head = ["| task | verified | checked by | the last that did not succeed |", "|---|---|---|---|"]
+    return [*head, *rows] if rows else []
+
+
+def _ended(source: Any) -> str:
+    """Return why an attempt ended: its reason, and what that came of."""
+    reason, why = (_inline(str(_at(source, key) or "")) for key in ("stop_reason", "why"))
+    return ": ".join(filter(None, (reason.replace("_", " "), why)))
+
+
 def _opening(history: History, metrics: Metrics) -> list[str]:
+    lines = [*_facts(history, metrics), "", _headline(metrics)]
+    if not metrics:
+        lines += ["", f"There is no readable {METRICS}: the run was cut short before its numbers were written."]
+    return lines
+
+
+def _facts(history: History, metrics: Metrics) -> list[str]:
     facts = [f'Task `{_inline(history.task) or "-"}`, goal "{_inline(history.goal)}"']
     facts += [f"learner {_inline(history.learner)}"] if history.learner else []
     facts += [f"seed {metrics['seed']}"] if isinstance(metrics.get("seed"), int) else []
@@ -63,10 +109,7 @@ def _opening(history: History, metrics: Metrics) -> list[str]:
     facts += [f"{seconds:.0f} s"] if seconds is not None else []
     ended = _inline(history.finished or "", 2000).rstrip(".")
     status = "The run did not finish." if history.finished is None else f"It ended: {ended}."
-    lines = [", ".join(facts) + f". {status}", "", _headline(metrics)]
-    if not metrics:
-        lines += ["", f"There is no readable {METRICS}: the run was cut short before its numbers were written."]
-    return lines
+    return [", ".join(facts) + f". {status}"]
 
 
 def _headline(metrics: Metrics) -> str:

@@ -154,6 +154,7 @@ class Attempt:
         self.journal.start(self.task, seed, phase, self.set.executor, self.set.policy.adapter_version)
         if failure is not None:
             self._failed("environment", failure)
+            self.outcome = replace(self.outcome, evidence=f"its reset failed: {failure}")
         self._clock, self._started = Stopwatch(), time.monotonic()
         self.time.begin()
         self._note_seen()

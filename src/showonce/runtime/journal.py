@@ -81,6 +81,7 @@ class Journal:
                 episode=self.episode, task=episode.task_id, phase=episode.phase, stop_reason=episode.stop_reason,
                 success=episode.outcome.success, steps=len(episode.steps), seconds=episode.seconds,
                 adapter_version=episode.adapter_version, source=episode.source, evidence=episode.outcome.evidence,
+                checker=episode.outcome.checker, why=episode.why,
             )
         )  # fmt: skip
         return str(self._writer.path) if self._writer is not None else ""

@@ -121,7 +121,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class ReplayReport:
-    """What came of a replay. `success` is verified in this run, not copied from the recording."""
+    """What came of a replay. `success` is verified in this run, not copied from the recording.
+
+    checked: whether the task has a success check. expected: how many of the recorded actions had to be done.
+    """
 
     mode: str
     steps: int
@@ -130,6 +133,20 @@ class ReplayReport:
     stop_reason: StopReason
     first_difference: Difference | None
     episode: Episode
+    checked: bool = True
+    expected: int = 0
+
+    @property
+    def reached(self) -> bool:
+        """Whether success was verified; of a task without a check, whether all recorded actions were done."""
+        if self.checked:
+            return self.success is True
+        return self.stop_reason is StopReason.CLAIMED and self.steps >= self.expected
+
+    @property
+    def differs(self) -> bool:
+        """Whether screens, targets, steps or the ending were other than recorded."""
+        return self.first_difference is not None
 
 
 def check_recording(path: str | Path, task: Task) -> tuple[Episode, Demonstration]:
@@ -191,8 +208,12 @@ def replay_episode(
     wanted = len(shown.frames)
     if episode.success and isinstance(shown.frames[-1].action, Done):
         wanted -= 1  # nobody has to claim what was verified
-    first = watch.first or _ending(recorded, episode, done, wanted)
-    return ReplayReport(mode, done, len(shown.frames), episode.outcome.success, episode.stop_reason, first, episode)
+    checked = task.success.kind != "none"
+    first = watch.first or _ending(recorded, episode, done, wanted, checked)
+    return ReplayReport(
+        mode, done, len(shown.frames), episode.outcome.success, episode.stop_reason, first, episode,
+        checked, wanted,
+    )  # fmt: skip
 
 
 class _Watch:
@@ -212,11 +233,16 @@ class _Watch:
         index = len(context.actions)
         if self.first is not None or index >= len(self._shown.frames):
             return
-        then, now = self._shown.frames[index].observation, redact(observation, self._regions)
+        then, now = self._alike(self._shown.frames[index].observation, observation)
         found = self._difference(then, now, step)
         if found is not None:
             kind, detail = found
             self.first = Difference(index, kind, detail, self._picture(self._shown.frames[index], now, step))
+
+    def _alike(self, then: Observation, now: Observation) -> tuple[Observation, Observation]:
+        """Return both screens with the same regions blanked: what was blanked in the recording, and what is now."""
+        regions = (*self._regions, *then.masked, *now.masked)
+        return redact(then, regions), redact(now, regions)
 
     def _difference(self, then: Observation, now: Observation, step: Step) -> tuple[str, str] | None:
         if (then.width, then.height) != (now.width, now.height):
@@ -256,8 +282,8 @@ def _apart(then: Image, now: Image, action: Action | None) -> tuple[str, str] | 
     return None
 
 
-def _ending(recorded: Episode, episode: Episode, done: int, expected: int) -> Difference | None:
-    if recorded.outcome.success is not None and recorded.success != episode.success:
+def _ending(recorded: Episode, episode: Episode, done: int, expected: int, checked: bool) -> Difference | None:
+    if checked and recorded.outcome.success is not None and recorded.success != episode.success:
         was, now = ("a success" if e.success else "no success" for e in (recorded, episode))
         evidence = f" ({episode.outcome.evidence})" if episode.outcome.evidence else ""
         return Difference(done, "ending", f"recorded as {was}, now {now}: {episode.stop_reason}{evidence}")
