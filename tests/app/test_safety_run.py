@@ -160,7 +160,9 @@ def test_q_at_a_prompt_ends_as_stopped_in_the_last_episode_too(
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n" * (episodes - 1) + "q\n"))
     config = make(
-        safety=SafetyConfig("step"), learning=LearningConfig(enabled=False), experiment=ExperimentConfig(episodes=episodes)
+        safety=SafetyConfig("step"),
+        learning=LearningConfig(enabled=False),
+        experiment=ExperimentConfig(episodes=episodes),
     )
     result = run(config, Terminal())
     assert result.stopped == "quit at the prompt"

@@ -103,7 +103,7 @@ def test_it_has_its_row_in_the_table_of_runs(tmp_path: Path) -> None:
     (record,) = read_index(tmp_path / "logs")
     assert (record.updates, record.rollbacks, record.status) == (50, 0, "completed")
     assert record.before == pytest.approx(1 / 12) and record.after == 1.0
-    assert "8% / 100% / 100%" in printed(overview([], tmp_path / "logs"))
+    assert "8/100/100 %" in printed(overview([], tmp_path / "logs"))
     assert "updates.accepted" in printed(comparison([folder, folder]))
 
 

@@ -376,14 +376,17 @@ def watch(config_name: str | None, words: tuple[str, ...]) -> int:
 
 
 @cli.command("runs")
+@click.option("--csv", "form", flag_value="csv", help="One line a run, with every number where runs are named.")
+@click.option("--json", "form", flag_value="json", help="The same as a list of JSON objects.")
 @configured("[RUN]... [KEY=VALUE]...", done="listed")
-def list_runs(config_name: str | None, words: tuple[str, ...]) -> int:
+def list_runs(config_name: str | None, words: tuple[str, ...], form: str | None) -> int:
     """List all runs, or compare the ones that are named.
 
     \b
     Examples:
       showonce runs
       showonce runs latest 20260101-120000-demo
+      showonce runs --csv > runs.csv
 
     Reads logs/index.jsonl (output.logs=PATH for another place). Outputs: a table on the terminal.
     """
@@ -391,8 +394,12 @@ def list_runs(config_name: str | None, words: tuple[str, ...]) -> int:
     config = _load(config_name, "run", overrides)
     from rich.console import Console
 
-    from showonce.runs.comparison import overview
+    from showonce.cli.terminal import say
+    from showonce.runs.comparison import overview, written
 
+    if form is not None:
+        say(written(names, config.output.logs, form))
+        return 0
     Console().print(overview(names, config.output.logs))
     return 0
 

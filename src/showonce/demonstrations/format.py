@@ -241,7 +241,10 @@ def _observation(folder: Path, step: Step, data: Mapping[str, Any]) -> Observati
         raise _unusable("frame", f"{folder / STEPS}: frame {step.frame!r} lies outside of the episode folder.")
     screen = data["screen"] or {}
     image = read_png(folder / step.frame)
-    masked = check_regions(screen.get("masked") or [])
+    try:
+        masked = check_regions(screen.get("masked") or [])
+    except BadInput as error:
+        raise _unusable("masked", f"{folder / STEPS}: {error}") from None
     observation = Observation(image, float(screen.get("scale", 1.0)), screen.get("text"), masked)
     if observation.hash != step.frame_hash:
         raise _unusable("frame", f"{folder / step.frame} is not the frame that was recorded.")

@@ -54,8 +54,9 @@ def redact(observation: Observation, regions: Sequence[Region]) -> Observation:
     for left, top, right, bottom in regions:
         rows = slice(math.floor(top * height), math.ceil(bottom * height))
         image[rows, math.floor(left * width) : math.ceil(right * width)] = 0
-    masked = tuple(dict.fromkeys((*observation.masked, *(tuple(region) for region in regions))))
-    return dataclasses.replace(observation, image=image, text=None, masked=masked)
+    inside = (tuple(min(max(edge, 0.0), 1.0) for edge in region) for region in regions)
+    masked = {(a, b, c, d): None for a, b, c, d in (*observation.masked, *inside) if a < c and b < d}
+    return dataclasses.replace(observation, image=image, text=None, masked=tuple(masked))
 
 
 SECRET: Final = "<secret>"  # stands for what was typed into a field that may hold a secret
