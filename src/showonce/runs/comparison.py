@@ -90,7 +90,7 @@ def table(records: Iterable[RunRecord]) -> Table:
 
 
 def _two(first: str, second: str) -> Text:
-    return Text.assemble(first, *(["\n", (second, "dim")] if second else []))
+    return Text.assemble(first, "\n", (second, "dim")) if second else Text(first)
 
 
 def _counts(one: RunRecord) -> str:
