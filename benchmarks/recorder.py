@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
-from tests.people import CdpPerson, running_browser
+from tests.people import SHIFT, CdpPerson, running_browser
 from tests.xscreen import Screen, until, x_screen
 
 from benchmarks.recorder_screens import BITS, CELL, SCREEN, bench, panel, panel_places
@@ -37,6 +37,7 @@ from showonce.actions import (
     Key,
     RightClick,
     Scroll,
+    TripleClick,
     Type,
     from_pixel,
     points,
@@ -67,6 +68,10 @@ OWN: Final = ("ctrl+f8", "ctrl+f9", "ctrl+f10")
 WORDS: Final = ("hello", "ünïcode", "a b", "x=1;", "QWERTZ", "tel. 0-9", "naïve", "{ok}")
 PLAIN: Final = tuple(word for word in WORDS if word.isascii())  # xdotool loses letters that need a mapping of their own
 CHORDS: Final = ("enter", "left", "home", "end", "ctrl+a", "ctrl+b", "shift+left", "f2", "ctrl+shift+k")
+HELD: Final = ("ctrl", "shift", "ctrl+shift")  # alt moves windows
+VERBS: Final[dict[str, Callable[[float, float, str], Action]]] = {
+    "click": Click, "double": DoubleClick, "triple": TripleClick, "right": RightClick,
+}  # fmt: skip
 
 
 # -------------------------------------------------------------------------------------------------------- the people
@@ -84,6 +89,11 @@ def pixels(action: Action) -> list[tuple[int, int]]:
     return [(to_pixel(x, WIDTH), to_pixel(y, HEIGHT)) for x, y in points(action)]
 
 
+def modifiers(action: Action) -> list[str]:
+    """Return the modifiers that are held during an action of the pointer."""
+    return [name for name in getattr(action, "held", "").split("+") if name]
+
+
 class XPerson:
     """Acts by xdotool; the state is the file that the panel writes."""
 
@@ -95,11 +105,16 @@ class XPerson:
         places = [(str(x), str(y)) for x, y in pixels(action)]
         if places:
             run("mousemove", *places[0])
+        held = modifiers(action)
+        for name in held:
+            run("keydown", name)
         match action:
             case Click():
                 run("click", "1")
             case DoubleClick():
                 run("click", "--repeat", "2", "--delay", "60", "1")
+            case TripleClick():
+                run("click", "--repeat", "3", "--delay", "60", "1")
             case RightClick():
                 run("click", "3")
             case Scroll():
@@ -127,6 +142,8 @@ class XPerson:
             case Key():
                 names = {"enter": "Return", "home": "Home", "left": "Left", "end": "End", "f2": "F2"}
                 run("key", "+".join(names.get(part, part) for part in action.keys.split("+")))
+        for name in reversed(held):
+            run("keyup", name)
 
     def state(self) -> Any:
         return json.loads(self.file.read_text()) if self.file.exists() else None
@@ -143,17 +160,20 @@ class WebPerson:
 
     def do(self, action: Action) -> None:
         hand, places = self.client, pixels(action)
+        bits = sum(SHIFT[name] for name in modifiers(action))
         match action:
             case Click():
-                hand.click(*places[0])
+                hand.click(*places[0], modifiers=bits)
             case DoubleClick():
-                hand.click(*places[0], count=2)
+                hand.click(*places[0], count=2, modifiers=bits)
+            case TripleClick():
+                hand.click(*places[0], count=3, modifiers=bits)
             case RightClick():
-                hand.click(*places[0], "right")
+                hand.click(*places[0], "right", modifiers=bits)
             case Scroll():
-                hand.wheel(*places[0], action.dy)
+                hand.wheel(*places[0], action.dy, modifiers=bits)
             case Drag():
-                hand.drag(*places[0], *places[1])
+                hand.drag(*places[0], *places[1], modifiers=bits)
             case Type():
                 hand.type(f"{action.text}y")
                 hand.key("Backspace")
@@ -227,19 +247,18 @@ def synthetic(rng: random.Random, n: int, area: tuple[int, int, int, int]) -> li
         return from_pixel(column, WIDTH), from_pixel(row, HEIGHT)
 
     while len(made) < n:
-        kind = rng.choice(("click", "click", "double", "right", "drag", "scroll", "type", "type", "key"))
+        kind = rng.choice(("click", "click", "double", "triple", "right", "drag", "scroll", "type", "type", "key"))
+        held = rng.choice(("", "", *HELD))
         if kind == "type" and not (made and isinstance(made[-1], Type)):
             made.append(Type("".join(rng.choice(WORDS) for _ in range(rng.randint(1, 2)))))
         elif kind == "key":
             made.append(Key(rng.choice(CHORDS)))
         elif kind == "scroll":
-            made.append(Scroll(*place(), rng.choice((-3, -1, 1, 2, 4))))
+            made.append(Scroll(*place(), rng.choice((-3, -1, 1, 2, 4)), held=held))
         elif kind == "drag":
-            made.append(Drag(*place(), *place()))
-        elif kind in ("click", "double", "right"):
-            verbs: dict[str, Callable[[float, float], Action]]
-            verbs = {"click": Click, "double": DoubleClick, "right": RightClick}
-            made.append(verbs[kind](*place()))
+            made.append(Drag(*place(), *place(), held=held))
+        elif kind in VERBS:
+            made.append(VERBS[kind](*place(), held))
     return made
 
 
@@ -279,6 +298,8 @@ def least(action: Action) -> int:
     match action:
         case DoubleClick():
             return 2
+        case TripleClick():
+            return 3
         case Scroll():
             return abs(action.dy)
         case Type():

@@ -56,7 +56,13 @@ QUIET: Final = 0.7  # seconds without a new live line after which a kind is over
 FAMILY: Final = "\U0001f468‍\U0001f469‍\U0001f467"
 
 
-class Hand(Protocol):
+class Reader(Protocol):
+    """Looks into a page without doing anything there."""
+
+    def ask(self, expression: str) -> Any: ...
+
+
+class Hand(Reader, Protocol):
     """Mouse and keyboard of a person. Places are CSS pixels of the page; held: modifiers."""
 
     def move(self, x: float, y: float) -> None: ...
@@ -67,7 +73,6 @@ class Hand(Protocol):
     def wheel(self, x: float, y: float, dy: int, dx: int = 0, held: Sequence[str] = ()) -> None: ...
     def key(self, chord: str) -> None: ...
     def type(self, text: str) -> None: ...
-    def ask(self, expression: str) -> Any: ...
 
 
 class DevToolsHand:
@@ -129,7 +134,7 @@ class DevToolsHand:
         self.client.mouse("mouseMoved", x, y)
         with self._holding(held) as bits:
             for _ in range(max(abs(dy), abs(dx))):
-                turned = {"deltaX": 120 * _sign(dx), "deltaY": 120 * _sign(dy)}
+                turned: dict[str, Any] = {"deltaX": 120 * _sign(dx), "deltaY": 120 * _sign(dy)}
                 self.client.mouse("mouseWheel", x, y, modifiers=bits, **turned)
 
     def key(self, chord: str) -> None:
@@ -161,7 +166,7 @@ class XHand:
         "f2": "F2", "f10": "F10", "meta": "super",
     }  # fmt: skip
 
-    def __init__(self, screen: Screen, reader: DevToolsHand) -> None:
+    def __init__(self, screen: Screen, reader: Reader) -> None:
         self.screen, self.reader = screen, reader
         corner = "[screenX + (outerWidth - innerWidth) / 2, screenY + outerHeight - innerHeight]"
         self.left, self.top = (float(value) for value in reader.ask(corner))

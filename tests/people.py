@@ -48,22 +48,24 @@ class CdpPerson:
     def mouse(self, kind: str, x: float, y: float, button: str = "none", count: int = 0, **more: Any) -> None:
         self.send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button=button, clickCount=count, **more)
 
-    def click(self, x: float, y: float, button: str = "left", count: int = 1) -> None:
+    def click(self, x: float, y: float, button: str = "left", count: int = 1, modifiers: int = 0) -> None:
         self.mouse("mouseMoved", x, y)
         for number in range(1, count + 1):
-            self.mouse("mousePressed", x, y, button, number)
-            self.mouse("mouseReleased", x, y, button, number)
+            self.mouse("mousePressed", x, y, button, number, modifiers=modifiers)
+            self.mouse("mouseReleased", x, y, button, number, modifiers=modifiers)
 
-    def drag(self, x: float, y: float, to_x: float, to_y: float) -> None:
+    def drag(self, x: float, y: float, to_x: float, to_y: float, modifiers: int = 0) -> None:
         self.mouse("mouseMoved", x, y)
-        self.mouse("mousePressed", x, y, "left", 1)
+        self.mouse("mousePressed", x, y, "left", 1, modifiers=modifiers)
         for part in (0.3, 0.7, 1.0):
-            self.mouse("mouseMoved", x + (to_x - x) * part, y + (to_y - y) * part, "left", buttons=1)
-        self.mouse("mouseReleased", to_x, to_y, "left", 1)
+            at = (x + (to_x - x) * part, y + (to_y - y) * part)
+            self.mouse("mouseMoved", *at, "left", buttons=1, modifiers=modifiers)
+        self.mouse("mouseReleased", to_x, to_y, "left", 1, modifiers=modifiers)
 
-    def wheel(self, x: float, y: float, notches: int) -> None:
+    def wheel(self, x: float, y: float, notches: int, modifiers: int = 0) -> None:
+        turned = NOTCH_PIXELS if notches > 0 else -NOTCH_PIXELS
         for _ in range(abs(notches)):
-            self.mouse("mouseWheel", x, y, deltaX=0, deltaY=NOTCH_PIXELS if notches > 0 else -NOTCH_PIXELS)
+            self.mouse("mouseWheel", x, y, deltaX=0, deltaY=turned, modifiers=modifiers)
 
     def type(self, text: str) -> None:
         for letter in text:
