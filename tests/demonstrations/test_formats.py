@@ -22,6 +22,7 @@ from showonce.actions import (
     Open,
     RightClick,
     Scroll,
+    TripleClick,
     Type,
     Wait,
     from_pixel,
@@ -41,6 +42,7 @@ except ImportError:
 arrow = pytest.mark.skipif(not HAVE_ARROW, reason="pyarrow is not installed (showonce[export])")
 ALL = [pytest.param(name, marks=arrow if name == "lerobot" else ()) for name in FORMATS]
 WIDTH, HEIGHT = 40, 30
+STEPS = len(EXAMPLES)
 
 
 def picture(seed: int) -> np.ndarray:
@@ -63,7 +65,11 @@ def same(one: Path, other: Path) -> None:
 
 @pytest.mark.parametrize("form", ALL)
 def test_what_is_exported_comes_back_exactly(tmp_path: Path, form: str) -> None:
-    odd = (Key("+"), Key("ctrl+shift+s"), Scroll(0.1, 0.9, -2, 3), Open("https://x.y/"))
+    odd = (
+        *(Key("+"), Key("ctrl+shift+s"), Scroll(0.1, 0.9, -2, 3), Open("https://x.y/")),
+        *(Click(0.1, 0.2, "ctrl+shift"), TripleClick(0.1, 0.2, "alt"), Scroll(0.1, 0.9, 0, 3, "meta")),
+        *(Drag(0.1, 0.2, 0.3, 0.4, "shift"), DoubleClick(0.1, 0.2, "ctrl"), RightClick(0.1, 0.2, "alt")),
+    )
     paths = [episode(tmp_path / "a", goal="grüße 你好"), episode(tmp_path / "b", odd, source="oracle")]
     written = export_episodes(paths, form, tmp_path / "out")
     found = import_file(written, form, tmp_path / "in")
@@ -135,6 +141,19 @@ def agentnet(folder: Path, *codes: str, **more: Any) -> Path:
         ("pyautogui.click(0.1, 0.2, button='right')", RightClick(0.1, 0.2)),
         ("pyautogui.click(x=0.1, y=0.2, clicks=2)", DoubleClick(0.1, 0.2)),
         ("pyautogui.moveTo(x=0.1, y=0.2)\npyautogui.dragTo(x=0.3, y=0.4, button='left')", Drag(0.1, 0.2, 0.3, 0.4)),
+        ("computer.tripleClick(x=0.1, y=0.2)", TripleClick(0.1, 0.2)),
+        ("computer.triple_click(0.1, 0.2)", TripleClick(0.1, 0.2)),
+        ("pyautogui.tripleClick(x=0.1, y=0.2)", TripleClick(0.1, 0.2)),
+        ("pyautogui.click(x=0.1, y=0.2, clicks=3)", TripleClick(0.1, 0.2)),
+        ("pyautogui.keyDown('ctrl')\npyautogui.click(0.1, 0.2)\npyautogui.keyUp('ctrl')", Click(0.1, 0.2, "ctrl")),
+        (
+            "pyautogui.keyDown('shift')\npyautogui.keyDown('ctrlleft')\npyautogui.moveTo(0.1, 0.2)\n"
+            "pyautogui.dragTo(0.3, 0.4)\npyautogui.keyUp('ctrlleft')\npyautogui.keyUp('shift')",
+            Drag(0.1, 0.2, 0.3, 0.4, "ctrl+shift"),
+        ),
+        ("with pyautogui.hold(['ctrl', 'alt']):\n    pyautogui.scroll(2, 0, 1)", Scroll(0, 1, -2, 0, "ctrl+alt")),
+        ("with pyautogui.hold('command'):\n    pyautogui.rightClick(0.1, 0.2)", RightClick(0.1, 0.2, "meta")),
+        ("pyautogui.write(message='lamp')\npyautogui.press(keys=['enter'])", Type("lamp\n")),
         ("pyautogui.scroll(-5)", Scroll(0.5, 0.5, 5)),
         ("pyautogui.moveTo(x=0.1, y=0.2)\npyautogui.hscroll(4)", Scroll(0.1, 0.2, 0, 4)),
         ("pyautogui.write(message='it\\'s \"so\"')", Type("it's \"so\"")),
@@ -184,11 +203,21 @@ def test_what_has_no_verb_is_left_out_and_told(tmp_path: Path) -> None:
         "pyautogui.click(0.1, 0.2)",
         "pyautogui.middleClick(x=0.1, y=0.2)",
         "computer.terminate(status='failure')",
+        "pyautogui.keyDown('a')\npyautogui.click(0.1, 0.2)\npyautogui.keyUp('a')",
+        "pyautogui.keyDown('ctrl')\npyautogui.click(0.1, 0.2)",
+        "pyautogui.keyDown('ctrl')\npyautogui.write(message='a')\npyautogui.keyUp('ctrl')",
+        "pyautogui.click(0.1, 0.2, clicks=4)",
+        "pyautogui.moveTo(0.1, 0.2)\npyautogui.dragTo(0.3, 0.4, button='right')",
+        "pyautogui.press(keys=['ctrl', 'a'])",
     )
     found = import_file(file, "agentnet", tmp_path / "in")
     assert len(found.paths) == 1
     wheres = [left.where.rpartition("data.jsonl ")[2] for left in found.left_out]
-    assert wheres == ["line 2, step 0", "line 3, step 0"]
+    assert wheres == [f"line {number}, step 0" for number in range(2, 10)]
+    said = [left.reason for left in found.left_out]
+    assert "the key a held during another action" in said[2] and "['ctrl'] are pressed and [] let go" in said[3]
+    assert "ctrl held during type" in said[4] and "4 clicks of the left button" in said[5]
+    assert "the right button" in said[6] and "not one chord" in said[7]
     assert "middleClick has no verb" in found.left_out[0].reason
 
 
@@ -309,17 +338,20 @@ def test_the_tables_are_those_of_the_format(tmp_path: Path) -> None:
 
     root = export_episodes([episode(tmp_path / "a"), episode(tmp_path / "b", goal="x")], "lerobot", tmp_path / "out")
     info = json.loads((root / "meta/info.json").read_text())
-    assert (info["codebase_version"], info["total_episodes"], info["total_frames"]) == ("v3.0", 2, 24)
+    assert (info["codebase_version"], info["total_episodes"], info["total_frames"]) == ("v3.0", 2, 2 * STEPS)
+    assert info["showonce"]["verbs"].index("triple_click") == 12  # after those of older files
+    assert info["features"]["action"]["shape"] == [len(info["features"]["action"]["names"])] == [9]
     table = pq.read_table(root / info["data_path"].format(chunk_index=0, file_index=0))
     assert set(table.schema.names) == set(info["features"])
-    assert table["index"].to_pylist() == list(range(24))
-    assert table["task_index"].to_pylist() == [0] * 12 + [1] * 12
+    assert table["index"].to_pylist() == list(range(2 * STEPS))
+    assert table["task_index"].to_pylist() == [0] * STEPS + [1] * STEPS
+    assert [v[0] for v in table["action"].to_pylist()[:STEPS]] == [0, 1, 12, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
     hub = json.loads(table.schema.metadata[b"huggingface"])["info"]["features"]
     assert hub["observation.images.screen"] == {"_type": "Image"}
     episodes = pq.read_table(root / "meta/episodes/chunk-000/file-000.parquet").to_pylist()
     assert [(e["dataset_from_index"], e["dataset_to_index"], e["length"]) for e in episodes] == [
-        (0, 12, 12),
-        (12, 24, 12),
+        (0, STEPS, STEPS),
+        (STEPS, 2 * STEPS, STEPS),
     ]
     assert pq.read_table(root / "meta/tasks.parquet").to_pydict() == {"task_index": [0, 1], "task": ["do it", "x"]}
 
@@ -346,7 +378,7 @@ def _robot(root: Path) -> None:
         (_cut, "cannot be read"),
         (_old, "codebase_version v2.1"),
         (_robot, "not those of a screen"),
-        (lambda root: shutil.rmtree(root / "data/chunk-000"), "0 rows are there of 12"),
+        (lambda root: shutil.rmtree(root / "data/chunk-000"), f"0 rows are there of {STEPS}"),
         (lambda root: (root / "meta/info.json").unlink(), "no LeRobot data set"),
     ],
 )

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from showonce.actions import VERBS, Action, from_json, to_json
+from showonce.actions import MODIFIERS, VERBS, Action, from_json, held_in, to_json
 from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.formats import LeftOut
 from showonce.demonstrations.formats.pictures import decode_picture, one_size
@@ -31,12 +31,15 @@ except ImportError:
 VERSION: Final = "v3.0"
 SCREEN: Final = "observation.images.screen"
 EXACT: Final = "action_json"
-NUMBERS: Final = ("verb", "x", "y", "to_x", "to_y", "dx", "dy", "seconds")  # of `action`; what a verb has not is 0
+# of `action`: what a verb has not is 0; held is the sum of 1, 2, 4, 8 for the `MODIFIERS` that are down
+NUMBERS: Final = ("verb", "x", "y", "to_x", "to_y", "dx", "dy", "seconds", "held")
 DATA: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 EPISODES: Final = "meta/episodes/chunk-000/file-000.parquet"
 TASKS: Final = "meta/tasks.parquet"
 ROWS_A_GROUP: Final = 16
-OURS: Final = "showonce"  # a column of ours in the table of episodes: what the format has no place for
+OURS: Final = (
+    "showonce"  # a column of ours in the table of episodes, and a key in info.json: what the format has no place for
+)
 
 
 def read(path: Path) -> Iterator[Demonstration | LeftOut]:
@@ -155,6 +158,7 @@ def write(demonstrations: Iterable[Demonstration], folder: Path) -> Path:
         "codebase_version": VERSION, "robot_type": "screen", "total_episodes": len(shown), "total_frames": index,
         "total_tasks": len(goals), "chunks_size": 1000, "data_files_size_in_mb": 100, "video_files_size_in_mb": 500,
         "fps": 1, "splits": {"train": f"0:{len(shown)}"}, "data_path": DATA, "video_path": None, "features": features,
+        OURS: {"verbs": list(VERBS), "modifiers": list(MODIFIERS)},
     })  # fmt: skip
     atomic_write_json(folder / "meta/stats.json", {"action": _stats(np.array(vectors))})
     return folder
@@ -193,7 +197,9 @@ def _schema(features: dict[str, Any]) -> Any:
 
 
 def _vector(action: Action) -> list[float]:
-    return [float(list(VERBS).index(action.verb)), *(float(getattr(action, name, 0.0)) for name in NUMBERS[1:])]
+    held = sum(2 ** MODIFIERS.index(name) for name in held_in(action))
+    numbers = (float(getattr(action, name, 0.0)) for name in NUMBERS[1:-1])
+    return [float(list(VERBS).index(action.verb)), *numbers, float(held)]
 
 
 def _episode(number: int, shown: Demonstration, start: int) -> dict[str, Any]:

@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any, Final
 
 from showonce import actions as act
-from showonce.actions import MODIFIERS, NOTCH_PIXELS, Action, chord_parts, from_json, from_pixel, to_json, to_pixel
+from showonce.actions import (
+    MODIFIERS,
+    NOTCH_PIXELS,
+    Action,
+    chord_parts,
+    from_json,
+    from_pixel,
+    held_in,
+    to_json,
+    to_pixel,
+)
 from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.formats import LeftOut
 from showonce.demonstrations.formats.pictures import decode_picture, one_size, read_picture
@@ -184,8 +194,15 @@ def write(demonstrations: Iterable[Demonstration], folder: Path) -> Path:
 
 
 def _written(action: Action, width: int, height: int) -> dict[str, Any]:
-    kinds = {"move": "hover", "open": "goto" if "://" in getattr(action, "target", "") else "open_app", "ask": "wait"}
+    kinds = {
+        "move": "hover",
+        "triple_click": "double_click",
+        "open": "goto" if "://" in getattr(action, "target", "") else "open_app",
+        "ask": "wait",
+    }
     data: dict[str, Any] = {"type": kinds.get(action.verb, action.verb), "raw": {OURS: to_json(action)}}
+    if modifiers := held_in(action):
+        data["modifiers"] = list(modifiers)
 
     def place(name: str, x: float, y: float) -> None:
         pixel = f"{name}_coordinates" if name else "coordinates"

@@ -1,16 +1,21 @@
 """Actions as calls of PyAutoGUI with coordinates in [0, 1], as OpenCUA writes them. Read with `ast`, never executed.
 
-Action space: OpenCUA (arXiv 2508.09123, table of PyAutoGUI actions) and the AgentNet data card. `open` and `ask` have
-no such call; they are written as `computer.open(target=...)` and `computer.ask(question=...)`.
+Action space: OpenCUA (arXiv 2508.09123, table of PyAutoGUI actions), its `data/data-process/src/schema/action.py` and
+the AgentNet data card. `open` and `ask` have no such call; they are written as `computer.open(target=...)` and
+`computer.ask(question=...)`. Held modifiers are `keyDown` and `keyUp` around the calls; `with pyautogui.hold(keys):` is
+read as the same.
 """
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import takewhile
 from typing import Any, Final
 
 from showonce import actions as act
-from showonce.actions import MAX_NOTCHES, MAX_WAIT_S, MODIFIERS, Action, chord_parts
+from showonce.actions import MAX_NOTCHES, MAX_WAIT_S, MODIFIERS, Action, chord_parts, held_in
 
 Place = tuple[float, float]
 CENTRE: Final[Place] = (0.5, 0.5)
@@ -22,12 +27,19 @@ _KEYS: Final = {
     "shiftleft": "shift", "shiftright": "shift", "arrowup": "up", "arrowdown": "down", "arrowleft": "left",
     "arrowright": "right",
 }  # fmt: skip
-_POINTED: Final = {"click": act.Click, "doubleClick": act.DoubleClick, "rightClick": act.RightClick, "moveTo": act.Move}
+_POINTED: Final = {
+    "click": act.Click, "doubleClick": act.DoubleClick, "tripleClick": act.TripleClick, "rightClick": act.RightClick,
+    "moveTo": act.Move,
+}  # fmt: skip
+_CLICKS: Final = {1: act.Click, 2: act.DoubleClick, 3: act.TripleClick}
+_SPELT: Final = {"triple_click": "tripleClick"}  # in OpenCUA's prompts
+_GOES_WITH_TEXT: Final = {"enter": "\n", "tab": "\t"}  # a key after text in one step
 _NAMES: Final = {  # positional arguments, in their order
     **dict.fromkeys(("click", "doubleClick", "rightClick", "middleClick", "tripleClick"), ("x", "y")),
     **dict.fromkeys(("moveTo", "dragTo"), ("x", "y")),
     "scroll": ("clicks", "x", "y"), "hscroll": ("clicks", "x", "y"), "vscroll": ("clicks", "x", "y"),
     "write": ("message",), "typewrite": ("message",), "press": ("keys",), "wait": ("seconds",),
+    "keyDown": ("key",), "keyUp": ("key",),
     "terminate": ("status", "answer"), "open": ("target",), "ask": ("question",),
 }  # fmt: skip
 
@@ -38,6 +50,11 @@ class NoVerb(Exception):
 
 def to_code(action: Action) -> str:
     """Return the code of an action; places are exact."""
+    down, up = ([f"pyautogui.key{way}({name!r})" for name in held_in(action)] for way in ("Down", "Up"))
+    return "\n".join([*down, _calls(action), *reversed(up)])
+
+
+def _calls(action: Action) -> str:
     match action:
         case act.Scroll():
             calls = [f"pyautogui.moveTo(x={action.x!r}, y={action.y!r})"]
@@ -46,9 +63,10 @@ def to_code(action: Action) -> str:
         case act.Drag():
             end = f"pyautogui.dragTo(x={action.to_x!r}, y={action.to_y!r}, button='left')"
             return f"pyautogui.moveTo(x={action.x!r}, y={action.y!r})\n{end}"
-        case act.Click() | act.DoubleClick() | act.RightClick() | act.Move():
+        case act.Click() | act.DoubleClick() | act.TripleClick() | act.RightClick() | act.Move():
             name = next(name for name, cls in _POINTED.items() if isinstance(action, cls))
-            return f"pyautogui.{name}(x={action.x!r}, y={action.y!r})"
+            module = "computer" if name == "tripleClick" else "pyautogui"  # as in AgentNet
+            return f"{module}.{name}(x={action.x!r}, y={action.y!r})"
         case act.Type():
             return f"pyautogui.write(message={action.text!r})"
         case act.Key():
@@ -77,15 +95,61 @@ def from_code(code: str, pointer: Place | None = None) -> Action:
         lines = ast.parse(code.strip()).body
     except SyntaxError as error:
         raise ValueError(f"the code {code!r} is not Python: {error.msg}") from None
-    calls = [_call(line, code) for line in lines]
+    calls, held = _held_around([_call(line, code) for line in _unheld(lines)])
     if not calls:
         raise ValueError("the code is empty")
+    action: Any = _one(calls, pointer)
+    if held and not hasattr(action, "held"):
+        raise NoVerb(f"{'+'.join(held)} held during {action.verb} has no verb here")
+    made: Action = replace(action, held="+".join(held)) if held else action
+    return made
+
+
+def _unheld(lines: list[ast.stmt]) -> Iterator[ast.stmt]:
+    """Yield the statements, those of a ``with pyautogui.hold(keys):`` between key-downs and key-ups."""
+    for line in lines:
+        if not isinstance(line, ast.With):
+            yield line
+            continue
+        for item in line.items:
+            if not (
+                isinstance(item.context_expr, ast.Call) and ast.unparse(item.context_expr.func) == "pyautogui.hold"
+            ):
+                raise ValueError(f"the code {ast.unparse(line)!r} is not a call of pyautogui or computer")
+        keys = [key for item in line.items for key in item.context_expr.args]  # type: ignore[attr-defined]
+        names = [name for key in keys for name in (key.elts if isinstance(key, (ast.List, ast.Tuple)) else [key])]
+        for way, body in (("Down", line.body), ("Up", [])):
+            yield from ast.parse("\n".join(f"pyautogui.key{way}({ast.unparse(name)})" for name in names)).body
+            yield from _unheld(body)
+
+
+Calls = list[tuple[str, dict[str, Any]]]
+
+
+def _held_around(calls: Calls) -> tuple[Calls, list[str]]:
+    """Return the calls without the key-downs before and the key-ups after them, and the modifiers that these hold."""
+    down = list(takewhile(lambda call: call[0] == "keyDown", calls))
+    up = list(takewhile(lambda call: call[0] == "keyUp", reversed(calls)))
+    keys, let_go = (_keys([given.get("key") for _, given in side]) for side in (down, up))
+    if sorted(keys) != sorted(let_go):
+        raise NoVerb(f"the keys {keys} are pressed and {let_go} let go")
+    if others := [key for key in keys if key not in MODIFIERS]:
+        raise NoVerb(f"the key {others[0]} held during another action has no verb here")
+    return calls[len(down) : len(calls) - len(up)], [name for name in MODIFIERS if name in keys]
+
+
+def _one(calls: Calls, pointer: Place | None) -> Action:
     if len(calls) > 1 and calls[0][0] == "moveTo":
         pointer = _place(calls[0][1], None)
         calls = calls[1:]
     names = [name for name, _ in calls]
     if set(names) <= {"scroll", "vscroll", "hscroll"}:
         return _scroll(calls, pointer)
+    if set(names[1:]) == {"press"} and names[0] in ("write", "typewrite"):
+        keys = [_single(*call, pointer) for call in calls[1:]]
+        more = [_GOES_WITH_TEXT.get(key.keys) for key in keys if isinstance(key, act.Key)]
+        if None not in more:
+            return act.Type("".join([_text_of(calls[0][1]), *map(str, more)]))
     if len(calls) > 1:
         raise NoVerb(f"several actions in one step ({', '.join(names)})")
     return _single(*calls[0], pointer)
@@ -99,7 +163,7 @@ def _call(line: ast.stmt, code: str) -> tuple[str, dict[str, Any]]:
         and function.value.id in ("pyautogui", "computer")
     ):  # fmt: skip
         raise ValueError(f"the code {code!r} is not a call of pyautogui or computer")
-    name = function.attr
+    name = _SPELT.get(function.attr, function.attr)
     values = [_literal(value, code) for value in call.args]
     if name == "hotkey":
         flat = values[0] if len(values) == 1 and isinstance(values[0], (list, tuple)) else values
@@ -121,26 +185,29 @@ def _literal(node: ast.expr, code: str) -> Any:
 
 def _single(name: str, given: dict[str, Any], pointer: Place | None) -> Action:
     if name in _POINTED:
-        button = given.get("button", "left")
-        cls: Any = _POINTED[name]
-        if given.get("clicks", 1) == 2 and name == "click":
-            cls = act.DoubleClick
-        elif given.get("clicks", 1) != 1 or button == "middle":
-            raise NoVerb(f"{name} with {given.get('clicks', 1)} clicks of the {button} button has no verb here")
-        if button == "right":
-            cls = act.RightClick
+        button, clicks = given.get("button", "left"), given.get("clicks", 1)
+        cls: Any = _CLICKS.get(clicks) if name == "click" else _POINTED[name] if clicks == 1 else None
+        if button == "right" and name != "moveTo":
+            cls = act.RightClick if cls in (act.Click, act.RightClick) else None
+        if cls is None or button not in ("left", "right", "primary"):
+            raise NoVerb(f"{name} with {clicks} clicks of the {button} button has no verb here")
         made: Action = cls(*_place(given, pointer))
         return made
     if name == "dragTo":
         if pointer is None:
             raise NoVerb("dragTo without a moveTo before it says not where it begins")
+        if given.get("button", "left") not in ("left", "primary"):
+            raise NoVerb(f"dragTo with the {given['button']} button has no verb here")
         return act.Drag(*pointer, *_place(given, None))
     if name in ("write", "typewrite"):
-        text = given.get("message")
-        return act.Type(text if isinstance(text, str) else "".join(map(str, text or ())))
+        return act.Type(_text_of(given))
     if name in ("press", "hotkey"):
         named = _keys(given.get("keys"))
-        if given.get("presses", 1) != 1 or sum(key not in MODIFIERS for key in named) != 1:
+        if (
+            given.get("presses", 1) != 1
+            or (name == "press" and len(named) > 1)
+            or sum(key not in MODIFIERS for key in named) != 1
+        ):
             raise NoVerb(f"the keys {named} are not one chord")
         return act.Key("+".join(named))
     if name == "wait":
@@ -154,6 +221,11 @@ def _single(name: str, given: dict[str, Any], pointer: Place | None) -> Action:
     if name == "ask":
         return act.Ask(str(given.get("question", "")))
     raise NoVerb(f"{name} has no verb here")
+
+
+def _text_of(given: dict[str, Any]) -> str:
+    text = given.get("message")
+    return text if isinstance(text, str) else "".join(map(str, text or ()))
 
 
 def _keys(given: Any) -> list[str]:
