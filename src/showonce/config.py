@@ -314,6 +314,7 @@ class ExperimentConfig:
     retention_per_family: int = 20
     baselines: tuple[str, ...] = ()  # e.g. replay_coordinates, replay_template, sft_demo
     eval_seed_offset: int = 5_000_000
+    incomplete: bool = False  # accept a demonstration that does not hold everything that was done in it
 
     def __post_init__(self) -> None:
         _one_of("experiment.name", self.name, "tasks", "one_demo")

@@ -16,7 +16,18 @@ from numpy.typing import NDArray
 from showonce.actions import Action
 from showonce.errors import Unavailable
 from showonce.events import Event
-from showonce.types import Demonstration, Element, Episode, Executed, Observation, Outcome, Proposal, ScreenFacts, Task
+from showonce.types import (
+    Demonstration,
+    Element,
+    Episode,
+    Executed,
+    Lost,
+    Observation,
+    Outcome,
+    Proposal,
+    ScreenFacts,
+    Task,
+)
 
 T = TypeVar("T")
 Sampling = Literal["greedy", "sample"]
@@ -232,6 +243,15 @@ class Policy(Protocol):
     @property
     def adapter_version(self) -> str: ...
     def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal: ...
+
+
+@runtime_checkable
+class Remarks(Protocol):
+    """A policy that knows of its episode what the steps do not say."""
+
+    @property
+    def lost(self) -> Sequence[Lost]:
+        """What was done in the episode and is in none of its steps."""
 
 
 @runtime_checkable

@@ -159,7 +159,8 @@ class Proposal:
 
     token_ids and logprobs_T cover the whole answer; decision_T marks the tokens that were free choices (forced
     tokens are False and have log-probability 0). timings are milliseconds by name: model, parse. thought: what the
-    text reasons before its action, where the dialect sets that apart.
+    text reasons before its action, where the dialect sets that apart. note: of a recorded action, how it came about
+    where the action does not say it; becomes the step's note.
     """
 
     text: str
@@ -172,6 +173,7 @@ class Proposal:
     timings: dict[str, float] = field(default_factory=dict)
     adapter_version: str = "base"
     thought: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -266,13 +268,28 @@ class Task:
     redact: tuple[Region, ...] = ()
 
 
+@dataclass(frozen=True)
+class Lost:
+    """Something that a person did while recorded, and that the steps do not hold: the episode is incomplete.
+
+    step: how many steps were recorded by then, so 2 = after the second (0 = before the first). text: one sentence.
+    """
+
+    step: int
+    text: str
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One step of a demonstration in memory: what was seen, what was done, and its narration when there is one."""
+    """One step of a demonstration in memory: what was seen, what was done, and its narration when there is one.
+
+    target: the name of what the action hit, as a person can read it; "" where it is not known.
+    """
 
     observation: Observation
     action: Action
     note: str = ""
+    target: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -285,6 +302,7 @@ class Demonstration:
     source: str = "person"
     ref: str = ""
     first: int = 0  # for an excerpt: index of its first frame in the whole demonstration
+    lost: tuple[Lost, ...] = ()  # of the whole demonstration; empty = complete
 
     def excerpt(self, index: int) -> Demonstration:
         """Return the demonstration with the one step at `index` (the last one beyond the end)."""
@@ -308,6 +326,7 @@ class Episode:
     adapter_version: str = "base"
     source: str = "policy"  # policy | teacher | person | oracle | replay
     path: str = ""
+    lost: tuple[Lost, ...] = ()  # empty = complete
 
     @property
     def success(self) -> bool:

@@ -149,6 +149,20 @@ def test_replay_of_a_task_of_ones_own_asks_for_its_file(make: MakeConfig) -> Non
     assert replay(path, "coordinates", replace(config, task="mine.yaml")).report is not None
 
 
+def test_an_incomplete_recording_is_replayed_with_a_warning_first(
+    make: MakeConfig, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = record(make(name="shown"), oracle=True).path
+    assert path is not None
+    meta = json.loads((path / "meta.json").read_text())
+    (path / "meta.json").write_text(json.dumps({**meta, "lost": [{"step": 0, "text": "a drag in a canvas"}]}))
+    Path("again.yaml").write_text(to_yaml(make(task="", name="again", adapter="none", seed=AS_RECORDED)))
+    assert main(["replay", "--config", "again.yaml", str(path)]) == 0
+    said = capsys.readouterr()
+    assert "the recording is incomplete" in said.err and "before step 1: a drag in a canvas" in said.err
+    assert "No difference" in said.out
+
+
 def test_replay_modes(make: MakeConfig) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'template'"):
         replay(Path("x"), "templates", make())

@@ -346,6 +346,21 @@ def test_a_demonstration_from_the_evaluation_seeds_is_refused(make: MakeConfig) 
         run(make(demonstration=str(shown)))
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_an_incomplete_demonstration_is_refused_with_what_is_missing(make: MakeConfig, named: bool) -> None:
+    record(make(name="shown"), oracle=True)
+    (shown,) = Path("logs").glob("*-shown/episodes/*")
+    meta = json.loads((shown / "meta.json").read_text())
+    lost = [{"step": 1, "text": "a file was chosen in a dialog of the system"}]
+    (shown / "meta.json").write_text(json.dumps({**meta, "lost": lost}))
+    config = make(demonstration=str(shown) if named else "auto")
+    with pytest.raises(DemonstrationError, match=r"after step 1: a file was chosen.*experiment\.incomplete=true"):
+        run(config)
+    assert not named or len(read_index("logs")) == 1, "one that is named is refused before anything is done"
+    accepted = replace(config, experiment=replace(config.experiment, incomplete=True, episodes=1))
+    run(replace(accepted, learning=replace(config.learning, enabled=False), adapter="none"))
+
+
 def test_no_task_is_told(make: MakeConfig) -> None:
     with pytest.raises(ConfigError, match="task is empty"):
         run(make(task=""))

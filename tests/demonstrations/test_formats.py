@@ -31,7 +31,7 @@ from showonce.demonstrations import latest_demonstration, load_demonstration, sa
 from showonce.demonstrations.formats import FORMATS, Imported, export_episodes, import_file
 from showonce.demonstrations.formats.pyautogui import NoVerb, from_code, to_code
 from showonce.errors import BadInput, DemonstrationError, Unavailable
-from showonce.types import Demonstration, Frame, Observation
+from showonce.types import Demonstration, Frame, Lost, Observation
 
 try:
     import pyarrow
@@ -78,6 +78,15 @@ def test_what_is_exported_comes_back_exactly(tmp_path: Path, form: str) -> None:
         same(path, back)
     assert latest_demonstration(tmp_path / "in", "user/a") == found.paths[0]
     assert {p.name for p in (tmp_path / "in").iterdir()} == {p.name for p in found.paths}
+
+
+@pytest.mark.parametrize("form", ALL)
+def test_an_incomplete_episode_stays_one(tmp_path: Path, form: str) -> None:
+    frame = Frame(Observation(picture(1)), Click(0.5, 0.5))
+    lost = (Lost(0, "a file dialog"), Lost(1, "a drag in ünicode"))
+    path = save_demonstration(Demonstration("user/a", "do it", (frame,), lost=lost), tmp_path / "a")
+    found = import_file(export_episodes([path], form, tmp_path / "out"), form, tmp_path / "in")
+    assert load_demonstration(found.paths[0]).lost == lost
 
 
 @pytest.mark.parametrize("form", ALL)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from tests.refusals import refused
 
-from showonce.actions import EXAMPLES, Click
+from showonce.actions import EXAMPLES, Click, Done
 from showonce.demonstrations import (
     EpisodeStore,
     latest_demonstration,
@@ -309,6 +309,38 @@ def test_the_newest_finished_recording_of_the_task_is_found(tmp_path: Path) -> N
     assert latest_demonstration(tmp_path, TASK.id) == old
     shipped = save_demonstration(demonstration(), tmp_path / "examples" / "box")
     assert latest_demonstration(tmp_path, TASK.id) == shipped
+
+
+@pytest.mark.parametrize(
+    ("end", "why"),
+    [
+        ({"stop_reason": StopReason.STOPPED, "outcome": Outcome(None, "none")}, "it was stopped"),
+        ({"stop_reason": StopReason.ENVIRONMENT_ERROR, "outcome": Outcome(None, "none")}, "it broke off"),
+        ({"stop_reason": StopReason.CLAIMED, "outcome": Outcome(False, "text")}, "it did not reach its goal"),
+        ({"stop_reason": StopReason.CLAIMED, "outcome": Outcome(None, "none")}, "nothing was done in it"),
+        (None, "it was never finished"),
+    ],
+)
+def test_a_recording_that_shows_nothing_never_shadows_a_good_one(
+    tmp_path: Path, end: dict[str, object] | None, why: str
+) -> None:
+    good, told = write(EpisodeStore(tmp_path / "good"), [noise(1)], phase="record"), []
+    store = EpisodeStore(tmp_path / "later")
+    with store.create(TASK, 3, "record") as writer:
+        seen = noise(2)
+        empty = why == "nothing was done in it"
+        done = step(0, seen, frame=writer.frame(seen), **({"executed": Done()} if empty else {}))
+        writer.step(done)
+        if end is not None:
+            writer.finish(episode([done], phase="record", **end))
+    assert latest_demonstration(tmp_path, TASK.id, tell=told.append) == good
+    assert latest_demonstration(tmp_path / "later", TASK.id, tell=told.append) is None
+    assert told == [
+        f"the demonstration is {good}: {writer.path} was passed over, since {why}.",
+        f"there is no demonstration of {TASK.id}: {writer.path} was passed over, since {why}.",
+    ]
+    later = write(store, [noise(4)], phase="record")
+    assert latest_demonstration(tmp_path, TASK.id, tell=told.append) == later and len(told) == 2
 
 
 def test_there_is_no_pickle_and_every_line_is_json(tmp_path: Path) -> None:

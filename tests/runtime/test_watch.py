@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,19 @@ import pytest
 from tests.fakes import Board, Recorder, board_task
 
 from showonce.actions import Click, Done, Key, Type, from_pixel
-from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode, read_png
-from showonce.demonstrations.reduce import SECRET
+from showonce.demonstrations import (
+    EpisodeStore,
+    check_complete,
+    load_demonstration,
+    load_episode,
+    read_meta,
+    read_png,
+)
+from showonce.demonstrations.reduce import SECRET, Reduced, Reducer
 from showonce.errors import ConfigError, DemonstrationError, EnvironmentBroken, Stopped, Unavailable
 from showonce.runtime.stop import Stop
 from showonce.runtime.watch import Hotkeys, record_watched
-from showonce.types import Observation
+from showonce.types import Lost, Observation
 
 Raw = dict[str, Any]
 FREE = board_task(kind="none")
@@ -160,8 +169,6 @@ def test_passwords_are_masked_in_text_and_picture(tmp_path: Path) -> None:
 
 
 def test_chosen_regions_are_blank_on_the_disk(tmp_path: Path) -> None:
-    from dataclasses import replace
-
     task = replace(board_task(), redact=((0.0, 0.0, 0.5, 1.0),))
     path, *_ = watch(tmp_path, "red", "green", "ctrl+f10", task=task)
     for file in path.glob("*.png"):
@@ -229,3 +236,46 @@ def test_a_click_at_the_border_keeps_its_pixel(tmp_path: Path) -> None:
     event = {"kind": "press", "x": 63, "y": 47, "width": 64, "height": 48, "button": "left"}
     path, *_ = watch(tmp_path, event, "ctrl+f10", task=FREE)
     assert load_demonstration(path).frames[0].action == Click(from_pixel(63, 64), from_pixel(47, 48))
+
+
+def test_what_cannot_be_kept_makes_the_episode_incomplete_at_its_step(tmp_path: Path) -> None:
+    early, late = ({"kind": "lost", "text": text} for text in ("a file dialog was open", "video has no frames"))
+    path, _, _, lines = watch(tmp_path, early, "red", "sun", late, "green", "ctrl+f10")
+    expected = (Lost(0, "a file dialog was open"), Lost(2, "video has no frames"))
+    assert load_demonstration(path).lost == load_episode(path).lost == expected
+    assert read_meta(path)["lost"] == [{"step": lost.step, "text": lost.text} for lost in expected]
+    assert ("not kept: video has no frames", True) in lines
+    with pytest.raises(
+        DemonstrationError, match=r"before step 1: a file dialog.*after step 2: video.*experiment\.incomp"
+    ):
+        check_complete(load_demonstration(path))
+    check_complete(load_demonstration(path), accept=True)
+
+
+def test_a_loss_at_the_very_end_counts_and_a_secret_in_one_is_hidden(tmp_path: Path) -> None:
+    typed = {"kind": "key", "key": "•", "text": "•", "modifiers": [], "secret": True, "typed": "hunter2hunter2"}
+    lost = {"kind": "lost", "text": "a dialog said hunter2hunter2"}
+    path, *_ = watch(tmp_path, typed, lost, task=FREE)
+    (one,) = load_demonstration(path).lost
+    assert one == Lost(1, "a dialog said <secret>")
+
+
+def test_a_complete_recording_says_so_and_an_old_one_counts_as_complete(tmp_path: Path) -> None:
+    path, *_ = watch(tmp_path, "red", "green", "ctrl+f10")
+    meta = read_meta(path)
+    assert meta.pop("lost") == []
+    (path / "meta.json").write_text(json.dumps(meta))
+    assert load_demonstration(path).lost == load_episode(path).lost == ()
+
+
+def test_how_a_step_came_about_is_its_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pasted(reducer: Reducer) -> list[Reduced]:
+        return [replace(one, note="pasted") if one.action == Type("sun") else one for one in real(reducer)]
+
+    real = Reducer.flush
+    monkeypatch.setattr(Reducer, "flush", pasted)
+    path, _, _, lines = watch(tmp_path, "red", "sun", task=FREE)
+    assert [step.note for step in load_episode(path).steps] == ["", "pasted", ""]
+    assert [frame.note for frame in load_demonstration(path).frames] == ["", "pasted", ""]
+    assert [frame.target for frame in load_demonstration(path).frames] == ["red", "", ""]
+    assert ('2. type text="sun" (pasted)', True) in lines

@@ -43,7 +43,8 @@ class LiveRun:
     def demonstrate(self, task: Task) -> Demonstration | None:
         """Return the demonstration of a task, None when there is none. Raises as `demonstration_for`."""
         environment = self.player.environment(task)
-        return demonstration_for(self.plan, task, environment, self.writer.events, self.writer.stop)
+        writer = self.writer
+        return demonstration_for(self.plan, task, environment, writer.events, writer.stop, writer.frontend.tell)
 
     def __enter__(self) -> LiveRun:
         return self

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from showonce.about import shipped_root
 from showonce.app.plan import Plan
-from showonce.demonstrations import EpisodeStore, check_fit, latest_demonstration, load_demonstration, read_meta
+from showonce.config import Config
+from showonce.demonstrations import (
+    EpisodeStore,
+    check_complete,
+    check_fit,
+    latest_demonstration,
+    load_demonstration,
+    read_meta,
+)
 from showonce.environments.registry import oracle_for
 from showonce.errors import BadInput, DemonstrationError
 from showonce.protocols import Environment, EventSink, Oracle, ability
@@ -23,17 +31,23 @@ from showonce.types import Demonstration, StopReason, Task
 
 
 def demonstration_for(
-    plan: Plan, task: Task, environment: Environment, events: EventSink, stop: Stop
+    plan: Plan,
+    task: Task,
+    environment: Environment,
+    events: EventSink,
+    stop: Stop,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Demonstration | None:
     """Return the demonstration of a task as `config.demonstration` asks; None when there is none to be had.
 
     auto: the first that exists of: the one that a resumed run names; the newest recording of the task under the log
     folder; the shipped one; one that the environment's oracle shows now, labelled so, if safety asks no person.
     A task whose goal is drawn by the seed is one task under many goals: recordings on a screen of the same size are
-    found, but the oracle does not show one.
+    found, but the oracle does not show one. tell: given one sentence when newer recordings were passed over.
 
     Raises:
-        DemonstrationError: it is of another task or screen size, cannot be read, or its seed is practised or measured.
+        DemonstrationError: it is of another task or screen size, incomplete, cannot be read, or its seed is practised
+            or measured.
     """
     config, first = plan.config, plan.seeds.first("demonstration")
     assert plan.folder is not None
@@ -44,40 +58,46 @@ def demonstration_for(
         path = Path(config.demonstration).expanduser()
     else:
         path = _shown_before(plan.folder, task) if config.resume else None
-        path = path or recorded_of(plan, task, environment)
+        path = path or recorded_of(plan, task, environment, tell)
     if path is None:
         if not task.goal or ability(environment, Oracle) is None or not config.safety.unattended:
             return None
         path = _show(environment, task, first, plan.folder / DEMONSTRATION, events, stop)
-    found = _checked(path, plan.seeds)
+    found = _checked(path, plan.seeds, config.experiment.incomplete)
     screen = environment.reset(task, first)
     check_fit(found, task, screen.width, screen.height)
     return found
 
 
-def recorded_of(plan: Plan, task: Task, environment: Environment | None = None) -> Path | None:
+def recorded_of(
+    plan: Plan,
+    task: Task,
+    environment: Environment | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Path | None:
     """Return the newest recording of a task under the log folder, else the shipped one; None without any.
 
     environment: of a task whose goal is drawn by the seed, only recordings on a screen of this environment's size
-    count. None = of any size.
+    count. None = of any size. tell: as of `latest_demonstration`.
     """
     size = None
     if environment is not None and not task.goal:
         screen = environment.reset(task, plan.seeds.first("demonstration"))
         size = screen.width, screen.height
-    found = latest_demonstration(plan.config.output.logs, task.id, size)
+    found = latest_demonstration(plan.config.output.logs, task.id, size, tell)
     return found or latest_demonstration(shipped_root("configs") / "demonstrations", task.id, size)
 
 
-def check_demonstration(demonstration: str, tasks: Sequence[Task], seeds: Seeds) -> None:
+def check_demonstration(config: Config, tasks: Sequence[Task], seeds: Seeds) -> None:
     """Check a demonstration that a config names, as far as that goes without the environment.
 
     Raises:
-        DemonstrationError: it cannot be read, is of another task or goal, or its seed is practised or measured.
+        DemonstrationError: it cannot be read, is incomplete, is of another task or goal, or its seed is practised or
+            measured.
     """
-    if demonstration in ("auto", "none"):
+    if config.demonstration in ("auto", "none"):
         return
-    found = _checked(Path(demonstration).expanduser(), seeds)
+    found = _checked(Path(config.demonstration).expanduser(), seeds, config.experiment.incomplete)
     for task in tasks:
         for frame in found.frames[:1]:
             check_fit(found, task, frame.observation.width, frame.observation.height)
@@ -110,8 +130,9 @@ def _shown_before(run: Path, task: Task) -> Path | None:
     return run / path
 
 
-def _checked(path: Path, seeds: Seeds) -> Demonstration:
+def _checked(path: Path, seeds: Seeds, incomplete: bool) -> Demonstration:
     found = load_demonstration(path)
+    check_complete(found, incomplete)
     seeds.check_demonstration(read_meta(path).get("seed"), str(path))
     return found
 

@@ -15,7 +15,7 @@ from showonce.app.plan import check_unattended, make_plan
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config, RecordConfig
 from showonce.demonstrations import load_demonstration
-from showonce.demonstrations.format import encode_png
+from showonce.demonstrations.format import encode_png, in_sentences
 from showonce.demonstrations.redact import Secrets
 from showonce.demonstrations.reduce import GestureLimits
 from showonce.demonstrations.sheet import contact_sheet
@@ -35,7 +35,8 @@ SHEET: Final = "contact_sheet.png"
 class Recording:
     """What was recorded. path: the episode's folder, None when it was stopped before. task: for `run task=...`.
 
-    sheet: a picture of all steps, of a person's recording only. stopped: why it was stopped, "" if it was not.
+    sheet: a picture of all steps, of a person's recording only. stopped: why it was stopped, "" if it was not. lost:
+    what was done and is not in it, a sentence each.
     """
 
     task: str
@@ -43,6 +44,7 @@ class Recording:
     path: Path | None = None
     sheet: Path | None = None
     stopped: str = ""
+    lost: tuple[str, ...] = ()
 
     def discard(self) -> None:
         """Delete the recorded episode."""
@@ -70,6 +72,7 @@ def record(
         check_unattended(config.safety, "record --oracle")
     keys = Hotkeys(config.record.end, config.record.pause, config.record.redo)
     path = sheet = None
+    lost: list[str] = []
     with ExitStack() as stack:
         environment = stack.enter_context(closing(plan.environment(task)))
         watch = None if oracle else source_for(environment, (keys.end, keys.pause, keys.redo))
@@ -89,9 +92,10 @@ def record(
                 environment, task, seed, hand[0], writer.episodes(), hand[1], stop=writer.stop, events=writer.events
             )
         if not oracle:
-            sheet = path / SHEET
-            atomic_write_bytes(sheet, encode_png(contact_sheet(load_demonstration(path))))
-    return Recording(config.task or task.id, task.id, path, sheet, writer.stopped)
+            sheet, shown = path / SHEET, load_demonstration(path)
+            atomic_write_bytes(sheet, encode_png(contact_sheet(shown)))
+            lost = in_sentences(shown.lost)
+    return Recording(config.task or task.id, task.id, path, sheet, writer.stopped, tuple(lost))
 
 
 def _remove(secrets: Secrets, folder: Path, tell: Callable[[str, bool], None]) -> None:

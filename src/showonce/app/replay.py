@@ -14,6 +14,7 @@ from showonce.app.plan import check_unattended, make_plan, task_named
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config
 from showonce.demonstrations import read_meta
+from showonce.demonstrations.format import in_sentences
 from showonce.environments.wrappers.secret import SECRET_VARIABLE
 from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
 from showonce.runs.folder import start_run
@@ -43,11 +44,14 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
     check_unattended(config.safety, "replay")
     plan = make_plan(config, tasks=None if config.task else [_recorded_task(path)])
     task = plan.tasks[0]
-    check_recording(path, task)
+    _, shown = check_recording(path, task)
+    frontend = frontend or Frontend()
+    if shown.lost:
+        frontend.tell(f"the recording is incomplete, what follows may fail: {'; '.join(in_sentences(shown.lost))}.")
     report = None
     with (
         closing(plan.environment(task)) as environment,
-        RunWriter(config, start_run(config, "replay"), frontend or Frontend()) as writer,
+        RunWriter(config, start_run(config, "replay"), frontend) as writer,
     ):
         writer.found["replay"] = {"of": str(path), "mode": mode}
         announce(writer, plan)

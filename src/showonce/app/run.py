@@ -49,7 +49,7 @@ def run(config: Config, frontend: Frontend | None = None) -> RunResult:
     plan, measured = make_plan(config, learning=True), config.experiment.name == "one_demo"
     if measured:
         check_one_demonstration(plan)
-    check_demonstration(config.demonstration, plan.tasks, plan.seeds)
+    check_demonstration(config, plan.tasks, plan.seeds)
     policy = policy_for(config)
     check_adapter(plan, policy)
     folder = start_run(config)

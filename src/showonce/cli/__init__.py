@@ -242,12 +242,19 @@ def _record(config: Config, oracle: bool, keep: bool) -> int:
 
     made = record_task(config, oracle, Terminal(), LiveLine())
     if made.path is not None:
-        say(f"Recorded {made.task_id} in {made.path}. Learn from it with `showonce run task={made.task}`.")
+        say(f"Recorded {made.task_id} in {made.path}.")
+    if made.lost:
+        count = "1 thing that you did is" if len(made.lost) == 1 else f"{len(made.lost)} things that you did are"
+        say("\n  ".join([f"{count} not in the recording:", *made.lost]))
     if made.sheet is not None:
         say(f"Its steps at a glance: {made.sheet}")
         if not keep and ConsoleApprover().confirm("Keep it?") is False:  # without an answer it stays
             made.discard()
             say("Deleted.")
+            return STOPPED if made.stopped else 0
+    if made.path is not None:
+        accept = " experiment.incomplete=true" if made.lost else ""
+        say(f"Do it again: `showonce replay {made.path}`. Learn from it: `showonce run task={made.task}{accept}`.")
     return STOPPED if made.stopped else 0
 
 

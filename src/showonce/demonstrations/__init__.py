@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from showonce.demonstrations.format import (
     SCHEMA_VERSION,
+    check_complete,
     check_fit,
     load_demonstration,
     load_episode,
@@ -18,6 +19,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "EpisodeStore",
     "EpisodeWriter",
+    "check_complete",
     "check_fit",
     "latest_demonstration",
     "load_demonstration",

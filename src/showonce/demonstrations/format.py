@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from PIL import Image as PillowImage
 
-from showonce.actions import Action, from_json, to_json
+from showonce.actions import Action, Done, from_json, to_json
 from showonce.demonstrations.redact import check_regions
 from showonce.errors import BadInput, DemonstrationError
 from showonce.fsio import plain, read_lines
@@ -28,6 +28,7 @@ from showonce.types import (
     Episode,
     Frame,
     Image,
+    Lost,
     Observation,
     Outcome,
     ParseFailure,
@@ -41,6 +42,11 @@ from showonce.types import (
 SCHEMA_VERSION: Final = 1
 META: Final = "meta.json"
 STEPS: Final = "steps.jsonl"
+_BROKEN_OFF: Final = {
+    StopReason.STOPPED: "it was stopped",
+    StopReason.ENVIRONMENT_ERROR: "it broke off",
+    StopReason.MODEL_ERROR: "it broke off",
+}
 UNFINISHED: Final = Outcome(None, "none", "the episode was never finished: its writer was stopped or killed")
 
 
@@ -128,7 +134,8 @@ def _action_from_json(data: dict[str, Any] | None) -> Action | None:
 
 
 def _proposal_to_json(proposal: Proposal) -> dict[str, Any]:
-    return {**plain(proposal), "action": _action_to_json(proposal.action)}
+    told = {key: value for key, value in plain(proposal).items() if key != "note"}  # it is the step's
+    return {**told, "action": _action_to_json(proposal.action)}
 
 
 def _proposal_from_json(data: Mapping[str, Any]) -> Proposal:
@@ -215,9 +222,46 @@ def load_episode(path: str | Path) -> Episode:
             adapter_version=meta.get("adapter_version", "base"),
             source=meta["source"],
             path=str(folder),
+            lost=lost_of(meta),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _unusable("meta", f"{folder / META} is damaged: {error!r}.") from None
+
+
+def lost_of(meta: Mapping[str, Any]) -> tuple[Lost, ...]:
+    """Return what an episode does not hold of what was done in it; older episodes do not say, and count as complete.
+
+    Raises:
+        KeyError, TypeError, ValueError: the key `lost` of meta.json is damaged.
+    """
+    return tuple(Lost(int(one["step"]), str(one["text"])) for one in meta.get("lost") or ())
+
+
+def in_sentences(lost: Sequence[Lost]) -> list[str]:
+    """Return what is not in a recording, one sentence each, with the place where it happened."""
+    return [f"{f'after step {one.step}' if one.step else 'before step 1'}: {one.text}" for one in lost]
+
+
+def why_unfit(path: str | Path) -> str:
+    """Return why an episode may not serve as a demonstration unless it is named; "" where it may.
+
+    It was never finished, stopped, broke off, did not reach its goal, or nothing was done in it.
+
+    Raises:
+        DemonstrationError: as `read_meta`.
+    """
+    folder = Path(path)
+    meta = read_meta(folder)
+    if not meta.get("finished"):
+        return "it was never finished"
+    reason, outcome = meta.get("stop_reason"), meta.get("outcome")
+    if reason in _BROKEN_OFF:
+        return _BROKEN_OFF[reason]
+    if isinstance(outcome, dict) and outcome.get("success") is False:
+        return "it did not reach its goal"
+    done = [line.get("executed") for line in read_lines(folder / STEPS)[0]]
+    acted = any(isinstance(action, dict) and action.get("action") != Done.verb for action in done)
+    return "" if acted else "nothing was done in it"
 
 
 def load_observations(path: str | Path) -> tuple[Observation, ...]:
@@ -276,15 +320,40 @@ def load_demonstration(path: str | Path) -> Demonstration:
     shown = [(step, data) for step, data in _read_steps(folder) if step.executed is not None]
     if not shown:
         raise _unusable("empty", f"{folder} shows nothing: no step in it was executed.")
+    person = meta["phase"] == "record"  # then the text of a step's proposal is the name of what it hit
     frames = tuple(
-        Frame(_observation(folder, step, data), step.executed, step.note)
+        Frame(
+            _observation(folder, step, data),
+            step.executed,
+            step.note,
+            step.proposal.text if person and step.proposal is not None else "",
+        )
         for step, data in shown
         if step.executed is not None
     )
     sizes = sorted({(f.observation.width, f.observation.height) for f in frames})
     if len(sizes) > 1:
         raise _unusable("sizes", f"{folder} has frames of several sizes {sizes}.")
-    return Demonstration(meta["task_id"], meta["goal"], frames, source=meta["source"], ref=str(folder))
+    try:
+        lost = lost_of(meta)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unusable("meta", f"{folder / META} is damaged: {error!r}.") from None
+    return Demonstration(meta["task_id"], meta["goal"], frames, source=meta["source"], ref=str(folder), lost=lost)
+
+
+def check_complete(demonstration: Demonstration, accept: bool = False) -> None:
+    """Check that a demonstration holds everything that was done in it. accept: a person says that it will do.
+
+    Raises:
+        DemonstrationError: it does not; the text says what is missing, and how to accept it.
+    """
+    if demonstration.lost and not accept:
+        raise DemonstrationError(
+            f"{demonstration.ref or 'the demonstration'} is incomplete. What was done there and is not in it: "
+            f"{'; '.join(in_sentences(demonstration.lost))}. Record it again without that, or accept it as it is with "
+            "experiment.incomplete=true.",
+            key="demonstration.incomplete",
+        )
 
 
 def check_fit(demonstration: Demonstration, task: Task, width: int, height: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,13 +11,18 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from showonce.actions import Action, Drag, points, to_json, to_pixel
-from showonce.types import Demonstration, Image
+from showonce.demonstrations.format import in_sentences
+from showonce.types import Demonstration, Frame, Image, Lost
 
 MARK: Final = (255, 0, 255)
 CELL: Final = (320, 240)  # largest width and height of a frame on a sheet, in pixels
-CAPTION: Final = 18
+CAPTION: Final = 18  # height of one line below a frame, and of the title
+LINE: Final = 14  # of each further line
+MOST_LINES: Final = 3  # of a name, a note or a loss
+BAND: Final = (176, 0, 32)
 GAP: Final = 6
 COLUMNS: Final = 4
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 MAX_STEPS: Final = 200  # drawn on a sheet; of more, the title gives the number
 
 
@@ -48,9 +54,10 @@ def in_words(action: Action) -> str:
 
 
 def contact_sheet(demonstration: Demonstration) -> Image:
-    """Return one RGB picture of all steps, four a row: each frame with its action drawn on it and written below.
+    """Return one RGB picture of all steps, four a row: each frame with its action drawn on it.
 
-    A frame larger than `CELL` is made smaller.
+    A frame larger than `CELL` is made smaller. Below it stand the action, the name of what it hit, the step's note, and
+    in a band what was done there and is not in the recording; the foot lists all of that once more.
     """
     frames = demonstration.frames[:MAX_STEPS]
     cells = [PillowImage.fromarray(marked(frame.observation.image, frame.action)) for frame in frames]
@@ -59,24 +66,70 @@ def contact_sheet(demonstration: Demonstration) -> Image:
     width = max(max(cell.width for cell in cells), 160)
     height = max(cell.height for cell in cells)
     columns = min(COLUMNS, len(cells))
-    rows = -(-len(cells) // columns)
-    step_x, step_y = width + GAP, height + CAPTION + GAP
-    sheet = PillowImage.new("RGB", (columns * step_x + GAP, rows * step_y + CAPTION + GAP), "white")
-    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    font = ImageFont.load_default(12)
+    captions = [_caption(index, frame, demonstration.lost, font, width) for index, frame in enumerate(frames)]
+    rows = [captions[at : at + columns] for at in range(0, len(captions), columns)]
+    tops, top = [], CAPTION
+    for row in rows:
+        tops.append(top)
+        top += height + CAPTION + GAP + LINE * (max(map(len, row)) - 1)
+    sheet_width = columns * (width + GAP) + GAP
+    foot = _foot(demonstration, font, sheet_width - 2 * GAP)
+    sheet = PillowImage.new("RGB", (sheet_width, top + GAP + LINE * len(foot)), "white")
+    draw = ImageDraw.Draw(sheet)
     left_out = len(demonstration.frames) - len(frames)
     more = f" (the first {len(frames)}; {left_out} more)" if left_out else ""
     title = f"{demonstration.goal}: {len(demonstration.frames)} steps{more}, shown by {demonstration.source}"
-    draw.text((GAP, 3), _fitting(title, font, sheet.width - 2 * GAP), fill="black", font=font)
-    for index, (cell, frame) in enumerate(zip(cells, frames, strict=True)):
-        x, y = GAP + index % columns * step_x, CAPTION + index // columns * step_y
+    draw.text((GAP, 3), _wrapped(title, font, sheet.width - 2 * GAP, 1)[0], fill="black", font=font)
+    for index, (cell, caption) in enumerate(zip(cells, captions, strict=True)):
+        x, y = GAP + index % columns * (width + GAP), tops[index // columns]
         sheet.paste(cell, (x, y))
-        line = f"{index + 1}. {in_words(frame.action)}"
-        draw.text((x, y + height + 2), _fitting(line, font, width), fill="black", font=font)
+        for line, (text, lost) in enumerate(caption):
+            below = y + height + 2 + LINE * line
+            if lost:
+                draw.rectangle((x, below, x + width, below + LINE - 1), fill=BAND)
+            draw.text((x, below), text, fill="white" if lost else "black", font=font)
+    for line, text in enumerate(foot):
+        draw.text((GAP, top + LINE * line), text, fill=BAND, font=font)
     return np.asarray(sheet, dtype=np.uint8)
 
 
-def _fitting(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> str:
-    text = text.replace("\n", " ")
-    while text and font.getlength(text) > width:
-        text = text[:-2].rstrip("…") + "…" if len(text) > 2 else ""
-    return text
+def _caption(index: int, frame: Frame, lost: Sequence[Lost], font: Font, width: int) -> list[tuple[str, bool]]:
+    """Return the lines below a frame, and of each whether it says what is lost."""
+    lines = _wrapped(f"{index + 1}. {in_words(frame.action)}", font, width, 1)
+    lines += _wrapped(f"on {frame.target}", font, width, MOST_LINES) if frame.target else []
+    lines += _wrapped(frame.note, font, width, MOST_LINES) if frame.note else []
+    here = [one.text for one in lost if max(one.step, 1) == index + 1]
+    bands = [line for text in here for line in _wrapped(f"not kept: {text}", font, width, MOST_LINES)]
+    return [*((line, False) for line in lines), *((line, True) for line in bands)]
+
+
+def _foot(demonstration: Demonstration, font: Font, width: int) -> list[str]:
+    """Return the lines that say what is not in the recording; none where it is complete."""
+    if not demonstration.lost:
+        return []
+    head = "INCOMPLETE. What was done and is not in this recording:"
+    return [line for text in (head, *in_sentences(demonstration.lost)) for line in _wrapped(text, font, width, 9)]
+
+
+def _wrapped(text: str, font: Font, width: int, most: int) -> list[str]:
+    """Return text in at most so many lines of a width in pixels; what does not fit is cut off with an ellipsis."""
+    lines, words = [""], text.split()
+    while words:
+        word = words.pop(0)
+        longer = f"{lines[-1]} {word}".strip()
+        if font.getlength(longer) <= width:
+            lines[-1] = longer
+        elif lines[-1] and font.getlength(word) <= width:
+            lines.append(word)
+        else:  # a word longer than a line is broken where it has to be
+            fits = next(n for n in range(len(word), 0, -1) if n == 1 or font.getlength(word[:n]) <= width)
+            lines += [word[:fits]] if lines[-1] else []
+            lines[-1] = word[:fits]
+            words = [word[fits:], *words] if word[fits:] else words
+    if len(lines) > most:
+        last = lines[most - 1]
+        while last and font.getlength(f"{last}…") > width:
+            last = last[:-1]
+        lines = [*lines[: most - 1], f"{last}…"]
+    return lines

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
-from showonce.demonstrations.format import META, SCHEMA_VERSION, STEPS, encode_png, read_meta, step_to_json
+from showonce.demonstrations.format import META, SCHEMA_VERSION, STEPS, encode_png, read_meta, step_to_json, why_unfit
 from showonce.demonstrations.redact import redact
 from showonce.errors import DemonstrationError, DiskError
 from showonce.fsio import LineWriter, atomic_write_bytes, atomic_write_json, explained, make_folder, plain
@@ -93,6 +93,7 @@ class EpisodeWriter:
             "steps": len(episode.steps),
             "final_frame": last[1] if last else "",
             "screen": {"width": last[2].width, "height": last[2].height} if last else None,
+            "lost": plain(episode.lost),
         }
         atomic_write_json(self.path / META, self._meta, durable=self._durable)
 
@@ -209,19 +210,25 @@ def save_demonstration(demonstration: Demonstration, path: str | Path, seed: int
                 outcome=Outcome(None, "none", "saved from memory"),
                 seconds=0.0,
                 source=demonstration.source,
+                lost=demonstration.lost,
             )
         )
     return folder
 
 
 def latest_demonstration(
-    root: str | Path, task_id: str, size: tuple[int, int] | None = None
-) -> Path | None:  # fmt: skip
-    """Return the newest finished recording of a task below `root`, or None. Recordings that failed do not count.
+    root: str | Path,
+    task_id: str,
+    size: tuple[int, int] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Path | None:
+    """Return the newest recording of a task below `root` that may serve as a demonstration, or None.
 
-    size: width and height of its frames; None = any.
+    One that was never finished, stopped, broke off, failed or is empty is passed over (`format.why_unfit`).
+
+    size: width and height of its frames; None = any. tell: given one sentence when newer recordings were passed over.
     """
-    newest: tuple[float, Path] | None = None
+    found: list[tuple[float, Path]] = []
     for name, folders, files in os.walk(root):
         if META not in files:
             continue
@@ -231,10 +238,23 @@ def latest_demonstration(
             continue  # an episode of a run, not a recording: its meta.json need not be read
         with contextlib.suppress(DemonstrationError):
             meta = read_meta(path)
-            outcome, started = meta.get("outcome"), meta.get("started")
-            shown = meta["phase"] == "record" and meta["task_id"] == task_id and meta.get("finished")
-            failed = isinstance(outcome, dict) and outcome.get("success") is False
-            shown = shown and (size is None or meta.get("screen") == {"width": size[0], "height": size[1]})
-            if shown and not failed and isinstance(started, (int, float)) and (newest is None or started > newest[0]):
-                newest = (float(started), path)
-    return newest[1] if newest else None
+            started, screen = meta.get("started"), meta.get("screen")
+            shown = meta["phase"] == "record" and meta["task_id"] == task_id and isinstance(started, (int, float))
+            if shown and (size is None or screen == {"width": size[0], "height": size[1]}):
+                found.append((float(started or 0.0), path))
+    passed: list[tuple[Path, str]] = []
+    for _, path in sorted(found, reverse=True):
+        with contextlib.suppress(DemonstrationError):
+            why = why_unfit(path)
+            if not why:
+                _tell_passed(passed, f"the demonstration is {path}", tell)
+                return path
+            passed.append((path, why))
+    _tell_passed(passed, f"there is no demonstration of {task_id}", tell)
+    return None
+
+
+def _tell_passed(passed: Sequence[tuple[Path, str]], what: str, tell: Callable[[str], None]) -> None:
+    if passed:
+        (path, why), more = passed[0], f" and {len(passed) - 1} more" if len(passed) > 1 else ""
+        tell(f"{what}: {path} was passed over, since {why}{more}.")

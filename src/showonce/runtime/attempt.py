@@ -24,6 +24,7 @@ from showonce.protocols import (
     Facts,
     Interrupt,
     Policy,
+    Remarks,
     Sampling,
     SetsGoal,
     ShowsHistory,
@@ -400,7 +401,7 @@ class Attempt:
             proposal=turn.proposal,
             outcome=outcome,
             changed=changed,
-            note=turn.note,
+            note=turn.note or (turn.proposal.note if turn.proposal is not None else ""),
             timings=self._clock.lap(),
             facts=turn.facts,
         )
@@ -440,6 +441,7 @@ class Attempt:
             seconds=time.monotonic() - self._started,
             adapter_version=self.set.policy.adapter_version,
             source="policy" if executor == "student" else executor,
+            lost=tuple(self.set.policy.lost) if isinstance(self.set.policy, Remarks) else (),
         )
 
     def _verify(self, executed: Action) -> Outcome:

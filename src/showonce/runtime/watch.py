@@ -37,7 +37,7 @@ from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recorder import judged
 from showonce.runtime.stop import Stop
-from showonce.types import Executed, Executor, Observation, Outcome, Proposal, Task
+from showonce.types import Executed, Executor, Lost, Observation, Outcome, Proposal, Task
 
 POLL: Final = 0.1  # seconds between two looks at the stop while the person does nothing
 DAY: Final = 86400.0  # seconds; time limit of a recording
@@ -96,6 +96,7 @@ class Watched:
         self.capabilities = Capabilities(resettable=False, seeded=False, verifiable=False, side_effects=True)
         self.redo = False  # the person wants to begin again
         self.failure: Exception | None = None  # why it cannot go on
+        self.lost: list[Lost] = []  # what the person did that is in no step
         self._inner, self._watch, self._stop, self._hotkeys, self._tell = inner, watch, stop, hotkeys, tell
         self._source: EventSource | None = None
         self._inbox: queue.Queue[tuple[Mapping[str, Any], Observation] | Exception | None] = queue.Queue()
@@ -161,7 +162,7 @@ class Watched:
         if not self._ready:
             return Proposal("", Done(), None, adapter_version=self.adapter_version)
         reduced = self._ready[0][0]
-        return Proposal(reduced.target, reduced.action, None, adapter_version=self.adapter_version)
+        return Proposal(reduced.target, reduced.action, None, adapter_version=self.adapter_version, note=reduced.note)
 
     # ---- events
 
@@ -213,10 +214,7 @@ class Watched:
         assert self._screen is not None
         self._frames[self._count] = self._screen
         self._count += 1
-        lost = len(self._reducer.lost)
         self._emit(self._reducer.feed(event))
-        for line in self._reducer.lost[lost:]:
-            self._tell(line, True)
         pending = self._reducer.pending
         if pending is not None:
             self._tell(f"{self._done + 1}. {in_words(pending)} ...", False)
@@ -225,8 +223,13 @@ class Watched:
         for reduced in (replace(one, target=self._secrets.hide(one.target)) for one in found):
             self._done += 1
             target = f" on {reduced.target}" if reduced.target else ""
-            self._tell(f"{self._done}. {in_words(reduced.action)}{target}", True)
+            note = f" ({reduced.note})" if reduced.note else ""
+            self._tell(f"{self._done}. {in_words(reduced.action)}{target}{note}", True)
             self._ready.append((reduced, self._frames[reduced.first]))
+        at = self._done + (self._reducer.pending is not None)
+        for text in self._reducer.lost[len(self.lost) :]:
+            self.lost.append(Lost(at, self._secrets.hide(text)))
+            self._tell(f"not kept: {self.lost[-1].text}", True)
         needed = self._reducer.open
         self._frames = {index: frame for index, frame in self._frames.items() if index in needed}
 

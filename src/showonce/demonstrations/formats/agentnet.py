@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from showonce.actions import points
-from showonce.demonstrations.format import encode_png
+from showonce.demonstrations.format import encode_png, lost_of
 from showonce.demonstrations.formats import LeftOut
 from showonce.demonstrations.formats.pictures import one_size, read_picture
 from showonce.demonstrations.formats.pyautogui import NoVerb, from_code, to_code
@@ -67,11 +67,13 @@ def _trajectory(line: str, folder: Path, where: str) -> Demonstration | LeftOut:
             image = read_picture([folder / IMAGES / str(step["image"]), folder / str(step["image"])], f"traj[{at}]")
             frames.append(Frame(Observation(image), action, str(value.get("action") or "")))
         one_size(frames)
+        lost = lost_of(data)
     except (KeyError, TypeError, ValueError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise DemonstrationError(f"{where}: {what}. Nothing was imported.") from None
     source = data.get("source") if data.get("source") in SOURCES else "person"
-    return Demonstration(task if "/" in task else f"agentnet/{task}", goal, tuple(frames), str(source), where)
+    task = task if "/" in task else f"agentnet/{task}"
+    return Demonstration(task, goal, tuple(frames), str(source), where, lost=lost)
 
 
 def write(demonstrations: Iterable[Demonstration], folder: Path) -> Path:
@@ -85,7 +87,13 @@ def write(demonstrations: Iterable[Demonstration], folder: Path) -> Path:
             atomic_write_bytes(images / name, encode_png(frame.observation.image), durable=False)
             value = {"code": to_code(frame.action), "action": frame.note}
             steps.append({"index": index, "image": name, "value": value})
-        line = {"task_id": shown.task_id, "instruction": shown.goal, "source": shown.source, "traj": steps}
+        line: dict[str, Any] = {
+            "task_id": shown.task_id,
+            "instruction": shown.goal,
+            "source": shown.source,
+            "traj": steps,
+        }
+        line |= {"lost": shown.lost} if shown.lost else {}
         lines.append(json.dumps(plain(line), ensure_ascii=False))
     atomic_write_text(folder / FILE, "".join(f"{line}\n" for line in lines))
     return folder / FILE

@@ -15,11 +15,11 @@ from typing import Any, Final
 import numpy as np
 
 from showonce.actions import MODIFIERS, VERBS, Action, from_json, held_in, to_json
-from showonce.demonstrations.format import encode_png
+from showonce.demonstrations.format import encode_png, lost_of
 from showonce.demonstrations.formats import LeftOut
 from showonce.demonstrations.formats.pictures import decode_picture, one_size
 from showonce.errors import BadInput, DemonstrationError, Unavailable
-from showonce.fsio import atomic_write_json, make_folder
+from showonce.fsio import atomic_write_json, make_folder, plain
 from showonce.types import Demonstration, Frame, Observation
 
 try:
@@ -81,7 +81,7 @@ def read(path: Path) -> Iterator[Demonstration | LeftOut]:
     for index, shown in sorted(frames.items()):
         kept = ours[index]
         task, source = str(kept.get("task_id") or f"lerobot/{path.name}-{index}"), str(kept.get("source") or "person")
-        yield Demonstration(task, goal_of[index], tuple(shown), source, f"{path} episode {index}")
+        yield Demonstration(task, goal_of[index], tuple(shown), source, f"{path} episode {index}", lost=lost_of(kept))
 
 
 def _info(path: Path) -> dict[str, Any]:
@@ -207,7 +207,7 @@ def _episode(number: int, shown: Demonstration, start: int) -> dict[str, Any]:
         "episode_index": number, "tasks": [shown.goal], "length": len(shown.frames), "data/chunk_index": 0,
         "data/file_index": 0, "dataset_from_index": start, "dataset_to_index": start + len(shown.frames),
         "meta/episodes/chunk_index": 0, "meta/episodes/file_index": 0,
-        OURS: json.dumps({"task_id": shown.task_id, "source": shown.source}),
+        OURS: json.dumps(plain({"task_id": shown.task_id, "source": shown.source, "lost": shown.lost})),
     }  # fmt: skip
 
 

@@ -25,11 +25,11 @@ from showonce.actions import (
     to_json,
     to_pixel,
 )
-from showonce.demonstrations.format import encode_png
+from showonce.demonstrations.format import encode_png, lost_of
 from showonce.demonstrations.formats import LeftOut
 from showonce.demonstrations.formats.pictures import decode_picture, one_size, read_picture
 from showonce.errors import BadInput, DemonstrationError
-from showonce.fsio import atomic_write_bytes, atomic_write_json, make_folder
+from showonce.fsio import atomic_write_bytes, atomic_write_json, make_folder, plain
 from showonce.types import Demonstration, Frame, Image, Observation
 
 SCHEMA: Final = "1.0.0"
@@ -80,13 +80,14 @@ def _episode(data: Any, file: Path, text: str) -> Demonstration | LeftOut:
             frames.append(Frame(Observation(image), action, str(step.get("reasoning") or "")))
         at = None
         one_size(frames)
+        lost = lost_of((data.get("metadata") or {}).get(OURS) or {})
     except (BadInput, KeyError, TypeError, ValueError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         where = f"{file}" if at is None else f"{file} line {_line(text, at)}, steps[{at}]"
         raise DemonstrationError(f"{where}: {what}. Nothing was imported.") from None
     task = str(data.get("task_id") or f"openadapt/{name}")
     source = _SOURCES.get(str(data.get("source") or "human"), "oracle")
-    return Demonstration(task, goal, tuple(frames), source, str(file))
+    return Demonstration(task, goal, tuple(frames), source, str(file), lost=lost)
 
 
 def _line(text: str, index: int) -> int:
@@ -185,10 +186,12 @@ def write(demonstrations: Iterable[Demonstration], folder: Path) -> Path:
                 "action": _written(frame.action, *size),
                 "reasoning": frame.note or None,
             })  # fmt: skip
-        data = {
+        data: dict[str, Any] = {
             "schema_version": SCHEMA, "episode_id": name, "task_id": shown.task_id, "instruction": shown.goal,
             "steps": steps, "source": "human" if shown.source != "oracle" else "synthetic",
         }  # fmt: skip
+        if shown.lost:
+            data["metadata"] = {OURS: {"lost": plain(shown.lost)}}
         atomic_write_json(folder / f"{name}.json", data)
     return folder
 
