@@ -13,6 +13,7 @@ import pytest
 from tests.environments.desktop.conftest import Program
 from tests.xscreen import Screen, until
 
+from showonce.environments.clocks import MachineClock
 from showonce.environments.desktop.environment import Desktop
 from showonce.environments.desktop.record import DesktopSource
 from showonce.environments.desktop.settings import DesktopSettings
@@ -25,11 +26,11 @@ ENTRY = ("300", "135")  # in the entry of `program.py`
 class Watching:
     """A source under way and what it told; `idle` is left out."""
 
-    def __init__(self, screen: Screen, *secret: Region) -> None:
+    def __init__(self, screen: Screen, *secret: Region, clock: MachineClock | None = None) -> None:
         self.screen, self.told = screen, list[dict[str, Any]]()
         self.desktop = Desktop(DesktopSettings(display=screen.name))
         self.desktop.reset(Task("user/desk", "do it", "desktop", reset="none"))
-        self.source = DesktopSource(self.desktop, secret=secret)
+        self.source = DesktopSource(self.desktop, secret=secret, clock=clock)
         self.ready = threading.Event()
         self.thread = threading.Thread(target=self._run)
         self.thread.start()
@@ -317,3 +318,60 @@ def test_an_input_method_that_composes_is_told(
     for engine in ("anthy", "libpinyin"):
         ((kind, text),) = told[engine]
         assert kind == "lost" and f"ibus ({engine})" in text
+
+
+PROMPTS = {
+    "bash": """bash -c 'read -sp "Password: " word; echo; read line; echo "$word $line" > {}'""",
+    "getpass": """{python} -c "
+import getpass
+word, line = getpass.getpass(), input()
+open('{}', 'w').write(word + ' ' + line + chr(10))" """,
+    "stty": """sh -c 'stty -echo; read word; stty echo; read line; echo "$word $line" > {}'""",
+}
+
+
+@pytest.mark.parametrize("program", PROMPTS)
+def test_what_is_typed_at_a_prompt_without_echo_is_a_secret(program: str, screen: Screen, tmp_path: Path) -> None:
+    written = tmp_path / "written"
+    script = tmp_path / "script"
+    script.write_text(PROMPTS[program].format(written, python=sys.executable))
+    screen.start("xterm", "-T", "term", "-e", "sh", str(script), window="term")
+    watching = Watching(screen)
+    hand = screen.xdotool
+    hand("search", "--name", "^term$", "windowactivate", "--sync")
+    time.sleep(0.7)  # until the prompt is there
+    hand("type", "--delay", "20", "Hunter2")
+    hand("key", "Return", "sleep", "0.3", "type", "--delay", "20", "shown")
+    hand("key", "Return")
+    until(lambda: written.exists() and written.read_text() == "Hunter2 shown\n", what="both lines")
+    events = watching.end()
+    assert text_of(events) == "•" * 7 + "shown"
+    assert "".join(e.get("typed", "") for e in events) == "Hunter2"
+    assert {e["target"] for e in events if e.get("typed")} == {"password prompt"}
+
+
+def test_keys_for_a_shell_or_an_editor_are_no_secret(screen: Screen) -> None:
+    """They read single keys and echo by themselves."""
+    screen.start("xterm", "-T", "term", "-e", "bash --norc -i", window="term")
+    watching = Watching(screen)
+    screen.xdotool("search", "--name", "^term$", "windowactivate", "--sync")
+    time.sleep(0.5)
+    screen.xdotool("type", "--delay", "20", "ls")
+    assert text_of(watching.end()) == "ls"
+
+
+def test_a_machine_that_slept_is_told_and_makes_no_wait(screen: Screen, program: Program) -> None:
+    """Python's clock and the display's stand still in the meantime; the wall clock and the one since boot do not."""
+    slept = 0.0
+    clock = MachineClock(wall=lambda: time.time() + slept, boot=lambda: time.monotonic() + slept)
+    watching = Watching(screen, clock=clock)
+    screen.xdotool("key", "a")
+    slept = 3600.0
+    until(lambda: any(e["kind"] == "told" for e in watching.told), what="a word about the sleep")
+    screen.xdotool("key", "b")
+    events = watching.end()
+    assert [e["text"] for e in events if e["kind"] == "told"] == [
+        "the computer slept for 1 h; this changes nothing in the recording"
+    ]
+    a, b = (e for e in events if e["kind"] == "key")
+    assert 0 < b["time"] - a["time"] < 20 and b["frame_time"] <= b["time"]

@@ -78,6 +78,39 @@ def test_a_listener_that_is_cut_off_says_so(screen: Screen) -> None:
     other.close()
 
 
+def test_a_stream_that_reports_nothing_more_is_noticed_within_a_second(screen: Screen) -> None:
+    from Xlib.ext import record
+
+    deaths: list[tuple[float, str]] = []
+    listener = X11Listener(lambda event: None, lambda reason: deaths.append((time.monotonic(), reason)), screen.name)
+    listener.start()
+    time.sleep(1.2)  # a heartbeat or two
+    assert listener.alive and not deaths
+    other = connect(screen.name, "RECORD")
+    other.record_unregister_clients(listener._context, [record.AllClients])
+    other.sync()
+    cut = time.monotonic()
+    until(lambda: deaths)
+    at, reason = deaths[0]
+    assert "does not report input any more" in reason and at - cut < 1.5
+    listener.close()
+    other.close()
+
+
+def test_times_of_a_server_whose_clock_wraps_or_steps() -> None:
+    """Server time is 32 bits of milliseconds: 49.7 days."""
+    listener = X11Listener(lambda event: None, lambda reason: None)
+    full = 1 << 32
+    assert listener._time(full - 10, 100.0) == 100.0
+    assert listener._time(5, 100.5) == pytest.approx(100.015)
+    assert listener._time(1005, 101.1) == pytest.approx(101.015)
+    listener._time(3_600_000, 101.2)  # an hour forward
+    assert listener._time(3_600_100, 101.5) == pytest.approx(101.3)
+    with listener._lock:  # an hour back: the next heartbeat finds it
+        listener._clock.measure(102.0, listener._seconds(1000), 102.001)
+    assert listener._time(2000, 103.1) == pytest.approx(103.0005)
+
+
 def test_a_handler_that_fails_is_a_death_too(screen: Screen) -> None:
     deaths: list[str] = []
 

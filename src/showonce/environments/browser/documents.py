@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from showonce.environments.browser.clocks import DocumentClock, MachineClock
 from showonce.environments.browser.geometry import CONTENT, Offset, offset_of
+from showonce.environments.clocks import MachineClock, OtherClock
 from showonce.types import Region
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Document:
     target: Target
     context: int
     frame: str
-    clock: DocumentClock = field(default_factory=DocumentClock)
+    clock: OtherClock = field(default_factory=OtherClock)
     masks: list[Region] = field(default_factory=list)
     place: Offset | None = None  # of the outermost document that it may reach, when it was last asked for
     asked: asyncio.Future[Any] | None = None  # a question that is not answered yet

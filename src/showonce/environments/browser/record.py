@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from showonce.actions import NOTCH_PIXELS
-from showonce.environments.browser.clocks import MachineClock
 from showonce.environments.browser.documents import NAME, Document, Documents
 from showonce.environments.browser.eyes import Look, png_size
 from showonce.environments.browser.geometry import Offset, View
 from showonce.environments.browser.hooks import script
 from showonce.environments.browser.session import BrowserSession
 from showonce.environments.browser.settings import BrowserSettings
+from showonce.environments.clocks import MachineClock
 from showonce.environments.ring import FrameRing
 from showonce.errors import EnvironmentBroken, ShowonceError
 from showonce.types import Image, Observation, Region

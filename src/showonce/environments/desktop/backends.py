@@ -8,6 +8,7 @@ from showonce.environments.desktop.hands import Hands
 from showonce.environments.desktop.interpret import Interpreter, Locate
 from showonce.environments.desktop.listener import Listener, OnDeath, OnEvent
 from showonce.environments.desktop.system import System, detect
+from showonce.environments.desktop.terminals import Terminals
 from showonce.types import Region
 
 
@@ -41,6 +42,15 @@ def make_interpreter(
     return Interpreter(
         locate, Composer(compose_tree()), selections, selections.multi_click(), secret, methods.composing
     ), selections.close
+
+
+def open_terminals(display: str = "") -> Terminals | None:
+    """Return what knows of password prompts in terminals; None where it cannot be known (not X11)."""
+    if detect(display) != "x11":
+        return None
+    from showonce.environments.desktop.windows_x11 import X11Windows
+
+    return Terminals(X11Windows(display))
 
 
 def open_hands(system: System, display: str = "") -> Hands:

@@ -23,6 +23,7 @@ ASK_SECONDS: Final = 0.5  # within so long after a paste key the program asks fo
 LONGEST: Final = 20_000  # characters of a paste that are kept
 CHORD: Final = ("ctrl", "alt", "meta")  # with one of these held, a key types nothing
 SILENT: Final = frozenset(MODIFIER_KEYS.values())  # keys that only change what other keys mean
+PROMPT: Final = "password prompt"  # name of what text without echo goes to
 _BUTTONS: Final = ("left", "middle", "right")
 _PASTES: Final = {("ctrl", "v"): "ctrl+v", ("ctrl", "shift", "v"): "ctrl+shift+v", ("shift", "insert"): "shift+insert"}
 _NO_CONTENT: Final = ("TARGETS", "TIMESTAMP", "MULTIPLE", "SAVE_TARGETS")
@@ -179,14 +180,15 @@ class Interpreter:
             return event
         if text and not any(name in raw["modifiers"] for name in CHORD):
             event |= {"key": "•", "text": "•", "modifiers": (), "typed": text}
-        return event | {"secret": True}
+        return event | {"secret": True, "target": PROMPT if raw.get("hidden") else ""}
 
     def _text(
         self, raw: RawEvent, text: str, began: float, source: str = "composed", secret: bool = False
     ) -> list[Event]:
         event = {"kind": "text", "time": began, "text": text, "source": source}
         if secret or self._hides(raw):
-            event |= {"text": "•" * len(text), "typed": text, "secret": True}
+            target = PROMPT if raw.get("hidden") else ""
+            event |= {"text": "•" * len(text), "typed": text, "secret": True, "target": target}
         return [event]
 
     def _hides(self, raw: RawEvent) -> bool:

@@ -10,7 +10,8 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from showonce.environments.desktop.backends import make_interpreter, make_listener
+from showonce.environments.clocks import MachineClock
+from showonce.environments.desktop.backends import make_interpreter, make_listener, open_terminals
 from showonce.environments.desktop.capture import Camera, Shot, within
 from showonce.environments.desktop.interpret import Interpreter
 from showonce.environments.desktop.listener import RawEvent
@@ -24,6 +25,7 @@ PERIOD: Final = 0.03  # seconds between two screenshots
 IDLE_SECONDS: Final = 1.0  # after so long without input an `idle` event carries the screen that the person waits for
 FIRST_SECONDS: Final = 5.0
 POLL: Final = 0.05  # seconds between two looks at what is due while nothing is heard
+CLOCK_SECONDS: Final = 1.0  # between two looks at the machine's clocks
 Item = RawEvent | ShowonceError
 
 
@@ -44,8 +46,15 @@ class DesktopSource:
     a press inside of one is a secret until the focus leaves it.
     """
 
-    def __init__(self, desktop: WatchedDesktop, own: Sequence[str] = (), secret: Sequence[Region] = ()) -> None:
+    def __init__(
+        self,
+        desktop: WatchedDesktop,
+        own: Sequence[str] = (),
+        secret: Sequence[Region] = (),
+        clock: MachineClock | None = None,
+    ) -> None:
         self._desktop, self._secret = desktop, tuple(secret)
+        self._clock = clock or MachineClock()
         self._covered: list[Place] = []
         self._scale, self._place = 1.0, (0, 0, 1, 1)
         self._ring: FrameRing[Shot] = FrameRing(lambda shot: Observation(shot.image(), scale=shot.scale))
@@ -58,7 +67,14 @@ class DesktopSource:
         def dead(why: str) -> None:
             self._inbox.put(EnvironmentBroken(f"the listener died: {why}"))
 
-        listener = make_listener(self._inbox.put, dead, self._desktop.display)
+        terminals = open_terminals(self._desktop.display)
+
+        def hear(raw: RawEvent) -> None:
+            if terminals is not None and raw["device"] == "key" and raw["kind"] == "press":
+                raw["hidden"] = terminals.hidden()  # now: a moment later the prompt may be over
+            self._inbox.put(raw)
+
+        listener = make_listener(hear, dead, self._desktop.display)
         look = threading.Thread(target=self._look, name="frames", daemon=True)
         look.start()
         interpreter, part = make_interpreter(self._locate, self._secret, self._desktop.display)
@@ -71,13 +87,16 @@ class DesktopSource:
             part()
             listener.close()
             look.join(FIRST_SECONDS)
+            if terminals is not None:
+                terminals.close()
 
     def close(self) -> None:
         self._closed.set()
 
     def _events(self, interpreter: Interpreter) -> Iterator[tuple[Mapping[str, Any], Observation]]:
         since: float | None = None
-        yield self._framed({"kind": "idle", "time": time.monotonic()})
+        looked = time.monotonic()
+        yield self._framed({"kind": "idle", "time": looked})
         while not self._closed.is_set():
             found: list[dict[str, Any]] = []
             try:
@@ -91,9 +110,18 @@ class DesktopSource:
                 if not found and since is not None and now - since >= IDLE_SECONDS:
                     since = None
                     yield self._framed({"kind": "idle", "time": now})
+            if time.monotonic() - looked >= CLOCK_SECONDS:
+                looked = time.monotonic()
+                found += self._clocks(looked)
             for event in found:
-                since = event["time"]
+                since = since if event["kind"] in ("told", "pause") else event["time"]
                 yield self._framed(event)
+
+    def _clocks(self, now: float) -> list[dict[str, Any]]:
+        """Return what is to be told of the clocks, and a pause when the monotonic one jumped."""
+        happened, jumped = self._clock.changes()
+        told = [{"kind": "told", "time": now, "text": happened}] if happened else []
+        return [*told, *([{"kind": "pause", "time": now}] if jumped else [])]
 
     def _framed(self, event: dict[str, Any]) -> tuple[Mapping[str, Any], Observation]:
         frame, changed = self._ring.before(event["time"])

@@ -6,11 +6,13 @@ a key typed through a keycode that was bound for an instant, as xdotool does for
 
 from __future__ import annotations
 
+import select
 import struct
 import threading
 import time
 from typing import Any, Final
 
+from showonce.environments.clocks import OtherClock
 from showonce.environments.desktop.keysyms import KEYPAD, MODIFIER_KEYS, NUM_LOCK, character, key_name, pair
 from showonce.environments.desktop.listener import OnDeath, OnEvent, RawEvent
 from showonce.environments.desktop.xdisplay import connect, hang_up
@@ -27,9 +29,12 @@ _WHEEL: Final = {4: (0, -1), 5: (0, 1), 6: (-1, 0), 7: (1, 0)}
 _SHIFT, _LOCK, _CTRL = 1, 2, 4
 _STATE: Final = (("ctrl", _CTRL), ("alt", 8), ("shift", _SHIFT), ("meta", 64))  # Mod1 and Mod4, as every layout has it
 _WRAP: Final = 1 << 32  # server time is a 32-bit count of milliseconds
+_TICK: Final = 0.001  # seconds; the server's time is cut to it
 _INTEGER: Final = 19  # the predefined atom
 READY_SECONDS: Final = 5.0
 CLOCK_SAMPLES: Final = 8
+BEAT: Final = 0.5  # seconds between two heartbeats
+DEAF_SECONDS: Final = 0.5  # after which a heartbeat that the stream does not report is missed
 
 
 class Keymap:
@@ -62,7 +67,11 @@ class Keymap:
 
 
 class X11Listener:
-    """See `listener.Listener`. Three connections: the stream, its control, and look-ups of the mapping."""
+    """See `listener.Listener`. Four connections: the stream, its control, look-ups of the mapping, and the heartbeat.
+
+    Each BEAT the server is asked for its time, and a request is made that the stream has to report: a stream that does
+    not, although the server answers, is dead.
+    """
 
     def __init__(self, on_event: OnEvent, on_death: OnDeath, display: str = "") -> None:
         self._on_event, self._on_death, self._name = on_event, on_death, display
@@ -70,7 +79,10 @@ class X11Listener:
         self._ready = threading.Event()
         self._closing = False
         self._down: set[int] = set()
-        self._offset: float | None = None  # seconds from server time to time.monotonic; the least that was ever seen
+        self._lock = threading.Lock()
+        self._clock = OtherClock()
+        self._end, self._beaten = threading.Event(), threading.Event()
+        self._beats: threading.Thread | None = None
         self._epoch = 0
         self._last = 0
         self._told = 0.0
@@ -89,11 +101,13 @@ class X11Listener:
     def start(self) -> None:
         from Xlib.ext import record
 
-        self._stream, self._control, self._lookup = (connect(self._name, "RECORD") for _ in range(3))
+        self._stream, self._control, self._lookup, self._heart = (connect(self._name, "RECORD") for _ in range(4))
         self._handle = self._stream.screen().root.create_pixmap(1, 1, 1)
         self._stream.sync()
         self._refresh()
-        self._set_clock()
+        self._pulse = _window(self._heart)
+        for _ in range(CLOCK_SAMPLES):
+            self._set_clock()
         nothing: dict[str, Any] = {
             "core_requests": (0, 0), "core_replies": (0, 0), "ext_requests": (0, 0, 0, 0),
             "ext_replies": (0, 0, 0, 0), "delivered_events": (0, 0), "device_events": (0, 0), "errors": (0, 0),
@@ -115,19 +129,23 @@ class X11Listener:
         if not self._ready.wait(READY_SECONDS) or self.reason:
             self.close()
             raise Unavailable(f"the display does not let us listen (RECORD): {self.reason or 'no answer'}.")
+        self._beats = threading.Thread(target=self._beat, name="showonce-heartbeat", daemon=True)
+        self._beats.start()
 
     def close(self) -> None:
         if self._closing or self._thread is None:
             return
         self._closing = True
+        self._end.set()
         try:
             self._control.record_disable_context(self._context)
             self._control.sync()
         except Exception:  # the display is gone: so is the stream
             self._stream.display.socket.close()
-        if threading.current_thread() is not self._thread:
-            self._thread.join(READY_SECONDS)
-        for display in (self._control, self._stream, self._lookup):
+        for thread in (self._thread, self._beats):
+            if thread is not None and thread is not threading.current_thread():
+                thread.join(READY_SECONDS)
+        for display in (self._control, self._stream, self._lookup, self._heart):
             hang_up(display)
 
     def _run(self) -> None:
@@ -136,10 +154,15 @@ class X11Listener:
             self._stream.record_enable_context(self._context, self._reply)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}"
-        if not self._closing:
+        self._die(reason)
+
+    def _die(self, reason: str) -> None:
+        with self._lock:
+            if self._closing or self.reason:
+                return
             self.reason = reason
-            self._ready.set()
-            self._on_death(reason)
+        self._ready.set()
+        self._on_death(reason)
 
     def _reply(self, reply: Any) -> None:
         arrived = time.monotonic()
@@ -149,7 +172,11 @@ class X11Listener:
         elif reply.category == 1 and reply.data:  # from a client: it asks for a selection or changes the mapping
             order = _order(bool(reply.client_swapped))
             if reply.data[0] == _CONVERT_SELECTION:
-                self._on_event(self._asked(reply, order, arrived))
+                asked = self._asked(reply, order, arrived)
+                if asked["requestor"] == self._pulse.id:
+                    self._beaten.set()
+                else:
+                    self._on_event(asked)
             else:
                 self._changed(reply.data, order)
         elif reply.category == 0:
@@ -182,31 +209,54 @@ class X11Listener:
         return event if code == _MOTION else None
 
     def _time(self, server: int, arrived: float) -> float:
-        """Return when it happened on our clock: the offset is the least that an arrival ever had."""
+        """Return when it happened on our clock."""
+        with self._lock:
+            seconds = self._seconds(server)
+            self._clock.arrived(seconds, arrived)
+            at = min(self._clock.to_python(seconds), arrived)
+            self._told = max(self._told, at)  # never backwards, although what is known of the clock changes
+            return self._told
+
+    def _seconds(self, server: int) -> float:
+        """Return server time without its wrap after 49.7 days."""
         if server < self._last - _WRAP // 2:
             self._epoch += _WRAP
+        elif server > self._last + _WRAP // 2 and self._epoch:  # a little older than the wrap
+            return (server + self._epoch - _WRAP) / 1000
         self._last = server
-        seconds = (server + self._epoch) / 1000
-        offset = arrived - seconds
-        self._offset = offset if self._offset is None else min(self._offset, offset)
-        self._told = max(self._told, seconds + self._offset)  # never backwards, although the offset may fall
-        return self._told
+        return (server + self._epoch) / 1000
 
     def _set_clock(self) -> None:
-        """Ask the server for its time some times over: the quickest answer gives the best offset to begin with."""
+        """Ask the server for its time."""
         from Xlib import X
 
-        window = self._lookup.screen().root.create_window(0, 0, 1, 1, 0, X.CopyFromParent)
-        window.change_attributes(event_mask=X.PropertyChangeMask)
-        name = self._lookup.intern_atom("SHOWONCE_CLOCK")
-        for _ in range(CLOCK_SAMPLES):
-            window.change_property(name, _INTEGER, 32, [0])
-            self._lookup.flush()
-            while (event := self._lookup.next_event()).type != X.PropertyNotify:
-                continue
-            self._time(int(event.time), time.monotonic())
-        window.destroy()
-        self._lookup.sync()
+        asked = time.monotonic() - _TICK
+        self._pulse.change_property(self._heart.intern_atom("SHOWONCE_CLOCK"), _INTEGER, 32, [0])
+        self._heart.flush()
+        while (event := self._heart.next_event()).type != X.PropertyNotify:
+            continue
+        answered = time.monotonic()
+        with self._lock:
+            self._clock.measure(asked, self._seconds(int(event.time)), answered)
+
+    def _beat(self) -> None:
+        """Measure the clock and test the stream until the end."""
+        from Xlib import X
+
+        beat = self._heart.intern_atom("SHOWONCE_BEAT")
+        while not self._end.wait(BEAT):
+            try:
+                self._set_clock()
+                self._beaten.clear()
+                self._pulse.convert_selection(beat, beat, beat, X.CurrentTime)
+                self._heart.sync()
+                waiting = [self._stream.fileno()]
+                while not self._beaten.wait(DEAF_SECONDS) and not self._end.is_set():
+                    if not select.select(waiting, [], [], 0)[0]:  # else the report is there and not read yet
+                        self._die("the display does not report input any more")
+                        return
+            except Exception:  # the display is gone: the stream says so
+                return
 
     def _asked(self, reply: Any, order: str, arrived: float) -> RawEvent:
         requestor, selection, target = struct.unpack_from(f"{order}4x3I", reply.data)
@@ -237,3 +287,13 @@ class X11Listener:
 def _order(swapped: bool) -> str:
     """Return the byte order of a client's requests, for `struct`."""
     return (">" if struct.pack("=H", 1) == b"\x01\x00" else "<") if swapped else "="
+
+
+def _window(display: Any) -> Any:
+    """Return a window that is not shown and tells of its properties."""
+    from Xlib import X
+
+    window = display.screen().root.create_window(0, 0, 1, 1, 0, X.CopyFromParent)
+    window.change_attributes(event_mask=X.PropertyChangeMask)
+    display.sync()
+    return window

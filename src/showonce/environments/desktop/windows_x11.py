@@ -77,6 +77,16 @@ class X11Windows:
         self._pids = {window: self._pids[window] if window in self._pids else self._pid(window) for window in listed}
         return [window for window, owner in self._pids.items() if owner == pid and self.place(window) is not None]
 
+    def focused_process(self) -> int:
+        """Return the id of the local process whose window has the keyboard; 0 = unknown."""
+        with self._speaking():
+            window = self._display.get_input_focus().focus
+        if not hasattr(window, "id") or window.id == self._root.id:
+            return 0
+        if window.id not in self._pids:
+            self._pids[window.id] = self._pid(window.id)
+        return self._pids[window.id]
+
     def _pid(self, window: int) -> int:
         """Return the id of the process that owns a window, from the server (X-Resource 1.2); 0 = unknown."""
         from Xlib import error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from showonce.environments.browser.clocks import DocumentClock, MachineClock
+from showonce.environments.clocks import MachineClock, OtherClock
 
 
 class Machine:
@@ -25,7 +25,7 @@ class Machine:
 
 
 def test_a_document_s_clock_is_known_ever_more_exactly() -> None:
-    clock = DocumentClock()
+    clock = OtherClock()
     clock.arrived(10.0, 110.2)
     assert clock.to_python(10.0) == pytest.approx(110.2)
     clock.measure(110.0, 10.1, 110.4)
@@ -36,7 +36,7 @@ def test_a_document_s_clock_is_known_ever_more_exactly() -> None:
 
 
 def test_a_document_s_clock_that_stood_still_is_measured_anew() -> None:
-    clock = DocumentClock()
+    clock = OtherClock()
     clock.measure(100.0, 1.0, 100.01)
     clock.measure(3710.0, 11.0, 3710.01)
     assert clock.to_python(12.0) == pytest.approx(3711.005)

@@ -1,6 +1,7 @@
-"""Maps the clocks of documents and of the browser to Python's monotonic clock, which all times of a recording are on.
+"""Maps the clocks of documents, the browser and X servers to Python's monotonic clock, on which all recordings are.
 
 A document has a clock of its own: seconds since its start, which the page cannot change where the recorder's hook runs.
+An X server has one, too: milliseconds since its own start, mostly.
 The wall clock may be set, and its jumps must not move anything: it is only used for the age, below `MOST_AGE`, of a
 frame that has just arrived.
 """
@@ -24,8 +25,8 @@ def since_boot() -> float | None:
     return None if clock is None else time.clock_gettime(clock)
 
 
-class DocumentClock:
-    """A document's clock: `offset` is what is added to its time to get Python's, known within `error` seconds.
+class OtherClock:
+    """The clock of a document or an X server: `offset`, added to its time, gives Python's, within `error` seconds.
 
     Python's time of an answer's content lies between question and answer; each answer narrows the interval. An interval
     that does not meet the known one replaces it: the clock has jumped.
@@ -34,17 +35,17 @@ class DocumentClock:
     def __init__(self) -> None:
         self._low, self._high = -math.inf, math.inf
 
-    def measure(self, asked: float, document: float, answered: float) -> None:
-        """Take that the document's clock showed `document` between the Python times `asked` and `answered`."""
-        low, high = asked - document, answered - document
+    def measure(self, asked: float, other: float, answered: float) -> None:
+        """Take that the other clock showed `other` between the Python times `asked` and `answered`."""
+        low, high = asked - other, answered - other
         if low > self._high or high < self._low:
             self._low, self._high = low, high
         else:
             self._low, self._high = max(low, self._low), min(high, self._high)
 
-    def arrived(self, document: float, now: float) -> None:
-        """Take that a message which was sent at `document` has arrived at the Python time `now`."""
-        self.measure(-math.inf, document, now)
+    def arrived(self, other: float, now: float) -> None:
+        """Take that a message which was sent at `other` has arrived at the Python time `now`."""
+        self.measure(-math.inf, other, now)
 
     @property
     def error(self) -> float:
@@ -54,8 +55,8 @@ class DocumentClock:
     def offset(self) -> float:
         return (self._low + self._high) / 2 if self._low > -math.inf else self._high
 
-    def to_python(self, document: float) -> float:
-        return document + self.offset
+    def to_python(self, other: float) -> float:
+        return other + self.offset
 
 
 class MachineClock:
