@@ -355,6 +355,16 @@ class RecordConfig:
 
 
 @dataclass(frozen=True)
+class ReplayConfig:
+    """`replay`: how a recording is done again."""
+
+    longer: float = 10.0  # seconds that what a recorded wait was for may come later than it came then
+
+    def __post_init__(self) -> None:
+        _within("replay.longer", self.longer, 0, 3600)
+
+
+@dataclass(frozen=True)
 class EvaluationConfig:
     """`eval`: which task sets, how many apps, seeds and screens."""
 
@@ -394,3 +404,4 @@ class Config:
     dashboard: DashboardConfig = field(default_factory=DashboardConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     record: RecordConfig = field(default_factory=RecordConfig)
+    replay: ReplayConfig = field(default_factory=ReplayConfig)

@@ -66,6 +66,7 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
             events=writer.events,
             stop=writer.stop,
             secret=os.environ.get(SECRET_VARIABLE, ""),
+            longer=config.replay.longer,
         )
         writer.found["replay"] |= _noted(report)
     return Replayed(report, writer.stopped)

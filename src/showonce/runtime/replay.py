@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from showonce.actions import Action, Ask, Done, Type, from_json, points, to_json, to_pixel
+from showonce.actions import Action, Ask, Done, Type, Wait, from_json, points, to_json, to_pixel
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode, read_meta, redact
 from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.redact import check_regions
@@ -25,6 +25,7 @@ from showonce.protocols import Context, Elements, Environment, EventSink, Interr
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.matching import PATCH, find_named, find_point, find_target, patch_for
+from showonce.runtime.waiting import Waiting, off
 from showonce.types import (
     Confidence,
     Demonstration,
@@ -44,10 +45,10 @@ MODES: Final = ("coordinates", "template")
 GAP: Final = 4
 LEAST_SCORE: Final = 0.5  # a replay by template asks instead of acting below this correlation
 UNSURE: Final = 0.8  # below this correlation the element with the recorded name is searched for as well
-NOTICEABLE: Final = 24  # of 255: how far a channel of a pixel must be off to count on a real screen
 TOLERANCE: Final = (
     0.02  # largest share of such pixels on a real screen that counts as equal: carets, clocks, font smoothing
 )
+LONGER: Final = 10.0  # seconds by which a wait may last longer than recorded
 AROUND: Final = 0.3  # largest share of such pixels in the square around a target
 
 
@@ -57,7 +58,8 @@ class ReplayPolicy:
     coordinates: at the same place. template: where the square of `patch` pixels around the demonstrated point is
     found again (0: a side that fits the screen, a larger square where it has no contrast or no match). Where
     that is not sure, the element with the recorded name is taken, if `screen` has it; names: one a step.
-    Below `least_score` (correlation in [-1, 1]) it asks instead of acting.
+    Below `least_score` (correlation in [-1, 1]) it asks instead of acting. waits: asked whether what a wait was for
+    has come; where it has not, the policy asks a person, too.
 
     Raises:
         BadInput: an unknown mode or a patch without pixels.
@@ -65,7 +67,7 @@ class ReplayPolicy:
 
     def __init__(
         self, demonstration: Demonstration, mode: Mode = "coordinates", patch: int = PATCH, least_score: float = -1.0,
-        names: Sequence[str] = (), screen: Elements | None = None,
+        names: Sequence[str] = (), screen: Elements | None = None, waits: Waiting | None = None,
     ) -> None:  # fmt: skip
         if mode not in MODES:
             raise BadInput(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
@@ -75,13 +77,16 @@ class ReplayPolicy:
         self._mode = mode
         self._patch = patch
         self._least = least_score
-        self._names, self._screen = names, screen
+        self._names, self._screen, self._waits = names, screen, waits
         self.adapter_version = f"replay-{mode}"
 
     def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
         index = len(context.actions)
         if index >= len(self._frames):
             return Proposal("", Done(), None, adapter_version=self.adapter_version)
+        if self._waits is not None and self._waits.missing:
+            ask = Ask(f"The recording waits before step {index + 1}: {self._waits.missing}.")
+            return Proposal("", ask, None, adapter_version=self.adapter_version)
         name = self._names[index] if index < len(self._names) else ""
         action, score, how = self._aim(self._frames[index], observation, name)
         text = f"step {index + 1} of the demonstration{how}"
@@ -170,12 +175,14 @@ def replay_episode(
     events: EventSink | None = None,
     stop: Interrupt | None = None,
     secret: str = "",
+    longer: float = LONGER,
 ) -> ReplayReport:
     """Re-execute a stored episode and report the first difference from it.
 
     seed: of the environment; the recorded one by default. With another seed the frames are other frames, so they are
     not compared. A screen that promises the same pixels for the same seed is compared exactly, a real one up to
-    carets, clocks and smoothing. folder: where the picture of a difference goes. secret: is typed
+    carets, clocks and smoothing. longer: seconds that what a recorded wait was for may come later than it came then.
+    folder: where the picture of a difference goes. secret: is typed
     where a password was recorded.
 
     Raises:
@@ -190,9 +197,13 @@ def replay_episode(
     steps = [step for step in recorded.steps if step.executed is not None]
     names = ["" if step.proposal is None else step.proposal.text for step in steps]
     least = LEAST_SCORE if mode == "template" else -1.0
+    if not exact and any(isinstance(frame.action, Wait) for frame in shown.frames):
+        environment = waits = Waiting(environment, shown.frames, mode == "template", longer, names)
+    else:
+        waits = None
     episode = run_episode(
         WithSecret(environment, SECRET, secret) if Type(SECRET) in (step.executed for step in steps) else environment,
-        ReplayPolicy(shown, mode, patch, least, names, ability(environment, Elements)),
+        ReplayPolicy(shown, mode, patch, least, names, ability(environment, Elements), waits),
         task,
         seed=recorded.seed if seed is None else seed,
         phase="replay",
@@ -269,14 +280,14 @@ class _Watch:
 
 def _apart(then: Image, now: Image, action: Action | None) -> tuple[str, str] | None:
     """Return how a real screen differs from the recorded one; None within `TOLERANCE` and, at the target, `AROUND`."""
-    off = (np.abs(then.astype(np.int16) - now) > NOTICEABLE).any(axis=2)
-    if off.mean() > TOLERANCE:
-        return "frame", f"{off.mean():.0%} of the pixels differ before the action"
-    height, width = off.shape
+    differs = off(then, now)
+    if differs.mean() > TOLERANCE:
+        return "frame", f"{differs.mean():.0%} of the pixels differ before the action"
+    height, width = differs.shape
     half = patch_for(now) // 2
     for x, y in points(action) if action is not None else ():
         column, row = to_pixel(x, width), to_pixel(y, height)
-        around = off[max(0, row - half) : row + half, max(0, column - half) : column + half]
+        around = differs[max(0, row - half) : row + half, max(0, column - half) : column + half]
         if around.mean() > AROUND:
             return "target", f"{around.mean():.0%} of the pixels around the target differ"
     return None

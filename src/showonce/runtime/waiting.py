@@ -1,0 +1,173 @@
+"""A recorded wait, done again: it ends when what it was for is there, not when the recorded seconds are over.
+
+What a wait was for is what changed on the screen while it lasted: between the frame on which it began and the frame on
+which the next action was chosen. Where the surroundings of the next target changed, the wait was for the target.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from showonce.actions import Action, Wait, points, to_pixel
+from showonce.demonstrations import redact
+from showonce.environments.wrappers.wrapper import Wrapper
+from showonce.protocols import Elements, Environment, Interrupt, ability
+from showonce.runtime.matching import find_named, find_point, find_target, patch_for
+from showonce.types import Executed, Frame, Image, Observation
+
+NOTICEABLE: Final = 24  # of 255: how far a channel of a pixel must be off to count on a real screen
+POLL: Final = 0.1  # seconds between two looks at the screen
+MOST: Final = 0.7  # share of the pixels that changed while the person waited that must be as they were then
+FEW: Final = 0.02  # share of the pixels around a target that must have changed, for the wait to have been for it
+LIKELY: Final = 0.9  # correlation from which on a target counts as there
+UNLIKE: Final = 0.5  # correlation below which it counts as absent
+CAME: Final = 0.8  # correlation from which on a target that was absent before counts as there, at the end of a wait
+
+
+def off(one: Image, other: Image) -> NDArray[np.bool_]:
+    """Return where two frames of one size differ noticeably: (H, W)."""
+    found: NDArray[np.bool_] = (np.abs(one.astype(np.int16) - other) > NOTICEABLE).any(axis=2)
+    return found
+
+
+class Waiting(Wrapper):
+    """Executes each `Wait` of a demonstration by looking for what the person waited for; passes all else on.
+
+    A wait lasts at most the recorded seconds and `longer` more. missing: what the last wait was for and did not come;
+    "" where it came, or where the wait was not for the next target. moved: the targets are searched for, so they may
+    stand elsewhere. names: of the target of each step.
+    """
+
+    def __init__(
+        self, inner: Environment, frames: Sequence[Frame], moved: bool, longer: float, names: Sequence[str] = ()
+    ) -> None:
+        super().__init__(inner)
+        self.missing = ""
+        self._frames, self._moved, self._longer, self._names = frames, moved, longer, names
+        self._elements = ability(inner, Elements)
+        self._done = 0  # actions so far
+
+    def execute(self, action: Action, interrupt: Interrupt) -> Executed:
+        index, self.missing = self._done, ""
+        if isinstance(action, Wait) and index < len(self._frames) and self._frames[index].action == action:
+            done = self._wait(index, action, interrupt)
+        else:
+            done = self.inner.execute(action, interrupt)
+        self._done += 1
+        return done
+
+    def _wait(self, index: int, action: Wait, interrupt: Interrupt) -> Executed:
+        later = range(index + 1, len(self._frames))
+        after = next((at for at in later if not isinstance(self._frames[at].action, Wait)), None)
+        if after is None:
+            return self.inner.execute(action, interrupt)
+        sign = _Sign(self._frames[index].observation, self._frames[after], self._moved)
+        began = time.monotonic()
+        while True:
+            interrupt.check()
+            now = self.inner.observe()
+            if sign.seen(now):
+                break
+            if time.monotonic() - began >= action.seconds + (self._longer if sign.tells(now) else 0.0):
+                name = self._names[after] if after < len(self._names) else ""
+                if sign.missing(now) and not self._named(name, self._frames[after], now):
+                    self.missing = f"{name or 'the target'} of step {after + 1} did not appear"
+                break
+            time.sleep(POLL)
+        return Executed(action, f"waited {time.monotonic() - began:.1f} s")
+
+    def _named(self, name: str, frame: Frame, now: Observation) -> bool:
+        """Whether an element of the recorded name is on the screen; where targets do not move, at the same place."""
+        if not name or self._elements is None:
+            return False
+        places = points(frame.action)
+        found = find_named(name, places[0], self._elements.elements())
+        near = patch_for(now.image)
+        return found is not None and (
+            self._moved
+            or max(abs(found[0] - places[0][0]) * now.width, abs(found[1] - places[0][1]) * now.height) <= 2 * near
+        )
+
+
+class _Sign:
+    """By what one sees that a wait is over. before, after: the frames between which the person waited.
+
+    Pixels that were or are blanked as secret do not count.
+    """
+
+    def __init__(self, before: Observation, after: Frame, moved: bool) -> None:
+        self._before, self._after, self._moved = before, after, moved
+        self._places = points(after.action)
+        hidden = (*before.masked, *after.observation.masked)
+        was, then = redact(before, hidden).image, redact(after.observation, hidden).image
+        self._changed = off(was, then) if was.shape == then.shape else np.ones(then.shape[:2], bool)
+        around = self._around()
+        self._was = self._likeness(before)  # of the target, before the wait
+        if moved:
+            self._for_target = bool(self._places) and self._was < LIKELY
+        else:
+            self._for_target = bool(around.any()) and self._changed[around].mean() >= FEW
+        self._where = self._changed & around if self._for_target and not moved else self._changed
+
+    def tells(self, now: Observation) -> bool:
+        """Whether one can see on this screen that the wait is not over; else only the recorded seconds count."""
+        by_likeness = self._for_target and (self._moved or self._was < UNLIKE)
+        return by_likeness or (now.image.shape == self._after.observation.image.shape and bool(self._where.any()))
+
+    def seen(self, now: Observation) -> bool:
+        """Whether what the person waited for is on the screen."""
+        if self._for_target and (self._moved or self._was < UNLIKE) and self._likeness(now) >= LIKELY:
+            return True
+        if self._moved and self._for_target:
+            return False
+        then, image = self._alike(now)
+        if then.shape != image.shape:
+            return False
+        differs = off(then, image)
+        if not self._where.any():  # nothing changed: the wait is over where the screen is as it was then
+            return bool(differs.mean() <= FEW)
+        return bool(1 - differs[self._where].mean() >= MOST)
+
+    def missing(self, now: Observation) -> bool:
+        """Whether the person waited for the next target, and it is not there."""
+        if not self._for_target:
+            return False
+        likeness = self._likeness(now)
+        if likeness >= CAME and self._was < UNLIKE:
+            return False
+        if self._moved or likeness < UNLIKE:
+            return likeness < CAME
+        before = redact(self._before, now.masked).image
+        image = redact(now, self._before.masked).image
+        return before.shape == image.shape and bool(1 - off(before, image)[self._where].mean() >= MOST)
+
+    def _alike(self, now: Observation) -> tuple[Image, Image]:
+        then = self._after.observation
+        return redact(then, now.masked).image, redact(now, then.masked).image
+
+    def _around(self) -> NDArray[np.bool_]:
+        """Return the squares around the targets of the next action: (H, W)."""
+        image = self._after.observation.image
+        around = np.zeros(image.shape[:2], bool)
+        half = patch_for(image)
+        for x, y in self._places:
+            row, column = to_pixel(y, image.shape[0]), to_pixel(x, image.shape[1])
+            around[max(0, row - half) : row + half, max(0, column - half) : column + half] = True
+        return around
+
+    def _likeness(self, now: Observation) -> float:
+        """Return how sure the next targets are on a screen, by correlation in [-1, 1]; 1 for an action without one."""
+        shown, image = self._after.observation.image, now.image
+        patch = patch_for(image)
+        if self._moved:
+            return min((find_target(shown, at, image, patch)[1] for at in self._places), default=1.0)
+        found = (  # of a small and a larger square, at the old place or a few pixels off
+            max(find_point(shown, at, image, side, side // 2 + 4)[1] for side in (patch, 2 * patch))
+            for at in self._places
+        )
+        return min(found, default=1.0)
