@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
 import grimp
 import pytest
+from tests.browsers import needs_browser
+from tests.people import CdpPerson, running_browser
+
+from showonce.config import Config
+from showonce.runs.folder import start_run
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "showonce"
@@ -114,3 +120,62 @@ def test_runs_stores_and_rollback_need_no_torch(python: Run, module: str) -> Non
 
 def test_the_dashboard_needs_no_torch(python: Run) -> None:
     assert not imported(python, "import showonce.dashboard") & {"torch", "transformers", "peft", "hydra"}
+
+
+MODELS = {"torch", "transformers", "peft", "safetensors", "llguidance", "scipy", "matplotlib"}
+TOLD = (
+    "import sys\nfrom showonce.cli import main\ncode = main({words!r})\nprint('MODULES', *sys.modules)\nsys.exit(code)"
+)
+
+
+def top_level(out: str) -> set[str]:
+    return {name.split(".")[0] for name in out.partition("MODULES ")[2].split()}
+
+
+@needs_browser
+def test_a_page_is_recorded_and_replayed_without_torch(elsewhere: Path) -> None:
+    """A person records a click on a page of their own; it is replayed by template in another browser."""
+    page = "<!doctype html><body style='margin:0'><button style='margin:50px;width:120px;height:40px' "
+    (elsewhere / "page.html").write_text(page + "onclick=\"this.textContent='Saved'\">Save")
+    task = f"goal: save it\nenvironment: browser\nstart: {elsewhere / 'page.html'}\n"
+    (elsewhere / "mine.yaml").write_text(task + "success: {kind: text, value: Saved}\n")
+    with running_browser(elsewhere / "profile", 640, 480) as url:
+        person = CdpPerson(url)
+        words = ["record", "--yes", "task=mine.yaml", f"environment.settings.cdp_url={url}", "environment=browser"]
+        process = subprocess.Popen(
+            [sys.executable, "-c", TOLD.format(words=words)], stdout=subprocess.PIPE, text=True, cwd=elsewhere
+        )
+        try:
+            assert process.stdout is not None
+            assert "Recording." in process.stdout.readline()
+            person.sit_down()
+            person.click(100, 70)
+            assert "Save" in process.stdout.readline()
+            person.key("F10", "", "ctrl")
+            out = process.stdout.read()
+            assert process.wait(30) == 0, out
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()  # type: ignore[union-attr]
+            person.close()
+    assert not top_level(out) & MODELS
+    (episode,) = elsewhere.glob("logs/*/episodes/*")
+    words = ["replay", "--mode", "template", str(episode), "task=mine.yaml", "environment=browser"]
+    sized = ["environment.settings.width=640", "environment.settings.height=480"]
+    done = subprocess.run(
+        [sys.executable, "-c", TOLD.format(words=[*words, *sized])], capture_output=True, text=True, cwd=elsewhere,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not top_level(done.stdout) & MODELS
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["runs"], ["watch", "latest"], ["doctor", "--tasks"], ["doctor", "--settings", "browser"], ["record", "--oracle"]],
+)
+def test_verbs_without_a_model_import_none(python: Run, elsewhere: Path, words: list[str]) -> None:
+    start_run(Config(name="made"))
+    code = f"import sys; from showonce.cli import main; assert main({words!r}) in (0, 2)"
+    assert not imported(python, code) & (MODELS | {"playwright"})

@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats as scipy_stats
 
 Floats = NDArray[np.float64]
 
@@ -51,6 +50,13 @@ class PairedTest:
     p_value: float
 
 
+def _scipy_stats() -> Any:
+    """Return `scipy.stats`, imported at its first use: it takes half a second, and most verbs need no interval."""
+    from scipy import stats
+
+    return stats
+
+
 def _counts(successes: int, n: int, level: float) -> None:
     if not 0 <= successes <= n:
         raise ValueError(f"{successes} successes of {n} attempts is impossible.")
@@ -68,14 +74,14 @@ def wilson(successes: int, n: int, level: float = 0.95) -> Interval:
     _counts(successes, n, level)
     if n == 0:
         return Interval(0.0, 1.0)
-    found = scipy_stats.binomtest(successes, n).proportion_ci(level, method="wilson")
+    found = _scipy_stats().binomtest(successes, n).proportion_ci(level, method="wilson")
     return Interval(float(found.low), float(found.high))
 
 
 def lower_bound(successes: int, n: int, level: float = 0.90) -> float:
     """Return the one-sided exact lower bound of a success rate: the rate is above it with confidence `level`."""
     _counts(successes, n, level)
-    return float(scipy_stats.beta.ppf(1 - level, successes, n - successes + 1)) if successes else 0.0
+    return float(_scipy_stats().beta.ppf(1 - level, successes, n - successes + 1)) if successes else 0.0
 
 
 def upper_bound(successes: int, n: int, level: float = 0.95) -> float:
@@ -140,7 +146,7 @@ def paired_bootstrap(
 
 def sign_test(wins: int, losses: int) -> float:
     """Return the exact two-sided p-value of as many wins among wins + losses; ties are left out, 1.0 for none."""
-    return float(scipy_stats.binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
+    return float(_scipy_stats().binomtest(wins, wins + losses).pvalue) if wins + losses else 1.0
 
 
 def mcnemar(before_N: Sequence[bool], after_N: Sequence[bool]) -> PairedTest:
@@ -166,7 +172,7 @@ def paired_interval(before_N: Sequence[bool], after_N: Sequence[bool], level: fl
     """
     test = mcnemar(before_N, after_N)
     gained, lost = (test.gained + 1) / (test.n + 2), (test.lost + 1) / (test.n + 2)
-    z = float(scipy_stats.norm.ppf((1 + level) / 2))
+    z = float(_scipy_stats().norm.ppf((1 + level) / 2))
     half = z * math.sqrt(max(gained + lost - (gained - lost) ** 2, 0.0) / (test.n + 2))
     return Interval(max(gained - lost - half, -1.0), min(gained - lost + half, 1.0))
 
@@ -197,7 +203,7 @@ def auroc(confidences: ArrayLike, outcomes: ArrayLike) -> float | None:
     n_negative = len(positive_N) - n_positive
     if not n_positive or not n_negative:
         return None
-    ranks_N = scipy_stats.rankdata(confidence_N)
+    ranks_N = _scipy_stats().rankdata(confidence_N)
     above = ranks_N[positive_N].sum() - n_positive * (n_positive + 1) / 2
     return float(above / (n_positive * n_negative))
 

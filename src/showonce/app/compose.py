@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from showonce.about import snapshot
 from showonce.app.adapter import act_with_adapter, begin_with, open_store, policy_for
 from showonce.app.demonstration import demonstration_for
 from showonce.app.plan import Plan
 from showonce.app.run_writer import RunWriter
 from showonce.config import SafetyConfig
 from showonce.evaluation.bench import Bench
-from showonce.events import RunStarted
 from showonce.learning.gate.calibration import Calibration
 from showonce.learning.lesson import teaching
 from showonce.learning.session import Session
@@ -64,26 +62,6 @@ class LiveRun:
             finally:
                 if session is not None:
                     session.close()
-
-
-def announce(writer: RunWriter, plan: Plan) -> None:
-    """Emit what the run is about to do."""
-    config, gate = plan.config, plan.config.learning.gate
-    writer.events.emit(
-        RunStarted(
-            run=writer.folder.name,
-            name=config.name,
-            task=", ".join(task.id for task in plan.tasks),
-            goal=", ".join(task.goal for task in plan.tasks if task.goal),
-            adapter=config.adapter,
-            learner=config.learning.learner if config.learning.enabled else "frozen",
-            budget_run=gate.budget_run,
-            budget_task=gate.budget_task,
-            learning=plan.learning,
-            seed=config.seed,
-            versions=snapshot(),
-        )
-    )
 
 
 def assemble(plan: Plan, writer: RunWriter, policy: Policy) -> LiveRun:

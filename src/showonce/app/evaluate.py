@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from showonce.app.adapter import act_with_adapter, check_adapter, policy_for
-from showonce.app.compose import announce
 from showonce.app.frontend import Frontend
 from showonce.app.plan import check_unattended, make_plan
 from showonce.app.run_writer import RunWriter
@@ -45,7 +44,7 @@ def evaluate(config: Config, frontend: Frontend | None = None, bar: ProgressBar 
     found = None
     with RunWriter(config, start_run(config, "eval"), frontend or Frontend(), report=False) as writer:
         plan = plan.placed(writer.folder)
-        announce(writer, replace(plan, tasks=()))
+        writer.announce(replace(plan, tasks=()))
         act_with_adapter(plan, policy)
         tasks, seeds = replace(chosen, tasks=plan.tasks), seeds_of(config.evaluation, plan.seeds)
         make = partial(plan.environment, plan.tasks[0])

@@ -9,20 +9,21 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from showonce.config import Config, LimitsConfig, SafetyConfig
 from showonce.environments.factory import EnvironmentFactory
 from showonce.environments.registry import find_task, settings_of
 from showonce.errors import ConfigError, nearest
-from showonce.evaluation.fresh import Measurement
-from showonce.learning.methods.registry import METHODS, find_method
 from showonce.runs.adapter_place import AdapterPlace, adapter_place
 from showonce.runs.layout import DOWNLOADS
 from showonce.runtime.replay import MODES, Mode
 from showonce.runtime.tasks import load_task
 from showonce.seeds import Seeds
 from showonce.types import Success, Task
+
+if TYPE_CHECKING:
+    from showonce.evaluation.fresh import Measurement
 
 REPLAYS: Final[dict[str, Mode]] = {f"replay_{mode}": mode for mode in MODES}  # baselines that replay what was shown
 
@@ -54,6 +55,8 @@ class Plan:
 
     def measurement(self, task: Task, seeds: range, adapter: Path | None) -> Measurement:
         """Return what a new process is given to measure a task with the adapter in a folder (None = without one)."""
+        from showonce.evaluation.fresh import Measurement
+
         return Measurement(self.config, task, self.environment, seeds, adapter)
 
 
@@ -66,14 +69,23 @@ def make_plan(config: Config, *, tasks: Sequence[Task] | None = None, learning: 
     """
     settings_of(config.environment.name, config.environment.settings)
     found = _tasks_of(config) if tasks is None else tasks
-    known = (*REPLAYS, *METHODS)
-    for name in config.experiment.baselines:
-        if name not in known:
-            raise ConfigError(f"experiment.baselines: {name!r} is not a baseline.{nearest(name, known)}")
+    _check_baselines(config.experiment.baselines)
     environment = EnvironmentFactory(config.environment.name, dict(config.environment.settings), config.safety)
     plan = Plan(config, (), environment, Seeds.of(config), learning and _learns(config))
     success = next((Success(k, v) for k, v in dataclasses.asdict(config.success).items() if v), None)
     return replace(plan, tasks=tuple(plan.limited(replace(t, success=success or t.success)) for t in found))
+
+
+def _check_baselines(names: Sequence[str]) -> None:
+    """Raise ConfigError where a name is no baseline. Torch is imported only where a learner is named."""
+    others = [name for name in names if name not in REPLAYS]
+    if not others:
+        return
+    from showonce.learning.methods.registry import METHODS
+
+    for name in others:
+        if name not in METHODS:
+            raise ConfigError(f"experiment.baselines: {name!r} is not a baseline.{nearest(name, (*REPLAYS, *METHODS))}")
 
 
 def task_named(name: str) -> Task:
@@ -116,7 +128,11 @@ def _learns(config: Config) -> bool:
     """
     if config.safety.mode == "watch":  # nothing is executed, so there is nothing to learn from
         return False
-    if not (config.learning.enabled and find_method(config.learning.learner).trains):
+    if not config.learning.enabled:
+        return False
+    from showonce.learning.methods.registry import find_method
+
+    if not find_method(config.learning.learner).trains:
         return False
     if config.adapter == "none":
         raise ConfigError(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from showonce.app.compose import announce
 from showonce.app.frontend import Frontend
 from showonce.app.plan import check_unattended, make_plan
 from showonce.app.run_writer import RunWriter
@@ -80,7 +79,7 @@ def record(
         secrets, folder = Secrets(), start_run(config, "record")
         stack.callback(_remove, secrets, folder, tell)
         writer = stack.enter_context(RunWriter(config, folder, frontend or Frontend(), report=False))
-        announce(writer, plan)
+        writer.announce(plan)
         if watch is not None:
             path = record_watched(
                 environment, watch, task, seed, writer.episodes(), stop=writer.stop, events=writer.events,

@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from showonce.app.compose import announce
 from showonce.app.frontend import Frontend
 from showonce.app.plan import check_unattended, make_plan, task_named
 from showonce.app.run_writer import RunWriter
@@ -54,7 +53,7 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
         RunWriter(config, start_run(config, "replay"), frontend) as writer,
     ):
         writer.found["replay"] = {"of": str(path), "mode": mode}
-        announce(writer, plan)
+        writer.announce(plan)
         report = replay_episode(
             path,
             environment,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from showonce.app.adapter import check_adapter, policy_for
-from showonce.app.compose import announce, assemble
+from showonce.app.compose import assemble
 from showonce.app.demonstration import check_demonstration
 from showonce.app.experiment import check_one_demonstration, do_tasks, one_demonstration
 from showonce.app.frontend import Frontend
@@ -55,7 +55,7 @@ def run(config: Config, frontend: Frontend | None = None) -> RunResult:
     folder = start_run(config)
     plan = plan.placed(folder)
     with RunWriter(config, folder, frontend or Frontend()) as writer:
-        announce(writer, plan)
+        writer.announce(plan)
         with assemble(plan, writer, policy) as live:
             (one_demonstration if measured else do_tasks)(live)
     file = writer.stop.file

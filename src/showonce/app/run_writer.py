@@ -9,11 +9,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from showonce.about import snapshot
 from showonce.app.frontend import Frontend
+from showonce.app.plan import Plan
 from showonce.config import Config
 from showonce.demonstrations import EpisodeStore
 from showonce.errors import BadInput, DiskError, EnvironmentBroken, ShowonceError, Stopped, StoreError
-from showonce.events import EpisodeFinished, EpisodeStarted, ErrorRaised, PauseChanged, RunFinished, RunStopped
+from showonce.events import (
+    EpisodeFinished,
+    EpisodeStarted,
+    ErrorRaised,
+    PauseChanged,
+    RunFinished,
+    RunStarted,
+    RunStopped,
+)
 from showonce.fsio import atomic_write_json
 from showonce.runs.event_file import EventWriter, read_events
 from showonce.runs.index import FAILED, finish_run, status_word
@@ -49,6 +59,25 @@ class RunWriter:
         self.stop = PausableStop(self.folder / STOP, self.folder / PAUSE, self._note_pause)
         self._stack = contextlib.ExitStack()
         self._begun = time.monotonic()
+
+    def announce(self, plan: Plan) -> None:
+        """Emit what the run is about to do."""
+        config, gate = plan.config, plan.config.learning.gate
+        self.events.emit(
+            RunStarted(
+                run=self.folder.name,
+                name=config.name,
+                task=", ".join(task.id for task in plan.tasks),
+                goal=", ".join(task.goal for task in plan.tasks if task.goal),
+                adapter=config.adapter,
+                learner=config.learning.learner if config.learning.enabled else "frozen",
+                budget_run=gate.budget_run,
+                budget_task=gate.budget_task,
+                learning=plan.learning,
+                seed=config.seed,
+                versions=snapshot(),
+            )
+        )
 
     def episodes(self) -> EpisodeStore:
         """Return where the run's episodes are stored."""

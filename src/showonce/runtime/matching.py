@@ -106,8 +106,6 @@ def correlation(square: Image, screen: Image) -> NDArray[np.float64] | None:
 
     None when the square has no contrast or does not fit.
     """
-    from scipy.signal import oaconvolve
-
     height, width = square.shape[:2]
     if height > screen.shape[0] or width > screen.shape[1]:
         return None
@@ -117,14 +115,25 @@ def correlation(square: Image, screen: Image) -> NDArray[np.float64] | None:
     if norm < 1e-6:
         return None
     shape = (screen.shape[0] - height + 1, screen.shape[1] - width + 1)
-    product, spread = np.zeros(shape), np.zeros(shape)
+    size = (_fast_length(screen.shape[0]), _fast_length(screen.shape[1]))
+    spectrum, spread = np.zeros((size[0], size[1] // 2 + 1), np.complex128), np.zeros(shape)
     for channel in range(3):  # one after the other: whole planes are several times faster than strided ones
         plane = screen[..., channel].astype(np.float64)
-        product += oaconvolve(plane, kernel[::-1, ::-1, channel], mode="valid")
+        spectrum += np.fft.rfft2(plane, size) * np.conj(np.fft.rfft2(kernel[..., channel], size))
         spread += _window_sums(plane**2, height, width) - _window_sums(plane, height, width) ** 2 / (height * width)
+    product = np.fft.irfft2(spectrum, size)[: shape[0], : shape[1]]  # what wraps around lies outside of these places
     score: NDArray[np.float64] = product / (norm * np.sqrt(np.maximum(spread, 1e-3)))
     score[spread <= 1e-3] = 0.0
     return np.clip(score, -1.0, 1.0, out=score)
+
+
+def _fast_length(n: int) -> int:
+    """Return the smallest length of at least n whose only factors are 2, 3 and 5: a transform of it is fast."""
+    rest = n
+    for factor in (2, 3, 5):
+        while rest % factor == 0:
+            rest //= factor
+    return n if rest == 1 else _fast_length(n + 1)
 
 
 def _window_sums(plane: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
