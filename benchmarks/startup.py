@@ -6,7 +6,7 @@
 Each command is a new process of this Python in an empty folder with twelve runs in its index, so nothing but the file
 cache is warm. `record` and `replay` are run to their end on the embedded world, where both take a fraction of a second.
 A start waits for nothing but the processor, so its processor time is what a person waits for on a quiet machine; the
-wall clock beside it holds the load of this one. Torch is looked for in the modules that were imported when the verb ended.
+wall clock beside it holds the load of this one. Torch is looked for among the imported modules when the verb ended.
 """
 
 from __future__ import annotations
