@@ -17,8 +17,9 @@ A raw event is a mapping. All have `kind` and `time` (seconds on a clock that on
     pause            the person paused the recording: the time until the next event is no waiting
 
 Any event may have `frame_time`: when the screen last changed visibly before it; `target`: the name of what it hit;
-`secret`: true where the text goes into a field that may hold a secret: `text` is then a dot for each character. What
-was typed, `typed`, and what such fields hold, `values`, go to `redact.Secrets` and no further.
+`apart`: true where it joins no action before or after it, and the time before it was no waiting; `secret`: true where
+the text goes into a field that may hold a secret: `text` is then a dot for each character. What was typed, `typed`, and
+what such fields hold, `values`, go to `redact.Secrets` and no further.
 """
 
 from __future__ import annotations
@@ -115,6 +116,9 @@ class Reducer:
         """Take the next event and return the actions that no later event can change any more."""
         self._index += 1
         kind = event["kind"]
+        if event.get("apart"):
+            self._end()
+            self._since = None
         if kind == "idle":
             self._end_click()
             self._idle = self._index if self._idle is None else self._idle
@@ -129,6 +133,8 @@ class Reducer:
             {"press": self._press, "release": self._release, "wheel": self._wheel, "key": self._key,
              "text": self._insert}[kind](event)  # fmt: skip
             self._since, self._idle, self._armed = float(event["time"]), None, None
+        if event.get("apart"):
+            self._end()
         done, self._out = self._out, []
         return done
 

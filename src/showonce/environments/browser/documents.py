@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import itertools
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -47,6 +47,11 @@ class Document:
         asked = {"expression": expression, "contextId": self.context, "returnByValue": True}
         return (await self.target.cdp.send("Runtime.evaluate", asked))["result"].get("value")
 
+    async def call(self, name: str, *arguments: Any) -> Any:
+        """Return what a function of the hook returns; None where there is no hook."""
+        given = ", ".join(json.dumps(value) for value in arguments)
+        return await self.evaluate(f"window.{NAME}_{name} && {NAME}_{name}({given})")
+
 
 @dataclass(eq=False)
 class Target:
@@ -79,6 +84,7 @@ class Documents:
         self._places: dict[str, Offset] = {}  # of frames: a click may remove one before its place can be asked for
         self._joining = asyncio.Lock()
         self._tasks: set[asyncio.Future[Any]] = set()
+        self.joined: Callable[[Target], Awaitable[None]] | None = None  # is told of each session
         self.halted = False  # a dialog stands open, so no document answers
 
     async def start(self, cdp: CDPSession) -> None:
@@ -93,7 +99,7 @@ class Documents:
         """Take the listeners out of all documents and end the sessions."""
         for event in ("frameattached", "framenavigated"):
             self.page.remove_listener(event, self._came)
-        ends = [document.evaluate(f"window.{NAME}_ends && {NAME}_ends()") for document in self]
+        ends = [document.call("ends") for document in self]
         with contextlib.suppress(Exception):
             await asyncio.wait_for(asyncio.gather(*ends, return_exceptions=True), PATIENCE)
         for target in self._targets.values():
@@ -101,6 +107,10 @@ class Documents:
                 await asyncio.wait_for(target.cdp.detach(), PATIENCE)
         for task in self._tasks:
             task.cancel()
+
+    def of_frame(self, frame: str) -> Document | None:
+        """Return the document in a frame, by DevTools' name of it."""
+        return next((document for document in self if document.frame == frame), None)
 
     def __iter__(self) -> Iterator[Document]:
         return iter([document for target in self._targets.values() for document in target.documents.values()])
@@ -138,6 +148,8 @@ class Documents:
         await cdp.send("Runtime.addBinding", {"name": NAME, "executionContextName": self._world})
         everywhere = {"source": self._script, "worldName": self._world, "runImmediately": True}
         await cdp.send("Page.addScriptToEvaluateOnNewDocument", everywhere)
+        if self.joined is not None:
+            await self.joined(target)
 
     def _came(self, frame: Frame) -> None:
         if frame.parent_frame is not None:
@@ -170,7 +182,7 @@ class Documents:
         if document.asked is not None:
             return
         asked = self._clock.now()
-        document.asked = work = self._run(document.evaluate(f"window.{NAME}_beats && {NAME}_beats()"))
+        document.asked = work = self._run(document.call("beats"))
         await asyncio.wait({work}, timeout=PATIENCE)
         if not work.done() and not self.halted:
             document.told = True
@@ -254,7 +266,7 @@ class Documents:
                 given = {"objectId": shadow, "functionDeclaration": _HAND_OVER}
                 await cdp.send("Runtime.callFunctionOn", {**given, "arguments": [{"value": f"{NAME}_root"}]})
         await cdp.send("DOM.disable")
-        await document.evaluate(f"window.{NAME}_looked && {NAME}_looked({number})")
+        await document.call("looked", number)
 
     def _run(self, work: Any) -> asyncio.Future[Any]:
         task: asyncio.Future[Any] = asyncio.ensure_future(work)

@@ -54,6 +54,11 @@ _SCRIPT: Final = """((name, keys, own) => {
     rewritten.disconnect();
     for (const one of heard.splice(0)) window.removeEventListener(...one);
   });
+  give('_asks', text => {
+    const field = document.createElement('input');
+    field.setAttribute('aria-label', text);
+    return maySecret(field);
+  });
   const once = new WeakSet(), fields = new Set(), marked = new WeakSet(), values = new Set();
   const closed = new WeakMap(), roots = new Set(), rootless = new WeakSet(), asked = new Map();
   let asks = 0;

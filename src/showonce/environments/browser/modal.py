@@ -13,9 +13,9 @@ answered by actions, and everything else on the page waits:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -37,6 +37,10 @@ _LINES: Final = 5  # of the message, at most
 _INK: Final = (20, 20, 20)
 _PAPER: Final = (250, 250, 250)
 _EDGE: Final = (60, 90, 160)
+
+
+CHOOSE: Final = {False: "Choose a file: type its path", True: "Choose files: type their paths, one a line"}
+LEAVE: Final = "Leave this page? What you entered may be lost."
 
 
 @dataclass
@@ -94,6 +98,21 @@ class Modal:
         self.paths = paths
         return "accept", f"chose {', '.join(path.name for path in paths)}"
 
+    def answered(self, accepted: bool, text: str = "") -> list[tuple[Modal, dict[str, Any]]]:
+        """Return the inputs that answer it so, raw events of `demonstrations.reduce`, each with the dialog before it.
+
+        text: what a prompt held at its end, or the paths for a file chooser, one a line.
+        """
+        if not accepted:
+            return [(self, _key("escape"))]
+        if self.kind == "file":
+            return [(self, {"kind": "text", "text": text})]
+        if self.kind != "prompt" or text == self.text:
+            return [(self, _key("enter"))]
+        filled = replace(self, text=text, touched=True)
+        first = {"kind": "text", "text": text} if text else _key("backspace")
+        return [(self, first), (filled, _key("enter"))]
+
     @property
     def _name(self) -> str:
         return {"file": "file chooser", "beforeunload": "leave-page question"}.get(self.kind, f"{self.kind} dialog")
@@ -141,6 +160,10 @@ class Modal:
         return _Layout(
             (left, top, left + wide, top + high), (left + size, top + size // 2), lines, line, box, buttons, font
         )
+
+
+def _key(name: str) -> dict[str, Any]:
+    return {"kind": "key", "key": name, "text": "", "modifiers": ()}
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from showonce.actions import NOTCH_PIXELS
+from showonce.environments.browser.dialogs import Dialogs
 from showonce.environments.browser.documents import NAME, Document, Documents
 from showonce.environments.browser.eyes import Look, png_size
 from showonce.environments.browser.geometry import Offset, View
@@ -50,6 +51,7 @@ class _Cast:
     page: Page
     cdp: CDPSession
     documents: Documents
+    dialogs: Dialogs
     ring: FrameRing[bytes]
     last: str = ""  # the newest frame of the screencast, base64
     shot: str = ""  # the newest screenshot, base64, at scales other than 1
@@ -101,6 +103,7 @@ class BrowserSource:
             browser.settings.scale,
         )  # of the page without a pinch, when it began
         self._by_shots = False  # the screencast's pixels differ from screenshots': it only triggers them
+        self._window = False  # a person sees the browser, with dialogs of its own
         self._view: View | None = None
 
     def events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
@@ -144,6 +147,9 @@ class BrowserSource:
 
     def _framed(self, event: dict[str, Any], cast: _Cast) -> tuple[Mapping[str, Any], Observation]:
         frame, changed = cast.ring.before(event["time"])
+        modal = event.pop("modal", None)
+        if modal is not None:
+            frame = Observation(modal.draw(frame.image), scale=frame.scale)
         return {**event, "frame_time": changed}, frame
 
     # ------------------------------------------------------------------------------------------------ on its thread
@@ -162,6 +168,9 @@ class BrowserSource:
             self._width = look.window[0] * look.pinch
             self._ratio = png_size(look.png)[0] / self._width
             self._by_shots = png_size(look.png)[0] != round(self._width)
+        version = await session.tab.cdp.send("Browser.getVersion")
+        self._window = "Headless" not in version["product"]
+        session.leave_files(self._window)
         session.context.on("page", self._came)
         for tab in session.tabs:
             await self._follow(tab.page)
@@ -172,10 +181,12 @@ class BrowserSource:
         if session is not None:
             with contextlib.suppress(Exception):
                 session.context.remove_listener("page", self._came)
+                session.leave_files(False)
         for cast in self._casts.values():
             if cast.poke is not None:
                 cast.poke.cancel()
             with contextlib.suppress(Exception):
+                cast.dialogs.close()
                 await cast.documents.stop()
         for task in self._tasks:
             task.cancel()
@@ -195,13 +206,18 @@ class BrowserSource:
         """Tell the person something in the live line. lost: it is missing from the recording."""
         self._put({"kind": "lost" if lost else "told", "text": text})
 
-    def _put(self, event: dict[str, Any], cast: _Cast | None = None) -> None:
-        """Hand over an event that no document told; it happened just now."""
+    def _put(self, event: dict[str, Any], page: Page | None = None) -> None:
+        """Hand over an event that no document told, after those that were told before; it happened just now."""
         now = self._clock.now()
-        if cast is None:
-            cast = next(reversed(self._casts.values()), None)
-        if cast is not None:
-            self._inbox.put(_Told(now, {**event, "time": now, "masks": self._masked}, cast))
+
+        async def put() -> None:
+            assert self._order is not None
+            async with self._order:
+                cast = self._casts.get(page) if page is not None else next(reversed(self._casts.values()), None)
+                if cast is not None:
+                    self._inbox.put(_Told(now, {**event, "time": now, "masks": self._masked}, cast))
+
+        self._run(put())
 
     def _came(self, page: Page) -> None:
         self._run(self._follow(page))
@@ -219,7 +235,10 @@ class BrowserSource:
             self._run(self._told(cast, document, message, self._clock.now()))
 
         documents = Documents(page, script(NAME, self._own), self._clock, told, self._say)
-        cast = self._casts[page] = _Cast(page, cdp, documents, FrameRing(self._observation))
+        dialogs = Dialogs(
+            documents, lambda event: self._put(event, page), lambda text: self._say(text, True), self._window
+        )
+        cast = self._casts[page] = _Cast(page, cdp, documents, dialogs, FrameRing(self._observation))
         cdp.on("Page.screencastFrame", lambda sent: self._frame(cast, sent))
         page.on("close", lambda _: self._gone(page))
         await documents.start(cdp)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from showonce.environments.browser.addresses import FOLDER, SITE
-from showonce.environments.browser.modal import Answer, Modal
+from showonce.environments.browser.modal import CHOOSE, LEAVE, Answer, Modal
 from showonce.environments.browser.settle import STYLE, WATCH, style
 from showonce.errors import EnvironmentBroken
 
@@ -104,6 +104,7 @@ class BrowserSession:
         self._known: dict[Page, asyncio.Future[None]] = {}
         self.downloads: dict[Download, Saving] = {}
         self.closed = False
+        self._native = False  # file dialogs are the browser's own: see `leave_files`
         self._tasks: set[asyncio.Future[Any]] = set()
 
     # -------------------------------------------------------------------------------------------- opening and closing
@@ -229,7 +230,9 @@ class BrowserSession:
 
         page, cdp = tab.page, tab.cdp
         page.on("dialog", self._dialog)
-        page.on("filechooser", self._chooser)
+        cdp.on("Page.javascriptDialogClosed", lambda _: self._answered(tab))
+        if not self._native:
+            page.on("filechooser", self._chooser)
         page.on("crash", lambda _: self._lost(tab, "the tab crashed"))
         page.on("close", lambda _: self._shut(tab))
         page.on("download", lambda download: self._download(tab, download))
@@ -274,15 +277,30 @@ class BrowserSession:
 
     def _dialog(self, dialog: Dialog) -> None:
         kind: Any = dialog.type
-        message = dialog.message or ("Leave this page? What you entered may be lost." if kind == "beforeunload" else "")
+        message = dialog.message or (LEAVE if kind == "beforeunload" else "")
         self._modals.append((Modal(kind, message, dialog.default_value), dialog))
         self._wake()
 
     def _chooser(self, chooser: FileChooser) -> None:
         several = chooser.is_multiple()
-        message = "Choose a file: type its path" if not several else "Choose files: type their paths, one a line"
-        self._modals.append((Modal("file", message, multiple=several), chooser))
+        self._modals.append((Modal("file", CHOOSE[several], multiple=several), chooser))
         self._wake()
+
+    def _answered(self, tab: Tab) -> None:
+        """Forget a dialog that somebody else has answered: a person, in the browser's own one."""
+        for one in self._modals:
+            if one[0].kind != "file" and one[1].page is tab.page:  # type: ignore[union-attr]
+                self._modals.remove(one)
+                break
+        self._wake()
+
+    def leave_files(self, native: bool) -> None:
+        """Let the browser show its own file dialogs, for a person, or answer them here again."""
+        if native == self._native:
+            return
+        self._native = native
+        for tab in self.tabs:
+            (tab.page.remove_listener if native else tab.page.on)("filechooser", self._chooser)
 
     async def answer(self, how: Answer) -> None:
         """Answer the open dialog; the next one, if any, takes its place."""
