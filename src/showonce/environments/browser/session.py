@@ -289,7 +289,7 @@ class BrowserSession:
     def _answered(self, tab: Tab) -> None:
         """Forget a dialog that somebody else has answered: a person, in the browser's own one."""
         for one in self._modals:
-            if one[0].kind != "file" and one[1].page is tab.page:  # type: ignore[union-attr]
+            if one[0].kind != "file" and one[1].page is tab.page:
                 self._modals.remove(one)
                 break
         self._wake()
