@@ -5,6 +5,7 @@ Conventions for fenced blocks, in README.md, CONTRIBUTING.md and docs/*.md:
     ```bash run    quick ones: run in an empty folder; each must exit with 0
     ```python run  a program: run in the same folder
     ```python file NAME.py   a file of less than 40 lines (empty ones not counted): written into that folder first
+    ```yaml file NAME.yaml   a task of one's own: it must load
 
 All blocks marked ``run`` of one section (between two headings of the second level) run in one folder, in order.
 """
@@ -16,6 +17,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ import click
 import pytest
 
 from showonce.cli import cli
+from showonce.runtime.tasks import load_task
 from showonce.settings import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -111,6 +114,27 @@ def test_the_blocks_marked_run_run(files: dict[str, str], commands: list[list[st
             command, cwd=elsewhere, env=environment, capture_output=True, text=True, timeout=300, check=False
         )
         assert done.returncode == 0, f"{command[-1]}\n{done.stdout}\n{done.stderr}"
+
+
+TASK = re.compile(r"^```yaml file (\S+)[ \t]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+TASKS = [(page.name, *found) for page in PAGES for found in TASK.findall(page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize(("page", "name", "text"), TASKS, ids=lambda value: str(value)[:20])
+def test_a_task_file_of_ones_own_loads(page: str, name: str, text: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    assert load_task(tmp_path / name).start.startswith("https://"), page
+
+
+def test_an_install_line_works_in_a_clone_and_from_an_index() -> None:
+    """Each page that names an extra names both; the extra exists."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        here = re.findall(r"^pip install '\.\[(\w+)\]'", text, re.MULTILINE)
+        index = re.findall(r"^pip install 'showonce\[(\w+)\]'", text, re.MULTILINE)
+        assert here == index and {*here} <= {*extras}, page.name
+    assert TASKS and {"browser.md", "desktop.md", "miniwob.md"} <= {page.name for page in PAGES}
 
 
 def test_an_extension_needs_less_than_40_lines() -> None:

@@ -16,8 +16,10 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from tests.browsers import needs_browser
 
 from showonce import __version__
+from showonce.cli.codes import NOT_REACHED
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -106,6 +108,24 @@ def test_doctor_finds_the_shipped_checkpoint(call: Callable[..., subprocess.Comp
     done = call("showonce", "doctor")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "fingerprint" in done.stdout
+
+
+@needs_browser
+def test_the_wheel_does_in_an_empty_folder_what_the_pages_show(
+    call: Callable[..., subprocess.CompletedProcess[str]], elsewhere: Path
+) -> None:
+    """Shown, replayed and run; on the demo site too, whose pages and scripts are in the wheel. No folder is ours."""
+    done = call("showonce", "record", "--oracle", "task=app/dev/single/0")
+    assert done.returncode == 0, done.stderr
+    (episode,) = elsewhere.glob("logs/*/episodes/*")
+    assert call("showonce", "replay", "--check", str(episode)).returncode == 0
+    alone = ("learning=frozen", "adapter=none", "experiment.episodes=1", "dashboard.mode=off")
+    for words in (["task=configs/tasks/success_world.yaml"], ["--config", "configs/browser.yaml", "task=site/shapes"]):
+        done = call("showonce", "run", *words, *alone)
+        assert done.returncode in (0, NOT_REACHED), done.stderr
+        assert "succeeded in " in done.stdout and "Traceback" not in done.stderr
+    assert not list(elsewhere.glob("configs")) and not list(elsewhere.glob("checkpoints"))
+    assert call("showonce", "runs").stdout.count("completed") == 4
 
 
 # ------------------------------------------------------------------------------------ dependencies
