@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
     _server, os.environ["DISPLAY"] = start_server()
     os.environ.pop("WAYLAND_DISPLAY", None)
+
+
+@pytest.fixture(autouse=True)
+def no_known_secrets() -> Iterator[None]:
+    """Forget every secret after a test: what writes files would take it out of those of the next."""
+    from showonce.secrets import KNOWN
+
+    yield
+    KNOWN.clear()
 
 
 def pytest_unconfigure() -> None:

@@ -252,3 +252,32 @@ def test_configs_are_loaded_on_several_threads_at_once() -> None:
         found = list(pool.map(lambda seed: load_config("demo", [f"seed={seed}", "learning=sft_demo"]), range(24)))
     assert [config.seed for config in found] == list(range(24))
     assert {config.learning.learner for config in found} == {"sft_demo"}
+
+
+def test_a_secret_is_named_with_its_source(tmp_path: Path) -> None:
+    config = load_config(None, ["secret.password=env:CRM_PW", "secret.pin=keyring:crm/anna@example.org"])
+    assert config.secret == {"password": "env:CRM_PW", "pin": "keyring:crm/anna@example.org"}
+    (tmp_path / "own.yaml").write_text(to_yaml(config))
+    assert load_config(tmp_path / "own.yaml").secret == config.secret
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["secret.password=hunter2", "secret.password='hunter2'", "secret=hunter2", "secret={password:hunter2}", 
+     "+secret.password=hunter2", "secrets.password=hunter2", "secret/password=hunter2", "secret.pass-word=hunter2",
+     "secret.password=${oc.env:HOME}/hunter2", "secret.password=hun,ter2", "secret.password=[hunter2"],
+)  # fmt: skip
+def test_a_plain_secret_on_the_command_line_is_refused_and_not_repeated(override: str) -> None:
+    with pytest.raises(ConfigError, match=r"env:VARIABLE, keyring:SERVICE/USER or prompt") as caught:
+        load_config(None, [override])
+    assert "ter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["secret: {password: hunter2}", "secret: hunter2", "secret: [hunter2]", "secret: {p: 7}"]
+)
+def test_a_plain_secret_in_a_file_is_refused_with_its_line_and_not_repeated(text: str, tmp_path: Path) -> None:
+    (tmp_path / "own.yaml").write_text(f"name: x\n{text}\n")
+    with pytest.raises(ConfigError, match=r"own\.yaml, line 2: secret") as caught:
+        load_config(tmp_path / "own.yaml")
+    assert "hunter2" not in str(caught.value)

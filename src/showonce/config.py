@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from showonce.errors import ConfigError, nearest
+from showonce.secrets import check_source
 
 GUARDS: Final = (
     *("same_action", "unchanged", "done_without_evidence"),
@@ -275,6 +276,7 @@ class SafetyConfig:
     max_actions: int = 0  # of one run (0 = no limit)
     guards: tuple[str, ...] = ("same_action", "unchanged", "done_without_evidence")  # those that are on, of GUARDS
     submit_words: tuple[str, ...] = ("submit", "send", "ok", "save", "search", "go", "sign in", "log in", "login")
+    secret_origins: tuple[str, ...] = ()  # [NAME@]ORIGIN: where secrets may be typed beside where they were recorded
     look_again: int = 0  # before a click: move there and look again, at most this often (0 = click at once)
     recovery: RecoveryConfig = field(default_factory=RecoveryConfig)
 
@@ -405,3 +407,8 @@ class Config:
     output: OutputConfig = field(default_factory=OutputConfig)
     record: RecordConfig = field(default_factory=RecordConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
+    secret: dict[str, Any] = field(default_factory=dict)  # name -> env:VARIABLE | keyring:SERVICE/USER | prompt
+
+    def __post_init__(self) -> None:
+        for name, source in self.secret.items():
+            check_source(f"secret.{name}", source)

@@ -21,10 +21,12 @@ from showonce.types import (
     Element,
     Episode,
     Executed,
+    Field,
     Lost,
     Observation,
     Outcome,
     Proposal,
+    Region,
     ScreenFacts,
     Task,
 )
@@ -168,6 +170,17 @@ class Windows(Protocol):
 
 
 @runtime_checkable
+class SecretFields(Protocol):
+    """Knows which fields of its screen may hold a secret."""
+
+    def focused_field(self) -> Field:
+        """Return what typed text goes to now; without a focus a field that is not secret."""
+
+    def secret_regions(self) -> Sequence[Region]:
+        """Return where fields that may hold a secret lie in the frame that was seen last."""
+
+
+@runtime_checkable
 class Recordable(Protocol):
     """Can be operated by a person while it is watched."""
 
@@ -175,7 +188,10 @@ class Recordable(Protocol):
         """Begin to watch the person. own: chords of the recorder, kept from the screen where that is possible."""
 
 
-ABILITIES: Final = (Paged, Downloads, Facts, Elements, Oracle, SetsGoal, Undoable, Windows, Recordable)
+ABILITIES: Final = (
+    *(Paged, Downloads, Facts, Elements, Oracle, SetsGoal, Undoable, Windows, Recordable),
+    SecretFields,
+)
 
 
 def ability(environment: object, kind: type[T]) -> T | None:
@@ -195,6 +211,17 @@ def ability(environment: object, kind: type[T]) -> T | None:
 
 def _has(environment: object, name: str) -> bool:
     return getattr_static(environment, name, None) is not None
+
+
+@runtime_checkable
+class TypesSecrets(Protocol):
+    """Types values in place of the words that stand for them (see `environments.wrappers.secret`)."""
+
+    def secret_focus(self) -> Field | None:
+        """Return what typed text goes to, if it may hold a secret; else None."""
+
+    def take(self, value: str, field: Field) -> str:
+        """Keep what a person typed into such a field as a secret of it, in memory, and return the word for it."""
 
 
 @dataclass(frozen=True)
@@ -482,7 +509,8 @@ class ApprovalRequest:
 
     observation: the frame that the action was chosen on. action: the policy's own or a teacher's; None when the answer
     was no action. reason: why a person is asked, one sentence. run: name of the run's folder ("" outside of a run);
-    episode: its id; step: index of the step in the episode, from 0. Together they name one question for good.
+    episode: its id; step: index of the step in the episode, from 0. Together they name one question for good. secret:
+    name of the field that has the focus, where it may hold a secret: what the person types there is not to be shown.
     """
 
     task: Task
@@ -493,6 +521,7 @@ class ApprovalRequest:
     run: str = ""
     episode: str = ""
     step: int = 0
+    secret: str = ""
 
 
 class Approver(Protocol):

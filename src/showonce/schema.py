@@ -124,7 +124,8 @@ def _convert_section(kind: Any, value: Any, key: str) -> Any:
     value = {} if value is None else value  # `learning:` with nothing below it
     if not isinstance(value, Mapping):
         valid = f"; its keys are {', '.join(hints_of(kind))}" if dataclasses.is_dataclass(kind) else ""
-        raise SchemaError(key, f"{key} must be a section of keys, not {value!r}{valid}.")
+        shown = "" if key == "secret" else f", not {value!r}"  # it may be the secret itself
+        raise SchemaError(key, f"{key} must be a section of keys{shown}{valid}.")
     return build(typing.cast("type[Any]", kind), value, key) if dataclasses.is_dataclass(kind) else dict(value)
 
 

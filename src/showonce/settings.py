@@ -32,6 +32,7 @@ from showonce.about import shipped, shipped_names, shipped_root
 from showonce.config import Config
 from showonce.errors import ConfigError, nearest
 from showonce.schema import SchemaError, build, check_path, hints_of, kind_of
+from showonce.secrets import SOURCES, check_source
 
 DEFAULT: Final = "run"
 _COMPOSING: Final = threading.Lock()  # hydra composes through one object of the process
@@ -144,6 +145,11 @@ def _group_files(group: str, folders: Sequence[Path]) -> dict[str, Path]:
 def _parse(text: str) -> _Override:
     """Read one override. A section of the config is set by a group's option, everything else by a value."""
     name, equals, raw = text.partition("=")
+    if name.lstrip("+~").startswith("secret"):  # the value may be the secret itself: no error repeats it
+        if not re.fullmatch(r"secret\.\w+", name):
+            raise ConfigError(f"override {name!r}: a secret is named by secret.NAME=SOURCE; SOURCE: {SOURCES}.")
+        check_source(name, raw)
+        return _Override(text, name, raw, False)
     if name[:1] in ("+", "~"):
         raise ConfigError(f"override {text!r}: write key=value; {name[0]!r} is not needed.")
     if not equals or not re.fullmatch(r"[\w./]+", name):

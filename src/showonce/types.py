@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -107,6 +109,19 @@ class Observation:
         digest.update(np.ascontiguousarray(self.image).data)
         return digest.hexdigest()
 
+    def without(self, regions: Sequence[Region]) -> Observation:
+        """Return a copy whose regions are black (`masked`) and whose text is gone: some words may lie in them.
+
+        A pixel that a region touches is blanked whole.
+        """
+        image = self.image.copy()
+        for left, top, right, bottom in regions:
+            rows = slice(math.floor(top * self.height), math.ceil(bottom * self.height))
+            image[rows, math.floor(left * self.width) : math.ceil(right * self.width)] = 0
+        inside = (tuple(min(max(edge, 0.0), 1.0) for edge in region) for region in regions)
+        masked = {(a, b, c, d): None for a, b, c, d in (*self.masked, *inside) if a < c and b < d}
+        return replace(self, image=image, text=None, masked=tuple(masked))
+
 
 @dataclass(frozen=True)
 class ScreenFacts:
@@ -123,6 +138,19 @@ class ScreenFacts:
     near: tuple[str | None, ...] | None = None
     focused: str | None = None
     content: Region | None = None
+
+
+@dataclass(frozen=True)
+class Field:
+    """What typed text goes to. name: its label. secret: whether it may hold a secret; None = nobody can tell.
+
+    origin: whose it is: scheme, host and port of its document, ``file://``, ``null`` for a document without one;
+    ``window:CLASS`` on a desktop.
+    """
+
+    name: str
+    origin: str
+    secret: bool | None
 
 
 @dataclass(frozen=True)
@@ -178,11 +206,15 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Executed:
-    """What the environment really did (not what it was asked to do); `detail` says what came of it."""
+    """What the environment really did (not what it was asked to do); `detail` says what came of it.
+
+    origin: where a secret was typed (see `Field`); "" for everything else.
+    """
 
     action: Action
     detail: str = ""
     pixels: tuple[tuple[int, int], ...] = ()
+    origin: str = ""
 
 
 @dataclass(frozen=True)
@@ -216,6 +248,7 @@ class Step:
     note: str = ""  # narration of the step, or why nothing was executed
     timings: dict[str, float] = field(default_factory=dict)  # ms: observe, model, parse, execute, overhead
     facts: ScreenFacts | None = None  # what was known of the screen when the action was judged; not stored
+    origin: str = ""  # where a secret was typed, see `Field`
 
     @property
     def corrected(self) -> bool:
@@ -253,7 +286,8 @@ class Success:
 class Task:
     """A goal in an environment. `id` is stable and names it in stores and reports; `settings` go to the environment.
 
-    `redact`: regions of the screen that are blanked in everything that is stored.
+    `redact`: regions of the screen that are blanked in everything that is stored. `secret`: where the values of its
+    secrets come from, by name (see `showonce.secrets`); a config's own win.
     """
 
     id: str
@@ -266,6 +300,7 @@ class Task:
     limits: Limits = Limits()
     split: str = "user"  # train | dev | test | user
     redact: tuple[Region, ...] = ()
+    secret: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

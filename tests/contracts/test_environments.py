@@ -21,7 +21,7 @@ from showonce.environments.contract import EnvironmentContract, Presses
 from showonce.environments.registry import ENVIRONMENTS, find_task, make_environment
 from showonce.environments.wrappers.fence import Fenced
 from showonce.environments.wrappers.perceive import Perceiving
-from showonce.environments.wrappers.secret import WithSecret
+from showonce.environments.wrappers.secret import WithSecrets
 from showonce.environments.wrappers.wrapper import Wrapper
 from showonce.errors import BadInput, EnvironmentBroken
 from showonce.protocols import (
@@ -36,12 +36,13 @@ from showonce.protocols import (
     Oracle,
     Paged,
     Recordable,
+    SecretFields,
     SetsGoal,
     Undoable,
     Windows,
     ability,
 )  # fmt: skip
-from showonce.types import Element, Executed, Observation, ScreenFacts, Success, Task
+from showonce.types import Element, Executed, Field, Observation, Region, ScreenFacts, Success, Task
 
 
 class TestBoard(EnvironmentContract):
@@ -145,6 +146,12 @@ class Able(Board):
     def exclude(self, *places: object) -> None:
         self.excluded = places
 
+    def focused_field(self) -> Field:
+        return Field("password", "https://board.example", True)
+
+    def secret_regions(self) -> Sequence[Region]:
+        return ((0.9, 0.9, 1.0, 1.0),)
+
     def watch(self, own: Sequence[str] = ()) -> EventSource:
         return Watching(self.observe())
 
@@ -173,10 +180,10 @@ WRAPPERS: Final[dict[str, Callable[[Environment], Environment]]] = {
     "fence": lambda inner: Fenced(inner, SafetyConfig(region=(0.0, 0.0, 1.0, 0.95))),
     "ocr": lambda inner: Perceiving(inner, ocr=True),
     "marks": lambda inner: Perceiving(inner, marks=True),
-    "secret": lambda inner: WithSecret(inner, "[SECRET]", "hunter2"),
+    "secret": lambda inner: WithSecrets(inner, {}, {}),
 }
 CHAINS: Final = [*permutations(WRAPPERS, 1), *permutations(WRAPPERS, 2)]
-BROWSER: Final = {Paged, Downloads, Facts, Elements, Undoable, Recordable}
+BROWSER: Final = {Paged, Downloads, Facts, Elements, Undoable, Recordable, SecretFields}
 ABLE: Final = {  # what each environment can do
     "able": {*ABILITIES},
     "board": {Oracle},
@@ -241,7 +248,8 @@ def test_a_wrapped_environment_keeps_its_abilities_and_the_contract(
             assert ability(wrapped, kind) is ability(inner, kind), f"{kind.__name__} is lost"
         _keeps_the_contract(wrapped, task)
         if "secret" in chain:
-            assert wrapped.execute(Type("[SECRET]"), Presses()).action == Type("[SECRET]")
+            with pytest.raises(BadInput, match="is not"):
+                wrapped.execute(Type("<secret:pin>"), Presses())
         if "fence" in chain:
             with pytest.raises(BadInput, match=r"safety\.region"):
                 wrapped.execute(Click(0.5, 0.97), Presses())

@@ -25,7 +25,8 @@ from showonce.actions import (
     points,
     to_pixel,
 )
-from showonce.demonstrations.reduce import SECRET, GestureLimits, Reduced, Reducer
+from showonce.demonstrations.reduce import GestureLimits, Reduced, Reducer
+from showonce.secrets import SECRET
 
 WIDTH, HEIGHT = 320, 200
 Raw = dict[str, Any]

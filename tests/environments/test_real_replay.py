@@ -10,12 +10,13 @@ from tests.browsers import needs_browser
 
 from showonce.actions import Action, Click, Done, Type, from_pixel
 from showonce.demonstrations import EpisodeStore, read_png
-from showonce.demonstrations.reduce import SECRET
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
+from showonce.errors import ConfigError
 from showonce.protocols import Context, Sampling
 from showonce.runtime.recorder import HandPolicy, record
 from showonce.runtime.replay import Mode, ReplayReport, replay_episode
+from showonce.secrets import KNOWN, SECRET, VARIABLE
 from showonce.types import Observation, Proposal, StopReason, Success, Task
 
 pytestmark = needs_browser
@@ -55,11 +56,11 @@ class Flow:
         self.success = success
         self.path = record(self.browser, self.task(success), 1, Hand(lambda _: None), store, "person")
 
-    def replay(self, html: str, mode: Mode = "coordinates", secret: str = "") -> ReplayReport:
+    def replay(self, html: str, mode: Mode = "coordinates") -> ReplayReport:
         self.page.write_text(STYLE + html, "utf-8")
         return replay_episode(
             self.path, self.browser, self.task(self.success), mode=mode, folder=self.folder / "out",
-            store=EpisodeStore(self.folder / "again"), secret=secret,
+            store=EpisodeStore(self.folder / "again"),
         )  # fmt: skip
 
 
@@ -128,32 +129,27 @@ def test_another_page_is_the_first_difference(flow: Flow) -> None:
     assert report.success is True
 
 
-def test_a_password_is_typed_and_never_written(flow: Flow) -> None:
-    told = "p.textContent = this.value == 'hunter2' ? 'welcome' : ''"
-    page = f'<input autofocus type=password oninput="{told}"><p id=p></p>'
-    flow.page.write_text(STYLE + page)
-    flow.record(page, Type("hunter2"), success="welcome")
-    steps = flow.path / "steps.jsonl"
-    steps.write_text(steps.read_text().replace("hunter2", SECRET))  # as the recorder writes it
-    assert flow.replay(page).success is False
-    report = flow.replay(page, secret="hunter2")
-    assert report.success is True
-    written = b"".join(file.read_bytes() for file in Path(report.episode.path).iterdir())
-    assert b"hunter2" not in written
-
-
-@pytest.mark.parametrize("check", [Success("url", "*#in"), Success("selector", "#in")], ids=lambda check: check.kind)
-def test_a_password_is_replayed_with_a_check_of_the_page(flow: Flow, check: Success) -> None:
-    page = (
-        "<input autofocus type=password oninput=\"if (this.value == 'hunter2') { location.hash = 'in'; p.id = 'in' }\">"
-        "<p id=p>here</p>"
-    )
+@pytest.mark.parametrize("check", [Success("text", "welcome"), Success("url", "*#in"), Success("selector", "#in")])
+def test_a_password_of_an_old_recording_is_typed_and_never_written(
+    flow: Flow, check: Success, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = "if (this.value == 'hunter2') { p.textContent = 'welcome'; location.hash = 'in'; p.id = 'in' }"
+    page = f'<input autofocus type=password oninput="{told}"><p id=p>here</p>'
     flow.page.write_text(STYLE + page)
     flow.record(page, Type("hunter2"), success=check)
     steps = flow.path / "steps.jsonl"
-    steps.write_text(steps.read_text().replace("hunter2", SECRET))
-    assert flow.replay(page, secret="hunter2").success is True
-    assert flow.replay(page, secret="wrong").success is False
+    steps.write_text(steps.read_text().replace("hunter2", SECRET))  # as recorders of 2026 wrote it
+    with pytest.raises(ConfigError, match="step 1: types a secret"):
+        flow.replay(page)
+    monkeypatch.setenv(VARIABLE, "hunter2")
+    report = flow.replay(page)
+    assert report.success is True
+    written = b"".join(file.read_bytes() for file in Path(report.episode.path).iterdir())
+    assert b"hunter2" not in written
+    assert not flow.replay(page.replace("type=password", "")).success, "typed into a field that is not secret"
+    KNOWN.clear()
+    monkeypatch.setenv(VARIABLE, "wrong")
+    assert flow.replay(page).success is False
 
 
 def test_elements_are_told_with_their_boxes(flow: Flow) -> None:

@@ -20,7 +20,7 @@ from showonce.demonstrations import (
     read_meta,
     read_png,
 )
-from showonce.demonstrations.reduce import SECRET, Reduced, Reducer
+from showonce.demonstrations.reduce import Reduced, Reducer
 from showonce.errors import ConfigError, DemonstrationError, EnvironmentBroken, Stopped, Unavailable
 from showonce.runtime.stop import Stop
 from showonce.runtime.watch import Hotkeys, record_watched
@@ -157,11 +157,14 @@ def test_nothing_done_is_no_demonstration(tmp_path: Path) -> None:
 def test_passwords_are_masked_in_text_and_picture(tmp_path: Path) -> None:
     masks = ((0.0, 40 / 48, 1.0, 1.0),)
     typed = [
-        {"kind": "key", "key": "•", "text": "•", "modifiers": [], "secret": True, "masks": masks} for _ in "hunter2"
-    ]
+        {"kind": "key", "key": "•", "text": "•", "modifiers": [], "secret": True, "masks": masks, "typed": letter,
+         "origin": "https://x", "target": "Your PIN"}
+        for letter in "hunter2"
+    ]  # fmt: skip
     path, *_ = watch(tmp_path, "user", *typed, "ctrl+f10", task=FREE)
     frames = load_demonstration(path).frames
-    assert [f.action for f in frames] == [Type("user"), Type(SECRET), Done()]
+    assert [f.action for f in frames] == [Type("user"), Type("<secret:your_pin>"), Done()]
+    assert [step.origin for step in load_episode(path).steps] == ["", "https://x", ""]
     assert not frames[1].observation.image[40:].any()
     assert frames[1].observation.image[:40].any()
     everything = b"".join(file.read_bytes() for file in path.iterdir())

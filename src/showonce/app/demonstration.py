@@ -14,9 +14,11 @@ from showonce.demonstrations import (
     check_fit,
     latest_demonstration,
     load_demonstration,
+    load_episode,
     read_meta,
 )
 from showonce.environments.registry import oracle_for
+from showonce.environments.wrappers.secret import needs_of
 from showonce.errors import BadInput, DemonstrationError
 from showonce.protocols import Environment, EventSink, Oracle, ability
 from showonce.runs.adapter_place import started_in
@@ -64,6 +66,7 @@ def demonstration_for(
             return None
         path = _show(environment, task, first, plan.folder / DEMONSTRATION, events, stop)
     found = _checked(path, plan.seeds, config.experiment.incomplete)
+    plan.environment.provide(task, needs_of(load_episode(path).steps), str(path))
     screen = environment.reset(task, first)
     check_fit(found, task, screen.width, screen.height)
     return found

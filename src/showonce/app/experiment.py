@@ -9,7 +9,7 @@ from showonce.app.compose import LiveRun
 from showonce.app.demonstration import recorded_of
 from showonce.app.phases import BEFORE, RETENTION_AFTER, RETENTION_BEFORE, TEACHER, Scores
 from showonce.app.plan import Plan, check_unattended
-from showonce.errors import BadInput, DemonstrationError
+from showonce.errors import BadInput, ConfigError, DemonstrationError
 from showonce.events import EpisodeFinished, PhaseStarted
 from showonce.learning.lesson import Lesson
 from showonce.learning.methods.registry import find_method
@@ -94,6 +94,11 @@ def check_one_demonstration(plan: Plan) -> None:
     task, demonstration = plan.tasks[0], plan.config.demonstration
     if task.success.kind in UNSEEN:
         raise BadInput(f"experiment=one_demo cannot measure {task.id!r}: nothing but a person checks success there.")
+    if asked := [name for name, source in plan.environment.sources(task).items() if source == "prompt"]:
+        raise ConfigError(
+            f"secret.{asked[0]}=prompt: experiment=one_demo measures in a new process, which cannot ask; use env: or "
+            "keyring:."
+        )
     none = demonstration == "auto" and not task.goal and recorded_of(plan, task) is None
     if demonstration == "none" or none:
         raise not_shown(task)

@@ -70,7 +70,9 @@ def make_plan(config: Config, *, tasks: Sequence[Task] | None = None, learning: 
     settings_of(config.environment.name, config.environment.settings)
     found = _tasks_of(config) if tasks is None else tasks
     _check_baselines(config.experiment.baselines)
-    environment = EnvironmentFactory(config.environment.name, dict(config.environment.settings), config.safety)
+    environment = EnvironmentFactory(
+        config.environment.name, dict(config.environment.settings), config.safety, secret=dict(config.secret)
+    )
     plan = Plan(config, (), environment, Seeds.of(config), learning and _learns(config))
     success = next((Success(k, v) for k, v in dataclasses.asdict(config.success).items() if v), None)
     return replace(plan, tasks=tuple(plan.limited(replace(t, success=success or t.success)) for t in found))

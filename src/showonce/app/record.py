@@ -15,7 +15,6 @@ from showonce.app.run_writer import RunWriter
 from showonce.config import Config, RecordConfig
 from showonce.demonstrations import load_demonstration
 from showonce.demonstrations.format import encode_png, in_sentences
-from showonce.demonstrations.redact import Secrets
 from showonce.demonstrations.reduce import GestureLimits
 from showonce.demonstrations.sheet import contact_sheet
 from showonce.environments.registry import oracle_for, source_for
@@ -25,6 +24,7 @@ from showonce.runs.folder import start_run
 from showonce.runtime.recorder import HandPolicy
 from showonce.runtime.recorder import record as record_hand
 from showonce.runtime.watch import Hotkeys, record_watched
+from showonce.secrets import Secrets
 from showonce.types import Executor, Task
 
 SHEET: Final = "contact_sheet.png"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from showonce.app.run_writer import RunWriter
 from showonce.config import Config
 from showonce.demonstrations import read_meta
 from showonce.demonstrations.format import in_sentences
-from showonce.environments.wrappers.secret import SECRET_VARIABLE
+from showonce.environments.wrappers.secret import needs_of
 from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
 from showonce.runs.folder import start_run
 from showonce.runtime.replay import MODES, ReplayReport, check_recording, replay_episode
@@ -43,7 +42,12 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
     check_unattended(config.safety, "replay")
     plan = make_plan(config, tasks=None if config.task else [_recorded_task(path)])
     task = plan.tasks[0]
-    _, shown = check_recording(path, task)
+    recorded, shown = check_recording(path, task)
+    needs = needs_of(recorded.steps)
+    for name in config.secret:
+        if name not in (known := [need.name for need in needs]) and "" not in known:
+            raise ConfigError(f"secret.{name}: {path} types no such secret.{nearest(name, known)}")
+    plan.environment.provide(task, needs, str(path))
     frontend = frontend or Frontend()
     if shown.lost:
         frontend.tell(f"the recording is incomplete, what follows may fail: {'; '.join(in_sentences(shown.lost))}.")
@@ -64,7 +68,6 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
             store=writer.episodes(),
             events=writer.events,
             stop=writer.stop,
-            secret=os.environ.get(SECRET_VARIABLE, ""),
             longer=config.replay.longer,
         )
         writer.found["replay"] |= _noted(report)

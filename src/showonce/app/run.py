@@ -17,6 +17,7 @@ from showonce.runs.event_file import read_events
 from showonce.runs.folder import check_resumed, start_run
 from showonce.runs.layout import EVENTS
 from showonce.runs.metrics import TaskResult, results_of
+from showonce.secrets import KNOWN
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,9 @@ def run(config: Config, frontend: Frontend | None = None) -> RunResult:
     if config.resume:
         check_resumed(config)
     plan, measured = make_plan(config, learning=True), config.experiment.name == "one_demo"
+    for task in plan.tasks:
+        for name, source in plan.environment.sources(task).items():
+            KNOWN.read(name, source)
     if measured:
         check_one_demonstration(plan)
     check_demonstration(config, plan.tasks, plan.seeds)

@@ -33,6 +33,7 @@ from showonce.runs.report import write_report
 from showonce.runs.trackers import Following
 from showonce.runtime.pause import PausableStop
 from showonce.runtime.stop import CTRL_C
+from showonce.secrets import KNOWN
 from showonce.settings import to_yaml
 
 
@@ -132,6 +133,10 @@ class RunWriter:
                 atomic_write_json(self.folder / METRICS, metrics_of(events, self.config, self.found, self.reasons))
                 write_report(self.folder)
         finally:
+            _, left = KNOWN.scrub(self.folder)
+            if left:
+                names = ", ".join(str(path.relative_to(self.folder)) for path in left)
+                self.frontend.tell(f"a secret stands in {names}; edit or delete the files")
             finish_run(self.folder, self.config.output.logs, reason, began, results_of(events))
 
 

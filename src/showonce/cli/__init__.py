@@ -19,6 +19,7 @@ from showonce.about import __version__
 from showonce.cli.codes import BAD_INPUT, BROKEN, CRASHED, DIFFERS, NOT_REACHED, STOPPED, codes_line
 from showonce.cli.pipe import Pipe
 from showonce.errors import ShowonceError
+from showonce.secrets import KNOWN
 
 if TYPE_CHECKING:
     from showonce.config import Config
@@ -523,7 +524,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo("showonce: stopped.", err=True)
         return STOPPED
     except ShowonceError as error:
-        click.echo(f"showonce: {error}", err=True)
+        click.echo(f"showonce: {KNOWN.hide(str(error))}", err=True)
         return error.exit_code
     except Exception:
         traceback.print_exc()

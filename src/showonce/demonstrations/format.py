@@ -86,7 +86,7 @@ def step_to_json(step: Step, observation: Observation | None) -> dict[str, Any]:
         screen = {"width": observation.width, "height": observation.height, "scale": observation.scale}
         screen |= {} if observation.text is None else {"text": observation.text}
         screen |= {"masked": plain(observation.masked)} if observation.masked else {}
-    return {
+    line = {
         "index": step.index,
         "frame": step.frame,
         "frame_hash": step.frame_hash,
@@ -101,6 +101,7 @@ def step_to_json(step: Step, observation: Observation | None) -> dict[str, Any]:
         "timings": plain(step.timings),
         "proposal": None if step.proposal is None else _proposal_to_json(step.proposal),
     }
+    return line | ({"origin": step.origin} if step.origin else {})
 
 
 def step_from_json(data: Mapping[str, Any]) -> Step:
@@ -122,6 +123,7 @@ def step_from_json(data: Mapping[str, Any]) -> Step:
         changed=data["changed"],
         note=data["note"],
         timings=dict(data["timings"]),
+        origin=str(data.get("origin", "")),
     )
 
 

@@ -18,8 +18,9 @@ A raw event is a mapping. All have `kind` and `time` (seconds on a clock that on
 
 Any event may have `frame_time`: when the screen last changed visibly before it; `target`: the name of what it hit;
 `apart`: true where it joins no action before or after it, and the time before it was no waiting; `secret`: true where
-the text goes into a field that may hold a secret: `text` is then a dot for each character. What was typed, `typed`, and
-what such fields hold, `values`, go to `redact.Secrets` and no further.
+the text goes into a field that may hold a secret: `text` is then a dot for each character, and `origin` says whose field
+it is (`types.Field`). What was typed, `typed`, and what such fields hold, `values`, go to `secrets.Secrets` and no
+further.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from typing import Any, Final
 
 from showonce import actions as act
 from showonce.actions import MAX_NOTCHES, MAX_TEXT, MAX_WAIT_S, MODIFIERS, NAMED_KEYS, Action, from_pixel
-from showonce.demonstrations.redact import SECRET as SECRET
+from showonce.secrets import SECRET as SECRET
 
 RawEvent = Mapping[str, Any]
 CHORD: Final = ("ctrl", "alt", "meta")  # with one of these held, a key is a hotkey and types nothing
@@ -57,7 +58,7 @@ GESTURE_LIMITS: Final = GestureLimits()
 class Reduced:
     """An action and its raw events, indices `first` to `last`; the frame before `first` is the one it was chosen on.
 
-    note: how it came about where the action does not say it (``pasted``); becomes the step's note.
+    note: how it came about where the action does not say it (``pasted``); becomes the step's note. origin: of a secret.
     """
 
     action: Action
@@ -65,6 +66,7 @@ class Reduced:
     last: int
     target: str = ""
     note: str = ""
+    origin: str = ""
 
 
 @dataclass
@@ -84,6 +86,7 @@ class _Text:
     text: str
     secret: bool
     target: str
+    origin: str = ""
 
 
 @dataclass
@@ -237,7 +240,7 @@ class Reducer:
         secret, target = bool(event.get("secret")), str(event.get("target", ""))
         if self._text is None or self._text.secret != secret:
             self._begin(event)
-            self._text = _Text(self._first, self._index, "", secret, target)
+            self._text = _Text(self._first, self._index, "", secret, target, str(event.get("origin", "")))
         self._text.text += str(event["text"])
         self._text.last = self._index
         while len(self._text.text) > MAX_TEXT:
@@ -277,7 +280,7 @@ class Reducer:
     def _end_text(self) -> None:
         if self._text is not None:
             run, self._text = self._text, None
-            self._out.append(Reduced(_typed(run.text, run.secret), run.first, run.last, run.target))
+            self._out.append(Reduced(_typed(run.text, run.secret), run.first, run.last, run.target, origin=run.origin))
 
     def _emit(self, action: Action, first: int, last: int, event: RawEvent) -> None:
         self._out.append(Reduced(action, first, last, str(event.get("target", ""))))

@@ -19,6 +19,7 @@ from showonce.demonstrations.format import META, SCHEMA_VERSION, STEPS, encode_p
 from showonce.demonstrations.redact import redact
 from showonce.errors import DemonstrationError, DiskError
 from showonce.fsio import LineWriter, atomic_write_bytes, atomic_write_json, explained, make_folder, plain
+from showonce.secrets import KNOWN
 from showonce.types import Demonstration, Episode, Executor, Observation, Outcome, Region, Step, StopReason, Task
 
 QUEUE: Final = 8  # largest number of frames and steps that wait for the disk; then `frame` and `step` block
@@ -75,7 +76,9 @@ class EpisodeWriter:
         """Queue a step. Its frame is the last one given to `frame`, its hash that of the stored, redacted frame."""
         self._check()
         stored = self._last[2] if self._last is not None else None
-        line = step_to_json(replace(step, frame_hash=stored.hash) if stored is not None else step, stored)
+        line = KNOWN.hide_value(
+            step_to_json(replace(step, frame_hash=stored.hash) if stored is not None else step, stored)
+        )
         self._jobs.put(partial(self._lines.write, line))
 
     def finish(self, episode: Episode) -> None:

@@ -31,12 +31,13 @@ from showonce.protocols import (
     Oracle,
     Paged,
     Recordable,
+    SecretFields,
     SetsGoal,
     Undoable,
     Windows,
     ability,
 )
-from showonce.types import Element, Executed, Observation, Outcome, ScreenFacts, Task
+from showonce.types import Element, Executed, Field, Observation, Outcome, ScreenFacts, Task
 
 HELD: Final[tuple[Action, ...]] = (
     *(Click(0.518, 0.232, "ctrl"), Drag(0.125, 0.339, 0.732, 0.839, "alt"), Scroll(0.482, 0.482, 1, 0, "shift")),
@@ -292,6 +293,11 @@ def _use_abilities(environment: Environment) -> int:
         assert event["kind"] == "idle" and isinstance(frame, Observation), f"the first event is {event['kind']!r}"
         source.close()
         assert all(isinstance(late, Observation) for _, late in events)
+    if fields := ability(environment, SecretFields):
+        assert isinstance(fields.focused_field(), Field)
+        for region in fields.secret_regions():
+            left, top, right, bottom = region
+            assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1, region
     return sum(ability(environment, kind) is not None for kind in ABILITIES)
 
 

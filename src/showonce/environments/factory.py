@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from showonce.config import SafetyConfig
 from showonce.environments.registry import make_environment
 from showonce.environments.wrappers.fence import Fenced
+from showonce.environments.wrappers.secret import Need, WithSecrets, bind, sources_for
 from showonce.protocols import Environment
 from showonce.types import Task
 
@@ -21,12 +23,16 @@ class EnvironmentFactory:
 
     name, settings: of the run; a task's own settings win over them. fence: the rules for places, whoever acts there.
     downloads: folder for what a browser downloads, unless its settings name one ("" = the browser's own default).
+    secret: where secrets come from, by name. bound: name -> origins where they were recorded, filled in as a
+    demonstration is found.
     """
 
     name: str = "embedded"
     settings: dict[str, Any] = field(default_factory=dict)
     fence: SafetyConfig = field(default_factory=SafetyConfig)
     downloads: str = ""
+    secret: dict[str, str] = field(default_factory=dict)
+    bound: dict[str, Any] = field(default_factory=dict)
 
     def resolve(self, task: Task) -> tuple[str, Mapping[str, Any]]:
         """Return name and settings of the environment in which a task is done."""
@@ -36,8 +42,19 @@ class EnvironmentFactory:
             settings.setdefault("downloads", self.downloads)
         return name, settings
 
+    def sources(self, task: Task) -> Mapping[str, str]:
+        """Return where the secrets of a task come from, by name: what is put into `secret` later shows in it."""
+        return ChainMap(self.secret, task.secret)
+
+    def provide(self, task: Task, needs: Sequence[Need], where: str) -> None:
+        """Provide the secrets that an episode types, and bind them to where it did. Raises as `sources_for` does."""
+        self.secret.update(sources_for(needs, self.sources(task), where))
+        bind(needs, self.bound)
+
     def __call__(self, task: Task) -> Environment:
         """Return a fresh environment for a task. Raises as `make_environment`."""
         name, settings = self.resolve(task)
         environment = make_environment(name, **settings)
+        if environment.capabilities.side_effects:
+            environment = WithSecrets(environment, self.sources(task), self.bound, self.fence.secret_origins)
         return Fenced(environment, self.fence) if self.fence.fenced else environment

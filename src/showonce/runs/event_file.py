@@ -16,6 +16,7 @@ from typing import IO, Final, Self
 from showonce.errors import ShowonceError
 from showonce.events import Event, from_json
 from showonce.fsio import LineWriter, make_folder, read_lines
+from showonce.secrets import KNOWN
 
 CHUNK_BYTES: Final = 1 << 22
 
@@ -40,7 +41,7 @@ class EventWriter:
     def emit(self, event: Event) -> None:
         """Append one event, whole, before returning."""
         try:
-            self._lines.write({"t": time.time(), **event.to_json()})
+            self._lines.write({"t": time.time(), **KNOWN.hide_value(event.to_json())})
         except (ShowonceError, ValueError, TypeError, RecursionError) as error:
             self.lost += 1
             if not self.failed:

@@ -8,6 +8,7 @@ modifiers last: ``click 0.4 0.2 ctrl``, ``scroll 0.4 0.2 3 shift``.
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
 import signal
 import sys
@@ -15,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from typing import Final, Protocol, runtime_checkable
 
-from showonce.actions import VERBS, Action, fields_of, from_json, to_json
+from showonce.actions import VERBS, Action, Type, fields_of, from_json, to_json
 from showonce.errors import BadInput, Stopped, nearest
 from showonce.protocols import ApprovalRequest, Approver
 from showonce.runtime.stop import Stop
@@ -98,7 +99,7 @@ class ConsoleApprover:
     def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
         shown = "nothing" if request.action is None else json.dumps(to_json(request.action), ensure_ascii=False)
         why = f" ({request.reason})" if request.reason else ""
-        answer = self._answer(f"{request.task.goal!r}: do {shown}?{why}", correct=True)
+        answer = self._answer(f"{request.task.goal!r}: do {shown}?{why}", correct=True, secret=request.secret)
         if answer is True:
             return request.action, "approved at the console"
         if answer is None or answer is False:
@@ -116,9 +117,20 @@ class ConsoleApprover:
         with _interruptible(self._stop):
             return sys.stdin.readline()
 
-    def _answer(self, question: str, correct: bool = False) -> bool | Action | None:
-        """Ask until there is an answer. correct: an action is one, too."""
+    def read_secret(self, field: str) -> str:
+        """Ask for what goes into a secret field without showing it; a line of the input where there is no terminal."""
+        with _interruptible(self._stop):
+            if sys.stdin.isatty():
+                return getpass.getpass(f"text for {field!r} (not shown): ", stream=sys.stderr)
+            return sys.stdin.readline().rstrip("\n")
+
+    def _answer(self, question: str, correct: bool = False, secret: str = "") -> bool | Action | None:
+        """Ask until there is an answer. correct: an action is one, too. secret: name of a secret field that has the
+        focus: `type` alone then asks for the text without showing it.
+        """
         choices = f"{YES_NO} / the right action, e.g. click 0.4 0.2" if correct else YES_NO
+        if secret:
+            choices += f"; `type` alone asks for the text of {secret!r} unseen"
         while True:
             line = self.read(f"{question} {choices}: ")
             answer = line.strip().lower()
@@ -131,7 +143,12 @@ class ConsoleApprover:
                 _quit(self._stop, "quit at the prompt")
             if correct and answer:
                 try:
-                    return parse_action(line)
+                    if secret and answer == "type":
+                        return Type(self.read_secret(secret))
+                    action = parse_action(line)
+                    if secret and isinstance(action, Type):
+                        print("it is stored as a secret, but the terminal has shown it", file=sys.stderr)
+                    return action
                 except BadInput as error:
                     print(error, file=sys.stderr)
 

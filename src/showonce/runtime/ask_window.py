@@ -43,6 +43,7 @@ class WindowApprover:
         self._seen = request.observation
         why = f" ({request.reason})" if request.reason else ""
         shown = "nothing" if request.action is None else f"{to_json(request.action)}"
+        self._window.covers = bool(request.secret)  # what is typed is shown as dots
         answer = self._answer(drawn(self._seen, request.action), f"{request.task.goal}: do {shown}?{why}")
         if answer == "yes":
             return request.action, "approved in the window"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from showonce.actions import Action, Ask, Done, points
+from showonce.actions import Action, Ask, Done, Key, Type, points
 from showonce.environments.wrappers.fence import TOUCHES_NOTHING
 from showonce.errors import BadInput, EnvironmentBroken, Stopped, Unavailable
 from showonce.events import GIVE_UP
@@ -29,6 +29,7 @@ from showonce.protocols import (
     SetsGoal,
     ShowsHistory,
     Turn,
+    TypesSecrets,
     Undoable,
     ability,
 )
@@ -42,6 +43,7 @@ from showonce.runtime.recovery import NOTHING_LEFT, Measure, Recovery
 from showonce.runtime.safety import Known, Pace, Safety, Verdict, allow
 from showonce.runtime.stopwatch import Stopwatch
 from showonce.runtime.tasks import reset_task
+from showonce.secrets import mentions
 from showonce.types import (
     Demonstration,
     Episode,
@@ -73,6 +75,7 @@ class StepDraft:
     intended: Action | None = None
     approved: Action | None = None
     executed: Action | None = None
+    origin: str = ""
     note: str = ""
     reason: StopReason | None = None
     facts: ScreenFacts | None = None
@@ -132,6 +135,7 @@ class Attempt:
         self._watched = False
         looks = setting.safety is not allow or any(getattr(g, "wants_facts", False) for g in setting.guards)
         self._facts = ability(setting.environment, Facts) if looks else None
+        self._secrets = ability(setting.environment, TypesSecrets)
         self._seen_waited = self._seen_at = 0.0  # `time.waited` and `time.now` when `screen` was taken
         self._outdated = 0  # actions in a row that were not executed because the screen had changed
 
@@ -306,12 +310,20 @@ class Attempt:
             turn.reason = StopReason.DENIED
             turn.note = f"{turn.note}; nobody is there to approve it"
             return False
+        field = None
+        with self._boundary("environment", turn, StopReason.ENVIRONMENT_ERROR):
+            field = None if self._secrets is None else self._secrets.secret_focus()
+        if turn.reason is not None:
+            return False
         request = ApprovalRequest(
             self.task, turn.screen, turn.proposal, turn.intended, turn.note, self.set.run, self.journal.episode,
-            len(self.steps),
+            len(self.steps), "" if field is None else field.name or "secret",
         )  # fmt: skip
         with self._boundary("executor", turn, StopReason.DENIED), self._clock.part("approve"), self.time.uncounted():
-            turn.approved, turn.note = self.set.approver.ask(request)
+            answer, turn.note = self.set.approver.ask(request)
+            turn.approved = answer if answer == turn.intended else self._unreadable(answer)
+            if turn.approved != answer:
+                turn.note += "; its text is kept as a secret: later runs need a source for it (secret.NAME=...)"
         if turn.approved is None:
             turn.reason = turn.reason or StopReason.DENIED
             return False
@@ -319,6 +331,14 @@ class Attempt:
         if turn.approved != turn.intended:
             turn.executor = "person"
         return self._still_allowed(turn)
+
+    def _unreadable(self, action: Action | None) -> Action | None:
+        """Return a person's action with the word of a secret in place of text for a field that may hold one."""
+        text = action.text if isinstance(action, Type) else ""
+        if isinstance(action, Key) and len(action.keys) == 1:
+            text = action.keys
+        field = self._secrets.secret_focus() if self._secrets is not None and text and not mentions(text) else None
+        return action if field is None or self._secrets is None else Type(self._secrets.take(text, field))
 
     def _still_allowed(self, turn: StepDraft) -> bool:
         """Judge the action again: time has passed since the first verdict, or the action is a person's correction."""
@@ -346,7 +366,8 @@ class Attempt:
                 self.set.pace.note(turn.approved, self.time.now)
                 try:
                     with self._clock.part("execute"):
-                        turn.executed = self.set.environment.execute(turn.approved, self.time).action
+                        done = self.set.environment.execute(turn.approved, self.time)
+                    turn.executed, turn.origin = done.action, done.origin
                     turn.note = f"done after all; {turn.note}" if refused else turn.note
                     return
                 except BadInput as error:
@@ -404,6 +425,7 @@ class Attempt:
             note=turn.note or (turn.proposal.note if turn.proposal is not None else ""),
             timings=self._clock.lap(),
             facts=turn.facts,
+            origin=turn.origin,
         )
         context = self.context()
         step = self.journal.step(step, turn.screen, self.screen)

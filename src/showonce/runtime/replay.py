@@ -12,16 +12,15 @@ from typing import Final, Literal
 
 import numpy as np
 
-from showonce.actions import Action, Ask, Done, Type, Wait, from_json, points, to_json, to_pixel
+from showonce.actions import Action, Ask, Done, Wait, from_json, points, to_json, to_pixel
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode, read_meta, redact
 from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.redact import check_regions
-from showonce.demonstrations.reduce import SECRET
 from showonce.demonstrations.sheet import MARK, marked
-from showonce.environments.wrappers.secret import WithSecret
+from showonce.environments.wrappers.secret import WithSecrets, bind, needs_of, sources_for
 from showonce.errors import BadInput, DemonstrationError, nearest
 from showonce.fsio import atomic_write_bytes, make_folder
-from showonce.protocols import Context, Elements, Environment, EventSink, Interrupt, Sampling, ability
+from showonce.protocols import Context, Elements, Environment, EventSink, Interrupt, Sampling, TypesSecrets, ability
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.matching import PATCH, find_named, find_point, find_target, patch_for
@@ -174,7 +173,6 @@ def replay_episode(
     store: EpisodeStore | None = None,
     events: EventSink | None = None,
     stop: Interrupt | None = None,
-    secret: str = "",
     longer: float = LONGER,
 ) -> ReplayReport:
     """Re-execute a stored episode and report the first difference from it.
@@ -182,11 +180,11 @@ def replay_episode(
     seed: of the environment; the recorded one by default. With another seed the frames are other frames, so they are
     not compared. A screen that promises the same pixels for the same seed is compared exactly, a real one up to
     carets, clocks and smoothing. longer: seconds that what a recorded wait was for may come later than it came then.
-    folder: where the picture of a difference goes. secret: is typed
-    where a password was recorded.
+    folder: where the picture of a difference goes.
 
     Raises:
         DemonstrationError: not a usable episode folder, or of another task.
+        ConfigError: it types a secret that the environment has no source for.
     """
     recorded, shown = check_recording(path, task)
     regions = check_regions(read_meta(path).get("redacted") or [])
@@ -197,12 +195,16 @@ def replay_episode(
     steps = [step for step in recorded.steps if step.executed is not None]
     names = ["" if step.proposal is None else step.proposal.text for step in steps]
     least = LEAST_SCORE if mode == "template" else -1.0
+    if (needs := needs_of(steps)) and ability(environment, TypesSecrets) is None:
+        bound: dict[str, list[str]] = {}
+        bind(needs, bound)
+        environment = WithSecrets(environment, sources_for(needs, {}, str(path)), bound)
     if not exact and any(isinstance(frame.action, Wait) for frame in shown.frames):
         environment = waits = Waiting(environment, shown.frames, mode == "template", longer, names)
     else:
         waits = None
     episode = run_episode(
-        WithSecret(environment, SECRET, secret) if Type(SECRET) in (step.executed for step in steps) else environment,
+        environment,
         ReplayPolicy(shown, mode, patch, least, names, ability(environment, Elements), waits),
         task,
         seed=recorded.seed if seed is None else seed,

@@ -8,6 +8,7 @@ success: {kind: world, value: ""}
 reset: environment             # environment | command:... | ask_person | none
 limits: {max_steps: 12}
 redact: [[0.0, 0.9, 1.0, 1.0]] # left, top, right, bottom: blanked in everything that is stored
+secret: {password: env:CRM_PW} # where its secrets come from: env:VARIABLE, keyring:SERVICE/USER or prompt
 """
 
 from __future__ import annotations
@@ -27,11 +28,12 @@ from showonce.errors import BadInput, ConfigError, EnvironmentBroken, TaskError,
 from showonce.protocols import Environment
 from showonce.runtime.approvals import ConsoleApprover, Person
 from showonce.runtime.completion import KINDS
+from showonce.secrets import check_source
 from showonce.types import Limits, Observation, Success, Task
 
 RESETS: Final = ("environment", "command", "ask_person", "none")
 COMMAND_SECONDS: Final = 600.0
-_KEYS: Final = ("id", "goal", "environment", "start", "success", "reset", "limits", "redact")
+_KEYS: Final = ("id", "goal", "environment", "start", "success", "reset", "limits", "redact", "secret")
 
 
 def load_task(path: str | Path) -> Task:
@@ -91,6 +93,14 @@ def task_from_mapping(data: Any, file: Path) -> Task:
         regions = check_regions(given.get("redact") or [])
     except BadInput as error:
         raise TaskError(f"task file {file}: {error}") from None
+    secret = given.get("secret") or {}
+    if not isinstance(secret, dict):
+        raise TaskError(f"task file {file}: secret must be keys with values, e.g. secret: {{password: env:CRM_PW}}.")
+    try:
+        for key, source in secret.items():
+            check_source(f"secret.{key}", source)
+    except ConfigError as error:
+        raise TaskError(f"task file {file}: {error}") from None
     return Task(
         id=_text(given.get("id", f"user/{file.stem}"), file, "id"),
         goal=goal,
@@ -101,6 +111,7 @@ def task_from_mapping(data: Any, file: Path) -> Task:
         reset=_reset(given.get("reset", "environment"), file),
         limits=_limits(given.get("limits") or {}, file),
         redact=regions,
+        secret={str(key): source for key, source in secret.items()},
     )
 
 

@@ -15,9 +15,8 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from showonce.actions import MODIFIERS, Action, Done, normal_keys, points, to_pixel
+from showonce.actions import MODIFIERS, Action, Done, Type, normal_keys, points, to_pixel
 from showonce.demonstrations import EpisodeStore, redact
-from showonce.demonstrations.redact import Secrets
 from showonce.demonstrations.reduce import GESTURE_LIMITS, GestureLimits, Reduced, Reducer
 from showonce.demonstrations.sheet import in_words
 from showonce.errors import BadInput, ConfigError, DemonstrationError, EnvironmentBroken, Stopped
@@ -37,6 +36,7 @@ from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recorder import judged
 from showonce.runtime.stop import Stop
+from showonce.secrets import SECRET, Secrets, name_for, word_for
 from showonce.types import Executed, Executor, Lost, Observation, Outcome, Proposal, Task
 
 POLL: Final = 0.1  # seconds between two looks at the stop while the person does nothing
@@ -104,6 +104,7 @@ class Watched:
         self._count = 0
         self._frames: dict[int, Observation] = {}
         self._ready: list[tuple[Reduced, Observation]] = []
+        self._names: dict[tuple[str, str, str], str] = {}  # of typed secrets: name by label, origin and text
         self._screen: Observation | None = None  # the last frame that was seen
         self._done = 0
         self._listening = self._paused = self._ended = False
@@ -144,10 +145,9 @@ class Watched:
         interrupt.check()
         if not self._ready:
             return Executed(action)
-        _, screen = self._ready.pop(0)
-        return Executed(
-            action, "", tuple((to_pixel(x, screen.width), to_pixel(y, screen.height)) for x, y in points(action))
-        )
+        reduced, screen = self._ready.pop(0)
+        pixels = tuple((to_pixel(x, screen.width), to_pixel(y, screen.height)) for x, y in points(action))
+        return Executed(action, "", pixels, reduced.origin)
 
     def verify(self) -> Outcome:
         return self._inner.verify()
@@ -220,7 +220,7 @@ class Watched:
             self._tell(f"{self._done + 1}. {in_words(pending)} ...", False)
 
     def _emit(self, found: list[Reduced]) -> None:
-        for reduced in (replace(one, target=self._secrets.hide(one.target)) for one in found):
+        for reduced in (self._named(replace(one, target=self._secrets.hide(one.target))) for one in found):
             self._done += 1
             target = f" on {reduced.target}" if reduced.target else ""
             note = f" ({reduced.note})" if reduced.note else ""
@@ -232,6 +232,15 @@ class Watched:
             self._tell(f"not kept: {self.lost[-1].text}", True)
         needed = self._reducer.open
         self._frames = {index: frame for index, frame in self._frames.items() if index in needed}
+
+    def _named(self, reduced: Reduced) -> Reduced:
+        """Give a typed secret the name of its field; the same text in the same field again is the same secret."""
+        if reduced.action != Type(SECRET):
+            return reduced
+        key = reduced.target, reduced.origin, self._secrets.last
+        if key not in self._names:
+            self._names[key] = name_for(reduced.target, self._names.values())
+        return replace(reduced, action=Type(word_for(self._names[key])))
 
     def _finish(self) -> None:
         self._emit(self._reducer.flush())

@@ -7,20 +7,19 @@ from pathlib import Path
 
 import pytest
 from tests.browsers import needs_browser
-from tests.fakes import Board, ScriptedPolicy, board_task
+from tests.fakes import Board, ScriptedPolicy
 
-from showonce.actions import Click, Type
+from showonce.actions import Click
 from showonce.app.plan import make_plan
 from showonce.config import SafetyConfig
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
-from showonce.environments.contract import Presses
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.environments.wrappers.fence import Fenced
 from showonce.environments.wrappers.perceive import Perceiving
-from showonce.environments.wrappers.secret import SECRET_VARIABLE, WithSecret
+from showonce.environments.wrappers.secret import WithSecrets
 from showonce.environments.wrappers.wrapper import Wrapper
-from showonce.errors import BadInput, EnvironmentBroken
+from showonce.errors import EnvironmentBroken
 from showonce.evaluation.specificity import HasScene
 from showonce.protocols import ABILITIES, Environment, Oracle, Paged, SetsGoal, Undoable, ability
 from showonce.runtime.completion import make_checker
@@ -48,10 +47,8 @@ def browser() -> Iterator[BrowserEnvironment]:
     [
         lambda inner: Fenced(inner, SafetyConfig(urls=("file:///*",))),
         lambda inner: Perceiving(inner, marks=True),
-        lambda inner: WithSecret(inner, "[SECRET]", "hunter2"),
-        lambda inner: Fenced(
-            Perceiving(WithSecret(inner, "[SECRET]", ""), marks=True), SafetyConfig(urls=("file:///*",))
-        ),
+        lambda inner: WithSecrets(inner, {"pin": "env:HOME"}, {}),
+        lambda inner: Fenced(Perceiving(WithSecrets(inner, {}, {}), marks=True), SafetyConfig(urls=("file:///*",))),
     ],
     ids=["fence", "marks", "secret", "all"],
 )
@@ -125,22 +122,3 @@ def test_none_takes_an_inherited_ability_away() -> None:
 def test_abilities_have_public_members_only() -> None:
     for kind in ABILITIES:
         assert [name for name in vars(kind) if not name.startswith("_")], kind
-
-
-def test_a_secret_is_typed_for_its_word_and_never_quoted() -> None:
-    board = Board()
-    world = WithSecret(board, "[SECRET]", "hunter2")
-    world.reset(board_task(), 1)
-    done = world.execute(Type("[SECRET]"), Presses())
-    assert board.done == [Type("hunter2")] and done.action == Type("[SECRET]") and "hunter2" not in str(done)
-    assert world.execute(Type("plain"), Presses()).action == Type("plain")
-    with pytest.raises(BadInput, match=SECRET_VARIABLE):
-        WithSecret(board, "[SECRET]", "").execute(Type("[SECRET]"), Presses())
-
-    class Refusing(Board):
-        def execute(self, action: object, interrupt: object) -> object:  # type: ignore[override]
-            raise BadInput(f"cannot type {action}")
-
-    with pytest.raises(BadInput) as caught:
-        WithSecret(Refusing(), "[SECRET]", "hunter2").execute(Type("[SECRET]"), Presses())
-    assert "hunter2" not in str(caught.value)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from importlib import resources
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from showonce.environments.browser.site import server
 from showonce.errors import BadInput, nearest
+
+if TYPE_CHECKING:
+    from playwright.async_api import Frame
 
 SITE: Final = "http://site.showonce"  # a Playwright route answers it from the package: no server, no network
 FOLDER: Final = Path(str(resources.files("showonce.environments.browser") / "site"))
@@ -47,3 +51,32 @@ def address_of(target: str, seed: int | None = None) -> str:
         f"{target!r} cannot be opened in a browser: it is neither an address (https://...), nor a file that is there, "
         f"nor a page of the demo site (site:{', site:'.join((*site_pages(), *server.SERVED))})."
     )
+
+
+OPAQUE: Final = "null"  # the origin of a document without one, as browsers spell it
+
+
+def origin_at(address: str) -> str | None:
+    """Return scheme, host and port of an address, or ``file://``; None of a blank document, whose origin is inherited.
+
+    Example:
+        >>> origin_at("https://anna@bank.example:8443/in?x"), origin_at("about:srcdoc"), origin_at("data:text/html,x")
+        ('https://bank.example:8443', None, 'null')
+    """
+    parts = urlsplit(address.removeprefix("blob:"))
+    if parts.scheme == "file":
+        return "file://"
+    if parts.scheme in ("about", ""):
+        return None
+    if not parts.hostname:
+        return OPAQUE
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port is not None else "")
+
+
+def origin_of(frame: Frame) -> str:
+    """Return whose document a frame shows; of a blank one, that of the frame around it."""
+    found = origin_at(frame.url)
+    if found is None:
+        return OPAQUE if frame.parent_frame is None else origin_of(frame.parent_frame)
+    return found

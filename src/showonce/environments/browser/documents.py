@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from showonce.environments.browser.addresses import OPAQUE, origin_at, origin_of
 from showonce.environments.browser.geometry import CONTENT, Offset, offset_of
 from showonce.environments.clocks import MachineClock, OtherClock
 from showonce.types import Region
@@ -41,6 +42,7 @@ class Document:
     place: Offset | None = None  # of the outermost document that it may reach, when it was last asked for
     asked: asyncio.Future[Any] | None = None  # a question that is not answered yet
     told: bool = False  # the person knows that it does not answer
+    origin: str = ""  # whose it is, see `types.Field`; asked for when a secret is typed in it
 
     async def evaluate(self, expression: str) -> Any:
         """Return the value of an expression in the hook's world; None when it fails there."""
@@ -250,6 +252,19 @@ class Documents:
             raise LookupError(frame)
         return offset.inside(await offset_of(target.root))
 
+    async def origin(self, document: Document) -> str:
+        """Return whose document it is (see `types.Field`), by the browser's own addresses."""
+        if not document.origin:
+            target, frame = document.target, document.frame
+            document.origin = OPAQUE
+            with contextlib.suppress(Exception):  # the frame is gone
+                tree = (await target.cdp.send("Page.getFrameTree"))["frameTree"]
+                frames = {one["id"]: one for one in _frames(tree)}
+                while (found := origin_at(frames[frame]["url"])) is None and frame != tree["frame"]["id"]:
+                    frame = frames[frame]["parentId"]
+                document.origin = found or origin_of(target.root)
+        return document.origin
+
     # ---------------------------------------------------------------------------------------------- closed shadow roots
 
     async def hand_over(self, document: Document, number: int) -> None:
@@ -257,7 +272,7 @@ class Documents:
         cdp = document.target.cdp
         found = await cdp.send("DOM.getDocument", {"depth": -1, "pierce": True})
         root = (await cdp.send("Page.getFrameTree"))["frameTree"]["frame"]["id"]
-        for frame, node in _roots(found["root"], root):
+        for frame, node in shadow_roots(found["root"], root):
             if frame != document.frame:
                 continue
             with contextlib.suppress(Exception):  # the root may be gone by now
@@ -283,12 +298,14 @@ def _frames(tree: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
         yield from _frames(child)
 
 
-def _roots(node: Mapping[str, Any], frame: str) -> Iterator[tuple[str, int]]:
+def shadow_roots(
+    node: Mapping[str, Any], frame: str, kinds: tuple[str, ...] = ("open", "closed")
+) -> Iterator[tuple[str, int]]:
     """Yield the frame and the DevTools id of each of the page's own shadow roots below a node of `DOM.getDocument`."""
     waiting = [(node, frame)]
     while waiting:
         node, frame = waiting.pop()
-        if node.get("shadowRootType") in ("open", "closed"):
+        if node.get("shadowRootType") in kinds:
             yield frame, node["backendNodeId"]
         waiting += [(child, frame) for child in (*node.get("children", ()), *node.get("shadowRoots", ()))]
         if "contentDocument" in node:

@@ -24,6 +24,7 @@ from showonce.environments.browser.documents import NAME, Document, Documents
 from showonce.environments.browser.eyes import Look, png_size
 from showonce.environments.browser.geometry import Offset, View
 from showonce.environments.browser.hooks import script
+from showonce.environments.browser.secret_focus import region_of
 from showonce.environments.browser.session import BrowserSession
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.clocks import MachineClock
@@ -301,7 +302,7 @@ class BrowserSource:
                     self._say("something was done in a frame that is gone: it is not recorded", lost=True)
                 return
             view = self._view_now(cast)
-            boxes = [_region(box, offset, view) for box in message["masks"]]
+            boxes = [region_of(box, offset, view) for box in message["masks"]]
             document.masks = [box for box in boxes if box is not None]
             self._masked = tuple(
                 mask for watched in self._casts.values() for known in watched.documents for mask in known.masks
@@ -313,6 +314,7 @@ class BrowserSource:
             event: dict[str, Any] = {key: message[key] for key in _KEPT if key in message}
             event["time"] = document.clock.to_python(event["time"])
             event |= {"masks": self._masked, "values": tuple(self._values)}
+            event |= {"origin": await cast.documents.origin(document)} if event.get("secret") else {}
             self._values.clear()
             if "x" in message:
                 x, y = view.to_fraction(*offset.to_input(message["x"], message["y"]))
@@ -391,11 +393,3 @@ _TICK: Final = 120.0  # units of `wheelDelta` per notch, the same on every syste
 
 def _floor(value: float) -> int:
     return int((value + 1e-6) // 1)
-
-
-def _region(box: Sequence[float], offset: Offset, view: View) -> Region | None:
-    """Return a box of a document as fractions of the frame; None when it is not shown."""
-    left, top = view.to_fraction(*offset.to_input(box[0], box[1]))
-    right, bottom = view.to_fraction(*offset.to_input(box[2], box[3]))
-    left, top, right, bottom = (min(max(value, 0.0), 1.0) for value in (left, top, right, bottom))
-    return (left, top, right, bottom) if left < right and top < bottom else None

@@ -23,13 +23,14 @@ from showonce.environments.browser.geometry import Box, View, image_size, view_o
 from showonce.environments.browser.hands import RELEASE_SECONDS, PageHands
 from showonce.environments.browser.owner import START_SECONDS, BrowserOwner, Launch, launch_for, owner
 from showonce.environments.browser.record import BrowserSource
+from showonce.environments.browser.secret_focus import SECRETS_SECONDS, focused_field, secret_boxes
 from showonce.environments.browser.session import BrowserSession, ModalOpened, Options
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.undo import TabsBefore, take_back
 from showonce.environments.settings import EnvironmentSettings
 from showonce.errors import BadInput, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
-from showonce.types import Element, Executed, Observation, Outcome, ScreenFacts, Task
+from showonce.types import Element, Executed, Field, Observation, Outcome, Region, ScreenFacts, Task
 from showonce.types import Image as Pixels
 
 if TYPE_CHECKING:
@@ -181,6 +182,16 @@ class BrowserEnvironment:
         """Return address, title and words of the page, for the safety rules. Raises as `observe` does."""
         session, view = self._seen_page()
         return self.on_owner(lambda: facts_of(session, view, at), FACTS_SECONDS, "what the page tells of itself")
+
+    def focused_field(self) -> Field:
+        """Return what typed text goes to. See `protocols.SecretFields`."""
+        session, _ = self._seen_page()
+        return self.on_owner(lambda: focused_field(session), 2 * SECRETS_SECONDS, "which field has the focus")
+
+    def secret_regions(self) -> list[Region]:
+        """Return where fields that may hold a secret lie in the last frame. See `protocols.SecretFields`."""
+        session, view = self._seen_page()
+        return self.on_owner(lambda: secret_boxes(session, view), 4 * SECRETS_SECONDS, "the search for secret fields")
 
     def watch(self, own: Sequence[str] = ()) -> BrowserSource:
         """Watch a person who acts in its tabs. own: chords of the recorder, hidden from the page."""

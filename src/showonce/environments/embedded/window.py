@@ -50,6 +50,7 @@ class ScreenWindow:
         self._scale = SCALE
         self._actions: deque[Action] = deque()  # done by the person, not returned yet
         self._finished = False
+        self.covers = False  # what is typed goes into a secret field: dots are shown for it
         self._size = (1, 1)
         self._typed = ""
         self._pressed: tuple[int, int] | None = None
@@ -180,12 +181,15 @@ class ScreenWindow:
             self._take(act.Type(text))
         elif name == "backspace" and self._typed:
             self._typed = self._typed[:-1]
-            self._say(f"typing: {self._typed}")
+            self._say(f"typing: {self._shown()}")
         elif name in NAMED_KEYS and name != "space":
             self._take(act.Key(name))
         elif event.char and event.char.isprintable():
             self._typed += event.char
-            self._say(f"typing: {self._typed}  (Enter to end)")
+            self._say(f"typing: {self._shown()}  (Enter to end)")
+
+    def _shown(self) -> str:
+        return "•" * len(self._typed) if self.covers else self._typed
 
     def _from_box(self, make: Callable[[str], Action]) -> None:
         try:
