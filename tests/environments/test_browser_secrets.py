@@ -21,7 +21,7 @@ from showonce.environments.browser.record import BrowserSource
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.runtime.replay import replay_episode
-from showonce.secrets import name_in
+from showonce.secrets import VARIABLE, name_in
 from showonce.types import Demonstration, Success, Task
 
 pytestmark = [needs_browser]
@@ -280,7 +280,9 @@ def test_a_closed_root_in_a_frame_of_another_process_is_known(tmp_path: Path) ->
             person.close()
 
 
-def test_a_replay_does_not_compare_what_the_recorder_blanked(session: Session, tmp_path: Path) -> None:
+def test_a_replay_does_not_compare_what_the_recorder_blanked(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Four kinds of fields are black in the recording and legible on the page; a change beside them is still seen."""
     field = "<{} style='position:absolute;left:10px;top:{}px;width:600px;height:60px;font-size:48px;background:#fff'{}"
     html = "".join(
@@ -298,13 +300,14 @@ def test_a_replay_does_not_compare_what_the_recorder_blanked(session: Session, t
     session.person.click(20, 410)
     session.end()
     assert session.path is not None
+    monkeypatch.setenv(VARIABLE, "hunter22")
     task = Task("user/web", "do it", "browser", start=str(session.folder / "page.html"), success=Success("none"))
     with closing(BrowserEnvironment(BrowserSettings(width=WIDTH, height=HEIGHT, settle=0.3))) as browser:
-        report = replay_episode(session.path, browser, task, secret="hunter22")
+        report = replay_episode(session.path, browser, task)
         assert report.reached and report.first_difference is None, report.first_difference
         page = session.folder / "page.html"
         page.write_text(
             page.read_text() + "<p style='position:absolute;top:330px;width:640px;height:60px;background:red'>"
         )
-        report = replay_episode(session.path, browser, task, secret="hunter22")
+        report = replay_episode(session.path, browser, task)
         assert report.reached and report.differs
