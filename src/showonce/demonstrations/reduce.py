@@ -19,8 +19,8 @@ A raw event is a mapping. All have `kind` and `time` (seconds on a clock that on
 Any event may have `frame_time`: when the screen last changed visibly before it; `target`: the name of what it hit;
 `apart`: true where it joins no action before or after it, and the time before it was no waiting; `secret`: true where
 the text goes into a field that may hold a secret: `text` is then a dot for each character, and `origin` says whose
-field it is (`types.Field`). What was typed, `typed`, and what such fields hold, `values`, go to `secrets.Secrets` and no
-further.
+field it is (`types.Field`). What was typed, `typed`, and what such fields hold, `values`, go to `secrets.Secrets` and
+no further.
 """
 
 from __future__ import annotations
