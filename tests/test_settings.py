@@ -172,7 +172,12 @@ def test_a_value_out_of_range_is_blamed_too(elsewhere: Path) -> None:
         ("sead=3", "Did you mean 'seed'?"),
         ("seed.x=3", "seed is a single value"),
         ("seed=high", "seed must be a whole number, not 'high'"),
-        ("seed=1,2", "as a list: seed=[1,2]"),
+        ("seed=1,2", "seed takes one value, and one command is one run: seed=1, then seed=2 in another."),
+        ("learning.sdft.lr=0.01,0.03", "learning.sdft.lr=0.01, then learning.sdft.lr=0.03 in another"),
+        ("evaluation.seeds=1,2", "as a list: evaluation.seeds=[1,2]"),
+        ("+learning.order=0.7", "unknown key 'order' in learning"),
+        ("given=[seed]", "showonce itself writes this key"),
+        ("inference.device=gpu", "Did you mean 'cuda'?"),
         ("tasks=a", "tasks must be a list"),
         ("seed", "not of the form key=value"),
         ("=3", "not of the form key=value"),
@@ -241,8 +246,10 @@ def test_a_reference_to_nothing_is_refused(elsewhere: Path) -> None:
 
 
 def test_keys_that_older_runs_wrote_and_nobody_reads_now_are_left_out(elsewhere: Path) -> None:
-    file = write(elsewhere, "name: a\nevaluation:\n  screens: 7\n  parts: []\n  workers: 2\n  multi_updates: 200\n")
+    text = "name: a\nevaluation:\n  screens: 7\n  parts: []\n  workers: 2\n  multi_updates: 200\n"
+    file = write(elsewhere, text, "config.yaml")
     assert load_config(file).evaluation.screens == 7
+    assert "line 4: unknown key 'parts' in evaluation" in refused(write(elsewhere, text)), "a file that a person writes"
     assert "multi_updates" in refused(file, ["evaluation.multi_updates=9"])
 
 

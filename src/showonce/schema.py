@@ -84,7 +84,8 @@ def kind_of(kind: Any, key: str) -> Any:
 
 def hints_of(kind: Any) -> dict[str, Any]:
     """Return field name -> declared type of a dataclass."""
-    return typing.get_type_hints(kind)
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
 
 
 def join(section: str, name: str) -> str:
@@ -104,6 +105,36 @@ def unknown(root: Any, kind: Any, section: str, name: str) -> SchemaError:
     same = [path for path in paths(root) if path.rpartition(".")[2] == name]
     hint = f" Did you mean {same[0]!r}?" if len(same) == 1 else nearest(name, hints_of(kind))
     return SchemaError(join(section, name), f"unknown key {name!r}{f' in {section}' if section else ''}.{hint}")
+
+
+def check_numbers(instance: Any, section: str = "") -> None:
+    """Check the numbers of a dataclass, those in tuples too, against the ``range`` in their fields' metadata.
+
+    Raises:
+        ConfigError: one is outside of its range, both ends of which are included, or not a number.
+    """
+    for field in dataclasses.fields(instance):
+        span, value = field.metadata.get("range"), getattr(instance, field.name)
+        if span and not in_range(value, *span):
+            raise ConfigError(f"{join(section, field.name)}={shown(value)} must be a number in {span_text(*span)}.")
+
+
+def in_range(value: Any, low: float, high: float) -> bool:
+    """Return whether a value is a number from `low` to `high`, or a list of such numbers."""
+    if isinstance(value, (tuple, list)):
+        return all(in_range(item, low, high) for item in value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+
+
+def span_text(low: float, high: float) -> str:
+    """Return a range as an error shows it."""
+    return f"[{low:.10g}, {high:.10g}]"
+
+
+def shown(value: Any) -> str:
+    """Return a value as an error shows it: lists as in YAML, and cut where it is long."""
+    text = str(list(value)) if isinstance(value, tuple) else repr(value)
+    return text if len(text) <= 40 else f"{text[:30]}... ({len(text)} characters)"
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:

@@ -25,7 +25,7 @@ class Seeds:
     """The ranges of one run or repetition. seed: its number; practice, evaluation: the offsets of the config.
 
     Raises:
-        ConfigError: the offsets leave a range no room.
+        ConfigError: the seed is negative, or the offsets leave a range no room.
     """
 
     seed: int = 0
@@ -33,6 +33,8 @@ class Seeds:
     evaluation: int = 5_000_000
 
     def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"seed={self.seed} must be at least 0: only `replay` knows -1, the recorded seed.")
         if not STRIDE <= self.practice <= self.evaluation - 2 * STRIDE:
             raise ConfigError(
                 f"learning.practice.seed_offset={self.practice} and experiment.eval_seed_offset={self.evaluation} "

@@ -16,7 +16,7 @@ import re
 import threading
 import typing
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,12 +31,20 @@ from omegaconf.errors import OmegaConfBaseException
 from showonce.about import shipped, shipped_names, shipped_root
 from showonce.config import Config
 from showonce.errors import ConfigError, nearest
-from showonce.schema import SchemaError, build, check_path, hints_of, kind_of
+from showonce.plugins import Registry
+from showonce.schema import SchemaError, build, check_path, hints_of, join, kind_of
 from showonce.secrets import SOURCES, check_source
 
 DEFAULT: Final = "run"
+Check = Callable[[Config, tuple[str, ...]], None]
 _COMPOSING: Final = threading.Lock()  # hydra composes through one object of the process
-RETIRED: Final = {"evaluation": ("parts", "workers", "multi_updates")}  # keys of older config.yaml files, left out
+PARTS: Final = {  # section: the key that names its part, and the entry point group of further parts
+    "environment": ("name", "showonce.environments"),
+    "learning": ("learner", "showonce.learners"),
+    "inference": ("backend", "showonce.engines"),
+}
+RETIRED: Final = {"evaluation": ("parts", "workers", "multi_updates")}  # keys that nobody reads now
+OF_A_RUN: Final = "config"  # the name, without .yaml, of a run's own file: retired keys in an older one are left out
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,27 @@ class _Override:
     value: Any
     group: bool
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys that are set; of a picked file, its section alone."""
+        return tuple(_leaves(self.key, None if self.group else self.value))
 
-def load_config(path_or_name: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+
+def _leaves(key: str, value: Any) -> Iterator[str]:
+    if not isinstance(value, Mapping) or not value:
+        yield key
+        return
+    for name, item in value.items():
+        yield from _leaves(join(key, str(name)), item)
+
+
+def load_config(
+    path_or_name: str | Path | None = None, overrides: Sequence[str] = (), check: Check = lambda config, given: None
+) -> Config:
     """Return the resolved, checked config of a file (or of a shipped name; None = the shipped ``run``).
+
+    The keys of the overrides are added to `Config.given`. check: called with the config and these keys; a SchemaError
+    of it is blamed on the override, or on the file and its line.
 
     Example:
         >>> load_config("demo", ["seed=3", "learning=rft"]).learning.learner
@@ -64,7 +90,11 @@ def load_config(path_or_name: str | Path | None = None, overrides: Sequence[str]
     parsed = [_parse(text) for text in overrides]
     composed, choices = _compose(file, [item for item in parsed if item.group])
     try:
-        return build(Config, _resolve(composed, [item for item in parsed if not item.group]))
+        config = build(Config, _resolve(file, composed, [item for item in parsed if not item.group]))
+        given = tuple(dict.fromkeys(key for item in parsed for key in item.keys))
+        config = dataclasses.replace(config, given=tuple(dict.fromkeys((*config.given, *given))))
+        check(config, given)
+        return config
     except SchemaError as problem:
         raise ConfigError(f"{_where(problem.setting, file, choices, parsed)}: {problem}") from None
 
@@ -151,16 +181,24 @@ def _parse(text: str) -> _Override:
         check_source(name, raw)
         return _Override(text, name, raw, False)
     if name[:1] in ("+", "~"):
+        try:
+            check_path(Config, name[1:].replace("/", "."))
+        except SchemaError as problem:
+            raise ConfigError(f"override {text!r}: {problem}") from None
         raise ConfigError(f"override {text!r}: write key=value; {name[0]!r} is not needed.")
     if not equals or not re.fullmatch(r"[\w./]+", name):
         raise ConfigError(f"override {text!r} is not of the form key=value.")
     key = name.replace("/", ".")
+    if key in PARTS and _is_part(raw, PARTS[key][1]):
+        return _Override(text, join(key, PARTS[key][0]), raw, False)
+    if key == "given":
+        raise ConfigError(f"override {text!r}: showonce itself writes this key, into the config.yaml of a run.")
     kind = kind_of(Config, key)
     try:
         override = OverridesParser.create().parse_override(f"{key}={raw}")
         value = None if override.is_sweep_override() else override.value()
         if override.is_sweep_override() and kind is not str:
-            raise ConfigError(f"override {text!r}: write several values as a list: {name}=[{raw}].")
+            raise ConfigError(f"override {text!r}: {_several(kind, name, raw)}")
     except HydraException as error:
         if kind is not str:
             raise ConfigError(
@@ -171,6 +209,19 @@ def _parse(text: str) -> _Override:
         value = raw  # the text itself: name=2026 is a name
     group = dataclasses.is_dataclass(kind) and isinstance(value, str)
     return _Override(text, key, value, group or "/" in name)
+
+
+def _is_part(raw: str, group: str) -> bool:
+    """Whether a section's value names a part of one's own: module:Class, or an entry point."""
+    return bool(re.fullmatch(r"[\w./\\-]+:[\w.]+", raw)) or raw in Registry("", group).names()
+
+
+def _several(kind: Any, name: str, raw: str) -> str:
+    """Say what to write in place of several values with commas between."""
+    if typing.get_origin(kind) is tuple or kind is Any:
+        return f"write several values as a list: {name}=[{raw}]."
+    first, *rest = raw.split(",")
+    return f"{name} takes one value, and one command is one run: {name}={first}, then {name}={rest[0]} in another."
 
 
 def _compose(file: Path, groups: Sequence[_Override]) -> tuple[DictConfig, dict[str, str]]:
@@ -237,7 +288,7 @@ def _first_line(error: BaseException) -> str:
     return (text[0].rstrip(".") if text else type(error).__name__) + "."
 
 
-def _resolve(composed: DictConfig, values: Sequence[_Override]) -> Mapping[str, Any]:
+def _resolve(file: Path, composed: DictConfig, values: Sequence[_Override]) -> Mapping[str, Any]:
     """Apply the value overrides and return plain Python, interpolations resolved."""
     for item in values:
         check_path(Config, item.key)
@@ -247,7 +298,7 @@ def _resolve(composed: DictConfig, values: Sequence[_Override]) -> Mapping[str, 
     except OmegaConfBaseException as error:
         raise SchemaError(str(getattr(error, "full_key", "") or ""), _first_line(error)) from error
     assert isinstance(data, dict)
-    for section, keys in RETIRED.items():
+    for section, keys in RETIRED.items() if file.stem == OF_A_RUN else ():
         if isinstance(held := data.get(section), dict):
             data[section] = {key: value for key, value in held.items() if key not in keys}
     return typing.cast("Mapping[str, Any]", data)
@@ -260,6 +311,8 @@ def _where(key: str, file: Path, choices: Mapping[str, str], overrides: Sequence
     """Return who wrote a key: the override, or the file and line."""
     bare = key.partition("[")[0]
     for item in overrides:
+        if item.group and item.key == bare:
+            return f"override {item.text!r}"
         if not item.group and (bare == item.key or bare.startswith(f"{item.key}.") or item.key.startswith(f"{bare}.")):
             return f"override {item.text!r}"
     for group, option in [("", ""), *choices.items()]:

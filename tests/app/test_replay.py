@@ -12,9 +12,10 @@ from tests.app.conftest import MakeConfig
 
 from showonce.actions import Action
 from showonce.app.record import record
-from showonce.app.replay import AS_RECORDED, replay
+from showonce.app.replay import replay
 from showonce.cli import main
 from showonce.cli.codes import DIFFERS, NOT_REACHED, STOPPED
+from showonce.config import AS_RECORDED
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.errors import BadInput, ConfigError, DemonstrationError
 from showonce.protocols import Interrupt

@@ -117,8 +117,11 @@ def test_a_plan_hands_over_what_it_resolved(config: Config) -> None:
 
 def test_limits_that_the_config_leaves_alone_are_the_tasks_own(make: MakeConfig) -> None:
     Path("mine.yaml").write_text("goal: click red circle\nlimits: {max_steps: 5, unchanged: 2}\n")
-    (task,) = make_plan(make(task="mine.yaml", limits=LimitsConfig(unchanged=9))).tasks
-    assert (task.limits.max_steps, task.limits.unchanged) == (5, 9)
+    limits = LimitsConfig(max_steps=12, unchanged=9, same_action=6)
+    (task,) = make_plan(make(task="mine.yaml", limits=limits)).tasks
+    assert (task.limits.max_steps, task.limits.unchanged, task.limits.same_action) == (5, 2, 6)
+    (task,) = make_plan(make(task="mine.yaml", limits=limits, given=("limits.max_steps", "limits.unchanged"))).tasks
+    assert (task.limits.max_steps, task.limits.unchanged) == (12, 9), "the command line wins, by a default value, too"
     plan = make_plan(make(limits=LimitsConfig(max_seconds=5.0)))
     assert plan.limited(find_task(TASK)).limits.max_seconds == 5.0 and plan.limited(find_task(TASK)).goal
 

@@ -37,7 +37,7 @@ def refused(tmp_path: Path, text: str, *words: str) -> None:
 
 
 def test_a_goal_is_enough(tmp_path: Path) -> None:
-    assert load_task(task_file(tmp_path, "goal: click ok")) == Task("user/box", "click ok")
+    assert load_task(task_file(tmp_path, "goal: click ok")) == Task("user/box", "click ok", environment="")
 
 
 def test_everything(tmp_path: Path) -> None:
@@ -93,9 +93,11 @@ def test_short_forms(tmp_path: Path) -> None:
         ("- goal: g", ["must hold keys with values"]),
         ("goal: g\nlimits: {max_steps: many}", ["limits.max_steps must be a whole number"]),
         ("goal: g\nlimits: {max_steps: 2.5}", ["limits.max_steps must be a whole number"]),
-        ("goal: g\nlimits: {max_seconds: -1}", ["limits.max_seconds must be a number of at least 0"]),
+        ("goal: g\nlimits: {max_seconds: -1}", ["limits.max_seconds=-1.0 must be a number in [0, 10000000]"]),
+        ("goal: g\nlimits: {max_steps: 0}", ["limits.max_steps=0 must be a number in [1, 100000]"]),
+        ("goal: g\nlimits: {max_seconds: .nan}", ["limits.max_seconds must be a number, not nan"]),
         ("goal: g\nlimits: 3", ["limits must be keys with values"]),
-        ("goal: g\nenvironment: {settings: {teme: dark}}", ["'teme'", "Did you mean 'theme'?"]),
+        ("goal: g\nenvironment: {name: embedded, settings: {teme: dark}}", ["'teme'", "Did you mean 'theme'?"]),
         ("goal: g\nenvironment: {name: browser, settings: {width: wide}}", ["environment.settings.width must be"]),
         ("goal: g\nenvironment: {name: brwser, settings: {width: 9}}", ["Did you mean 'browser'?"]),
         ("goal: g\nenvironment: {settings: [1]}", ["environment.settings must be keys with values"]),

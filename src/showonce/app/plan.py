@@ -5,22 +5,20 @@ Every phase of a run, and every verb, is given the same `Plan`; nothing else tur
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from showonce.config import Config, LimitsConfig, SafetyConfig
+from showonce.app.tasks import environment_of, limits_of, tasks_of, under
+from showonce.config import Config, SafetyConfig
 from showonce.environments.factory import EnvironmentFactory
-from showonce.environments.registry import find_task, settings_of
 from showonce.errors import ConfigError, nearest
 from showonce.runs.adapter_place import AdapterPlace, adapter_place
 from showonce.runs.layout import DOWNLOADS
 from showonce.runtime.replay import MODES, Mode
-from showonce.runtime.tasks import load_task
 from showonce.seeds import Seeds
-from showonce.types import Success, Task
+from showonce.types import Task
 
 if TYPE_CHECKING:
     from showonce.evaluation.fresh import Measurement
@@ -51,7 +49,7 @@ class Plan:
 
     def limited(self, task: Task) -> Task:
         """Return another task under the limits of this plan; its success check stays its own."""
-        return replace(task, limits=replace(task.limits, **_changed(self.config.limits)))
+        return replace(task, limits=limits_of(self.config, task))
 
     def measurement(self, task: Task, seeds: range, adapter: Path | None) -> Measurement:
         """Return what a new process is given to measure a task with the adapter in a folder (None = without one)."""
@@ -64,18 +62,15 @@ def make_plan(config: Config, *, tasks: Sequence[Task] | None = None, learning: 
     """Resolve a config. tasks: in place of those that it names. learning: whether the verb lets weights change at all.
 
     Raises:
-        ConfigError: no task is named; environment settings, the learner, a baseline or the seeds' ranges are wrong.
+        ConfigError: no task is named; environment settings, the learner, a baseline or the seeds' ranges are wrong; the
+            command line names another environment than a task.
         TaskError: a task cannot be used (nearest named).
     """
-    settings_of(config.environment.name, config.environment.settings)
-    found = _tasks_of(config) if tasks is None else tasks
+    found = tasks_of(config) if tasks is None else tasks
     _check_baselines(config.experiment.baselines)
-    environment = EnvironmentFactory(
-        config.environment.name, dict(config.environment.settings), config.safety, secret=dict(config.secret)
-    )
+    environment = environment_of(config, found)
     plan = Plan(config, (), environment, Seeds.of(config), learning and _learns(config))
-    success = next((Success(k, v) for k, v in dataclasses.asdict(config.success).items() if v), None)
-    return replace(plan, tasks=tuple(plan.limited(replace(t, success=success or t.success)) for t in found))
+    return replace(plan, tasks=tuple(under(config, environment, task) for task in found))
 
 
 def _check_baselines(names: Sequence[str]) -> None:
@@ -90,12 +85,6 @@ def _check_baselines(names: Sequence[str]) -> None:
             raise ConfigError(f"experiment.baselines: {name!r} is not a baseline.{nearest(name, (*REPLAYS, *METHODS))}")
 
 
-def task_named(name: str) -> Task:
-    """Return the task of a YAML file or a registered id. Raises TaskError as `find_task` and `load_task` do."""
-    path = Path(name).expanduser()
-    return load_task(path) if path.suffix in (".yaml", ".yml") or path.is_file() else find_task(name)
-
-
 def check_unattended(safety: SafetyConfig, what: str) -> None:
     """Refuse what acts and asks nobody (measuring, replaying) where a person wants to be asked.
 
@@ -107,19 +96,6 @@ def check_unattended(safety: SafetyConfig, what: str) -> None:
             f"{what} acts without asking anybody, so it needs safety=free without safety.ask_words and "
             f"safety.ask_regions; here safety.mode={safety.mode}. `showonce run` with experiment=tasks asks."
         )
-
-
-def _tasks_of(config: Config) -> list[Task]:
-    names = [*config.tasks] or [config.task]
-    if not any(names):
-        raise ConfigError("task is empty: name one, e.g. task=app/dev/single/0, or a task file of your own.")
-    return [task_named(name) for name in names]
-
-
-def _changed(limits: LimitsConfig) -> dict[str, Any]:
-    """Return the limits that a config sets to another value than the default; a task's own hold for the rest."""
-    default = dataclasses.asdict(LimitsConfig())
-    return {name: value for name, value in dataclasses.asdict(limits).items() if value != default[name]}
 
 
 def _learns(config: Config) -> bool:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from showonce.app.frontend import Frontend
-from showonce.app.plan import check_unattended, make_plan
+from showonce.app.plan import Plan, check_unattended, make_plan
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config, RecordConfig
 from showonce.demonstrations import load_demonstration
 from showonce.demonstrations.format import encode_png, in_sentences
 from showonce.demonstrations.reduce import GestureLimits
 from showonce.demonstrations.sheet import contact_sheet
-from showonce.environments.registry import oracle_for, source_for
+from showonce.environments.registry import oracle_for, settings_type, source_for
+from showonce.errors import ConfigError, Unavailable
 from showonce.fsio import atomic_write_bytes
 from showonce.protocols import Environment
 from showonce.runs.folder import start_run
@@ -63,12 +66,15 @@ def record(
 
     Raises:
         TaskError: the environment has no oracle. Unavailable: there is no display, or it cannot be watched.
+        ConfigError: a file asks for a browser that nobody sees.
         DemonstrationError: the goal was not reached; the episode is kept.
     """
     plan = make_plan(config)
     task, seed = plan.tasks[0], plan.seeds.first("demonstration")
     if oracle:
         check_unattended(config.safety, "record --oracle")
+    else:
+        plan = _in_sight(plan, task, tell)
     keys = Hotkeys(config.record.end, config.record.pause, config.record.redo)
     path = sheet = None
     lost: list[str] = []
@@ -104,6 +110,32 @@ def _remove(secrets: Secrets, folder: Path, tell: Callable[[str, bool], None]) -
         if found:
             names = ", ".join(str(path.relative_to(folder)) for path in found)
             tell(f"what was typed into a secret field stood in {names}: {what}", True)
+
+
+def _in_sight(plan: Plan, task: Task, tell: Callable[[str, bool], None]) -> Plan:
+    """Return the plan with a browser that has a window, unless it is attached to or the command line says otherwise.
+
+    Raises:
+        ConfigError: a file asks for a browser without a window. Unavailable: there is no display for one.
+    """
+    name, settings = plan.environment.resolve(task)
+    if "headless" not in settings_type(name).__dataclass_fields__ or settings.get("cdp_url"):
+        return plan
+    hidden = settings.get("headless")
+    if hidden and plan.environment.given.get("headless"):
+        tell("The browser has no window (environment.settings.headless=true): reach it by remote debugging.", True)
+        return plan
+    if hidden:
+        raise ConfigError(
+            "a recording would begin in a browser that nobody sees: a file sets environment.settings.headless to true. "
+            "Say environment.settings.headless=false on the command line, or =true to reach it by remote debugging."
+        )
+    if sys.platform.startswith("linux") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        raise Unavailable(
+            "a recording needs a browser window, which needs a display, and DISPLAY is not set. Use xvfb-run, or "
+            "attach to a browser of your own: environment.settings.cdp_url=http://127.0.0.1:9222."
+        )
+    return replace(plan, environment=replace(plan.environment, given={**plan.environment.given, "headless": False}))
 
 
 def _gestures_of(given: RecordConfig) -> GestureLimits:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from showonce.app.frontend import Frontend
-from showonce.app.plan import check_unattended, make_plan, task_named
+from showonce.app.plan import check_unattended, make_plan
 from showonce.app.run_writer import RunWriter
-from showonce.config import Config
+from showonce.app.tasks import task_named
+from showonce.config import AS_RECORDED, Config
 from showonce.demonstrations import read_meta
 from showonce.demonstrations.format import in_sentences
 from showonce.environments.wrappers.secret import needs_of
@@ -18,8 +19,6 @@ from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
 from showonce.runs.folder import start_run
 from showonce.runtime.replay import MODES, ReplayReport, check_recording, replay_episode
 from showonce.types import Task
-
-AS_RECORDED = -1  # the value of `seed` that stands for the recorded one
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,8 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
     if mode not in MODES:
         raise ConfigError(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
     check_unattended(config.safety, "replay")
-    plan = make_plan(config, tasks=None if config.task else [_recorded_task(path)])
+    recorded = [_recorded_task(path)] if not config.task else None
+    plan = make_plan(replace(config, seed=max(config.seed, 0)), tasks=recorded)
     task = plan.tasks[0]
     recorded, shown = check_recording(path, task)
     needs = needs_of(recorded.steps)

@@ -72,14 +72,29 @@ def configured(
     return add
 
 
-def _load(config_name: str | None, default: str, overrides: Sequence[str]) -> Config:
+def _load(config_name: str | None, default: str, overrides: Sequence[str], verb: str = "") -> Config:
+    """Return the config of a verb, checked. verb: as in `app.effects.USED`, where it is not the default's name."""
+    from dataclasses import replace
+
+    from showonce.app.effects import check_config
     from showonce.settings import load_config
 
-    return load_config(config_name or default, overrides)
+    keys: list[str] = []
+
+    def check(config: Config, given: tuple[str, ...]) -> None:
+        keys.extend(given)
+        if not (config.resume and default == "run"):  # of a resumed run, its own config is checked instead
+            check_config(verb or default, replace(config, given=given), given)
+
+    config = load_config(config_name or default, overrides, check)
+    return replace(config, given=tuple(keys))
 
 
 def _resumed(config: Config, config_name: str | None, overrides: Sequence[str]) -> Config:
     """Return the config of the run that is to go on; `config` is only asked which one that is."""
+    from functools import partial
+
+    from showonce.app.effects import check_config
     from showonce.errors import ConfigError
     from showonce.runs.folder import resumed_config
 
@@ -88,7 +103,7 @@ def _resumed(config: Config, config_name: str | None, overrides: Sequence[str]) 
             f"resume={config.resume} goes on with the run's own config.yaml: leave --config {config_name} out. "
             "Overrides (key=value) are taken on top of it."
         )
-    return resumed_config(config.resume, config.output.logs, overrides)
+    return resumed_config(config.resume, config.output.logs, overrides, partial(check_config, "run"))
 
 
 def _split(words: Sequence[str], most: int | None = 0) -> tuple[list[str], list[str]]:
@@ -154,7 +169,8 @@ def run(
         from showonce.config import SuccessConfig
 
         given = {name.removeprefix("success_"): value for name, value in success.items() if value}
-        config = replace(config, success=SuccessConfig(**given))
+        keys = tuple(f"success.{name}" for name in given)
+        config = replace(config, success=SuccessConfig(**given), given=(*config.given, *keys))
     from showonce.app.run import run as run_tasks
     from showonce.cli.reports import results_text, stop_text
     from showonce.cli.terminal import Terminal, say
@@ -208,7 +224,8 @@ def record(
     if moves and (form is None or oracle or (import_file is not None and export_folder is not None)):
         raise click.UsageError("give --import FILE or --export FOLDER, with --format NAME.")
     names, overrides = _split(words, most=0 if export_folder is None else None)
-    config = _load(config_name, "record", overrides)
+    way = "--import" if import_file is not None else "--export" if export_folder is not None else "--oracle"
+    config = _load(config_name, "record", overrides, f"record {way}" if moves or oracle else "record")
     if import_file is not None:
         return _import(config, Path(import_file), form or "")
     if export_folder is not None:
@@ -305,7 +322,7 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str, check: bo
 @cli.command("eval")
 @configured()
 def evaluate(config_name: str | None, words: tuple[str, ...]) -> int:
-    """Score on a task set with fixed seeds. Nothing learns, unless the config says that learning is what is scored.
+    """Score on a task set with fixed seeds. Nothing learns.
 
     \b
     Examples:
@@ -374,7 +391,7 @@ def watch(config_name: str | None, words: tuple[str, ...]) -> int:
     RUN is `latest` (the default), a name under logs/ or a folder. Outputs: none.
     """
     names, overrides = _split(words, most=1)
-    config = _load(config_name, "run", overrides)
+    config = _load(config_name, "run", overrides, "watch")
     from showonce import dashboard
     from showonce.runs import index as runs
 
@@ -399,7 +416,7 @@ def list_runs(config_name: str | None, words: tuple[str, ...], form: str | None)
     Reads logs/index.jsonl (output.logs=PATH for another place). Outputs: a table on the terminal.
     """
     names, overrides = _split(words, most=None)
-    config = _load(config_name, "run", overrides)
+    config = _load(config_name, "run", overrides, "runs")
     from rich.console import Console
 
     from showonce.cli.terminal import say
@@ -442,7 +459,7 @@ def rollback(
     if sum(chosen) != 1:
         hint = "not several of them" if any(chosen) else "one of them is needed"
         raise click.UsageError(f"give either --list, --to CHECKPOINT or --readmit NAME, {hint}.")
-    config = _load(config_name, "run", overrides)
+    config = _load(config_name, "run", overrides, "rollback")
     from rich.console import Console
 
     from showonce.app import rollback as back
@@ -487,7 +504,7 @@ def doctor(config_name: str | None, words: tuple[str, ...], prefix: str | None, 
 
     Outputs: a table on the terminal.
     """
-    config = _load(config_name, "run", _split(words)[1])
+    config = _load(config_name, "run", _split(words)[1], "doctor")
     from rich.console import Console
 
     from showonce.app.doctor import examine, registered_tasks

@@ -1,4 +1,10 @@
-"""Makes the environment of a task, always under the same settings and the same fence."""
+"""Makes the environment of a task, always under the same settings and the same fence.
+
+Which environment: of a task file, the one that it names, else the run's; of a task that ships, the run's, else its own.
+Which settings, the first that has one: the command line, the task file, the config, the environment's default. A task
+that ships has the config's `environment.shipped` besides. Settings of another environment than the task's own do not
+reach it: `resolve` is asked by `app.plan`, which refuses those of the command line.
+"""
 
 from __future__ import annotations
 
@@ -14,30 +20,39 @@ from showonce.environments.wrappers.secret import Need, WithSecrets, bind, sourc
 from showonce.protocols import Environment
 from showonce.types import Task
 
-OWN: Final = "user"  # the split of tasks that name their environment
+OWN: Final = "user"  # the split of task files
+AUTO: Final = "auto"  # the name by which a run leaves the environment to its tasks
 
 
 @dataclass(frozen=True)
 class EnvironmentFactory:
     """A function from a task to a fresh environment. Plain values only, so that another process can be given it.
 
-    name, settings: of the run; a task's own settings win over them. fence: the rules for places, whoever acts there.
-    downloads: folder for what a browser downloads, unless its settings name one ("" = the browser's own default).
+    name, settings, shipped: of the run, see `config.EnvironmentConfig`. given: settings that win over a task's own.
+    fence: the rules for places, whoever acts there. downloads: folder for what a browser downloads, unless its settings
+    name one ("" = the browser's own default).
     secret: where secrets come from, by name. bound: name -> origins where they were recorded, filled in as a
     demonstration is found.
     """
 
-    name: str = "embedded"
+    name: str = AUTO
     settings: dict[str, Any] = field(default_factory=dict)
     fence: SafetyConfig = field(default_factory=SafetyConfig)
     downloads: str = ""
+    shipped: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
     secret: dict[str, str] = field(default_factory=dict)
     bound: dict[str, Any] = field(default_factory=dict)
 
     def resolve(self, task: Task) -> tuple[str, Mapping[str, Any]]:
         """Return name and settings of the environment in which a task is done."""
-        name = task.environment if task.split == OWN else self.name
-        settings = {**(self.settings if name == self.name else {}), **task.settings}
+        own = task.split == OWN
+        run = "" if self.name == AUTO else self.name
+        name = (task.environment or run) if own else (run or task.environment)
+        name = name or "embedded"
+        ours, shipped = (self.settings, self.shipped) if run in ("", name) else ({}, {})
+        settings = {**ours, **task.settings} if own else {**task.settings, **shipped, **ours}
+        settings.update(self.given)
         if self.downloads and name == "browser":
             settings.setdefault("downloads", self.downloads)
         return name, settings

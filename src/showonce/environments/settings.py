@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from showonce.errors import ConfigError, nearest
+from showonce.schema import check_numbers
 
 T = TypeVar("T")
 
@@ -38,13 +39,10 @@ class EnvironmentSettings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value, name = getattr(self, field.name), f"environment.settings.{field.name}"
-            span, choices = field.metadata.get("range"), field.metadata.get("choices")
+            choices = field.metadata.get("choices")
             if choices and value not in choices:
                 raise ConfigError(f"{name}={value!r} is not a valid choice.{nearest(str(value), choices)}")
-            if span:
-                number = isinstance(value, (int, float)) and not isinstance(value, bool)
-                if not number or not span[0] <= value <= span[1]:
-                    raise ConfigError(f"{name}={value!r} must be a number in [{span[0]:g}, {span[1]:g}].")
+        check_numbers(self, "environment.settings")
 
 
 class SettingLine(NamedTuple):

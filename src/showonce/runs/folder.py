@@ -18,9 +18,11 @@ from showonce.fsio import atomic_write_json, atomic_write_text, explained, make_
 from showonce.runs.adapter_place import find_adapter
 from showonce.runs.index import note_start, resolve_run
 from showonce.runs.layout import CONFIG, VERSIONS
-from showonce.settings import load_config, to_yaml
+from showonce.settings import Check, load_config, to_yaml
 
-FIXED_ON_RESUME: Final = ("task", "tasks", "demonstration", "environment", "adapter")  # settings a resumed run keeps
+FIXED_ON_RESUME: Final = (  # settings a resumed run keeps: with others its episodes could not be told together
+    "task", "tasks", "demonstration", "environment", "adapter", "limits", "success",
+)  # fmt: skip
 
 
 def start_run(config: Config, kind: str = "run") -> Path:
@@ -42,14 +44,18 @@ def start_run(config: Config, kind: str = "run") -> Path:
     return folder
 
 
-def resumed_config(resume: str, logs: str | Path, overrides: Sequence[str] = ()) -> Config:
+def resumed_config(
+    resume: str, logs: str | Path, overrides: Sequence[str] = (), check: Check = lambda config, given: None
+) -> Config:
     """Return the config of a resumed run: its own config.yaml, changed by the overrides of this command.
+
+    check: as for `load_config`.
 
     Raises:
         BadInput: there is no such run. ConfigError: an override is wrong, or changes a setting of `FIXED_ON_RESUME`.
     """
     folder = resolve_run(resume, logs)
-    config = load_config(folder / CONFIG, overrides)
+    config = load_config(folder / CONFIG, overrides, check)
     config = dataclasses.replace(config, resume=str(folder), run_dir="")
     check_resumed(config)
     place = find_adapter(config, folder)

@@ -2,7 +2,7 @@
 
 id: user/close-the-box         # default: user/ and the file's name
 goal: click ok
-environment: {name: embedded, settings: {}}
+environment: {name: embedded, settings: {}}  # default: the run's, else embedded
 start: ""                      # where the environment begins, in its own words (an address, a family)
 success: {kind: world, value: ""}
 reset: environment             # environment | command:... | ask_person | none
@@ -22,12 +22,14 @@ from typing import Any, Final
 import yaml
 
 from showonce.about import shipped_root
+from showonce.config import LimitsConfig
 from showonce.demonstrations.redact import check_regions
 from showonce.environments.registry import settings_of
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken, TaskError, nearest
 from showonce.protocols import Environment
 from showonce.runtime.approvals import ConsoleApprover, Person
 from showonce.runtime.completion import KINDS
+from showonce.schema import SchemaError, build
 from showonce.secrets import check_source
 from showonce.types import Limits, Observation, Success, Task
 
@@ -72,7 +74,7 @@ def task_from_mapping(data: Any, file: Path) -> Task:
     goal = _text(given.get("goal"), file, "goal")
     if not goal.strip():
         raise TaskError(f"task file {file}: goal is missing. Say in words what is to be done, e.g. goal: click ok")
-    environment = _named(given.get("environment", "embedded"), file, "environment", "name", ("name", "settings"))
+    environment = _named(given.get("environment", ""), file, "environment", "name", ("name", "settings"))
     success = _named(given.get("success", "world"), file, "success", "kind", ("kind", "value"))
     kind = _text(success.get("kind", "world"), file, "success.kind")
     if kind not in KINDS:
@@ -83,9 +85,9 @@ def task_from_mapping(data: Any, file: Path) -> Task:
     settings = environment.get("settings") or {}
     if not isinstance(settings, dict):
         raise TaskError(f"task file {file}: environment.settings must be keys with values, not {settings!r}.")
-    name = _text(environment.get("name", "embedded"), file, "environment.name")
+    name = _text(environment.get("name", ""), file, "environment.name")
     try:
-        if settings:
+        if settings and name:
             settings_of(name, settings)
     except ConfigError as error:
         raise TaskError(f"task file {file}: {error}") from None
@@ -147,14 +149,11 @@ def _text(value: Any, file: Path, key: str) -> str:
 
 
 def _limits(data: Any, file: Path) -> Limits:
-    fields = {f.name: f for f in dataclasses.fields(Limits)}
-    given = _mapping(data, file, "limits", tuple(fields))
-    for key, value in given.items():
-        whole = isinstance(fields[key].default, int)
-        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value < 0:
-            kind = "a whole number" if whole else "a number"
-            raise TaskError(f"task file {file}: limits.{key} must be {kind} of at least 0, not {value!r}.")
-    return Limits(**given)
+    given = _mapping(data, file, "limits", tuple(f.name for f in dataclasses.fields(Limits)))
+    try:
+        return Limits(**dataclasses.asdict(build(LimitsConfig, given, "limits")))
+    except SchemaError as error:
+        raise TaskError(f"task file {file}: {error}") from None
 
 
 def _reset(value: Any, file: Path) -> str:

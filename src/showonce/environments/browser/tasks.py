@@ -33,7 +33,7 @@ def task_for(task_id: str) -> Task:
     goal, success, steps = _TASKS[name]
     limits = Limits(max_steps=steps + 7)
     start = f"site:{name}?seed={{seed}}"
-    return Task(PREFIX + name, goal, "browser", start=start, success=success, limits=limits)
+    return Task(PREFIX + name, goal, "browser", start=start, success=success, limits=limits, split="test")
 
 
 def task_ids() -> tuple[str, ...]:

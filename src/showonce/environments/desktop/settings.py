@@ -16,10 +16,13 @@ class DesktopSettings(EnvironmentSettings):
     """Settings of `desktop`, the screen of this machine."""
 
     display: str = setting("", "X display such as :1; empty = $DISPLAY")
-    monitor: int = setting(1, "1, 2, ...; 0 = all monitors as one screen")
+    monitor: int = setting(1, "1, 2, ...; 0 = all monitors as one screen", 0, 64)
     window: str = setting("", "title of the window to see and act in, in place of a monitor (X11 only)")
     region: tuple[int, ...] = setting(
-        (), "left, top, width, height in pixels of the virtual screen, in place of a monitor; empty = none"
+        (),
+        "left, top, width, height in pixels of the virtual screen, in place of a monitor; empty = none",
+        -100_000,
+        100_000,
     )
     stop_chord: str = setting(
         "escape", "key or chord by which a person stops everything, heard in every window; never pressed by the agent"

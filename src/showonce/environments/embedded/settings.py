@@ -16,4 +16,4 @@ class EmbeddedSettings(EnvironmentSettings):
     moved: bool = setting(False, "move every widget to a new place after each right step")
     dialog: float = setting(0.0, "probability that a dialog stands in the way before a step", 0, 1)
     renamed: float = setting(0.0, "probability that a label that no goal needs is replaced by random letters", 0, 1)
-    layout: int = setting(0, "number added to the seed of the layout: the same task on other screens")
+    layout: int = setting(0, "number added to the seed of the layout: the same task on other screens", 0, 10**9)

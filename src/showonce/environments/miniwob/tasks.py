@@ -41,7 +41,7 @@ def task_for(task_id: str) -> Task:
     name = task_id.removeprefix(PREFIX)
     if name not in NAMES:
         raise TaskError(f"no task {task_id!r}.{nearest(PREFIX + name, task_ids())}")
-    return Task(PREFIX + name, "", "miniwob", limits=Limits(max_steps=MAX_STEPS))
+    return Task(PREFIX + name, "", "miniwob", limits=Limits(max_steps=MAX_STEPS), split="test")
 
 
 def task_ids() -> tuple[str, ...]:
