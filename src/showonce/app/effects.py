@@ -19,8 +19,8 @@ RUN: Final = ("name", "seed", "run_dir", "output", "dashboard")
 DONE: Final = ("task", "environment", "success", "limits", "safety")  # what any verb that does a task reads
 USED: Final = {
     "run": (
-        *RUN, *DONE, "tasks", "secret", "deterministic", "demonstration", "adapter", "resume", "inference", "policy", "learning",
-        "experiment",
+        *RUN, *DONE, "tasks", "secret", "deterministic", "demonstration", "adapter", "resume", "inference", "policy",
+        "learning", "experiment",
     ),
     "record": (*RUN, *DONE, "record", "learning.practice.seed_offset"),
     "record --oracle": (*RUN, *DONE, "learning.practice.seed_offset"),

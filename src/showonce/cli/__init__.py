@@ -149,7 +149,7 @@ def run(
     Useful keys: task, seed, learning, experiment=one_demo (before, teacher, learn, after),
       adapter=none|NAME|PATH, demonstration=none|PATH, run_dir=PATH, dashboard.mode=plain,
       safety=watch|step|confident|free (who is asked before something is done),
-      environment=embedded|browser|miniwob|desktop, environment.name=browsergym|module:Class, environment.settings.KEY
+      environment=embedded|browser|miniwob|desktop, or module:Class; environment.settings.KEY
       (`showonce doctor --settings browser` lists the keys, with type, default and meaning),
       resume=RUN (go on with a run, by its own config.yaml; further keys are taken on top)
 

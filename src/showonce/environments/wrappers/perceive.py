@@ -1,7 +1,7 @@
 """OCR and marks, for every environment: text read from the pixels, and numbered boxes on the elements.
 
-    showonce run environment=browser environment.settings.marks=true
-    showonce run environment=desktop environment.settings.ocr=true
+    showonce run task=site/table environment.settings.marks=true
+    showonce run --config desktop environment.settings.ocr=true
 
 Marks and text are part of the observation, so they are stored, too. OCR needs the extra ``showonce[ocr]`` and Debian's
 tesseract-ocr (or the language files of Tesseract in TESSDATA_PREFIX); its language is English.
