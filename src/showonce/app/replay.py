@@ -39,8 +39,8 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
     if mode not in MODES:
         raise ConfigError(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
     check_unattended(config.safety, "replay")
-    recorded = [_recorded_task(path)] if not config.task else None
-    plan = make_plan(replace(config, seed=max(config.seed, 0)), tasks=recorded)
+    named = None if config.task else [_recorded_task(path)]
+    plan = make_plan(replace(config, seed=max(config.seed, 0)), tasks=named)
     task = plan.tasks[0]
     recorded, shown = check_recording(path, task)
     needs = needs_of(recorded.steps)
