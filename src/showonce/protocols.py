@@ -17,6 +17,7 @@ from showonce.actions import Action
 from showonce.errors import Unavailable
 from showonce.events import Event
 from showonce.types import (
+    Check,
     Demonstration,
     Element,
     Episode,
@@ -279,6 +280,10 @@ class Remarks(Protocol):
     @property
     def lost(self) -> Sequence[Lost]:
         """What was done in the episode and is in none of its steps."""
+
+    @property
+    def checks(self) -> Sequence[Check]:
+        """What had to be on the screen."""
 
 
 @runtime_checkable

@@ -314,6 +314,18 @@ class Lost:
     text: str
 
 
+@dataclass(frozen=True)
+class Check:
+    """A text of which a person said, while recorded, that it must be on the screen.
+
+    step: how many steps were recorded by then; it is looked for after so many. region: where it stood.
+    """
+
+    step: int
+    text: str
+    region: Region
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """One step of a demonstration in memory: what was seen, what was done, and its narration when there is one.
@@ -338,6 +350,7 @@ class Demonstration:
     ref: str = ""
     first: int = 0  # for an excerpt: index of its first frame in the whole demonstration
     lost: tuple[Lost, ...] = ()  # of the whole demonstration; empty = complete
+    checks: tuple[Check, ...] = ()  # of the whole demonstration
 
     def excerpt(self, index: int) -> Demonstration:
         """Return the demonstration with the one step at `index` (the last one beyond the end)."""
@@ -362,6 +375,7 @@ class Episode:
     source: str = "policy"  # policy | teacher | person | oracle | replay
     path: str = ""
     lost: tuple[Lost, ...] = ()  # empty = complete
+    checks: tuple[Check, ...] = ()
 
     @property
     def success(self) -> bool:

@@ -59,6 +59,8 @@ def shown(url: str, person: CdpPerson, capsys: pytest.CaptureFixture[str], *opti
     until(lambda: says("1. click"), 60, "the click")
     person.type("sunn")
     person.key("Backspace")
+    person.mouse("mouseMoved", 40, 122)
+    person.key("F7", "", "ctrl")
     person.key("F10", "", "ctrl")
     thread.join(120)
     assert not thread.is_alive()
@@ -79,6 +81,9 @@ def test_a_person_is_watched_and_their_recording_travels(
     assert [type(action) for action in actions] == [Click, Type, Done] and actions[1] == Type("sun")
     assert '2. type text="sun"' in said and "..." not in said  # nothing half-finished on a pipe
     assert read_png(path / "contact_sheet.png").shape[1] > 480
+    assert 'success: {kind: text, value: "so: sun"}' in said
+    places = [said.index(text) for text in ("must be there: 'so: sun'", "Recorded ", "at a glance", "Learn from it")]
+    assert places == sorted(places)
     assert main(["record", "--export", "out", "--format", "agentnet", str(path)]) == 0
     assert main(["record", "--import", "out/agentnet.jsonl", "--format", "agentnet"]) == 0
     (back,) = Path("logs/imported").iterdir()

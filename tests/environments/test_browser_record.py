@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ from showonce.environments.browser.record import BrowserSource
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.contract import Presses
+from showonce.runtime.replay import replay_episode
 from showonce.runtime.watch import record_watched
-from showonce.types import Demonstration, Success, Task
+from showonce.types import Demonstration, StopReason, Success, Task
 
 pytestmark = [needs_browser]
 WIDTH, HEIGHT = 640, 480
-OWN = ("ctrl+f8", "ctrl+f9", "ctrl+f10")
+OWN = ("ctrl+f7", "ctrl+f8", "ctrl+f9", "ctrl+f10")
 
 
 class Session:
@@ -64,6 +66,9 @@ class Session:
     def told(self, text: str) -> None:
         until(lambda: self.error or any(text in line for line in self.lines), what=f"a line with {text!r}")
         assert self.error is None, self.error
+
+    def checked(self, count: int) -> bool:
+        return sum(line.startswith(("   must be there", "no check")) for line in self.lines) >= count
 
     def end(self) -> Demonstration:
         self.person.key("F10", "", "ctrl")
@@ -461,3 +466,34 @@ def test_nor_does_a_pinch(dots: Task, when: str) -> None:
         assert hit_and_recorded(environment, pinch if when == "while" else None) == ["red", "blue"]
     finally:
         environment.close()
+
+
+ORDER = """<button style='position:absolute;left:20px;top:20px;width:120px;height:40px'
+ onclick="setTimeout(() => o.innerHTML = '{told}', {delay})">Order</button>
+<p id=o style='position:absolute;left:20px;top:100px;width:200px'>nothing yet</p>
+<input type=password style='position:absolute;left:20px;top:200px;width:200px;height:30px' value=hunter2hunter2>
+<div style='position:absolute;left:300px;top:20px'>Total <b>12 €</b></div>"""
+
+
+def test_a_text_of_the_page_must_be_there_again(session: Session) -> None:
+    session.show(ORDER.format(told="Order <i>42</i> placed", delay=300))
+    session.person.click(80, 40)
+    session.told("1. click")
+    time.sleep(0.6)
+    for count, (x, y) in enumerate(((40, 125), (60, 215), (345, 30), (600, 400)), 1):
+        session.person.mouse("mouseMoved", x, y)
+        session.person.key("F7", "", "ctrl")
+        until(partial(session.checked, count), what="what came of the check")
+    shown = session.end()
+    assert [check.text for check in shown.checks] == ["Order 42 placed", "12 €"], session.lines
+    assert {check.step for check in shown.checks} == {1}
+    left, top, right, bottom = shown.checks[0].region
+    assert left <= 40 / WIDTH <= right and top <= 125 / HEIGHT <= bottom
+    page = session.folder / "page.html"
+    task = Task("user/web", "do it", "browser", start=str(page), success=Success("none"))
+    late = replay_episode(shown.ref, session.environment, task)
+    assert late.reached, late.episode.steps[-1]
+    page.write_text(page.read_text("utf-8").replace("placed", "refused"), "utf-8")
+    wrong = replay_episode(shown.ref, session.environment, task, longer=0.5)
+    assert not wrong.reached and wrong.episode.stop_reason is StopReason.ASKED
+    assert "'Order 42 placed' must be on the screen now, and it is not" in str(wrong.first_difference)

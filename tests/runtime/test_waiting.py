@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,19 @@ from showonce.protocols import Capabilities, Interrupt
 from showonce.runtime.replay import MODES, Mode, ReplayReport, replay_episode
 from showonce.runtime.stop import Stop
 from showonce.runtime.waiting import Waiting
-from showonce.types import Demonstration, Element, Executed, Frame, Image, Observation, Outcome, StopReason, Task
+from showonce.types import (
+    Check,
+    Demonstration,
+    Element,
+    Executed,
+    Frame,
+    Image,
+    Observation,
+    Outcome,
+    StopReason,
+    Success,
+    Task,
+)
 
 TASK = board_task(kind="none")
 HEIGHT, WIDTH = 150, 200
@@ -168,3 +181,47 @@ def test_a_stop_ends_a_wait(tmp_path: Path) -> None:
     frames = [Frame(Observation(page(on)), act) for on, act in ((False, Wait(20.0)), (True, middle()))]
     with pytest.raises(Stopped):
         Waiting(Loading(99.0, page(False), page(True)), frames, False, 1.0).execute(Wait(20.0), stop)
+
+
+class Worded(Loading):
+    """A page whose text changes with its picture."""
+
+    def observe(self) -> Observation:
+        late = time.monotonic() - self.began >= self.after
+        return Observation(super().observe().image, text="Ticket\n 42 created" if late else "working")
+
+
+def checked(tmp_path: Path, step: int) -> Path:
+    frames = (Frame(Observation(page(True)), Key("enter")), Frame(Observation(page(True)), middle()))
+    check = Check(step, "ticket 42 created", (0.0, 0.0, 1.0, 1.0))
+    return save_demonstration(Demonstration(TASK.id, TASK.goal, frames, checks=(check,)), tmp_path / "shown")
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_text_that_must_be_there_is_waited_for(tmp_path: Path, mode: Mode) -> None:
+    world = Worded(0.5, page(True), page(True))
+    report = replayed(checked(tmp_path, 1), world, mode, longer=5.0)
+    assert 0.5 <= world.clicks[1][0] < 3.0 and report.reached
+
+
+def test_a_text_that_is_not_there_stops_the_replay_with_the_reason(tmp_path: Path) -> None:
+    world = Worded(99.0, page(True), page(True))
+    report = replayed(checked(tmp_path, 1), world, "coordinates", longer=0.2)
+    assert len(world.clicks) == 1 and report.stop_reason is StopReason.ASKED and not report.reached
+    assert report.first_difference is not None
+    assert "'ticket 42 created' must be on the screen now, and it is not" in report.first_difference.detail
+
+
+def test_a_text_at_the_end_is_part_of_success(tmp_path: Path) -> None:
+    class Verified(Worded):
+        capabilities = replace(Loading.capabilities, verifiable=True)
+
+        def verify(self) -> Outcome:
+            return Outcome(len(self.clicks) == 2 or None, "world")
+
+    task = replace(TASK, success=Success("world"))
+    for after, reached in ((0.3, True), (99.0, False)):
+        world = Verified(after, page(True), page(True))
+        report = replay_episode(checked(tmp_path / str(after), 2), world, task, longer=1.0)
+        assert report.success is True and report.reached is reached
+        assert reached or report.unmet == "'ticket 42 created' must be on the screen now, and it is not"

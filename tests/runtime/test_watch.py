@@ -9,6 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
+from PIL import ImageDraw, ImageFont
+from tests.environments.wrappers.test_perceive import ocr_or_skip
 from tests.fakes import Board, Recorder, board_task
 
 from showonce.actions import Click, Done, Key, Type, from_pixel
@@ -23,8 +26,8 @@ from showonce.demonstrations import (
 from showonce.demonstrations.reduce import Reduced, Reducer
 from showonce.errors import ConfigError, DemonstrationError, EnvironmentBroken, Stopped, Unavailable
 from showonce.runtime.stop import Stop
-from showonce.runtime.watch import Hotkeys, record_watched
-from showonce.types import Lost, Observation
+from showonce.runtime.watch import Hotkeys, record_watched, text_under
+from showonce.types import Check, Lost, Observation
 
 Raw = dict[str, Any]
 FREE = board_task(kind="none")
@@ -231,7 +234,7 @@ def test_a_listener_that_dies_is_told(tmp_path: Path) -> None:
 def test_hotkeys_are_checked() -> None:
     with pytest.raises(ConfigError, match=r"record\.end: unknown key 'f13'"):
         Hotkeys(end="ctrl+f13")
-    with pytest.raises(ConfigError, match="three different"):
+    with pytest.raises(ConfigError, match="different chords"):
         Hotkeys(end="ctrl+f8")
 
 
@@ -282,3 +285,34 @@ def test_how_a_step_came_about_is_its_note(tmp_path: Path, monkeypatch: pytest.M
     assert [frame.note for frame in load_demonstration(path).frames] == ["", "pasted", ""]
     assert [frame.target for frame in load_demonstration(path).frames] == ["red", "", ""]
     assert ('2. type text="sun" (pasted)', True) in lines
+
+
+def test_the_text_under_the_pointer_becomes_a_check_at_its_step(tmp_path: Path) -> None:
+    chord = {"kind": "key", "key": "f7", "text": "", "modifiers": ["ctrl"]}
+    there = {**chord, "under": "Ticket created", "region": (0.1, 0.2, 0.4, 0.3)}
+    path, _, _, lines = watch(tmp_path, "red", "sun", there, chord, "green", "ctrl+f10")
+    shown = load_demonstration(path)
+    assert shown.checks == load_episode(path).checks == (Check(2, "Ticket created", (0.1, 0.2, 0.4, 0.3)),)
+    assert [frame.action.verb for frame in shown.frames] == ["click", "type", "click", "done"]
+    final = [text for text, final in lines if final]
+    assert "   must be there: 'Ticket created'" in final
+    assert "no check: there is no text under the pointer." in final
+    assert read_meta(path)["checks"] == [{"step": 2, "text": "Ticket created", "region": [0.1, 0.2, 0.4, 0.3]}]
+
+
+def test_a_check_never_holds_a_secret_and_is_not_taken_while_paused(tmp_path: Path) -> None:
+    typed = {"kind": "key", "key": "•", "text": "•", "modifiers": [], "secret": True, "typed": "hunter2hunter2"}
+    chord = {"kind": "key", "key": "f7", "text": "", "modifiers": ["ctrl"], "region": (0.0, 0.0, 1.0, 1.0)}
+    told = {**chord, "under": "your word is hunter2hunter2"}
+    path, *_ = watch(tmp_path, typed, told, "ctrl+f8", told, "ctrl+f8", task=FREE)
+    assert [check.text for check in load_demonstration(path).checks] == ["your word is <secret>"]
+
+
+def test_text_is_read_from_the_pixels_where_the_screen_does_not_tell_it() -> None:
+    image = PillowImage.new("RGB", (400, 120), "white")
+    ImageDraw.Draw(image).text((40, 40), "Invoice 4711 paid", fill="black", font=ImageFont.load_default(24))
+    screen = Observation(np.asarray(image))
+    ocr_or_skip()
+    found, _ = text_under({"pointer": (0.2, 0.45)}, screen)
+    assert found is not None and found.name == "Invoice 4711 paid"
+    assert text_under({"pointer": (0.9, 0.9)}, screen)[0] is None

@@ -38,7 +38,7 @@ class Recording:
     """What was recorded. path: the episode's folder, None when it was stopped before. task: for `run task=...`.
 
     sheet: a picture of all steps, of a person's recording only. stopped: why it was stopped, "" if it was not. lost:
-    what was done and is not in it, a sentence each.
+    what was done and is not in it, a sentence each. checks: the texts that must be there.
     """
 
     task: str
@@ -47,6 +47,7 @@ class Recording:
     sheet: Path | None = None
     stopped: str = ""
     lost: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
 
     def discard(self) -> None:
         """Delete the recorded episode."""
@@ -75,12 +76,13 @@ def record(
         check_unattended(config.safety, "record --oracle")
     else:
         plan = _in_sight(plan, task, tell)
-    keys = Hotkeys(config.record.end, config.record.pause, config.record.redo)
+    keys = Hotkeys(config.record.end, config.record.pause, config.record.redo, config.record.check)
     path = sheet = None
     lost: list[str] = []
+    checks: tuple[str, ...] = ()
     with ExitStack() as stack:
         environment = stack.enter_context(closing(plan.environment(task)))
-        watch = None if oracle else source_for(environment, (keys.end, keys.pause, keys.redo))
+        watch = None if oracle else source_for(environment, keys.chords)
         hand = None if watch is not None else _hand_for(environment, task, oracle)
         secrets, folder = Secrets(), start_run(config, "record")
         stack.callback(_remove, secrets, folder, tell)
@@ -99,8 +101,8 @@ def record(
         if not oracle:
             sheet, shown = path / SHEET, load_demonstration(path)
             atomic_write_bytes(sheet, encode_png(contact_sheet(shown)))
-            lost = in_sentences(shown.lost)
-    return Recording(config.task or task.id, task.id, path, sheet, writer.stopped, tuple(lost))
+            lost, checks = in_sentences(shown.lost), tuple(check.text for check in shown.checks)
+    return Recording(config.task or task.id, task.id, path, sheet, writer.stopped, tuple(lost), checks)
 
 
 def _remove(secrets: Secrets, folder: Path, tell: Callable[[str, bool], None]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import json
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -207,7 +208,8 @@ def record(
     """Show a task once, by hand or by the scripted oracle.
 
     On a real screen (browser, desktop) you simply do it and are watched; the embedded world opens a window. Keys of
-    the recorder: record.end (ctrl+f10), record.pause (ctrl+f8), record.redo (ctrl+f9: discard, do it again).
+    the recorder: record.end (ctrl+f10), record.pause (ctrl+f8), record.redo (ctrl+f9: discard, do it again),
+    record.check (ctrl+f7: the text under the pointer must be there).
 
     \b
     Examples:
@@ -270,6 +272,9 @@ def _record(config: Config, oracle: bool, keep: bool) -> int:
             made.discard()
             say("Deleted.")
             return STOPPED if made.stopped else 0
+    if made.checks:
+        value = json.dumps(made.checks[-1], ensure_ascii=False)
+        say(f"For the task file, if the last check is to decide: success: {{kind: text, value: {value}}}")
     if made.path is not None:
         accept = " experiment.incomplete=true" if made.lost else ""
         say(f"Do it again: `showonce replay {made.path}`. Learn from it: `showonce run task={made.task}{accept}`.")

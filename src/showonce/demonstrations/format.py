@@ -23,6 +23,7 @@ from showonce.demonstrations.redact import check_regions
 from showonce.errors import BadInput, DemonstrationError
 from showonce.fsio import plain, read_lines
 from showonce.types import (
+    Check,
     Confidence,
     Demonstration,
     Episode,
@@ -225,8 +226,9 @@ def load_episode(path: str | Path) -> Episode:
             source=meta["source"],
             path=str(folder),
             lost=lost_of(meta),
+            checks=_checks_of(meta),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (BadInput, KeyError, TypeError, ValueError) as error:
         raise _unusable("meta", f"{folder / META} is damaged: {error!r}.") from None
 
 
@@ -237,6 +239,11 @@ def lost_of(meta: Mapping[str, Any]) -> tuple[Lost, ...]:
         KeyError, TypeError, ValueError: the key `lost` of meta.json is damaged.
     """
     return tuple(Lost(int(one["step"]), str(one["text"])) for one in meta.get("lost") or ())
+
+
+def _checks_of(meta: Mapping[str, Any]) -> tuple[Check, ...]:
+    found = meta.get("checks") or ()
+    return tuple(Check(int(one["step"]), str(one["text"]), check_regions([one["region"]])[0]) for one in found)
 
 
 def in_sentences(lost: Sequence[Lost]) -> list[str]:
@@ -337,10 +344,12 @@ def load_demonstration(path: str | Path) -> Demonstration:
     if len(sizes) > 1:
         raise _unusable("sizes", f"{folder} has frames of several sizes {sizes}.")
     try:
-        lost = lost_of(meta)
-    except (KeyError, TypeError, ValueError) as error:
+        lost, checks = lost_of(meta), _checks_of(meta)
+    except (BadInput, KeyError, TypeError, ValueError) as error:
         raise _unusable("meta", f"{folder / META} is damaged: {error!r}.") from None
-    return Demonstration(meta["task_id"], meta["goal"], frames, source=meta["source"], ref=str(folder), lost=lost)
+    return Demonstration(
+        meta["task_id"], meta["goal"], frames, source=meta["source"], ref=str(folder), lost=lost, checks=checks
+    )
 
 
 def check_complete(demonstration: Demonstration, accept: bool = False) -> None:

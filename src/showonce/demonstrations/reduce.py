@@ -16,6 +16,9 @@ A raw event is a mapping. All have `kind` and `time` (seconds on a clock that on
     idle             nothing was done for a while; its frame is the screen on which the person waits
     pause            the person paused the recording: the time until the next event is no waiting
 
+A key that is the recorder's own may have `under` and `region`: the text under the pointer, and its box as fractions of
+the frame; or `pointer`: (x, y), fractions of the frame, where the text is not known.
+
 Any event may have `frame_time`: when the screen last changed visibly before it; `target`: the name of what it hit;
 `apart`: true where it joins no action before or after it, and the time before it was no waiting; `secret`: true where
 the text goes into a field that may hold a secret: `text` is then a dot for each character, and `origin` says whose

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,7 +11,7 @@ from PIL import ImageDraw, ImageFont
 
 from showonce.actions import Action, Drag, points, to_json, to_pixel
 from showonce.demonstrations.format import in_sentences
-from showonce.types import Demonstration, Frame, Image, Lost
+from showonce.types import Demonstration, Frame, Image
 
 MARK: Final = (255, 0, 255)
 CELL: Final = (320, 240)  # largest width and height of a frame on a sheet, in pixels
@@ -67,7 +66,7 @@ def contact_sheet(demonstration: Demonstration) -> Image:
     height = max(cell.height for cell in cells)
     columns = min(COLUMNS, len(cells))
     font = ImageFont.load_default(12)
-    captions = [_caption(index, frame, demonstration.lost, font, width) for index, frame in enumerate(frames)]
+    captions = [_caption(index, frame, demonstration, font, width) for index, frame in enumerate(frames)]
     rows = [captions[at : at + columns] for at in range(0, len(captions), columns)]
     tops, top = [], CAPTION
     for row in rows:
@@ -94,12 +93,14 @@ def contact_sheet(demonstration: Demonstration) -> Image:
     return np.asarray(sheet, dtype=np.uint8)
 
 
-def _caption(index: int, frame: Frame, lost: Sequence[Lost], font: Font, width: int) -> list[tuple[str, bool]]:
+def _caption(index: int, frame: Frame, shown: Demonstration, font: Font, width: int) -> list[tuple[str, bool]]:
     """Return the lines below a frame, and of each whether it says what is lost."""
     lines = _wrapped(f"{index + 1}. {in_words(frame.action)}", font, width, 1)
     lines += _wrapped(f"on {frame.target}", font, width, MOST_LINES) if frame.target else []
     lines += _wrapped(frame.note, font, width, MOST_LINES) if frame.note else []
-    here = [one.text for one in lost if max(one.step, 1) == index + 1]
+    must = [one.text for one in shown.checks if max(one.step, 1) == index + 1]
+    lines += [line for text in must for line in _wrapped(f"then must be there: {text}", font, width, MOST_LINES)]
+    here = [one.text for one in shown.lost if max(one.step, 1) == index + 1]
     bands = [line for text in here for line in _wrapped(f"not kept: {text}", font, width, MOST_LINES)]
     return [*((line, False) for line in lines), *((line, True) for line in bands)]
 

@@ -97,6 +97,7 @@ class EpisodeWriter:
             "final_frame": last[1] if last else "",
             "screen": {"width": last[2].width, "height": last[2].height} if last else None,
             "lost": plain(episode.lost),
+            "checks": plain(episode.checks),
         }
         atomic_write_json(self.path / META, self._meta, durable=self._durable)
 
@@ -214,6 +215,7 @@ def save_demonstration(demonstration: Demonstration, path: str | Path, seed: int
                 seconds=0.0,
                 source=demonstration.source,
                 lost=demonstration.lost,
+                checks=demonstration.checks,
             )
         )
     return folder

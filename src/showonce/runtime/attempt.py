@@ -451,7 +451,7 @@ class Attempt:
         """Return the episode. If another executor than the policy did a step, its source is that executor."""
         others = [s.executor for s in self.steps if s.executed is not None and s.executor != self.set.executor]
         executor = others[0] if others else "person" if self._watched else self.set.executor
-        return Episode(
+        episode = Episode(
             id=self.journal.episode,
             task_id=self.task.id,
             goal=self.task.goal,
@@ -463,8 +463,11 @@ class Attempt:
             seconds=time.monotonic() - self._started,
             adapter_version=self.set.policy.adapter_version,
             source="policy" if executor == "student" else executor,
-            lost=tuple(self.set.policy.lost) if isinstance(self.set.policy, Remarks) else (),
         )
+        policy = self.set.policy
+        if isinstance(policy, Remarks):
+            episode = replace(episode, lost=tuple(policy.lost), checks=tuple(policy.checks))
+        return episode
 
     def _verify(self, executed: Action) -> Outcome:
         """Return the checker's outcome; where the checker is not the world, the world adds `step_correct`."""

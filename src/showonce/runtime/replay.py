@@ -58,7 +58,7 @@ class ReplayPolicy:
     found again (0: a side that fits the screen, a larger square where it has no contrast or no match). Where
     that is not sure, the element with the recorded name is taken, if `screen` has it; names: one a step.
     Below `least_score` (correlation in [-1, 1]) it asks instead of acting. waits: asked whether what a wait was for
-    has come; where it has not, the policy asks a person, too.
+    has come, and what must be on the screen; where it has not, the policy asks a person, too.
 
     Raises:
         BadInput: an unknown mode or a patch without pixels.
@@ -83,9 +83,14 @@ class ReplayPolicy:
         index = len(context.actions)
         if index >= len(self._frames):
             return Proposal("", Done(), None, adapter_version=self.adapter_version)
-        if self._waits is not None and self._waits.missing:
-            ask = Ask(f"The recording waits before step {index + 1}: {self._waits.missing}.")
-            return Proposal("", ask, None, adapter_version=self.adapter_version)
+        if self._waits is not None:
+            missing, screen = self._waits.missing, observation
+            if not missing:
+                missing, screen = self._waits.unmet(index, observation)
+            if missing:
+                ask = Ask(f"The recording waits before step {index + 1}: {missing}.")
+                return Proposal("", ask, None, adapter_version=self.adapter_version)
+            observation = screen
         name = self._names[index] if index < len(self._names) else ""
         action, score, how = self._aim(self._frames[index], observation, name)
         text = f"step {index + 1} of the demonstration{how}"
@@ -115,7 +120,7 @@ class ReplayPolicy:
 
 @dataclass(frozen=True)
 class Difference:
-    """Where a replay left its recording. kind: screen | frame | step | target | ending."""
+    """Where a replay left its recording. kind: screen | frame | step | target | check | ending."""
 
     step: int  # its index, from 0; of an ending: how many actions were done before it
     kind: str
@@ -127,7 +132,8 @@ class Difference:
 class ReplayReport:
     """What came of a replay. `success` is verified in this run, not copied from the recording.
 
-    checked: whether the task has a success check. expected: how many of the recorded actions had to be done.
+    checked: whether the task has a success check. expected: how many of the recorded actions had to be done. unmet: the
+    text that the person said must be on the screen at the end, and that is not.
     """
 
     mode: str
@@ -139,10 +145,13 @@ class ReplayReport:
     episode: Episode
     checked: bool = True
     expected: int = 0
+    unmet: str = ""
 
     @property
     def reached(self) -> bool:
         """Whether success was verified; of a task without a check, whether all recorded actions were done."""
+        if self.unmet:
+            return False
         if self.checked:
             return self.success is True
         return self.stop_reason is StopReason.CLAIMED and self.steps >= self.expected
@@ -199,10 +208,11 @@ def replay_episode(
         bound: dict[str, list[str]] = {}
         bind(needs, bound)
         environment = WithSecrets(environment, sources_for(needs, {}, str(path)), bound)
-    if not exact and any(isinstance(frame.action, Wait) for frame in shown.frames):
-        environment = waits = Waiting(environment, shown.frames, mode == "template", longer, names)
-    else:
-        waits = None
+    waits = None
+    if not exact and (shown.checks or any(isinstance(frame.action, Wait) for frame in shown.frames)):
+        environment = waits = Waiting(
+            environment, shown.frames, mode == "template", longer, names, shown.checks, stop
+        )  # fmt: skip
     episode = run_episode(
         environment,
         ReplayPolicy(shown, mode, patch, least, names, ability(environment, Elements), waits),
@@ -221,11 +231,18 @@ def replay_episode(
     wanted = len(shown.frames)
     if episode.success and isinstance(shown.frames[-1].action, Done):
         wanted -= 1  # nobody has to claim what was verified
+    unmet = ""
+    if waits is not None and episode.success:  # which ended it before the checks after its last step
+        unmet = waits.unmet(done, environment.observe())[0]
     checked = task.success.kind != "none"
-    first = watch.first or _ending(recorded, episode, done, wanted, checked)
+    first = (
+        watch.first
+        or (Difference(done, "check", unmet) if unmet else None)
+        or _ending(recorded, episode, done, wanted, checked)
+    )
     return ReplayReport(
         mode, done, len(shown.frames), episode.outcome.success, episode.stop_reason, first, episode,
-        checked, wanted,
+        checked, wanted, unmet,
     )  # fmt: skip
 
 

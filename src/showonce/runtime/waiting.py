@@ -1,13 +1,16 @@
 """A recorded wait, done again: it ends when what it was for is there, not when the recorded seconds are over.
 
+A text of which the person said that it must be on the screen is waited for in the same way.
 What a wait was for is what changed on the screen while it lasted: between the frame on which it began and the frame on
 which the next action was chosen. Where the surroundings of the next target changed, the wait was for the target.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -16,9 +19,12 @@ from numpy.typing import NDArray
 from showonce.actions import Action, Wait, points, to_pixel
 from showonce.demonstrations import redact
 from showonce.environments.wrappers.wrapper import Wrapper
-from showonce.protocols import Elements, Environment, Interrupt, ability
+from showonce.errors import Unavailable
+from showonce.protocols import Elements, Environment, Interrupt, Paged, ability
+from showonce.runtime.completion import Selector, Text
 from showonce.runtime.matching import find_named, find_point, find_target, patch_for
-from showonce.types import Executed, Frame, Image, Observation
+from showonce.runtime.stop import Stop
+from showonce.types import Check, Executed, Frame, Image, Observation
 
 NOTICEABLE: Final = 24  # of 255: how far a channel of a pixel must be off to count on a real screen
 POLL: Final = 0.1  # seconds between two looks at the screen
@@ -40,14 +46,22 @@ class Waiting(Wrapper):
 
     A wait lasts at most the recorded seconds and `longer` more. missing: what the last wait was for and did not come;
     "" where it came, or where the wait was not for the next target. moved: the targets are searched for, so they may
-    stand elsewhere. names: of the target of each step.
+    stand elsewhere. names: of the target of each step. checks: texts that must be on the screen (see `unmet`).
     """
 
     def __init__(
-        self, inner: Environment, frames: Sequence[Frame], moved: bool, longer: float, names: Sequence[str] = ()
+        self,
+        inner: Environment,
+        frames: Sequence[Frame],
+        moved: bool,
+        longer: float,
+        names: Sequence[str] = (),
+        checks: Sequence[Check] = (),
+        stop: Interrupt | None = None,
     ) -> None:
         super().__init__(inner)
         self.missing = ""
+        self._checks, self._stop = checks, stop or Stop()
         self._frames, self._moved, self._longer, self._names = frames, moved, longer, names
         self._elements = ability(inner, Elements)
         self._done = 0  # actions so far
@@ -60,6 +74,39 @@ class Waiting(Wrapper):
             done = self.inner.execute(action, interrupt)
         self._done += 1
         return done
+
+    def unmet(self, index: int, now: Observation) -> tuple[str, Observation]:
+        """Return which text must be on the screen after `index` steps and is not, "" if none, and the screen as it is.
+
+        Each is waited for `longer` seconds. Raises Stopped: the person wants to stop.
+        """
+        began = time.monotonic()
+        for text in [check.text for check in self._checks if check.step == index]:
+            while True:
+                try:
+                    if self._shows(text, now):
+                        break
+                except Unavailable as error:
+                    return f"{text!r} must be on the screen now, and it cannot be read: {error}", now
+                if time.monotonic() - began >= self._longer:
+                    return f"{text!r} must be on the screen now, and it is not", now
+                self._stop.check()
+                time.sleep(POLL)
+                now = self.inner.observe()
+        return "", now
+
+    def _shows(self, text: str, now: Observation) -> bool:
+        """Whether a text is on the screen: on the page, else in the observation's text, else in the pixels."""
+        page = ability(self.inner, Paged)
+        if page is not None and now.text is None:
+            selector = f"internal:text={json.dumps(text, ensure_ascii=False)}i"
+            return Selector(selector, page).check(now, None).success is True
+        if now.text is None:
+            from showonce.environments.wrappers.perceive import read, tessdata
+
+            tessdata()
+            now = replace(now, text="\n".join(line.name for line in read(now)))
+        return Text(text).check(now, None).success is True
 
     def _wait(self, index: int, action: Wait, interrupt: Interrupt) -> Executed:
         later = range(index + 1, len(self._frames))

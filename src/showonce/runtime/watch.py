@@ -19,7 +19,7 @@ from showonce.actions import MODIFIERS, Action, Done, Type, normal_keys, points,
 from showonce.demonstrations import EpisodeStore, redact
 from showonce.demonstrations.reduce import GESTURE_LIMITS, GestureLimits, Reduced, Reducer
 from showonce.demonstrations.sheet import in_words
-from showonce.errors import BadInput, ConfigError, DemonstrationError, EnvironmentBroken, Stopped
+from showonce.errors import BadInput, ConfigError, DemonstrationError, EnvironmentBroken, Stopped, Unavailable
 from showonce.protocols import (
     Capabilities,
     Context,
@@ -37,7 +37,7 @@ from showonce.runtime.loop import run_episode
 from showonce.runtime.recorder import judged
 from showonce.runtime.stop import Stop
 from showonce.secrets import SECRET, Secrets, name_for, word_for
-from showonce.types import Executed, Executor, Lost, Observation, Outcome, Proposal, Task
+from showonce.types import Check, Element, Executed, Executor, Lost, Observation, Outcome, Proposal, Task
 
 POLL: Final = 0.1  # seconds between two looks at the stop while the person does nothing
 DAY: Final = 86400.0  # seconds; time limit of a recording
@@ -55,6 +55,7 @@ class Hotkeys:
     end: str = "ctrl+f10"
     pause: str = "ctrl+f8"  # and go on
     redo: str = "ctrl+f9"  # discard what was recorded and begin again
+    check: str = "ctrl+f7"  # the text under the pointer must be there
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -62,11 +63,15 @@ class Hotkeys:
                 object.__setattr__(self, field.name, normal_keys(getattr(self, field.name)))
             except BadInput as error:
                 raise ConfigError(f"record.{field.name}: {error}") from None
-        if len({self.end, self.pause, self.redo}) < 3:
-            raise ConfigError(f"record.end, pause and redo must be three different chords, not {self}.")
+        if len(set(self.chords)) < len(self.chords):
+            raise ConfigError(f"record.end, pause, redo and check must be different chords, not {self}.")
+
+    @property
+    def chords(self) -> tuple[str, ...]:
+        return tuple(getattr(self, field.name) for field in fields(self))
 
     def meant(self, event: Mapping[str, Any]) -> str:
-        """Return which of them a raw event is: end, pause, redo or the empty text."""
+        """Return which of them a raw event is: end, pause, redo, check or the empty text."""
         if event["kind"] != "key":
             return ""
         chord = "+".join([*(name for name in MODIFIERS if name in event["modifiers"]), str(event["key"]).lower()])
@@ -97,6 +102,7 @@ class Watched:
         self.redo = False  # the person wants to begin again
         self.failure: Exception | None = None  # why it cannot go on
         self.lost: list[Lost] = []  # what the person did that is in no step
+        self.checks: list[Check] = []  # what the person said must be on the screen
         self._inner, self._watch, self._stop, self._hotkeys, self._tell = inner, watch, stop, hotkeys, tell
         self._source: EventSource | None = None
         self._inbox: queue.Queue[tuple[Mapping[str, Any], Observation] | Exception | None] = queue.Queue()
@@ -185,7 +191,11 @@ class Watched:
         event, frame = self._secrets.note(item[0]), item[1]
         if not self._listening:
             self._listening, keys = True, self._hotkeys
-            self._tell(f"Recording. {keys.end}: end, {keys.pause}: pause, {keys.redo}: discard and do it again.", True)
+            self._tell(
+                f"Recording. {keys.end}: end, {keys.pause}: pause, {keys.redo}: discard and do it again, {keys.check}: "
+                "the text under the pointer must be there.",
+                True,
+            )
         seen = self._screen
         if seen is not None and (seen.width, seen.height) != (frame.width, frame.height):
             sizes = f"{seen.width}x{seen.height} to {frame.width}x{frame.height}"
@@ -207,8 +217,22 @@ class Watched:
             self._feed({"kind": "pause", "time": event["time"]})
         elif event["kind"] == "told":
             self._tell(str(event["text"]), True)
-        elif not self._paused:
+        elif wish == "check" and not self._paused:
+            self._feed({"kind": "pause", "time": event["time"]})  # ends what is open; it is no waiting
+            self._check(event)
+        elif not self._paused and not wish:
             self._feed(event)
+
+    def _check(self, event: Mapping[str, Any]) -> None:
+        """Note the text under the pointer as one that must be there after the steps so far, and say which it is."""
+        assert self._screen is not None
+        found, why = text_under(event, self._screen)
+        if found is None:
+            self._tell(f"no check: {why}", True)
+            return
+        text = self._secrets.hide(found.name)
+        self.checks.append(Check(self._done, text, found.box))
+        self._tell(f"   must be there: {text!r}", True)
 
     def _feed(self, event: Mapping[str, Any]) -> None:
         assert self._screen is not None
@@ -251,6 +275,26 @@ class Watched:
         """End the recording with the actions reduced so far; the next `observe` raises `error`."""
         self._finish()
         self.failure = error
+
+
+def text_under(event: Mapping[str, Any], screen: Observation) -> tuple[Element | None, str]:
+    """Return the text under the pointer with its box, or None and why there is none.
+
+    It is what the page says of itself, else what is read from the pixels where the event says where the pointer is.
+    """
+    if event.get("under") and event.get("region"):
+        return Element(str(event["under"]), event["region"]), ""
+    if "pointer" not in event:
+        return None, "there is no text under the pointer."
+    from showonce.environments.wrappers.perceive import read, tessdata
+
+    try:
+        tessdata()
+    except Unavailable as error:
+        return None, f"the text under the pointer has to be read from the screen. {error}"
+    x, y = event["pointer"]
+    lines = [line for line in read(screen) if line.box[0] <= x <= line.box[2] and line.box[1] <= y <= line.box[3]]
+    return (lines[0], "") if lines else (None, "no text can be read under the pointer.")
 
 
 class _AtEnd:

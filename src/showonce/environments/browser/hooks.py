@@ -156,6 +156,18 @@ _SCRIPT: Final = """((name, keys, own) => {
   const first = e => (e.composedPath && e.composedPath()[0]) || e.target;
   const pointer = (kind, e) => tell({kind, ...base(e), x: e.clientX, y: e.clientY,
     button: ['left', 'middle', 'right'][e.button] || '', target: label(first(e))});
+  // The text under the pointer, of the innermost element that holds it, and the box of that.
+  let over = null;
+  on('pointermove', e => { over = {at: first(e), x: e.clientX, y: e.clientY}; });
+  on('pointerout', e => { if (!e.relatedTarget) over = null; });
+  const under = () => {
+    const at = over && over.at, spot = over && document.caretRangeFromPoint(over.x, over.y);
+    const node = spot && spot.startContainer.nodeType === 3 ? spot.startContainer.parentElement : null;
+    const e = node && at && (at === node || at.contains(node)) ? node : at && at.nodeType === 1 ? at : null;
+    if (!e || editable(e) || secret(e)) return {under: ''};
+    const text = (e.innerText || '').trim().replace(/\\s+/g, ' '), r = e.getBoundingClientRect();
+    return {under: text.length <= 200 ? text : '', box: [r.left, r.top, r.right, r.bottom]};
+  };
   let pressed = false, dropped = false, expected = '', pasted = 0;
   on('pointerdown', e => { pressed = true; dropped = false; pointer('press', e); });
   on('pointerup', e => { if (pressed) pointer('release', e); pressed = false; });
@@ -175,7 +187,8 @@ _SCRIPT: Final = """((name, keys, own) => {
       key = digit ? digit[1] : key.toLowerCase();
     }
     const mine = [...modifiers, key.toLowerCase()].join('+');
-    if (own.includes(mine)) { e.preventDefault(); e.stopImmediatePropagation(); }
+    let there = {};
+    if (own.includes(mine)) { e.preventDefault(); e.stopImmediatePropagation(); there = under(); }
     if (chord && key === 'v' || e.shiftKey && key === 'insert') pasted = e.timeStamp;
     const field = active(), hidden = hides(field);
     expected = text;
@@ -183,7 +196,7 @@ _SCRIPT: Final = """((name, keys, own) => {
     if (hidden && typed) tell({kind: 'key', ...base(e), key: '•', text: '•', modifiers: [], secret: true, typed,
       target: label(field)});
     else tell({kind: 'key', ...base(e), key, text, modifiers: graph ? [] : modifiers, secret: hidden,
-      target: label(field)});
+      target: label(field), ...there});
   });
   const insert = (e, text) => {
     const at = first(e);

@@ -60,6 +60,7 @@ class DesktopSource:
         self._ring: FrameRing[Shot] = FrameRing(lambda shot: Observation(shot.image(), scale=shot.scale))
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
         self._closed = threading.Event()
+        self._pointer: RawEvent | None = None  # the last event that says where it is
 
     def events(self) -> Iterator[tuple[Mapping[str, Any], Observation]]:
         """Yield events until `close`. Raises EnvironmentBroken when the window is closed or the listener dies."""
@@ -103,6 +104,7 @@ class DesktopSource:
                 raw = self._inbox.get(timeout=POLL)
                 if isinstance(raw, ShowonceError):
                     raise raw
+                self._pointer = raw if "x" in raw else self._pointer
                 found = interpreter.feed(raw)
             except queue.Empty:
                 now = time.monotonic()
@@ -115,7 +117,12 @@ class DesktopSource:
                 found += self._clocks(looked)
             for event in found:
                 since = since if event["kind"] in ("told", "pause") else event["time"]
-                yield self._framed(event)
+                yield self._framed(event if event["kind"] != "key" else {**event, **self._pointing()})
+
+    def _pointing(self) -> dict[str, Any]:
+        """Return where the pointer is, for the recorder's own keys; nothing where that is not known."""
+        place = self._locate(self._pointer) if self._pointer is not None else None
+        return {} if place is None else {"pointer": (place["x"] / place["width"], place["y"] / place["height"])}
 
     def _clocks(self, now: float) -> list[dict[str, Any]]:
         """Return what is to be told of the clocks, and a pause when the monotonic one jumped."""
