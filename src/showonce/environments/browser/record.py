@@ -321,7 +321,7 @@ class BrowserSource:
                 event |= {"x": _floor(x * view.width), "y": _floor(y * view.height)}
                 event |= {"width": view.width, "height": view.height}
             if message.get("under"):
-                event |= {"under": message["under"], "region": _region(message["box"], offset, view)}
+                event |= {"under": message["under"], "region": region_of(message["box"], offset, view)}
             if message["kind"] == "wheel":
                 event |= {"dx": self._notches(message, 0), "dy": self._notches(message, 1)}
             elif event.get("button") == "":
