@@ -127,3 +127,10 @@ def test_a_malformed_import_names_the_line(elsewhere: Path, capsys: pytest.Captu
     assert main(["record", "--import", "bad.jsonl", "--format", "agentnet"]) == 2
     assert "bad.jsonl line 1" in capsys.readouterr().err
     assert list(Path("logs/imported").iterdir()) == []
+
+
+def test_an_import_names_what_it_did_not_use(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = Path(__file__).parents[1] / "data/foreign/openadapt/retina.json"
+    assert main(["record", "--import", str(file), "--format", "openadapt"]) == 0
+    told = capsys.readouterr().out
+    assert "place for it: created_at, steps.duration_ms, steps.reward.\n1 imported, 0 left out." in told

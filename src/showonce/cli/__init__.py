@@ -251,6 +251,8 @@ def _import(config: Config, file: Path, form: str) -> int:
         say(f"{path}: {meta['steps']} steps of {meta['task_id']}, {meta['goal']!r}")
     for left in found.left_out:
         say(f"left out, {left.where}: {left.reason}")
+    if found.ignored:
+        say(f"Not used, since an episode has no place for it: {', '.join(found.ignored)}.")
     say(f"{len(found.paths)} imported, {len(found.left_out)} left out.")
     return 0
 

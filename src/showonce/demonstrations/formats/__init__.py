@@ -10,10 +10,10 @@ import importlib
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 from showonce.demonstrations.format import load_demonstration
 from showonce.demonstrations.store import EpisodeStore, save_demonstration
@@ -28,6 +28,9 @@ FORMATS: Final = {
 }
 
 
+_NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
+
+
 @dataclass(frozen=True)
 class LeftOut:
     """An episode that was not imported, since one of its steps is no action of ours. where: file, line and step."""
@@ -37,18 +40,24 @@ class LeftOut:
 
 
 class Format(Protocol):
-    """The two functions of every format's module."""
+    """The two functions of every format's module. ignored: takes the names of fields that hold something unused."""
 
-    def read(self, path: Path) -> Iterator[Demonstration | LeftOut]: ...
+    def read(self, path: Path, ignored: set[str]) -> Iterator[Demonstration | LeftOut]: ...
     def write(self, demonstrations: Iterable[Demonstration], folder: Path) -> Path: ...
 
 
 @dataclass(frozen=True)
 class Imported:
-    """The result of an import: the new episode folders, and the episodes that were left out."""
+    """The result of an import: the new episode folders, the episodes that were left out, and the fields not used."""
 
     paths: tuple[Path, ...]
     left_out: tuple[LeftOut, ...]
+    ignored: tuple[str, ...] = ()
+
+
+def unused(data: Mapping[str, Any], used: Container[str], prefix: str, ignored: set[str]) -> None:
+    """Add the names of the members of an object that hold something and are not used."""
+    ignored.update(f"{prefix}{name}" for name, value in data.items() if name not in used and value not in _NOTHING)
 
 
 def find_format(name: str) -> Format:
@@ -77,8 +86,9 @@ def import_file(path: str | Path, form: str, root: str | Path) -> Imported:
     aside = make_folder(place.root / f".import-{uuid.uuid4().hex[:8]}")
     left_out: list[LeftOut] = []
     names: list[str] = []
+    ignored: set[str] = set()
     try:
-        for found in reader.read(file):
+        for found in reader.read(file, ignored):
             if isinstance(found, LeftOut):
                 left_out.append(found)
                 continue
@@ -97,7 +107,7 @@ def import_file(path: str | Path, form: str, root: str | Path) -> Imported:
         raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    return Imported(tuple(place.root / name for name in names), tuple(left_out))
+    return Imported(tuple(place.root / name for name in names), tuple(left_out), tuple(sorted(ignored)))
 
 
 def export_episodes(paths: Sequence[str | Path], form: str, folder: str | Path) -> Path:

@@ -3,8 +3,9 @@
     {"task_id": "...", "instruction": "...", "traj": [{"index": 0, "image": "x.png",
      "value": {"code": "pyautogui.click(x=0.16, y=0.27)", "action": "Click on cell C2", ...}}, ...], ...}
 
-Source: the data card of xlangai/AgentNet on Hugging Face. What its summariser and reflector add (scores, thoughts) is
-neither read nor written, but for `action`, the sentence about a step, which is our note.
+Source: the data card of xlangai/AgentNet on Hugging Face, and `data` of github.com/xlang-ai/OpenCUA. What its
+summariser and reflector add (scores, thoughts) is neither read nor written, but for `action`, the sentence about a
+step, which is our note.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Final
 
 from showonce.actions import points
 from showonce.demonstrations.format import encode_png, lost_of
-from showonce.demonstrations.formats import LeftOut
+from showonce.demonstrations.formats import LeftOut, unused
 from showonce.demonstrations.formats.pictures import one_size, read_picture
 from showonce.demonstrations.formats.pyautogui import NoVerb, from_code, to_code
 from showonce.errors import BadInput, DemonstrationError
@@ -28,7 +29,15 @@ IMAGES: Final = "images"
 SOURCES: Final = ("person", "oracle", "correction")  # written by us; AgentNet's own lines are a person's
 
 
-def read(path: Path) -> Iterator[Demonstration | LeftOut]:
+_TRAJECTORY: Final = ("task_id", "instruction", "traj", "source", "lost")
+_STEP: Final = ("index", "image", "value")
+_VALUE: Final = ("code", "action")
+_JUDGED: Final = (  # what models wrote about a step
+    *("observation", "thought", "reflection", "last_step_correct", "last_step_redundant", "last_step_reflection"),
+)
+
+
+def read(path: Path, ignored: set[str]) -> Iterator[Demonstration | LeftOut]:
     """Yield every trajectory of a JSONL file.
 
     Raises:
@@ -39,12 +48,12 @@ def read(path: Path) -> Iterator[Demonstration | LeftOut]:
             for number, line in enumerate(lines, 1):
                 where = f"{path} line {number}"
                 if line.strip():
-                    yield _trajectory(line, path.parent, where)
+                    yield _trajectory(line, path.parent, where, ignored)
     except (OSError, UnicodeDecodeError) as error:
         raise DemonstrationError(f"{path} cannot be read: {error}.") from None
 
 
-def _trajectory(line: str, folder: Path, where: str) -> Demonstration | LeftOut:
+def _trajectory(line: str, folder: Path, where: str, ignored: set[str]) -> Demonstration | LeftOut:
     try:
         data = json.loads(line)
     except ValueError as error:
@@ -53,10 +62,16 @@ def _trajectory(line: str, folder: Path, where: str) -> Demonstration | LeftOut:
         task, goal, steps = data["task_id"], data["instruction"], data["traj"]
         if not (isinstance(task, str) and task and isinstance(goal, str) and goal.strip() and steps):
             raise ValueError("task_id, instruction and traj must not be empty")
+        unused(data, _TRAJECTORY, "", ignored)
         frames: list[Frame] = []
         pointer = None
         for at, step in enumerate(steps):
             value: Mapping[str, Any] = step["value"]
+            unused(value, _VALUE, "value.", ignored)
+            more = {**{k: v for k, v in step.items() if k not in _STEP}, **value}
+            if unknown := [k for k, v in more.items() if k not in (*_VALUE, *_JUDGED) and v is not None]:
+                said = f"{unknown[0]}={more[unknown[0]]!r} is not known here and may change what is done"
+                return LeftOut(f"{where}, step {at}", said)
             try:
                 action = from_code(str(value["code"]), pointer)
             except NoVerb as reason:

@@ -16,7 +16,7 @@ import numpy as np
 
 from showonce.actions import MODIFIERS, VERBS, Action, from_json, held_in, to_json
 from showonce.demonstrations.format import encode_png, lost_of
-from showonce.demonstrations.formats import LeftOut
+from showonce.demonstrations.formats import LeftOut, unused
 from showonce.demonstrations.formats.pictures import decode_picture, one_size
 from showonce.errors import BadInput, DemonstrationError, Unavailable
 from showonce.fsio import atomic_write_json, make_folder, plain
@@ -37,32 +37,30 @@ DATA: Final = "data/chunk-{chunk_index:03d}/file-{file_index:03d}.parquet"
 EPISODES: Final = "meta/episodes/chunk-000/file-000.parquet"
 TASKS: Final = "meta/tasks.parquet"
 ROWS_A_GROUP: Final = 16
+_USED: Final = (SCREEN, EXACT, "note", "frame_index", "episode_index", "index", "task_index")
 OURS: Final = (
     "showonce"  # a column of ours in the table of episodes, and a key in info.json: what the format has no place for
 )
 
 
-def read(path: Path) -> Iterator[Demonstration | LeftOut]:
+def read(path: Path, ignored: set[str]) -> Iterator[Demonstration | LeftOut]:
     """Yield every episode of a data set's folder.
 
     Raises:
         DemonstrationError: it is no such data set, or a row cannot be used; file and row are named.
     """
     info = _info(path)
-    episodes, tasks = _table(path / EPISODES), _table(path / TASKS)
+    unused(info["features"], _USED, "features.", ignored)
+    files = sorted(path.glob("meta/episodes/*/*.parquet"))
+    episodes, tasks = [row for file in files for row in _table(file).to_pylist()], _table(path / TASKS)
     try:
         goals = dict(zip(tasks["task_index"].to_pylist(), tasks[_task_column(tasks)].to_pylist(), strict=True))
-        rows = zip(*(episodes[key].to_pylist() for key in ("episode_index", "dataset_from_index")), strict=True)
-        starts = {int(index): int(start) for index, start in rows}
-        ours = (
-            [json.loads(text or "{}") for text in episodes["showonce"].to_pylist()]
-            if "showonce" in episodes.schema.names
-            else []
-        )
+        known = {int(row["episode_index"]): json.loads(row.get(OURS) or "{}") for row in episodes}
+        lengths = {int(row["episode_index"]): int(row["length"]) for row in episodes}
     except (KeyError, ValueError) as error:
-        raise DemonstrationError(f"{path / EPISODES} or {path / TASKS} is damaged: {error!r}.") from None
-    frames: dict[int, list[Frame]] = {index: [] for index in starts}
-    goal_of: dict[int, str] = {}
+        raise DemonstrationError(f"{path}/meta: the table of episodes or of tasks is damaged: {error!r}.") from None
+    frames: dict[int, list[Frame]] = {index: [] for index in known}
+    goals_of: dict[int, dict[str, None]] = {index: {} for index in known}
     for file in sorted(path.glob("data/*/*.parquet")):
         for number, row in enumerate(_rows(file)):
             where = f"{file} row {number + 1}"
@@ -72,16 +70,27 @@ def read(path: Path) -> Iterator[Demonstration | LeftOut]:
                 frames[episode].append(
                     Frame(Observation(image), from_json(json.loads(row[EXACT])), row.get("note") or "")
                 )
-                goal_of[episode] = str(goals[row["task_index"]])
+                if int(row["frame_index"]) != len(frames[episode]) - 1:
+                    raise ValueError(f"frame_index {row['frame_index']} does not follow the row before it")
+                goals_of[episode][str(goals[row["task_index"]])] = None
             except (BadInput, KeyError, TypeError, ValueError) as error:
                 raise DemonstrationError(f"{where}: {error}. Nothing was imported.") from None
     count, expected = sum(map(len, frames.values())), info.get("total_frames")
-    if count != expected or not all(frames.values()):
+    if (
+        count != expected
+        or {index: len(shown) for index, shown in frames.items()} != lengths
+        or not all(lengths.values())
+    ):
         raise DemonstrationError(f"{path}: {count} rows are there of {expected}. Nothing was imported.")
     for index, shown in sorted(frames.items()):
-        kept = ours[index]
+        kept = known[index]
+        if len(goals_of[index]) > 1:
+            yield LeftOut(f"{path} episode {index}", f"its steps are of {len(goals_of[index])} tasks")
+            continue
         task, source = str(kept.get("task_id") or f"lerobot/{path.name}-{index}"), str(kept.get("source") or "person")
-        yield Demonstration(task, goal_of[index], tuple(shown), source, f"{path} episode {index}", lost=lost_of(kept))
+        yield Demonstration(
+            task, next(iter(goals_of[index])), tuple(shown), source, f"{path} episode {index}", lost=lost_of(kept)
+        )
 
 
 def _info(path: Path) -> dict[str, Any]:
@@ -96,6 +105,10 @@ def _info(path: Path) -> dict[str, Any]:
     lacking = [name for name in (SCREEN, EXACT) if name not in features]
     if lacking:
         raise DemonstrationError(f"{file}: no {' and no '.join(lacking)}: its actions are not those of a screen.")
+    if (kind := features[SCREEN].get("dtype")) != "image":
+        raise DemonstrationError(f"{file}: {SCREEN} is stored as {kind}; only pictures within the tables are read.")
+    if odd := [name for name in features if name.startswith("action") and name not in ("action", EXACT)]:
+        raise DemonstrationError(f"{file}: the feature {odd[0]} is not known here and may change what is done.")
     return info
 
 

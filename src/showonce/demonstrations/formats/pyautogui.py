@@ -9,7 +9,7 @@ read as the same.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any, Final
@@ -24,18 +24,27 @@ _KEYS: Final = {
     "return": "enter", "esc": "escape", "del": "delete", "pgup": "pageup", "pgdn": "pagedown", "spacebar": "space",
     "command": "meta", "cmd": "meta", "win": "meta", "winleft": "meta", "winright": "meta", "super": "meta",
     "option": "alt", "altleft": "alt", "altright": "alt", "ctrlleft": "ctrl", "ctrlright": "ctrl", "control": "ctrl",
-    "shiftleft": "shift", "shiftright": "shift", "arrowup": "up", "arrowdown": "down", "arrowleft": "left",
+    "shiftleft": "shift", "shiftright": "shift", "ctrll": "ctrl", "ctrlr": "ctrl", "altl": "alt", "altr": "alt",
+    "altgr": "alt", "shiftl": "shift", "shiftr": "shift", "cmdl": "meta", "cmdr": "meta", "superl": "meta",
+    "superr": "meta", "controll": "ctrl", "controlr": "ctrl", "prior": "pageup", "next": "pagedown",
+    "arrowup": "up", "arrowdown": "down", "arrowleft": "left",
     "arrowright": "right",
 }  # fmt: skip
 _POINTED: Final = {
     "click": act.Click, "doubleClick": act.DoubleClick, "tripleClick": act.TripleClick, "rightClick": act.RightClick,
     "moveTo": act.Move,
 }  # fmt: skip
+_OPTIONS: Final = {  # of each call, by keyword
+    **dict.fromkeys(("click", "doubleClick", "tripleClick", "rightClick", "moveTo", "dragTo"), ("button", "clicks")),
+    "press": ("presses",),
+}
+_PACE: Final = ("duration", "tween", "interval", "logScreenshot", "_pause")  # change how fast it is done
 _CLICKS: Final = {1: act.Click, 2: act.DoubleClick, 3: act.TripleClick}
 _SPELT: Final = {"triple_click": "tripleClick"}  # in OpenCUA's prompts
-_GOES_WITH_TEXT: Final = {"enter": "\n", "tab": "\t"}  # a key after text in one step
+_TYPED: Final = {"enter": "\n", "tab": "\t", "space": " "}  # keys among text in one step
 _NAMES: Final = {  # positional arguments, in their order
-    **dict.fromkeys(("click", "doubleClick", "rightClick", "middleClick", "tripleClick"), ("x", "y")),
+    "click": ("x", "y", "clicks", "interval", "button"),
+    **dict.fromkeys(("doubleClick", "rightClick", "middleClick", "tripleClick"), ("x", "y")),
     **dict.fromkeys(("moveTo", "dragTo"), ("x", "y")),
     "scroll": ("clicks", "x", "y"), "hscroll": ("clicks", "x", "y"), "vscroll": ("clicks", "x", "y"),
     "write": ("message",), "typewrite": ("message",), "press": ("keys",), "wait": ("seconds",),
@@ -85,8 +94,14 @@ def _calls(action: Action) -> str:
     raise AssertionError(action)
 
 
-def from_code(code: str, pointer: Place | None = None) -> Action:
-    """Return the one action of a step's code. pointer: where the pointer was left by the step before.
+def from_code(
+    code: str, pointer: Place | None = None, counted: Callable[[float, float], Place] | None = None
+) -> Action:
+    """Return the one action of a step's code.
+
+    Args:
+        pointer: where the pointer was left by the step before.
+        counted: makes fractions of places in pixels; None: the places are fractions.
 
     Raises:
         NoVerb: no verb here does that. ValueError, BadInput: it is not such code, or a number is out of its range.
@@ -96,6 +111,9 @@ def from_code(code: str, pointer: Place | None = None) -> Action:
     except SyntaxError as error:
         raise ValueError(f"the code {code!r} is not Python: {error.msg}") from None
     calls, held = _held_around([_call(line, code) for line in _unheld(lines)])
+    for _, given in calls if counted else []:
+        if counted and given.get("x") is not None and given.get("y") is not None:
+            given["x"], given["y"] = counted(given["x"], given["y"])
     if not calls:
         raise ValueError("the code is empty")
     action: Any = _one(calls, pointer)
@@ -130,7 +148,7 @@ def _held_around(calls: Calls) -> tuple[Calls, list[str]]:
     """Return the calls without the key-downs before and the key-ups after them, and the modifiers that these hold."""
     down = list(takewhile(lambda call: call[0] == "keyDown", calls))
     up = list(takewhile(lambda call: call[0] == "keyUp", reversed(calls)))
-    keys, let_go = (_keys([given.get("key") for _, given in side]) for side in (down, up))
+    keys, let_go = (key_names([given.get("key") for _, given in side]) for side in (down, up))
     if sorted(keys) != sorted(let_go):
         raise NoVerb(f"the keys {keys} are pressed and {let_go} let go")
     if others := [key for key in keys if key not in MODIFIERS]:
@@ -145,11 +163,10 @@ def _one(calls: Calls, pointer: Place | None) -> Action:
     names = [name for name, _ in calls]
     if set(names) <= {"scroll", "vscroll", "hscroll"}:
         return _scroll(calls, pointer)
-    if set(names[1:]) == {"press"} and names[0] in ("write", "typewrite"):
-        keys = [_single(*call, pointer) for call in calls[1:]]
-        more = [_GOES_WITH_TEXT.get(key.keys) for key in keys if isinstance(key, act.Key)]
-        if None not in more:
-            return act.Type("".join([_text_of(calls[0][1]), *map(str, more)]))
+    if len(calls) > 1 and set(names) <= {"write", "typewrite", "press"}:
+        texts = [_as_text(_single(*call, pointer)) for call in calls]
+        if None not in texts:
+            return act.Type("".join(map(str, texts)))
     if len(calls) > 1:
         raise NoVerb(f"several actions in one step ({', '.join(names)})")
     return _single(*calls[0], pointer)
@@ -167,13 +184,18 @@ def _call(line: ast.stmt, code: str) -> tuple[str, dict[str, Any]]:
     values = [_literal(value, code) for value in call.args]
     if name == "hotkey":
         flat = values[0] if len(values) == 1 and isinstance(values[0], (list, tuple)) else values
-        return name, {"keys": [str(key) for key in flat]}
+        keys = next((_literal(k.value, code) for k in call.keywords if k.arg == "keys"), flat)
+        return name, {"keys": [str(key) for key in keys]}
     if name not in _NAMES:
         raise NoVerb(f"{name} has no verb here")
     if len(values) > len(_NAMES[name]):
         raise ValueError(f"{name} has too many arguments in {code!r}")
     given = dict(zip(_NAMES[name], values, strict=False))
-    return name, given | {str(k.arg): _literal(k.value, code) for k in call.keywords}
+    given |= {str(k.arg): _literal(k.value, code) for k in call.keywords}
+    for option in given:
+        if option not in (*_NAMES[name], *_OPTIONS.get(name, ()), *_PACE):
+            raise NoVerb(f"{name} with {option}={given[option]!r} is not known here")
+    return name, given
 
 
 def _literal(node: ast.expr, code: str) -> Any:
@@ -200,9 +222,10 @@ def _single(name: str, given: dict[str, Any], pointer: Place | None) -> Action:
             raise NoVerb(f"dragTo with the {given['button']} button has no verb here")
         return act.Drag(*pointer, *_place(given, None))
     if name in ("write", "typewrite"):
-        return act.Type(_text_of(given))
+        text = given.get("message")
+        return act.Type(text if isinstance(text, str) else "".join(map(str, text or ())))
     if name in ("press", "hotkey"):
-        named = _keys(given.get("keys"))
+        named = key_names(given.get("keys"))
         if (
             given.get("presses", 1) != 1
             or (name == "press" and len(named) > 1)
@@ -223,15 +246,15 @@ def _single(name: str, given: dict[str, Any], pointer: Place | None) -> Action:
     raise NoVerb(f"{name} has no verb here")
 
 
-def _text_of(given: dict[str, Any]) -> str:
-    text = given.get("message")
-    return text if isinstance(text, str) else "".join(map(str, text or ()))
+def _as_text(action: Action) -> str | None:
+    return action.text if isinstance(action, act.Type) else _TYPED.get(getattr(action, "keys", ""))
 
 
-def _keys(given: Any) -> list[str]:
-    """Return our names of PyAutoGUI's keys."""
+def key_names(given: Any) -> list[str]:
+    """Return our names of keys as PyAutoGUI, pynput (page_down, ctrl_l) and X11 (Page_Down, Control_L) name them."""
     keys = [given] if isinstance(given, str) else [str(key) for key in given or ()]
-    return [_KEYS.get(key.lower(), key.lower() if len(key) > 1 else key) for key in keys]
+    plain = [key if len(key) == 1 else key.lower().replace("_", "").replace(" ", "") for key in keys]
+    return [_KEYS.get(key, key) for key in plain]
 
 
 def _scroll(calls: list[tuple[str, dict[str, Any]]], pointer: Place | None) -> Action:
