@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from showonce.actions import Action, Wait, points, to_pixel
+from showonce.actions import Action, Move, Wait, points, to_pixel
 from showonce.demonstrations import redact
 from showonce.environments.wrappers.wrapper import Wrapper
 from showonce.errors import Unavailable
@@ -28,6 +28,7 @@ from showonce.types import Check, Executed, Frame, Image, Observation
 
 NOTICEABLE: Final = 24  # of 255: how far a channel of a pixel must be off to count on a real screen
 POLL: Final = 0.1  # seconds between two looks at the screen
+OPENS: Final = 1.5  # seconds that a menu gets to open under the pointer
 MOST: Final = 0.7  # share of the pixels that changed while the person waited that must be as they were then
 FEW: Final = 0.02  # share of the pixels around a target that must have changed, for the wait to have been for it
 LIKELY: Final = 0.9  # correlation from which on a target counts as there
@@ -42,7 +43,8 @@ def off(one: Image, other: Image) -> NDArray[np.bool_]:
 
 
 class Waiting(Wrapper):
-    """Executes each `Wait` of a demonstration by looking for what the person waited for; passes all else on.
+    """Executes each `Wait` of a demonstration by looking for what the person waited for, and gives what a `Move` opened
+    time to appear; passes all else on.
 
     A wait lasts at most the recorded seconds and `longer` more. missing: what the last wait was for and did not come;
     "" where it came, or where the wait was not for the next target. moved: the targets are searched for, so they may
@@ -72,6 +74,8 @@ class Waiting(Wrapper):
             done = self._wait(index, action, interrupt)
         else:
             done = self.inner.execute(action, interrupt)
+            if isinstance(action, Move) and index + 1 < len(self._frames):
+                self._open(index, interrupt)
         self._done += 1
         return done
 
@@ -107,6 +111,14 @@ class Waiting(Wrapper):
             tessdata()
             now = replace(now, text="\n".join(line.name for line in read(now)))
         return Text(text).check(now, None).success is True
+
+    def _open(self, index: int, interrupt: Interrupt) -> None:
+        """Wait at most OPENS seconds until what a move of the pointer opened is on the screen: a script may be late."""
+        sign = _Sign(self._frames[index].observation, self._frames[index + 1], self._moved)
+        end = time.monotonic() + OPENS
+        while time.monotonic() < end and not sign.seen(self.inner.observe()):
+            interrupt.check()
+            time.sleep(POLL)
 
     def _wait(self, index: int, action: Wait, interrupt: Interrupt) -> Executed:
         later = range(index + 1, len(self._frames))
