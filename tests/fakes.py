@@ -234,6 +234,16 @@ def reduce_events(events: Iterable[RawEvent], gestures: GestureLimits = GESTURE_
     return [*(reduced for event in events for reduced in reducer.feed(event)), *reducer.flush()]
 
 
+class AlwaysDeny:
+    """Approves nothing and confirms nothing."""
+
+    def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
+        return None, "denied without asking"
+
+    def confirm(self, question: str) -> bool:
+        return False
+
+
 class AlwaysAllow:
     """Approves what was proposed and confirms every question."""
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +19,7 @@ from tests.toys import lesson_config
 
 from showonce.app.compose import approver_for
 from showonce.app.evaluate import evaluate
+from showonce.app.frontend import Frontend
 from showonce.app.plan import make_plan
 from showonce.app.record import record
 from showonce.app.replay import replay
@@ -27,6 +31,7 @@ from showonce.config import (
     DashboardConfig,
     ExperimentConfig,
     LearningConfig,
+    OutputConfig,
     PolicyConfig,
     RecoveryConfig,
     SafetyConfig,
@@ -35,9 +40,11 @@ from showonce.environments.factory import EnvironmentFactory
 from showonce.environments.registry import find_task
 from showonce.environments.wrappers.fence import Fenced
 from showonce.errors import ConfigError
-from showonce.protocols import Approver
+from showonce.protocols import ApprovalRequest, Approver
 from showonce.runs.index import read_index
 from showonce.runs.layout import PAUSE
+from showonce.runtime.ask_window import WindowApprover
+from showonce.runtime.pause import PausableStop
 from showonce.runtime.stop import Stop
 from showonce.settings import load_config
 
@@ -167,3 +174,104 @@ def test_q_at_a_prompt_ends_as_stopped_in_the_last_episode_too(
     result = run(config, Terminal())
     assert result.stopped == "quit at the prompt"
     assert read_index("logs")[-1].status == "stopped"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("safety=step", "safety=step asks a person, and nobody can answer"),
+        ("safety=confident", "safety=confident asks a person"),
+        ("safety.ask_words=[pay]", "safety.ask_words or safety.ask_regions asks a person"),
+    ],
+)
+def test_a_run_that_asks_and_has_nobody_to_ask_does_not_begin(elsewhere: Path, override: str, said: str) -> None:
+    command = [sys.executable, "-m", "showonce", "run", override]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd=elsewhere)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr and "safety.ask=nobody" in done.stderr
+    assert not (elsewhere / "logs").exists()
+
+
+def test_a_window_without_a_display_says_what_helps_a_run(elsewhere: Path) -> None:
+    bare = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    command = [sys.executable, "-m", "showonce", "run", "safety=step", "safety.ask=window"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=elsewhere, env=bare)
+    assert done.returncode == 3
+    assert "set safety.ask=console, or set DISPLAY" in done.stderr and "--oracle" not in done.stderr
+    assert not (elsewhere / "logs").exists()
+
+
+@pytest.mark.skipif(not os.environ.get("DISPLAY"), reason="needs a display (DISPLAY)")
+def test_the_window_that_asks_is_closed_when_the_run_ends(make: MakeConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[WindowApprover] = []
+    close = WindowApprover.close
+    monkeypatch.setattr(WindowApprover, "ask", lambda self, request: (None, "no"))
+    monkeypatch.setattr(WindowApprover, "close", lambda self: (closed.append(self), close(self)))
+    safety = SafetyConfig("step", ask="window")
+    run(make(safety=safety, learning=LearningConfig(enabled=False), experiment=ExperimentConfig(episodes=1)))
+    assert len(closed) == 2, "one that was tried before the start, and the run's own"
+
+
+@pytest.mark.parametrize(
+    ("given", "somebody"),
+    [
+        (None, False),
+        (io.StringIO("y\n"), True),
+        ("null", False),
+        ("empty pipe", True),
+        ("answers", True),
+        ("ended", False),
+    ],
+)
+def test_who_may_answer_is_told_by_stdin(given: object, somebody: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not isinstance(given, str):
+        monkeypatch.setattr("sys.stdin", given)
+        assert (Terminal().approver(PausableStop()) is not None) is somebody
+        return
+    read, write = os.pipe()
+    os.write(write, b"y\n" if given == "answers" else b"")
+    with open(os.devnull if given == "null" else read) as file, open(write, "w") as other:
+        if given == "ended":
+            other.close()
+        monkeypatch.setattr("sys.stdin", file)
+        assert (Terminal().approver(PausableStop()) is not None) is somebody
+    if given == "null":
+        os.close(read)
+
+
+def test_a_run_whose_tracker_cannot_start_is_no_run_that_goes_on(make: MakeConfig) -> None:
+    with pytest.raises(ConfigError, match="tensorbord"):
+        run(make(output=OutputConfig(trackers=("tensorbord",)), learning=LearningConfig(enabled=False)))
+    (record_,) = read_index("logs")
+    assert (record_.status, record_.began) == ("failed", False)
+    assert "tensorbord" in str([e for e in events() if e["kind"] == "run_finished"])
+
+
+class Somebody(Frontend):
+    def __init__(self, answer: bool | None) -> None:
+        self.answer, self.asked = answer, 0
+
+    def approver(self, control: PausableStop) -> Approver | None:
+        return None if self.answer is None else self  # type: ignore[return-value]
+
+    def ask(self, request: ApprovalRequest) -> tuple[None, str]:
+        raise AssertionError("a replay asks nobody about its actions")
+
+    def confirm(self, question: str) -> bool | None:
+        self.asked += 1
+        return self.answer
+
+
+@pytest.mark.parametrize("answer", [True, False, None])
+def test_a_person_is_asked_whether_a_replay_succeeded_and_stdin_is_never_read(
+    make: MakeConfig, answer: bool | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    Path("mine.yaml").write_text("goal: click red circle\n")
+    made = record(make(task="mine.yaml"), oracle=True)
+    assert made.path is not None
+    Path("mine.yaml").write_text("goal: click red circle\nsuccess: ask_person\n")
+    somebody = Somebody(answer)
+    report = replay(made.path, "coordinates", make(task="mine.yaml", name="again"), somebody).report
+    assert report is not None and report.success is answer and report.reached is (answer is True)
+    assert somebody.asked == (0 if answer is None else 1)

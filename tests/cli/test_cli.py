@@ -17,9 +17,12 @@ import pytest
 
 from showonce import __version__, errors
 from showonce.app.frontend import Frontend
+from showonce.app.run_writer import RunWriter
 from showonce.cli import cli, main
 from showonce.cli.codes import ALWAYS, CODES, CRASHED, DIFFERS, NOT_REACHED, STOPPED
 from showonce.config import Config
+from showonce.events import ErrorRaised
+from showonce.runs.folder import start_run
 from showonce.runs.metrics import TaskResult
 from showonce.settings import load_config
 
@@ -191,10 +194,12 @@ def test_a_crash_has_a_code_of_its_own(capsys: pytest.CaptureFixture[str], monke
     assert "RuntimeError: two and two is five" in err and "please report it" in err
 
 
-@pytest.mark.parametrize("words", ["--help", "doctor --tasks", "doctor --settings browser", "runs nothing"])
+@pytest.mark.parametrize("words", ["--help", "doctor --tasks", "watch latest dashboard.mode=plain", "runs nothing"])
 def test_a_reader_that_goes_away_changes_no_exit_code(elsewhere: Path, words: str) -> None:
     """The pipe is closed before anything is written into it."""
     expected = 2 if "nothing" in words else 0
+    with RunWriter(Config(name="made"), start_run(Config(name="made")), report=False) as writer:
+        writer.events.emit(ErrorRaised(where="model", message="a line for the dashboard"))
     read, write = os.pipe()
     os.close(read)
     command = [sys.executable, "-m", "showonce", *words.split()]

@@ -12,6 +12,7 @@ from tests.benchfactory import embedded
 from tests.fakes import Board, ScriptedPolicy, board_task, oracle_policy
 
 from showonce.actions import Click
+from showonce.config import SafetyConfig
 from showonce.environments.registry import find_task
 from showonce.errors import EnvironmentBroken, Stopped, TaskError
 from showonce.evaluation.results import Results, Row
@@ -194,3 +195,15 @@ def test_waiting_for_the_others_is_not_counted_against_an_episode() -> None:
     board = Board()
     hurried = replace(TASK, limits=replace(TASK.limits, max_seconds=0.0))
     assert evaluate_task(oracle_policy(board), lambda: board, hurried, [1]).success == 1.0
+
+
+@pytest.mark.parametrize(
+    ("guards", "reason", "steps"), [(None, "guard", 3), ((), "max_steps", 8), (("unchanged",), "guard", 4)]
+)
+def test_the_guards_of_a_measurement_are_those_of_the_settings(
+    guards: tuple[str, ...] | None, reason: str, steps: int
+) -> None:
+    task = replace(TASK, limits=replace(TASK.limits, max_steps=8))
+    safety = None if guards is None else SafetyConfig(guards=guards)
+    found = evaluate_task(ScriptedPolicy([Click(0.001, 0.001)]), Board, task, [1], safety=safety)
+    assert [(row.reason, row.steps) for row in found.rows] == [(reason, steps)]

@@ -270,6 +270,8 @@ def test_a_probe_is_told_and_teaches_nothing(make: MakeToy) -> None:
 def test_a_drop_brings_the_best_version_back_and_puts_the_rest_aside(make: MakeToy) -> None:
     toy = make()
     toy.begin()
+    toy.store.ledger._data["quarantined_sources"]["another/lesson"] = "long ago"
+    toy.session.context.quarantined = toy.store.ledger.quarantined_sources
     good = toy.session.adapter.hash(CHAMPION)
     probe_until_rollback(toy, 20)
     updated(toy)
@@ -283,6 +285,8 @@ def test_a_drop_brings_the_best_version_back_and_puts_the_rest_aside(make: MakeT
     assert good == content_hash(toy.store.load("v0000").tensors)
     aside = toy.events.of("quarantine")[0]["versions"]
     assert isinstance(aside, list) and {"v0001", toy.shown.ref} <= set(aside)
+    assert "another/lesson" not in aside, "what was put aside before is not told again"
+    assert "another/lesson" in toy.session.context.quarantined
 
 
 def test_what_was_put_aside_is_not_learned_from_again(make: MakeToy) -> None:

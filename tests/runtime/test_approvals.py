@@ -10,12 +10,12 @@ import time
 
 import numpy as np
 import pytest
-from tests.fakes import AlwaysAllow, board_task
+from tests.fakes import AlwaysAllow, AlwaysDeny, board_task
 
 from showonce.actions import EXAMPLES, Action, Click, Done, Drag, Key, Open, Scroll, Type, Wait, fields_of, to_json
 from showonce.errors import BadInput, Stopped
 from showonce.protocols import ApprovalRequest, Approver
-from showonce.runtime.approvals import AlwaysDeny, ConsoleApprover, Person, parse_action
+from showonce.runtime.approvals import ConsoleApprover, Person, parse_action
 from showonce.runtime.stop import Stop
 from showonce.types import Observation, Proposal
 

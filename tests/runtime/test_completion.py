@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fakes import AlwaysAllow, Board, board_task
+from tests.fakes import AlwaysAllow, AlwaysDeny, Board, board_task
 
 from showonce.actions import Action, Click, Done
 from showonce.errors import TaskError
 from showonce.protocols import Capabilities
-from showonce.runtime.approvals import AlwaysDeny
 from showonce.runtime.completion import KINDS, Checker, make_checker, normal
 from showonce.types import Observation, Success
 

@@ -15,9 +15,11 @@ from tests.browsers import needs_miniwob  # noqa: E402
 from tests.xscreen import x_screen  # noqa: E402
 
 from showonce.actions import Click, Move, TripleClick, to_json  # noqa: E402
+from showonce.environments.embedded.world import EmbeddedWorld  # noqa: E402
 from showonce.environments.registry import oracle_for  # noqa: E402
-from showonce.errors import BadInput, EnvironmentBroken, TaskError  # noqa: E402
+from showonce.errors import BadInput, EnvironmentBroken, ShowonceError, TaskError  # noqa: E402
 from showonce.runtime.gym import NAMES, Screen, action_of  # noqa: E402
+from showonce.types import Success, Task  # noqa: E402
 
 
 def test_the_checker_of_gymnasium_passes() -> None:
@@ -86,6 +88,15 @@ def test_the_number_of_a_verb_stays_and_modifiers_are_told_by_bits() -> None:
 def test_an_unknown_task_is_named() -> None:
     with pytest.raises(TaskError, match="click_icon"):
         gymnasium.make("showonce/Embedded-v0", task="skill/click_icn")
+
+
+@pytest.mark.parametrize("task", [Task("x", "g", start="nowhere"), Task("x", "g", success=Success("url", "a"))])
+def test_an_environment_that_cannot_begin_is_closed(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[EmbeddedWorld] = []
+    monkeypatch.setattr(EmbeddedWorld, "close", lambda self: closed.append(self))
+    with pytest.raises(ShowonceError):
+        Screen("embedded", task)
+    assert len(closed) == 1
 
 
 @needs_miniwob

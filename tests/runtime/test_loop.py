@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.fakes import (
     WAIT,
     AlwaysAllow,
+    AlwaysDeny,
     Board,
     Recorder,
     ScriptedPolicy,
@@ -33,7 +34,6 @@ from showonce.environments.registry import find_task, make_environment, oracle_f
 from showonce.errors import EnvironmentBroken, Stopped, TaskError
 from showonce.protocols import ApprovalRequest, Context, Interrupt, Turn
 from showonce.runs.event_file import EventWriter
-from showonce.runtime.approvals import AlwaysDeny
 from showonce.runtime.guards import SameAction
 from showonce.runtime.loop import run_episode
 from showonce.runtime.safety import Known, Verdict

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 from tests.browsers import NO_BROWSER
-from tests.fakes import AlwaysAllow, Board, ScriptedPolicy, board_task
+from tests.fakes import AlwaysAllow, AlwaysDeny, Board, ScriptedPolicy, board_task
 
 from showonce.actions import Done
 from showonce.environments.registry import make_environment, oracle_for
 from showonce.errors import EnvironmentBroken, TaskError
-from showonce.runtime.approvals import AlwaysDeny
 from showonce.runtime.completion import KINDS, make_checker
 from showonce.runtime.loop import run_episode
 from showonce.runtime.tasks import RESETS, load_task, reset_task

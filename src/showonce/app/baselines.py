@@ -33,7 +33,7 @@ def baseline(
         actor, in_view = _actor(name, live, task, shown)
         return evaluate_task(
             actor, partial(player.fresh, task), task, screens, demonstration=shown if in_view else None,
-            results=results, part=f"baseline:{name}", phase="baseline", stop=player.stop,
+            results=results, part=f"baseline:{name}", phase="baseline", stop=player.stop, safety=player.safety,
         )  # fmt: skip
     finally:
         for set_name, tensors in kept.items():

@@ -7,14 +7,17 @@ from pathlib import Path
 
 from showonce.app.adapter import act_with_adapter, begin_with, open_store, policy_for
 from showonce.app.demonstration import demonstration_for
+from showonce.app.frontend import Frontend
 from showonce.app.plan import Plan
 from showonce.app.run_writer import RunWriter
 from showonce.config import SafetyConfig
+from showonce.errors import ConfigError
 from showonce.evaluation.bench import Bench
 from showonce.learning.gate.calibration import Calibration
 from showonce.learning.lesson import teaching
 from showonce.learning.session import Session
 from showonce.protocols import CHAMPION, Approver, Policy, adapter_of
+from showonce.runtime.pause import PausableStop
 from showonce.runtime.player import Player
 from showonce.runtime.stop import Stop
 from showonce.types import Demonstration, Task
@@ -59,6 +62,7 @@ class LiveRun:
         finally:
             try:
                 self.player.close()
+                _close(self.player.approver)
             finally:
                 if session is not None:
                     session.close()
@@ -91,6 +95,32 @@ def assemble(plan: Plan, writer: RunWriter, policy: Policy) -> LiveRun:
         store.close()
         raise
     return LiveRun(plan, writer, player, session)
+
+
+def _close(approver: Approver | None) -> None:
+    """Close the window of an approver that `approver_for` opened."""
+    from showonce.runtime.ask_window import WindowApprover
+
+    if isinstance(approver, WindowApprover):
+        approver.close()
+
+
+def check_answered(safety: SafetyConfig, frontend: Frontend) -> None:
+    """Check, before anything is begun, that somebody is there to be asked where the rules ask a person.
+
+    Raises:
+        ConfigError: nobody is at the console. Unavailable: there is no display for a window.
+    """
+    if safety.unattended or safety.mode == "watch" or safety.ask == "nobody":
+        return
+    approver = approver_for(safety, frontend.approver(PausableStop()), Stop(), needed=False)
+    if approver is None:
+        asks = f"safety={safety.mode}" if safety.mode != "free" else "safety.ask_words or safety.ask_regions"
+        raise ConfigError(
+            f"{asks} asks a person, and nobody can answer: the input is at its end (no terminal). Run it in a "
+            "terminal, or set safety.ask=window, or safety.ask=nobody to deny whatever would be asked."
+        )
+    _close(approver)
 
 
 def approver_for(safety: SafetyConfig, person: Approver | None, stop: Stop, needed: bool) -> Approver | None:

@@ -48,5 +48,5 @@ def evaluate(config: Config, frontend: Frontend | None = None, bar: ProgressBar 
         act_with_adapter(plan, policy)
         tasks, seeds = replace(chosen, tasks=plan.tasks), seeds_of(config.evaluation, plan.seeds)
         make = partial(plan.environment, plan.tasks[0])
-        found = score(tasks, seeds, policy, make, writer.folder, writer.stop, bar)
+        found = score(tasks, seeds, policy, make, writer.folder, writer.stop, bar, config.safety)
     return Evaluated(writer.folder, found, writer.stopped)

@@ -187,6 +187,7 @@ class Scores:
                 arm=self._arm(part),
                 phase=part,
                 stop=player.stop,
+                safety=player.safety,
             )
         finally:
             choose(player.policy, self.live.acting)

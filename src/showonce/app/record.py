@@ -24,6 +24,7 @@ from showonce.errors import ConfigError, Unavailable
 from showonce.fsio import atomic_write_bytes
 from showonce.protocols import Environment
 from showonce.runs.folder import start_run
+from showonce.runtime.approvals import person_of
 from showonce.runtime.recorder import HandPolicy
 from showonce.runtime.recorder import record as record_hand
 from showonce.runtime.watch import Hotkeys, record_watched
@@ -83,21 +84,23 @@ def record(
     with ExitStack() as stack:
         environment = stack.enter_context(closing(plan.environment(task)))
         watch = None if oracle else source_for(environment, keys.chords)
-        hand = None if watch is not None else _hand_for(environment, task, oracle)
+        hand = None if watch is not None else _hand_for(environment, task, oracle, stack)
         secrets, folder = Secrets(), start_run(config, "record")
         stack.callback(_remove, secrets, folder, tell)
         writer = stack.enter_context(RunWriter(config, folder, frontend or Frontend(), report=False))
         writer.announce(plan)
+        person = person_of(writer.frontend.approver(writer.stop))
         if watch is not None:
             path = record_watched(
                 environment, watch, task, seed, writer.episodes(), stop=writer.stop, events=writer.events,
-                hotkeys=keys, tell=tell, gestures=_gestures_of(config.record), secrets=secrets,
+                hotkeys=keys, tell=tell, gestures=_gestures_of(config.record), secrets=secrets, person=person,
             )  # fmt: skip
         else:
             assert hand is not None
             path = record_hand(
-                environment, task, seed, hand[0], writer.episodes(), hand[1], stop=writer.stop, events=writer.events
-            )
+                environment, task, seed, hand[0], writer.episodes(), hand[1], stop=writer.stop, events=writer.events,
+                person=person,
+            )  # fmt: skip
         if not oracle:
             sheet, shown = path / SHEET, load_demonstration(path)
             atomic_write_bytes(sheet, encode_png(contact_sheet(shown)))
@@ -145,12 +148,12 @@ def _gestures_of(given: RecordConfig) -> GestureLimits:
     return GestureLimits(given.double_seconds, given.near, given.scroll_seconds, given.wait_seconds)
 
 
-def _hand_for(environment: Environment, task: Task, oracle: bool) -> tuple[HandPolicy, Executor]:
-    """Return who shows a task, and as what the episode is stored."""
+def _hand_for(environment: Environment, task: Task, oracle: bool, stack: ExitStack) -> tuple[HandPolicy, Executor]:
+    """Return who shows a task, and as what the episode is stored. stack: closes the window of a person."""
     if oracle:
         script = oracle_for(environment)
         return HandPolicy(lambda _: script()), "oracle"
     from showonce.environments.embedded.window import ScreenWindow
 
-    window = ScreenWindow(f"showonce: {task.goal or task.id}")
+    window = stack.enter_context(closing(ScreenWindow(f"showonce: {task.goal or task.id}")))
     return HandPolicy(window.next_action), "person"

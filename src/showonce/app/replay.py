@@ -17,6 +17,7 @@ from showonce.demonstrations.format import in_sentences
 from showonce.environments.wrappers.secret import needs_of
 from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
 from showonce.runs.folder import start_run
+from showonce.runtime.approvals import person_of
 from showonce.runtime.replay import MODES, ReplayReport, check_recording, replay_episode
 from showonce.types import Task
 
@@ -69,6 +70,7 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
             events=writer.events,
             stop=writer.stop,
             longer=config.replay.longer,
+            person=person_of(frontend.approver(writer.stop)),
         )
         writer.found["replay"] |= _noted(report)
     return Replayed(report, writer.stopped)

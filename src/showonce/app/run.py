@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from showonce.app.adapter import check_adapter, policy_for
-from showonce.app.compose import assemble
+from showonce.app.compose import assemble, check_answered
 from showonce.app.demonstration import check_demonstration
 from showonce.app.experiment import check_one_demonstration, do_tasks, one_demonstration
 from showonce.app.frontend import Frontend
@@ -53,12 +53,14 @@ def run(config: Config, frontend: Frontend | None = None) -> RunResult:
             KNOWN.read(name, source)
     if measured:
         check_one_demonstration(plan)
+    frontend = frontend or Frontend()
+    check_answered(config.safety, frontend)
     check_demonstration(config, plan.tasks, plan.seeds)
     policy = policy_for(config)
     check_adapter(plan, policy)
     folder = start_run(config)
     plan = plan.placed(folder)
-    with RunWriter(config, folder, frontend or Frontend()) as writer:
+    with RunWriter(config, folder, frontend) as writer:
         writer.announce(plan)
         with assemble(plan, writer, policy) as live:
             (one_demonstration if measured else do_tasks)(live)

@@ -92,8 +92,14 @@ class RunWriter:
         with contextlib.ExitStack() as stack:
             stack.callback(self.events.close)
             trackers = self.config.output.trackers
-            stack.enter_context(Following(self.folder, trackers, {"config": to_yaml(self.config)}))
-            stack.enter_context(self.frontend.attached(self.folder, self.stop))
+            try:
+                stack.enter_context(Following(self.folder, trackers, {"config": to_yaml(self.config)}))
+                stack.enter_context(self.frontend.attached(self.folder, self.stop))
+            except BaseException as error:  # it never began, and must not be listed as one that goes on
+                reason = f"{type(error).__name__}: {error}"
+                self.events.emit(RunFinished(reason=reason, seconds=0.0))
+                finish_run(self.folder, self.config.output.logs, reason, began=False)
+                raise
             self._stack = stack.pop_all()
         return self
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
+import select
 import shutil
 import signal
 import sys
@@ -12,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -68,14 +70,27 @@ class Terminal(Frontend):
         with self.free():
             print(f"showonce: {text}", file=sys.stderr, flush=True)
 
-    def approver(self, control: PausableStop) -> Approver:
-        return _Approver(control, self)
+    def approver(self, control: PausableStop) -> Approver | None:
+        return _Approver(control, self) if somebody_types() else None
 
     def free(self) -> AbstractContextManager[object]:
         """Return a context in which the dashboard leaves the terminal alone."""
         paused = getattr(self._dashboard, "paused", None)
         found: AbstractContextManager[object] = paused() if paused is not None else nullcontext()
         return found
+
+
+def somebody_types() -> bool:
+    """Return whether an answer may come from stdin: False where it is closed or at its end, as /dev/null is."""
+    try:
+        if sys.stdin.isatty():
+            return True
+        waiting, _, _ = select.select([sys.stdin], [], [], 0)
+        return not waiting or cast(io.BufferedReader, sys.stdin.buffer).peek(1) != b""
+    except io.UnsupportedOperation:  # no file: text that a program put there
+        return True
+    except (AttributeError, OSError, ValueError):
+        return False
 
 
 class _Approver(ConsoleApprover):

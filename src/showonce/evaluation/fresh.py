@@ -203,7 +203,7 @@ def report_of(measurement: Measurement) -> dict[str, Any]:
         made = policy.adapter.hash(CHAMPION)
     task, seeds = measurement.task, measurement.seeds
     make = partial(measurement.environment, task)
-    result = measure(policy, make, task, seeds, width=measurement.width, arm="after")
+    result = measure(policy, make, task, seeds, width=measurement.width, arm="after", safety=config.safety)
     return {
         "task": task.id,
         "seeds": [seeds.start, seeds.stop],

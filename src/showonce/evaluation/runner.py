@@ -9,11 +9,13 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+from showonce.config import SafetyConfig
 from showonce.errors import Stopped
 from showonce.evaluation.results import EvalResult, Results, Row, row_of
 from showonce.events import ErrorRaised, Event
 from showonce.policy.batched import WIDTH, BatchedPolicy, batchable
 from showonce.protocols import Environment, Policy, Sampling
+from showonce.runtime.guards import guards_for
 from showonce.runtime.loop import run_episode
 from showonce.runtime.stop import Stop
 from showonce.types import Demonstration, Limits, StopReason, Task
@@ -28,8 +30,8 @@ PATIENCE: float = 3600.0  # seconds an episode may take, as in a batch it waits 
 class Plan:
     """How one measurement is made. part and arm name its rows; the rest goes to `run_episode`.
 
-    width: episodes at a time. stop: ends it early; missing rows are measured by the next call. advance: called with
-    the number of rows that were added.
+    width: episodes at a time. safety: names the guards of every episode. stop: ends it early; missing rows are measured
+    by the next call. advance: called with the number of rows that were added.
     """
 
     part: str = "eval"
@@ -38,6 +40,7 @@ class Plan:
     width: int = WIDTH
     sampling: Sampling = "greedy"
     limits: Limits | None = None
+    safety: SafetyConfig | None = None
     seed: int = 0
     stop: Stop | None = None
     advance: Advance | None = None
@@ -198,6 +201,7 @@ class _Crew:
                 demonstration=self._demonstrations.get(task.id),
                 sampling=plan.sampling,
                 limits=replace(limits, max_seconds=max(limits.max_seconds, PATIENCE), step_seconds=0.0),
+                guards=guards_for(limits, plan.safety),
                 stop=self._stop,
                 events=errors,
             )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from showonce.config import EvaluationConfig
+from showonce.config import EvaluationConfig, SafetyConfig
 from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import MakeEnvironment, ProgressBar, evaluate_set, no_bar
 from showonce.evaluation.tasks import TaskSet, task_set
@@ -60,7 +60,7 @@ def seeds_of(ours: EvaluationConfig, book: Seeds) -> list[int]:
 
 def score(
     chosen: TaskSet, seeds: Sequence[int], policy: Policy, make_env: MakeEnvironment, folder: str | Path,
-    stop: Stop | None = None, bar: ProgressBar = no_bar,
+    stop: Stop | None = None, bar: ProgressBar = no_bar, safety: SafetyConfig | None = None,
 ) -> Score:  # fmt: skip
     """Measure a set of tasks and write results.jsonl (resumable) and scores.json into a folder.
 
@@ -72,7 +72,7 @@ def score(
         with bar(f"{chosen.name} ({len(chosen.tasks)} tasks)", len(chosen.tasks) * len(seeds)) as advance:
             found = evaluate_set(
                 policy, make_env, chosen.tasks, seeds, results=rows, part=chosen.name, arm=policy.adapter_version,
-                stop=stop, advance=advance,
+                stop=stop, advance=advance, safety=safety,
             )  # fmt: skip
     finally:
         rows.close()

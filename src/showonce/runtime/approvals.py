@@ -1,4 +1,4 @@
-"""Who answers when a person has to be asked: always no, or the person at the console.
+"""Who answers when a person has to be asked: nobody, or the person at the console.
 
 An answer is yes, no, or "no, there": the right action. At the console it is typed as JSON or in short, its verb and
 its arguments in the order in which they are always written: ``click 0.4 0.2``, ``type hello``, ``key ctrl+s``; held
@@ -71,14 +71,14 @@ def person_of(approver: Approver | None) -> Person | None:
     return approver if isinstance(approver, Person) else None
 
 
-class AlwaysDeny:
-    """Approves nothing and confirms nothing."""
+class NobodyThere:
+    """Approves nothing, and leaves every question without an answer."""
 
     def ask(self, request: ApprovalRequest) -> tuple[Action | None, str]:
-        return None, "denied without asking"
+        return None, "nobody is there to approve it"
 
-    def confirm(self, question: str) -> bool:
-        return False
+    def confirm(self, question: str) -> None:
+        return None
 
 
 YES_NO: Final = "[y]es / [n]o / [q]uit"

@@ -73,7 +73,7 @@ class AskWindow(ScreenWindow):
     """The window of a person who acts, with buttons for yes, no and quit."""
 
     def __init__(self) -> None:
-        super().__init__("showonce asks")
+        super().__init__("showonce asks", "set safety.ask=console")
         import tkinter
 
         self._said: deque[Button] = deque()

@@ -33,7 +33,7 @@ from showonce.protocols import (
     Undoable,
     ability,
 )
-from showonce.runtime.approvals import person_of
+from showonce.runtime.approvals import Person, person_of
 from showonce.runtime.clock import Clock
 from showonce.runtime.completion import Checker
 from showonce.runtime.freshness import compare
@@ -97,6 +97,7 @@ class Setting:
     pace: Pace
     recovery: Recovery
     approver: Approver | None
+    person: Person | None
     stop: Interrupt
     sampling: Sampling
     executor: Executor
@@ -146,7 +147,7 @@ class Attempt:
         """
         reason, failure = None, None
         try:
-            self.screen = reset_task(self.task, self.set.environment, seed, person_of(self.set.approver))
+            self.screen = reset_task(self.task, self.set.environment, seed, self.set.person)
         except (BadInput, Unavailable):
             raise
         except Stopped:

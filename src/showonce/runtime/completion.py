@@ -13,7 +13,7 @@ from typing import ClassVar, Final, Protocol
 from showonce.actions import Action, Done
 from showonce.errors import EnvironmentBroken, TaskError, nearest
 from showonce.protocols import Downloads, Environment, Paged, ability
-from showonce.runtime.approvals import ConsoleApprover, Person
+from showonce.runtime.approvals import NobodyThere, Person
 from showonce.types import Observation, Outcome, Task
 
 
@@ -182,7 +182,7 @@ _VALUED: Final = ("text", "url", "selector", "file", "answer")
 
 
 def make_checker(task: Task, environment: Environment, person: Person | None = None) -> Checker:
-    """Return the checker that the task asks for; `person` answers for `ask_person` (default: the console).
+    """Return the checker that the task asks for; `person` answers for `ask_person` (default: nobody does).
 
     Raises:
         TaskError: an unknown kind, no value for a kind that needs one, `url` or `selector` in an environment without
@@ -200,7 +200,7 @@ def make_checker(task: Task, environment: Environment, person: Person | None = N
             f"task {task.id!r}: environment {environment.name!r} cannot verify success by itself. "
             "Set success.kind to text, url, selector, file, answer, ask_person or none."
         )
-    return _KINDS[kind](task, environment, person or ConsoleApprover())
+    return _KINDS[kind](task, environment, person or NobodyThere())
 
 
 def _page(task: Task, environment: Environment) -> Paged:

@@ -28,7 +28,6 @@ from showonce.actions import MAX_NOTCHES, MAX_TEXT, MODIFIERS, VERBS, Action, Do
 from showonce.environments.registry import find_task, make_environment
 from showonce.errors import BadInput, EnvironmentBroken, Unavailable
 from showonce.protocols import Environment, SetsGoal, ability
-from showonce.runtime.approvals import AlwaysDeny
 from showonce.runtime.completion import Checker, make_checker
 from showonce.runtime.tasks import load_task
 from showonce.types import Observation, Task
@@ -82,8 +81,12 @@ class Screen(gymnasium.Env[dict[str, Any], Any]):
         self._taken = 0
         self._over = True
         self._world = ability(self._environment, SetsGoal)
-        self._checker: Checker = make_checker(self.task, self._environment, AlwaysDeny())
-        self._screen = self._environment.reset(self.task, 0)
+        try:
+            self._checker: Checker = make_checker(self.task, self._environment)
+            self._screen = self._environment.reset(self.task, 0)
+        except BaseException:
+            self._environment.close()
+            raise
         high, wide = self._screen.height, self._screen.width
         self.observation_space = spaces.Dict(
             {
@@ -114,7 +117,7 @@ class Screen(gymnasium.Env[dict[str, Any], Any]):
         drawn = int(self.np_random.integers(SEEDS)) if seed is None else seed
         self._screen = self._environment.reset(self.task, drawn)
         self._taken, self._over = 0, False
-        self._checker = make_checker(self.task, self._environment, AlwaysDeny())
+        self._checker = make_checker(self.task, self._environment)
         return self._observation(), {"task": self.task.id, "seed": drawn}
 
     def step(self, action: Any) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from showonce.demonstrations import EpisodeStore
 from showonce.protocols import Approver, Environment, EventSink, Interrupt, Policy, Sampling
-from showonce.runtime.approvals import person_of
+from showonce.runtime.approvals import Person, person_of
 from showonce.runtime.attempt import Attempt, Setting, Teacher
 from showonce.runtime.completion import Checker, make_checker
 from showonce.runtime.guards import Guard, guards_for
@@ -39,6 +39,7 @@ def run_episode(
     executor: Executor = "student",
     limits: Limits | None = None,
     approver: Approver | None = None,
+    person: Person | None = None,
     stop: Interrupt | None = None,
     observers: Sequence[Any] = (),
     store: EpisodeStore | None = None,
@@ -66,20 +67,23 @@ def run_episode(
     observers: objects with `on_step(task, observation, step, context)` or `on_episode(episode)`, or both. teacher:
     asked with probability `teacher_beta` per step for the action to execute in place of the policy's; such an
     episode has the teacher as its source and never counts as the student's. `executor` labels whose hand the policy
-    is (the student's, an oracle's, a replay's). pace: counts the actions of all episodes that share it. recovery: of
-    this episode alone; by default a guard ends it. Everything else defaults to what the task asks for.
+    is (the student's, an oracle's, a replay's). person: answers what the task itself asks (`ask_person`), by default
+    the approver, if it can; without either nobody answers. pace: counts the actions of all episodes that share it.
+    recovery: of this episode alone; by default a guard ends it. Everything else defaults to what the task asks for.
 
     Raises:
         BadInput, Unavailable: the task cannot be used in this environment at all; every other end is a StopReason.
     """
     limits = limits or task.limits
     stop = stop or Stop()
-    checker = checker or make_checker(task, environment, person_of(approver))
+    person = person or person_of(approver)
+    checker = checker or make_checker(task, environment, person)
     guards = guards_for(limits) if guards is None else guards
     rng = rng or random.Random(seed)
     setting = Setting(
         environment=environment, policy=policy, task=task, checker=checker, limits=limits, guards=guards, safety=safety,
-        pace=pace or Pace(), recovery=recovery or Recovery(), approver=approver, stop=stop, sampling=sampling,
+        pace=pace or Pace(), recovery=recovery or Recovery(), approver=approver, person=person, stop=stop,
+        sampling=sampling,
         executor=executor, demonstration=demonstration, teacher=teacher, teacher_executor=teacher_executor,
         teacher_beta=teacher_beta, rng=rng, observers=observers, run=run,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from showonce.demonstrations import EpisodeStore
 from showonce.environments.registry import oracle_for
 from showonce.errors import DemonstrationError, DiskError, Stopped
 from showonce.protocols import Context, Environment, EventSink, Interrupt, Sampling
+from showonce.runtime.approvals import Person
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.types import Demonstration, Episode, Executor, Frame, Observation, Proposal, Step, StopReason, Task
@@ -41,8 +42,9 @@ def record(
     *,
     stop: Interrupt | None = None,
     events: EventSink | None = None,
+    person: Person | None = None,
 ) -> Path:
-    """Run one episode in phase `record` and return its folder.
+    """Run one episode in phase `record` and return its folder. person: answers what the task asks.
 
     Raises:
         DemonstrationError: the checker says that the goal was not reached; the episode is kept, and named.
@@ -51,7 +53,7 @@ def record(
     """
     episode = run_episode(
         environment, policy, task, seed=seed, phase="record", executor=source, guards=(Unproved(),), store=store,
-        stop=stop, events=events,
+        stop=stop, events=events, person=person,
     )  # fmt: skip
     return judged(episode, task, store)
 

@@ -21,6 +21,7 @@ from showonce.environments.wrappers.secret import WithSecrets, bind, needs_of, s
 from showonce.errors import BadInput, DemonstrationError, nearest
 from showonce.fsio import atomic_write_bytes, make_folder
 from showonce.protocols import Context, Elements, Environment, EventSink, Interrupt, Sampling, TypesSecrets, ability
+from showonce.runtime.approvals import Person
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.matching import PATCH, find_named, find_point, find_target, patch_for
@@ -183,6 +184,7 @@ def replay_episode(
     events: EventSink | None = None,
     stop: Interrupt | None = None,
     longer: float = LONGER,
+    person: Person | None = None,
 ) -> ReplayReport:
     """Re-execute a stored episode and report the first difference from it.
 
@@ -226,6 +228,7 @@ def replay_episode(
         store=store,
         events=events,
         stop=stop,
+        person=person,
     )
     done = sum(step.executed is not None for step in episode.steps)
     wanted = len(shown.frames)

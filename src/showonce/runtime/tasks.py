@@ -27,7 +27,7 @@ from showonce.demonstrations.redact import check_regions
 from showonce.environments.registry import settings_of
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken, TaskError, nearest
 from showonce.protocols import Environment
-from showonce.runtime.approvals import ConsoleApprover, Person
+from showonce.runtime.approvals import NobodyThere, Person
 from showonce.runtime.completion import KINDS
 from showonce.schema import SchemaError, build
 from showonce.secrets import check_source
@@ -183,7 +183,7 @@ def reset_task(
     if kind == "command":
         _run_command(command.strip(), task)
     elif kind == "ask_person":
-        answer = (person or ConsoleApprover()).confirm(f"Prepare the start of {task.goal!r}. Ready?")
+        answer = (person or NobodyThere()).confirm(f"Prepare the start of {task.goal!r}. Ready?")
         if not answer:
             raise EnvironmentBroken(f"task {task.id!r}: the person did not confirm that the start is prepared.")
     elif kind not in RESETS:

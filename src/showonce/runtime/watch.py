@@ -31,6 +31,7 @@ from showonce.protocols import (
     SetsGoal,
     ability,
 )
+from showonce.runtime.approvals import Person
 from showonce.runtime.completion import Checker, make_checker
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
@@ -326,6 +327,7 @@ def record_watched(
     gestures: GestureLimits = GESTURE_LIMITS,
     source: Executor = "person",
     secrets: Secrets | None = None,
+    person: Person | None = None,
 ) -> Path:
     """Watch a person do a task on the screen of `inner` and return the episode's folder.
 
@@ -336,14 +338,14 @@ def record_watched(
         DemonstrationError, DiskError, Stopped: as `recorder.record`. Unavailable: it cannot be watched.
     """
     stop = stop or Stop()
-    checker = _AtEnd(make_checker(task, inner), inner)
+    checker = _AtEnd(make_checker(task, inner, person), inner)
     limits = replace(task.limits, max_steps=10_000, max_seconds=DAY)
     while True:
         watched = Watched(inner, watch, stop, hotkeys, tell, gestures, secrets)
         try:
             episode = run_episode(
                 watched, watched, task, seed=seed, phase="record", limits=limits, executor=source, guards=(Unproved(),),
-                checker=checker, store=store, events=events, stop=stop,
+                checker=checker, store=store, events=events, stop=stop, person=person,
             )  # fmt: skip
         finally:
             watched.close()

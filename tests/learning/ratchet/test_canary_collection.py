@@ -42,14 +42,22 @@ def test_skills_of_the_embedded_world_are_known_from_its_oracle() -> None:
     assert [c.observation.hash for c in found] == [c.observation.hash for c in again]
 
 
-def test_skills_are_shown_in_the_lessons_own_world_or_in_a_fresh_embedded_one(policy: VLMPolicy) -> None:
+def test_skills_are_shown_in_the_lessons_own_world_or_in_a_fresh_embedded_one(
+    policy: VLMPolicy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     own, board = make_environment("embedded", theme="dark"), Board()
-    assert skill_world(own, policy) is own
-    fresh = skill_world(board, policy)
-    assert fresh is not None and fresh.name == "embedded"
-    assert skill_canaries(fresh, range(7_000_000, 7_000_001))[0].observation.width > 0
+    closed: list[Any] = []
+    monkeypatch.setattr(type(own), "close", lambda self: closed.append(self))
+    with skill_world(own, policy) as world:
+        assert world is own
+    assert closed == [], "the lesson's own world is closed by its owner"
+    with skill_world(board, policy) as fresh:
+        assert fresh is not None and fresh.name == "embedded"
+        assert skill_canaries(fresh, range(7_000_000, 7_000_001))[0].observation.width > 0
+    assert closed == [fresh]
     policy.family = cast(Any, SimpleNamespace(name="chat"))
-    assert skill_world(board, policy) is None and skill_world(own, policy) is own
+    with skill_world(board, policy) as none, skill_world(own, policy) as world:
+        assert none is None and world is own
 
 
 def test_other_goals_are_training_apps_and_never_a_taught_one() -> None:

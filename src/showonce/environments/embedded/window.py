@@ -32,13 +32,13 @@ _BUTTONS: Final[dict[str, Callable[[str], Action]]] = {
 
 
 class ScreenWindow:
-    """A Tk window that shows a screen and waits for a person's next action.
+    """A Tk window that shows a screen and waits for a person's next action. otherwise: what helps without a display.
 
     Raises:
         Unavailable: no display, or a Python without Tk.
     """
 
-    def __init__(self, title: str = "showonce") -> None:
+    def __init__(self, title: str = "showonce", otherwise: str = "use --oracle") -> None:
         try:
             import tkinter
         except ImportError as error:
@@ -46,7 +46,7 @@ class ScreenWindow:
         try:
             self._root = tkinter.Tk()
         except tkinter.TclError as error:
-            raise Unavailable(f"no display to open a window on ({error}); use --oracle, or set DISPLAY.") from error
+            raise Unavailable(f"no display to open a window on ({error}); {otherwise}, or set DISPLAY.") from error
         self._scale = SCALE
         self._actions: deque[Action] = deque()  # done by the person, not returned yet
         self._finished = False

@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 import random
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -63,8 +64,10 @@ class CanaryCollection:
             return
         known = self._watch.canaries or load_canaries(self._folder)
         skills = [c for c in known if c.group == "skill"]
-        if not skills and (world := skill_world(environment, self._context.policy)) is not None:
-            skills = skill_canaries(world, self._seeds.take("canary", self._n // 2))
+        if not skills:
+            with skill_world(environment, self._context.policy) as world:
+                seeds = self._seeds.take("canary", self._n // 2)
+                skills = [] if world is None else skill_canaries(world, seeds)
         earlier = [c for c in known if c.group != "skill" and c.task_id != task.id]
         lessons = thinned([replace(c, group="lesson") if c.group == "present" else c for c in earlier])
         views: Sequence[Sample] = ()
@@ -88,8 +91,10 @@ class CanaryCollection:
     def set_anchors(self, task: Task, environment: Environment) -> None:
         """Set where training holds the candidate near the base: prompts of old skills, goals that were never taught."""
         context = self._context
-        if not context.anchors and (world := skill_world(environment, context.policy)):
-            context.anchors = skill_prompts(world, self._seeds.take("anchor", ANCHORS))
+        if not context.anchors:
+            with skill_world(environment, context.policy) as world:
+                if world is not None:
+                    context.anchors = skill_prompts(world, self._seeds.take("anchor", ANCHORS))
         taught = {task.goal, *(shown.goal for shown in context.demonstrations.values())}
         context.others = other_goals(taught, random.Random(self._seed))[1]
 
@@ -103,15 +108,20 @@ class CanaryCollection:
             save_canaries(self._folder, self._watch.canaries)
 
 
-def skill_world(environment: Environment, policy: VLMPolicy) -> Environment | None:
-    """Return the world whose oracle knows the base's skills; None for a model other than the embedded one.
+@contextmanager
+def skill_world(environment: Environment, policy: VLMPolicy) -> Iterator[Environment | None]:
+    """Give the world whose oracle knows the base's skills; None for a model other than the embedded one.
 
-    That is the lesson's own environment if it is the embedded world, else a fresh embedded world: the embedded model
-    must keep its skills wherever it is taught.
+    That is the lesson's own environment if it is the embedded world, else a fresh embedded world, which is closed at
+    the end of the block: the embedded model must keep its skills wherever it is taught.
     """
     if environment.name == SKILLED and ability(environment, Oracle) is not None:
-        return environment
-    return make_environment(SKILLED) if policy.family.name == "tiny" else None
+        yield environment
+    elif policy.family.name == "tiny":
+        with closing(make_environment(SKILLED)) as world:
+            yield world
+    else:
+        yield None
 
 
 def skill_samples(world: Environment, seeds: Sequence[int]) -> list[Sample]:

@@ -194,6 +194,6 @@ class ChampionKeeper:
             self.roll_back(task_id, "", reason, to=other.version)
 
     def _emit_move(self, move: ChampionMove, episode: str, statistic: float | None) -> None:
-        self._context.quarantined = self._store.ledger.quarantined_sources
-        for event in move.events(episode, statistic, self._context.quarantined):
+        before, self._context.quarantined = set(self._context.quarantined), self._store.ledger.quarantined_sources
+        for event in move.events(episode, statistic, sorted(set(self._context.quarantined) - before)):
             self._events.emit(event)
