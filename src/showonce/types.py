@@ -287,7 +287,7 @@ class Task:
     """A goal in an environment. `id` is stable and names it in stores and reports; `settings` go to the environment.
 
     `redact`: regions of the screen that are blanked in everything that is stored. `secret`: where the values of its
-    secrets come from, by name (see `showonce.secrets`); a config's own win.
+    secrets come from, by name (see `showonce.secrets`); a config's own win. `file`: the task file that it is from.
     """
 
     id: str
@@ -301,6 +301,7 @@ class Task:
     split: str = "user"  # train | dev | test | user
     redact: tuple[Region, ...] = ()
     secret: dict[str, str] = field(default_factory=dict)
+    file: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from tests.app.conftest import MakeConfig
 from showonce.actions import Action
 from showonce.app.record import record
 from showonce.app.replay import replay
+from showonce.app.tasks import task_of_episode, tasks_of
 from showonce.cli import main
 from showonce.cli.codes import DIFFERS, NOT_REACHED, STOPPED
-from showonce.config import AS_RECORDED
+from showonce.config import AS_RECORDED, EnvironmentConfig
 from showonce.environments.embedded.world import EmbeddedWorld
 from showonce.errors import BadInput, ConfigError, DemonstrationError
 from showonce.protocols import Interrupt
@@ -140,14 +141,58 @@ def test_a_replay_that_is_stopped_in_its_only_episode_is_130(
     assert read_index("logs")[-1].status == "stopped"
 
 
-def test_replay_of_a_task_of_ones_own_asks_for_its_file(make: MakeConfig) -> None:
-    Path("mine.yaml").write_text("goal: click red circle\n")
-    record(make(name="shown", task="mine.yaml"), oracle=True)
-    (path,) = Path("logs").glob("*-shown/episodes/*")
-    config = make(task="", name="again", seed=AS_RECORDED)
+def test_an_episode_knows_its_task_and_how_its_screen_was_opened(make: MakeConfig) -> None:
+    Path("mine.yaml").write_text(
+        "goal: click red circle\nlimits: {max_steps: 7}\nenvironment: {name: embedded, settings: {theme: dark}}\n"
+    )
+    path = record(
+        make(name="shown", task="mine.yaml", environment=EnvironmentConfig(settings={"layout": 3})), True
+    ).path
+    assert path is not None
+    config = make(task="", name="again", seed=AS_RECORDED, adapter="none")
+    held = task_of_episode(path)
+    assert (held.id, held.goal, held.limits.max_steps) == ("user/mine", "click red circle", 7)
+    assert (held.environment, held.settings) == ("embedded", {"theme": "dark", "layout": 3})
+    Path("mine.yaml").unlink()
+    same = replay(path, "coordinates", config).report
+    assert same is not None and same.first_difference is None
+    settings = EnvironmentConfig(settings={"theme": "light"})
+    other = replay(path, "coordinates", replace(config, environment=settings, given=("environment.settings.theme",)))
+    assert other.report is not None and other.report.first_difference is not None, "the command line wins"
+    meta = json.loads((path / "meta.json").read_text())
+    (path / "meta.json").write_text(json.dumps({key: value for key, value in meta.items() if key != "task"}))
     with pytest.raises(DemonstrationError, match=r"task=FILE\.yaml"):
         replay(path, "coordinates", config)
-    assert replay(path, "coordinates", replace(config, task="mine.yaml")).report is not None
+
+
+def test_an_episode_starts_no_program_that_no_task_file_here_names(make: MakeConfig) -> None:
+    file = Path("mine.yaml")
+    file.write_text("goal: click red circle\nreset: {command: touch reset.txt}\n")
+    path = record(make(name="shown", task="mine.yaml"), oracle=True).path
+    assert path is not None
+    Path("reset.txt").unlink()
+    config = make(task="", name="again", seed=AS_RECORDED, adapter="none")
+    assert replay(path, "coordinates", config).report is not None and Path("reset.txt").exists()
+    Path("reset.txt").unlink()
+    for change in (lambda: file.write_text("goal: click red circle\nreset: {command: rm x}\n"), file.unlink):
+        change()
+        with pytest.raises(DemonstrationError, match=r"'touch reset\.txt' here.*task=FILE\.yaml"):
+            replay(path, "coordinates", config)
+    assert not Path("reset.txt").exists()
+    meta = json.loads((path / "meta.json").read_text())
+    held = {**meta["task"], "reset": "environment", "environment": {"name": "evil.module:Screen"}}
+    (path / "meta.json").write_text(json.dumps({**meta, "task": held}))
+    with pytest.raises(DemonstrationError, match=r"'evil\.module:Screen' here"):
+        replay(path, "coordinates", config)
+
+
+def test_a_demonstration_named_on_the_command_line_brings_its_task(make: MakeConfig) -> None:
+    Path("mine.yaml").write_text("goal: click red circle\n")
+    path = record(make(name="shown", task="mine.yaml"), oracle=True).path
+    config = make(demonstration=str(path), given=("demonstration",))
+    assert [task.id for task in tasks_of(config)] == ["user/mine"]
+    assert [task.id for task in tasks_of(replace(config, given=("demonstration", "task")))] == [config.task]
+    assert [task.id for task in tasks_of(replace(config, given=()))] == [config.task]
 
 
 def test_an_incomplete_recording_is_replayed_with_a_warning_first(

@@ -19,6 +19,7 @@ from showonce.demonstrations import load_demonstration
 from showonce.demonstrations.format import encode_png, in_sentences
 from showonce.demonstrations.reduce import GestureLimits
 from showonce.demonstrations.sheet import contact_sheet
+from showonce.environments.factory import OWN
 from showonce.environments.registry import oracle_for, settings_type, source_for
 from showonce.errors import ConfigError, Unavailable
 from showonce.fsio import atomic_write_bytes
@@ -73,6 +74,7 @@ def record(
     """
     plan = make_plan(config)
     task, seed = plan.tasks[0], plan.seeds.first("demonstration")
+    task = _whole(plan, task)
     if oracle:
         check_unattended(config.safety, "record --oracle")
     else:
@@ -115,6 +117,20 @@ def _remove(secrets: Secrets, folder: Path, tell: Callable[[str, bool], None]) -
         if found:
             names = ", ".join(str(path.relative_to(folder)) for path in found)
             tell(f"what was typed into a secret field stood in {names}: {what}", True)
+
+
+def _whole(plan: Plan, task: Task) -> Task:
+    """Return a task of the user's own with all settings that its environment was opened with, to be stored.
+
+    Whether the recording had a window, and where it put downloads, is not the task's.
+    """
+    if task.split != OWN:
+        return task
+    name, settings = plan.environment.resolve(task)
+    kept = {
+        key: value for key, value in settings.items() if key in task.settings or key not in ("headless", "downloads")
+    }
+    return replace(task, environment=name, settings=kept)
 
 
 def _in_sight(plan: Plan, task: Task, tell: Callable[[str, bool], None]) -> Plan:

@@ -10,16 +10,14 @@ from typing import Any
 from showonce.app.frontend import Frontend
 from showonce.app.plan import check_unattended, make_plan
 from showonce.app.run_writer import RunWriter
-from showonce.app.tasks import task_named
+from showonce.app.tasks import task_of_episode
 from showonce.config import AS_RECORDED, Config
-from showonce.demonstrations import read_meta
 from showonce.demonstrations.format import in_sentences
 from showonce.environments.wrappers.secret import needs_of
-from showonce.errors import ConfigError, DemonstrationError, TaskError, nearest
+from showonce.errors import ConfigError, nearest
 from showonce.runs.folder import start_run
 from showonce.runtime.approvals import person_of
 from showonce.runtime.replay import MODES, ReplayReport, check_recording, replay_episode
-from showonce.types import Task
 
 
 @dataclass(frozen=True)
@@ -34,13 +32,13 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
     """Execute a stored episode again; its new episode is stored in a run folder of its own.
 
     Raises:
-        DemonstrationError: not an episode, of a newer schema, or of a task of the user's own whose file is not named.
+        DemonstrationError: not an episode, of a newer schema, or as `task_of_episode`.
         ConfigError: an unknown mode.
     """
     if mode not in MODES:
         raise ConfigError(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
     check_unattended(config.safety, "replay")
-    named = None if config.task else [_recorded_task(path)]
+    named = None if config.task else [task_of_episode(path)]
     plan = make_plan(replace(config, seed=max(config.seed, 0)), tasks=named)
     task = plan.tasks[0]
     recorded, shown = check_recording(path, task)
@@ -88,16 +86,3 @@ def _noted(report: ReplayReport) -> dict[str, Any]:
         "first_difference": None if first is None else asdict(first),
         "episode": report.episode.path,
     }
-
-
-def _recorded_task(path: Path) -> Task:
-    """Return the registered task that an episode is of.
-
-    Raises:
-        DemonstrationError: no registered task has its id.
-    """
-    task_id = str(read_meta(path)["task_id"])
-    try:
-        return task_named(task_id)
-    except TaskError as error:
-        raise DemonstrationError(f"{path} is an episode of {task_id!r}: name its file by task=FILE.yaml.") from error

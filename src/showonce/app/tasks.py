@@ -6,6 +6,7 @@ set.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from showonce.config import Config, LimitsConfig
+from showonce.demonstrations import read_meta
+from showonce.demonstrations.format import META, task_to_json
 from showonce.environments.factory import AUTO, OWN, EnvironmentFactory
 from showonce.environments.registry import find_task, settings_of
-from showonce.errors import ConfigError
-from showonce.runtime.tasks import load_task
+from showonce.errors import ConfigError, DemonstrationError, TaskError
+from showonce.runtime.tasks import load_task, task_from_mapping
 from showonce.schema import SchemaError
 from showonce.types import Limits, Success, Task
 
@@ -25,8 +28,15 @@ SETTINGS: Final = "environment.settings"
 
 
 def tasks_of(config: Config) -> list[Task]:
-    """Return the tasks that a config names. Raises TaskError as `task_named`, ConfigError: it names none."""
+    """Return the tasks that a config names, else that of the demonstration which the command line names.
+
+    Raises:
+        TaskError: as `task_named`. ConfigError: it names none. DemonstrationError: as `task_of_episode`.
+    """
     names = [*config.tasks] or [config.task]
+    shown, given = config.demonstration, config.given
+    if shown not in ("auto", "none") and "demonstration" in given and not ({"task", "tasks"} & {*given}):
+        return [task_of_episode(Path(shown).expanduser())]
     if not any(names):
         raise ConfigError("task is empty: name one, e.g. task=app/dev/single/0, or a task file of your own.")
     return [task_named(name) for name in names]
@@ -36,6 +46,50 @@ def task_named(name: str) -> Task:
     """Return the task of a YAML file or a registered id. Raises TaskError as `find_task` and `load_task` do."""
     path = Path(name).expanduser()
     return load_task(path) if path.suffix in (".yaml", ".yml") or path.is_file() else find_task(name)
+
+
+def task_of_episode(path: Path) -> Task:
+    """Return the task that an episode is of: the registered one of its id, else the one that it holds.
+
+    What a task has run on this machine is taken from an episode only where the task file that it was recorded with is
+    there and says the same: an episode that came from elsewhere starts no program.
+
+    Raises:
+        DemonstrationError: it is of an older showonce and holds no task, or would start a program.
+        TaskError: the task that it holds cannot be used.
+    """
+    meta = read_meta(path)
+    task_id, held = meta["task_id"], meta.get("task")
+    try:
+        return task_named(task_id)
+    except TaskError as error:
+        if not isinstance(held, dict):
+            raise DemonstrationError(
+                f"{path} is an episode of {task_id!r}: name its file by task=FILE.yaml."
+            ) from error
+    file = str(held.get("file") or "")
+    if run := _programs(held):  # asked before anything of it is used
+        with contextlib.suppress(TaskError):
+            if file and _programs(task_to_json(load_task(file))) == run:
+                run = []
+    if run:
+        raise DemonstrationError(
+            f"{path} is an episode of {task_id!r}, which runs {', '.join(map(repr, run))} here. That is not taken from "
+            "an episode: name its file by task=FILE.yaml."
+        )
+    return task_from_mapping({key: value for key, value in held.items() if key != "file"}, path / META)
+
+
+def _programs(task: Mapping[str, Any]) -> list[str]:
+    """Return what a task, as `task_to_json` spells it, has run on this machine: shell commands, programs, code."""
+    home = task.get("environment")
+    home = home if isinstance(home, dict) else {"name": home}
+    name, settings, reset = str(home.get("name") or ""), home.get("settings") or {}, task.get("reset")
+    found = [reset if isinstance(reset, dict) else str(reset or "").partition(":")[2]]
+    found += [task.get("start") if name not in ("browser", "browsergym", "embedded", "miniwob") else ""]
+    found += [settings.get(key) for key in ("verifier", "browser")] if isinstance(settings, dict) else [settings]
+    found += [name if ":" in name else ""]
+    return [str(text) for text in found if text and str(text).strip()]
 
 
 def environment_of(config: Config, tasks: Sequence[Task]) -> EnvironmentFactory:

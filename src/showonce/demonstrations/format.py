@@ -29,6 +29,7 @@ from showonce.types import (
     Episode,
     Frame,
     Image,
+    Limits,
     Lost,
     Observation,
     Outcome,
@@ -230,6 +231,23 @@ def load_episode(path: str | Path) -> Episode:
         )
     except (BadInput, KeyError, TypeError, ValueError) as error:
         raise _unusable("meta", f"{folder / META} is damaged: {error!r}.") from None
+
+
+def task_to_json(task: Task) -> dict[str, Any]:
+    """Return a task as a task file spells it, and `file`, where that file was."""
+    limits, usual = plain(task.limits), plain(Limits())
+    return {
+        "id": task.id,
+        "goal": task.goal,
+        "environment": {"name": task.environment, "settings": plain(task.settings)},
+        "start": task.start,
+        "success": plain(task.success),
+        "reset": task.reset,
+        "limits": {key: value for key, value in limits.items() if value != usual[key]},
+        "redact": plain(task.redact),
+        "secret": dict(task.secret),
+        "file": task.file,
+    }
 
 
 def lost_of(meta: Mapping[str, Any]) -> tuple[Lost, ...]:

@@ -15,7 +15,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Self
 
-from showonce.demonstrations.format import META, SCHEMA_VERSION, STEPS, encode_png, read_meta, step_to_json, why_unfit
+from showonce.demonstrations.format import (
+    META,
+    SCHEMA_VERSION,
+    STEPS,
+    encode_png,
+    read_meta,
+    step_to_json,
+    task_to_json,
+    why_unfit,
+)
 from showonce.demonstrations.redact import redact
 from showonce.errors import DemonstrationError, DiskError
 from showonce.fsio import LineWriter, atomic_write_bytes, atomic_write_json, explained, make_folder, plain
@@ -155,7 +164,7 @@ class EpisodeStore:
                 path.mkdir()
                 self._next = self._first() + later + 1
                 break
-        meta = _meta(task.id, task.goal, seed, phase, source, adapter)
+        meta = _meta(task.id, task.goal, seed, phase, source, adapter) | {"task": task_to_json(task)}
         return EpisodeWriter(path, meta, self.save_frames, task.redact)
 
     def name(self, later: int, phase: str, task_id: str) -> str:

@@ -114,6 +114,7 @@ def task_from_mapping(data: Any, file: Path) -> Task:
         limits=_limits(given.get("limits") or {}, file),
         redact=regions,
         secret={str(key): source for key, source in secret.items()},
+        file=str(file.resolve()),
     )
 
 
