@@ -85,7 +85,7 @@ def _programs(task: Mapping[str, Any]) -> list[str]:
     home = task.get("environment")
     home = home if isinstance(home, dict) else {"name": home}
     name, settings, reset = str(home.get("name") or ""), home.get("settings") or {}, task.get("reset")
-    found = [reset if isinstance(reset, dict) else str(reset or "").partition(":")[2]]
+    found: list[Any] = [reset if isinstance(reset, dict) else str(reset or "").partition(":")[2]]
     found += [task.get("start") if name not in ("browser", "browsergym", "embedded", "miniwob") else ""]
     found += [settings.get(key) for key in ("verifier", "browser")] if isinstance(settings, dict) else [settings]
     found += [name if ":" in name else ""]
