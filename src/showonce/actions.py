@@ -302,7 +302,7 @@ def from_json(data: dict[str, Any]) -> Action:
 
     Example:
         >>> from_json({"action": "click", "x": 0.5, "y": 0.25})
-        Click(x=0.5, y=0.25)
+        Click(x=0.5, y=0.25, held='')
 
     Raises:
         BadInput: unknown verb or argument (nearest named), missing argument, value out of range.

@@ -332,7 +332,7 @@ def load_demonstration(path: str | Path) -> Demonstration:
         >>> screen = Observation(np.zeros((48, 64, 3), np.uint8))
         >>> shown = Demonstration("mine/open", "open the box", (Frame(screen, Click(0.5, 0.25)),), "person", "")
         >>> [frame.action for frame in load_demonstration(save_demonstration(shown, "shown-once")).frames]
-        [Click(x=0.5, y=0.25)]
+        [Click(x=0.5, y=0.25, held='')]
 
     Raises:
         DemonstrationError: not an episode folder, of a newer schema, never finished, without a goal, without

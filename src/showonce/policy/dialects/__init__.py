@@ -42,7 +42,7 @@ def parse_action(text: str, dialect: str = "native", geometry: Geometry = FRACTI
 
     Example:
         >>> parse_action('{"action": "tap", "x": 0.5, "y": 0.25,}').action
-        Click(x=0.5, y=0.25)
+        Click(x=0.5, y=0.25, held='')
 
     Raises:
         ConfigError: no dialect of that name. Never because of the text.
