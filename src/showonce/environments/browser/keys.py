@@ -17,5 +17,11 @@ assert set(MODIFIERS) <= set(NAMES)
 
 
 def playwright_keys(keys: str) -> list[str]:
-    """Return the keys of a chord in the order in which they are pressed."""
-    return [NAMES.get(part, part) for part in chord_parts(keys)]
+    """Return the keys of a chord in the order in which they are pressed; with shift a letter is a capital one.
+
+    Example:
+        >>> playwright_keys("ctrl+shift+k")
+        ['Control', 'Shift', 'K']
+    """
+    parts = chord_parts(keys)
+    return [part.upper() if "shift" in parts and len(part) == 1 else NAMES.get(part, part) for part in parts]
