@@ -137,7 +137,7 @@ class Reducer:
             self._armed = self._index if self._armed is None else self._armed
         else:
             {"press": self._press, "release": self._release, "wheel": self._wheel, "key": self._key,
-             "text": self._insert}[kind](event)  # fmt: skip
+             "text": self._insert, "move": self._move}[kind](event)  # fmt: skip
             self._since, self._idle, self._armed = float(event["time"]), None, None
         if event.get("apart"):
             self._end()
@@ -206,6 +206,10 @@ class Reducer:
             self._emit(act.RightClick(*_place(held.event)), held.first, self._index, held.event)
         else:
             self._click = held
+
+    def _move(self, event: RawEvent) -> None:
+        self._begin(event)
+        self._emit(act.Move(*_place(event)), self._index, self._index, event)
 
     def _wheel(self, event: RawEvent) -> None:
         scroll, dx, dy = self._scroll, float(event["dx"]), float(event["dy"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -76,3 +77,12 @@ def desk(screen: Screen) -> Iterator[Callable[..., Desktop]]:
     yield make
     for desktop in made:
         desktop.close()
+
+
+@pytest.fixture
+def german(screen: Screen) -> Iterator[None]:
+    """A keyboard with dead keys, a third level and Compose."""
+    layout = ["setxkbmap", "-layout", "de", "-option", "compose:menu"]
+    subprocess.run(layout, env=screen.environ, check=True)
+    yield
+    subprocess.run(["setxkbmap", "-layout", "us", "-option", ""], env=screen.environ, check=True)

@@ -108,17 +108,6 @@ def desktop_settings(screen: Screen, **values: int) -> Any:
     return connection
 
 
-@pytest.fixture
-def german(screen: Screen) -> Iterator[None]:
-    """A keyboard with dead keys, a third level and Compose."""
-    import subprocess
-
-    layout = ["setxkbmap", "-layout", "de", "-option", "compose:menu"]
-    subprocess.run(layout, env=screen.environ, check=True)
-    yield
-    subprocess.run(["setxkbmap", "-layout", "us", "-option", ""], env=screen.environ, check=True)
-
-
 def test_dead_keys_compose_and_the_third_level(
     german: None, screen: Screen, program: Program, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,7 +355,7 @@ def test_a_machine_that_slept_is_told_and_makes_no_wait(screen: Screen, program:
     clock = MachineClock(wall=lambda: time.time() + slept, boot=lambda: time.monotonic() + slept)
     watching = Watching(screen, clock=clock)
     screen.xdotool("key", "a")
-    slept = 3600.0
+    slept = 3610.0
     until(lambda: any(e["kind"] == "told" for e in watching.told), what="a word about the sleep")
     screen.xdotool("key", "b")
     events = watching.end()

@@ -13,8 +13,9 @@ import numpy as np
 from showonce.environments.clocks import MachineClock
 from showonce.environments.desktop.backends import make_interpreter, make_listener, open_terminals
 from showonce.environments.desktop.capture import Camera, Shot, within
-from showonce.environments.desktop.interpret import Interpreter
+from showonce.environments.desktop.interpret import SILENT, Interpreter
 from showonce.environments.desktop.listener import RawEvent
+from showonce.environments.desktop.pointing import Pointing
 from showonce.environments.desktop.settle import differs
 from showonce.environments.desktop.windows_x11 import Place, X11Windows
 from showonce.environments.ring import FrameRing
@@ -25,6 +26,8 @@ PERIOD: Final = 0.03  # seconds between two screenshots
 IDLE_SECONDS: Final = 1.0  # after so long without input an `idle` event carries the screen that the person waits for
 FIRST_SECONDS: Final = 5.0
 POLL: Final = 0.05  # seconds between two looks at what is due while nothing is heard
+LATE: Final = 0.015  # seconds after which the pointer's motions up to a screenshot have arrived
+CATCH_UP: Final = 0.25  # seconds that an event waits for the screenshots from before it
 CLOCK_SECONDS: Final = 1.0  # between two looks at the machine's clocks
 Item = RawEvent | ShowonceError
 
@@ -55,6 +58,8 @@ class DesktopSource:
     ) -> None:
         self._desktop, self._secret = desktop, tuple(secret)
         self._clock = clock or MachineClock()
+        self._pointing = Pointing()
+        self._looked = 0.0  # when the last screenshot was begun
         self._covered: list[Place] = []
         self._scale, self._place = 1.0, (0, 0, 1, 1)
         self._ring: FrameRing[Shot] = FrameRing(lambda shot: Observation(shot.image(), scale=shot.scale))
@@ -73,6 +78,9 @@ class DesktopSource:
         def hear(raw: RawEvent) -> None:
             if terminals is not None and raw["device"] == "key" and raw["kind"] == "press":
                 raw["hidden"] = terminals.hidden()  # now: a moment later the prompt may be over
+            place = self._locate(raw) if raw["kind"] == "motion" else None
+            if place is not None:
+                self._pointing.moved(raw["time"], place["x"], place["y"])
             self._inbox.put(raw)
 
         listener = make_listener(hear, dead, self._desktop.display)
@@ -117,12 +125,31 @@ class DesktopSource:
                 found += self._clocks(looked)
             for event in found:
                 since = since if event["kind"] in ("told", "pause") else event["time"]
-                yield self._framed(event if event["kind"] != "key" else {**event, **self._pointing()})
+                self._catch_up(event["time"])
+                for each in (*self._moves(event), event):
+                    yield self._framed(each if each["kind"] != "key" else {**each, **self._under()})
 
-    def _pointing(self) -> dict[str, Any]:
+    def _under(self) -> dict[str, Any]:
         """Return where the pointer is, for the recorder's own keys; nothing where that is not known."""
         place = self._locate(self._pointer) if self._pointer is not None else None
         return {} if place is None else {"pointer": (place["x"] / place["width"], place["y"] / place["height"])}
+
+    def _catch_up(self, at: float) -> None:
+        """Wait until the frames from before `at` are in the ring, but not for long."""
+        end = time.monotonic() + CATCH_UP
+        while self._looked < at and time.monotonic() < end and not self._closed.is_set():
+            time.sleep(0.002)
+
+    def _moves(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the moves of the pointer without which what is pressed would not be there."""
+        found: list[dict[str, Any]] = []
+        if event["kind"] == "press":
+            size = {"width": event["width"], "height": event["height"]}
+            for at, column, row in self._pointing.moves(event["time"], event["x"], event["y"]):
+                found.append({"kind": "move", "time": at, "x": column, "y": row, **size})
+        if event["kind"] in ("press", "release", "wheel", "text") or event.get("key", "shift") not in SILENT:
+            self._pointing.acted(event["time"])
+        return found
 
     def _clocks(self, now: float) -> list[dict[str, Any]]:
         """Return what is to be told of the clocks, and a pause when the monotonic one jumped."""
@@ -151,12 +178,18 @@ class DesktopSource:
         try:
             camera, windows = self._desktop.second_camera()
             while not self._closed.is_set():
-                self._covered = self._desktop.covered()
+                self._covered, begun = self._desktop.covered(), time.monotonic()
                 shot = camera.shoot(self._covered)
                 self._scale, self._place = shot.scale, shot.place
                 if last is None or not np.array_equal(shot.pixels, last.pixels):
-                    self._ring.put(time.monotonic(), shot, last is None or differs(last.pixels, shot.pixels))
+                    now = time.monotonic()
+                    visible = last is None or differs(last.pixels, shot.pixels)
+                    if last is not None and visible and last.pixels.shape == shot.pixels.shape:
+                        time.sleep(LATE)
+                        visible = not self._pointing.changed(self._looked, now, last.pixels, shot.pixels)
+                    self._ring.put(now, shot, visible)
                     last = shot
+                self._looked = begun
                 self._closed.wait(PERIOD)
         except ShowonceError as error:
             self._inbox.put(error)
