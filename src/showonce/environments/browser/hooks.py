@@ -122,7 +122,7 @@ _SCRIPT: Final = """((name, keys, own) => {
     const v = w.visualViewport || {offsetLeft: 0, offsetTop: 0, scale: 1};
     return [(x - v.offsetLeft) * v.scale, (y - v.offsetTop) * v.scale, fx * v.scale, fy * v.scale, n, true];
   };
-  const all = 'input,textarea,select,[contenteditable],[role=textbox]';
+  const all = ['input,textarea,select,[contenteditable],[role=textbox]', ...maySecret.marked].join();
   const masks = () => {
     for (const e of document.querySelectorAll(all)) secret(e);
     for (const ref of roots) {
@@ -145,6 +145,10 @@ _SCRIPT: Final = """((name, keys, own) => {
     values: [...values], size: [innerWidth, innerHeight], dpr: devicePixelRatio, scroll: [scrollX, scrollY]});
   const held = e => [['ctrl', e.ctrlKey], ['alt', e.altKey], ['shift', e.shiftKey], ['meta', e.metaKey]]
     .filter(m => m[1]).map(m => m[0]);
+  const place = e => {
+    const r = e && e.getBoundingClientRect();
+    return r && [r.left, r.top, r.right, r.bottom];
+  };
   const named = __LABEL__;
   // Its name without what it holds: the text of an editable element, or of one around it, is no name.
   const label = e => {
@@ -196,14 +200,14 @@ _SCRIPT: Final = """((name, keys, own) => {
     if (hidden && typed) tell({kind: 'key', ...base(e), key: '•', text: '•', modifiers: [], secret: true, typed,
       target: label(field)});
     else tell({kind: 'key', ...base(e), key, text, modifiers: graph ? [] : modifiers, secret: hidden,
-      target: label(field), ...there});
+      target: label(field), field: place(field), ...there});
   });
   const insert = (e, text) => {
     const at = first(e);
     if (at && at.nodeType === 1 && !editable(at) && !document.designMode.match(/on/i)) rootless.delete(at);
     const field = active(), hidden = hides(field);
     if (text) tell({kind: 'text', ...base(e), text: hidden ? '•'.repeat([...text].length) : text, secret: hidden,
-      typed: hidden ? text : '', target: label(field)});
+      typed: hidden ? text : '', target: label(field), field: place(field)});
   };
   on('compositionend', e => insert(e, e.data));
   on('beforeinput', e => {
@@ -229,9 +233,9 @@ _SCRIPT: Final = """((name, keys, own) => {
 })"""
 
 
-def script(name: str, own: Sequence[str]) -> str:
+def script(name: str, own: Sequence[str], selectors: Sequence[str] = ()) -> str:
     """Return the script. name: of the binding that it calls, and what the names of its functions begin with; own:
-    chords that it hides from the page.
+    chords that it hides from the page. selectors: CSS, of elements that count as fields for secrets.
     """
     arguments = ", ".join(json.dumps(value) for value in (name, _KEYS, list(own)))
-    return f"{_SCRIPT.replace('__LABEL__', LABEL).replace('__SECRET_FIELD__', secret_field())}({arguments})"
+    return f"{_SCRIPT.replace('__LABEL__', LABEL).replace('__SECRET_FIELD__', secret_field(selectors))}({arguments})"
