@@ -117,7 +117,8 @@ def test_what_was_recorded_is_replayed_with_named_secrets_and_refused_before_the
         given = ["secret.password=env:CRM_PW", "secret.card_code=env:CARD"]
         missing = cli(tmp_path, *replay, *given, code=2, CRM_PW=words[0])
         assert "step 6: types a secret into 'Card code'" in missing and "CARD is not set" in missing
-        assert "types no such secret. Did you mean 'card_code'" in cli(tmp_path, *replay, "secret.cart=env:X", code=2)
+        told = cli(tmp_path, *replay, "secret.card_cod=env:X", code=2)
+        assert "types no such secret. Did you mean 'card_code'" in told
         assert "hunter2" not in cli(tmp_path, *replay, "secret.password=hunter2", code=2)
         assert not list((tmp_path / "logs").glob("*-replay")), "nothing was begun"
         told = cli(tmp_path, *replay, *given, CRM_PW=words[0], CARD=words[1])

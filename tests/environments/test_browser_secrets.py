@@ -74,8 +74,8 @@ SECRETS = {
       'closed'}).innerHTML='<input type=password>'</script>" height=24 frameborder=0></iframe>""",
     "sandboxed": """<iframe sandbox srcdoc="<body style='margin:0'><input type=password>" height=24
       frameborder=0></iframe>""",
-    "sandboxed scripts": """<iframe sandbox=allow-scripts srcdoc="<body style='margin:0'><input placeholder=PIN>" height=24
-      frameborder=0></iframe>""",
+    "sandboxed scripts": """<iframe sandbox=allow-scripts srcdoc="<body style='margin:0'><input placeholder=PIN>"
+      height=24 frameborder=0></iframe>""",
     "boxes": f"<form>{BOX * 6}</form>",
 }  # fmt: skip
 PLAIN = {
@@ -208,7 +208,7 @@ def test_a_secret_that_the_page_repeats_is_kept_from_names_and_pictures_of_the_f
     assert not demonstration.frames[-1].observation.image[12:28, 14:200].any()
 
 
-MARKED = """<style>* {position:absolute;left:10px;width:200px;height:24px;margin:0}</style>
+MARKED = """<style>input,p,div,iframe {position:absolute;left:10px;width:200px;height:24px;margin:0}</style>
 <input id=iban2 aria-label='Account of the payee' style='top:10px'>
 <p class=balance style='top:50px'>balance 7431-EUR</p>
 <div id=g style='top:90px'><div contenteditable style='left:0;background:white' aria-label=Note></div></div>

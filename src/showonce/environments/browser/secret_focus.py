@@ -140,7 +140,10 @@ async def _focused_in_closed(frame: Frame, secrets: Places) -> Mapping[str, Any]
 
 
 async def secret_boxes(session: BrowserSession, view: View, secrets: Places = NOWHERE) -> list[Region]:
-    """Return where fields for secrets lie, in fractions of the frame of `view`. A document that fails is left out."""
+    """Return where fields for secrets lie, in fractions of the frame of `view`.
+
+    Of a document that does not answer it is the place of its whole frame.
+    """
     if session.modal is not None:
         return []
     page, found = session.tab.page, list(secrets.regions)
@@ -148,7 +151,11 @@ async def secret_boxes(session: BrowserSession, view: View, secrets: Places = NO
     for frame in page.frames:
         with contextlib.suppress(Exception):  # the frame has gone meanwhile
             offset = await offset_of(frame)
-            boxes = await asyncio.wait_for(frame.evaluate(held), SECRETS_SECONDS / 4)
+            try:
+                boxes = await asyncio.wait_for(frame.evaluate(held), SECRETS_SECONDS / 4)
+            except Exception:
+                offset, box = Offset(), await (await frame.frame_element()).bounding_box()
+                boxes = [] if box is None else [[box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]]]
             found += [region for box in boxes if (region := region_of(box, offset, view)) is not None]
     for frame in await _processes(page):
         with contextlib.suppress(Exception):
