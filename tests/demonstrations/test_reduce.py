@@ -155,21 +155,137 @@ def test_what_was_done_is_what_is_understood(sequence: list[Action]) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text("abc\b", max_size=30))
 def test_backspace_edits_are_resolved(keys: str) -> None:
-    hand, kept, beyond = Hand(), "", 0
+    """What is stored gives the same text, and nothing else of what a selection held before: a run never vanishes."""
+    hand, kept = Hand(), ""
     for letter in keys:
         hand.clock += 0.1
         if letter == "\b":
             hand.key("backspace")
-            beyond += not kept
             kept = kept[:-1]
         else:
             hand.key(letter, letter)
             kept += letter
+    text = ""
     found = actions_of(reduce_events(hand.events))
-    assert found.count(Key("backspace")) == beyond
-    assert "".join(a.text for a in found if isinstance(a, Type)).endswith(kept)
-    if not beyond:
-        assert found == ([Type(kept)] if kept else [])
+    for action in found:
+        text = text + action.text if isinstance(action, Type) else text[:-1]
+    assert text == kept
+    if keys[:1] not in ("", "\b"):
+        assert isinstance(found[0], Type) and found[0].text[0] == keys[0]
+
+
+def edited(*steps: tuple[str, str | None] | str) -> list[Action]:
+    """Type texts; a pair is a key, and what the field says that it removed."""
+    hand = Hand()
+    for step in steps:
+        if isinstance(step, str):
+            hand.add("text", text=step)
+        else:
+            held = ("ctrl",) if step[0] == "word" else ()
+            hand.add("key", key="backspace", text="", modifiers=list(held), removed=step[1])
+            if step[1] is None:
+                del hand.events[-1]["removed"]
+    return actions_of(reduce_events(hand.events))
+
+
+@pytest.mark.parametrize(
+    ("steps", "expected"),
+    [
+        (["hi ", "👨‍👩‍👧", ("one", "👨‍👩‍👧"), "👍"], [Type("hi 👍")]),
+        (["hi ", "👨‍👩‍👧", ("one", None), "👍"], [Type("hi 👨‍👩‍👧"), Key("backspace"), Type("👍")]),
+        (["to be", ("word", "be"), "go"], [Type("to go")]),
+        (["to be", ("word", None), "go"], [Type("to be"), Key("ctrl+backspace"), Type("go")]),
+        (["ab", ("one", ""), "c"], [Type("ab"), Key("backspace"), Type("c")]),
+        (["ab", ("one", "x"), "c"], [Type("ab"), Key("backspace"), Type("c")]),
+        (["e\u0301", ("one", None)], [Type("e\u0301"), Key("backspace")]),
+        (["a", ("one", "a")], []),
+        (["a", ("one", None)], [Type("a"), Key("backspace")]),
+    ],
+)
+def test_only_what_a_field_lost_is_taken_back(steps: list[Any], expected: list[Action]) -> None:
+    assert edited(*steps) == expected
+
+
+def test_what_replaced_a_selection_is_not_taken_back() -> None:
+    hand = Hand()
+    for number, letter in enumerate("xy"):
+        hand.add("key", key=letter, text=letter, modifiers=[], replaces=not number)
+    for letter in "yx":
+        hand.add("key", key="backspace", text="", modifiers=[], removed=letter)
+    assert actions_of(reduce_events(hand.events)) == [Type("x"), Key("backspace")]
+
+
+def test_a_note_says_what_was_pasted() -> None:
+    hand = Hand()
+    hand.add("text", text="a")
+    hand.add("text", text="b", source="pasted")
+    hand.add("text", text="c", source="composed")
+    assert [(r.action, r.note) for r in reduce_events(hand.events)] == [
+        (Type("a"), ""), (Type("b"), "pasted"), (Type("c"), ""),
+    ]  # fmt: skip
+
+
+def test_the_count_of_a_page_is_the_truth() -> None:
+    hand = Hand()
+    for count, later in ((1, 0.1), (1, 0.1), (2, 0.8), (3, 0.8), (4, 0.1), (5, 0.1)):
+        hand.clock += later
+        hand.at("press", (0.5, 0.5), button="left", count=count)
+        hand.at("release", (0.5, 0.5), button="left")
+    assert [a.verb for a in actions_of(reduce_events(hand.events))] == ["click", "triple_click", "double_click"]
+
+
+def test_three_fast_presses_are_a_triple_click_and_a_fourth_begins_anew() -> None:
+    hand = Hand()
+    for _ in range(4):
+        hand.button((0.5, 0.5))
+        hand.clock += 0.2
+    found = reduce_events(hand.events)
+    assert [(r.action.verb, r.first, r.last) for r in found] == [("triple_click", 0, 5), ("click", 6, 7)]
+
+
+def test_what_is_held_stays_with_its_gesture() -> None:
+    hand, held = Hand(), ["shift", "ctrl"]
+    for button, to in (("left", 0.5), ("right", 0.5), ("left", 0.9)):
+        hand.clock += 1
+        hand.at("press", (0.5, 0.5), button=button, modifiers=held)
+        hand.at("release", (to, 0.5), button=button, modifiers=[])
+    for modifiers in (held, held, []):
+        hand.at("wheel", (0.5, 0.5), dx=0.0, dy=1.0, modifiers=modifiers)
+    found = [(a.verb, a.held) for a in actions_of(reduce_events(hand.events))]
+    wanted = "ctrl+shift"
+    assert found == [
+        ("click", wanted), ("right_click", wanted), ("drag", wanted), ("scroll", wanted), ("scroll", ""),
+    ]  # fmt: skip
+
+
+def test_clicks_under_other_modifiers_are_no_double_click_and_a_break_is_said() -> None:
+    hand, reducer, found = Hand(), Reducer(), []
+    for count, modifiers in ((1, []), (2, ["ctrl"])):
+        hand.at("press", (0.5, 0.5), button="left", count=count, modifiers=modifiers)
+        hand.at("release", (0.5, 0.5), button="left", modifiers=modifiers)
+    for event in hand.events:
+        found += reducer.feed(event)
+    assert [a.verb for a in actions_of([*found, *reducer.flush()])] == ["click", "click"]
+    assert "multiple click" in reducer.lost[0]
+
+
+def test_a_drag_from_a_double_click_is_said() -> None:
+    reducer, hand = Reducer(), Hand()
+    hand.button((0.2, 0.5))
+    hand.clock += 0.1
+    hand.button((0.2, 0.5), (0.6, 0.5))
+    for event in hand.events:
+        reducer.feed(event)
+    assert "by words" in reducer.lost[0]
+
+
+def test_a_move_comes_before_the_press_that_it_made_possible() -> None:
+    hand = Hand()
+    hand.at("move", (0.3, 0.3))
+    hand.clock += 3
+    hand.button((0.3, 0.6))
+    found = reduce_events([{**event, "frame_time": 0.0} for event in hand.events])
+    assert [(r.action.verb, r.first) for r in found] == [("move", 0), ("click", 1)]
 
 
 raw_events = st.one_of(
@@ -204,7 +320,10 @@ def test_no_order_of_events_breaks_it(events: list[tuple[Raw, float]]) -> None:
     assert reducer.pending is None
     assert all(0 <= r.first <= r.last < len(events) for r in found)
     presses = sum(event["kind"] == "press" for event, _ in events)
-    clicks = sum({"click": 1, "right_click": 1, "double_click": 2, "drag": 1}.get(r.action.verb, 0) for r in found)
+    clicks = sum(
+        {"click": 1, "right_click": 1, "double_click": 2, "triple_click": 3, "drag": 1}.get(r.action.verb, 0)
+        for r in found
+    )
     assert clicks <= presses
 
 

@@ -9,7 +9,8 @@ A raw event is a mapping. All have `kind` and `time` (seconds on a clock that on
                      with its own time, before that press
     wheel            x, y, width, height; dx, dy: notches, positive = right and down, fractions are added up; modifiers
     key              key: the character on it or one of `actions.NAMED_KEYS`; text: what it types, or "";
-                     modifiers: which of `actions.MODIFIERS` are held
+                     modifiers: which of `actions.MODIFIERS` are held; removed: what backspace took off the end of what
+                     was just typed into the same field ("": nothing), absent where the field is not known
     text             text that came without keys; source: how: composed (input method, dead key), pasted, or absent
     lost             text: one sentence, what the person did or will see that cannot be kept, and what to do instead
     told             text: one sentence for the person that is neither an act nor a loss; it never gets here
@@ -19,17 +20,18 @@ A raw event is a mapping. All have `kind` and `time` (seconds on a clock that on
 A key that is the recorder's own may have `under` and `region`: the text under the pointer, and its box as fractions of
 the frame; or `pointer`: (x, y), fractions of the frame, where the text is not known.
 
-Any event may have `frame_time`: when the screen last changed visibly before it; `target`: the name of what it hit;
-`apart`: true where it joins no action before or after it, and the time before it was no waiting; `secret`: true where
-the text goes into a field that may hold a secret: `text` is then a dot for each character, and `origin` says whose
-field it is (`types.Field`). What was typed, `typed`, and what such fields hold, `values`, go to `secrets.Secrets` and
-no further.
+A key or text may have `replaces`: true where it takes the place of selected text. Any event may have `frame_time`: when
+the screen last changed visibly before it; `target`: the name of what it hit; `apart`: true where it joins no action
+before or after it, and the time before it was no waiting; `secret`: true where the text goes into a field that may hold
+a secret: `text` is then a dot for each character, and `origin` says whose field it is (`types.Field`). What was typed,
+`typed`, and what such fields hold, `values`, go to `secrets.Secrets` and no further.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from showonce import actions as act
@@ -38,6 +40,10 @@ from showonce.secrets import SECRET as SECRET
 
 RawEvent = Mapping[str, Any]
 CHORD: Final = ("ctrl", "alt", "meta")  # with one of these held, a key is a hotkey and types nothing
+PASTED: Final = "pasted"  # source of a text, and note of the step that types it
+MOST_CLICKS: Final = 3  # of a multiple click that a verb exists for
+VERBS_FOR: Final = ("left", "right")  # buttons
+JOINER: Final = "\u200d"  # within one character of several code points; the other signs there are marks
 SILENT: Final = (*MODIFIERS, "altgr", "capslock", "numlock")  # keys that only change what other keys mean
 
 
@@ -74,22 +80,26 @@ class Reduced:
 
 @dataclass
 class _Click:
-    """A press, and later its release."""
+    """A press, and later its release. count: 1, or 2 and 3 for a double and a triple click."""
 
     first: int
     last: int
     event: RawEvent
-    double: bool = False
+    count: int = 1
 
 
 @dataclass
 class _Text:
+    """A run of text. least: length to which it may be shortened; what replaced selected text must stay."""
+
     first: int
     last: int
     text: str
     secret: bool
     target: str
     origin: str = ""
+    note: str = ""
+    least: int = 0
 
 
 @dataclass
@@ -126,7 +136,8 @@ class Reducer:
             self._end()
             self._since = None
         if kind == "idle":
-            self._end_click()
+            if self._held is None:
+                self._end_click()
             self._idle = self._index if self._idle is None else self._idle
         elif kind == "pause":
             self._end()
@@ -177,33 +188,46 @@ class Reducer:
 
     def _press(self, event: RawEvent) -> None:
         before = None if self._held is not None else self._click
-        left = event["button"] == "left"
-        if (
-            before is not None and left and before.event["button"] == "left" and not before.double
-            and event["time"] - before.event["time"] <= self._limits.double_seconds
-            and _distance(before.event, event) <= self._limits.near
-        ):  # fmt: skip
-            self._held = _Click(self._first, self._index, event, double=True)
+        if before is not None and self._continues(before, event):
+            self._held = _Click(self._first, self._index, event, before.count + 1)
             return
         self._begin(event)
+        if _count(event) > 1 and event["button"] == "left":
+            self.lost.append("a multiple click was interrupted by something else: its clicks are kept one by one")
         self._held = _Click(self._first, self._index, event)
+
+    def _continues(self, before: _Click, event: RawEvent) -> bool:
+        """Return whether a press is the next one of a multiple click; the page's own count decides where it has one."""
+        if event["button"] != "left" or before.event["button"] != "left" or before.count >= MOST_CLICKS:
+            return False
+        if _held(event) != _held(before.event):
+            return False
+        if event.get("count"):
+            return _count(event) == before.count + 1
+        near = _distance(before.event, event) <= self._limits.near
+        return near and event["time"] - before.event["time"] <= self._limits.double_seconds
 
     def _release(self, event: RawEvent) -> None:
         held, self._held = self._held, None
         if held is None or held.event["button"] != event["button"]:
             return
         held.last = self._index
-        if held.event["button"] == "middle":
-            self.lost.append("a middle click has no verb and is left out")
-        elif held.event["button"] == "left" and _distance(held.event, event) > self._limits.near:
+        button, moved = held.event["button"], _distance(held.event, event) > self._limits.near
+        if button not in VERBS_FOR or (moved and button != "left"):
+            self.lost.append(f"a {'drag with the ' * moved}{button} {'button' if moved else 'click'} has no verb here")
+        elif moved:
+            if held.count > 1:
+                self.lost.append("a drag from a double click, which selects by words, is kept as a click and a drag")
             self._end_click()
             start, end = _place(held.event), _place(event)
-            self._emit(act.Drag(*start, *end), held.first, self._index, held.event)
-        elif held.double and self._click is not None:
-            self._click = _Click(self._click.first, self._index, self._click.event, double=True)
-            self._end_click()
-        elif held.event["button"] == "right":
-            self._emit(act.RightClick(*_place(held.event)), held.first, self._index, held.event)
+            self._emit(act.Drag(*start, *end, _held(held.event)), held.first, self._index, held.event)
+        elif button == "right":
+            self._emit(_clicked(held), held.first, self._index, held.event)
+        elif held.count > 1 and self._click is not None:
+            first = {**self._click.event, "time": held.event["time"]}  # at the first press, in time with the last one
+            self._click = _Click(self._click.first, self._index, first, held.count)
+            if held.count == MOST_CLICKS:
+                self._end_click()
         else:
             self._click = held
 
@@ -217,6 +241,7 @@ class Reducer:
             scroll is not None and scroll.dx * dx >= 0 and scroll.dy * dy >= 0
             and event["time"] - scroll.time <= self._limits.scroll_seconds
             and _distance(scroll.event, event) <= self._limits.near
+            and _held(scroll.event) == _held(event)
         ):  # fmt: skip
             scroll.dx, scroll.dy, scroll.last, scroll.time = scroll.dx + dx, scroll.dy + dy, self._index, event["time"]
             return
@@ -230,10 +255,7 @@ class Reducer:
         if not held and event["text"]:
             self._insert(event)
             return
-        if event["key"] == "backspace" and not event["modifiers"] and self._text is not None:
-            self._text.text, self._text.last = self._text.text[:-1], self._index
-            if not self._text.text:
-                self._text = None
+        if event["key"] == "backspace" and self._text is not None and self._taken_back(event):
             return
         key = str(event["key"])
         if (len(key) != 1 and key not in NAMED_KEYS) or key == "+":
@@ -243,17 +265,42 @@ class Reducer:
         chord = [name for name in MODIFIERS if name in event["modifiers"]]
         self._emit(act.Key("+".join([*chord, key])), self._first, self._index, event)
 
+    def _taken_back(self, event: RawEvent) -> bool:
+        """Take what a backspace removed off the text being typed; False where it removed something else.
+
+        Without a word about the field, a plain backspace removes the last character where that is one code point that
+        stands alone: how much of a longer one goes differs between programs. The first character of a run stays then,
+        since it may have replaced selected text, which would be there in a replay without it.
+        """
+        run = self._text
+        assert run is not None
+        removed = event.get("removed")
+        least = max(run.least, removed is None)
+        if removed is None and not event["modifiers"] and _stands_alone(run.text):
+            removed = run.text[-1]
+        if not removed or not run.text.endswith(removed) or len(run.text) - len(removed) < least:
+            return False
+        run.text, run.last = run.text[: -len(removed)], self._index
+        if not run.text:
+            self._text = None
+        return True
+
     def _insert(self, event: RawEvent) -> None:
         secret, target = bool(event.get("secret")), str(event.get("target", ""))
-        if self._text is None or self._text.secret != secret:
+        note = PASTED if event.get("source") == PASTED else ""
+        if self._text is None or self._text.secret != secret or self._text.note != note:
             self._begin(event)
-            self._text = _Text(self._first, self._index, "", secret, target, str(event.get("origin", "")))
+            origin = str(event.get("origin", ""))
+            self._text = _Text(self._first, self._index, "", secret, target, origin, note)
+        if event.get("replaces"):
+            self._text.least = len(self._text.text) + 1
         self._text.text += str(event["text"])
         self._text.last = self._index
         while len(self._text.text) > MAX_TEXT:
-            rest, self._text.text = self._text.text[MAX_TEXT:], self._text.text[:MAX_TEXT]
+            run, rest = self._text, self._text.text[MAX_TEXT:]
+            run.text = run.text[:MAX_TEXT]
             self._end_text()
-            self._text = _Text(self._index, self._index, rest, secret, target)
+            self._text = replace(run, first=self._index, last=self._index, text=rest, least=len(rest))
 
     # ---- ends
 
@@ -274,20 +321,21 @@ class Reducer:
             for action in _scrolls(scroll):
                 self._emit(action, scroll.first, scroll.last, scroll.event)
         held, self._held = self._held, None
-        if held is not None and held.event["button"] != "middle":  # its release was never seen
+        if held is not None and held.event["button"] in VERBS_FOR:  # its release was never seen
             self._emit(_clicked(held), held.first, held.last, held.event)
 
     def _end_click(self) -> None:
         if self._click is not None:
             click, self._click = self._click, None
-            if self._held is not None:  # the second press became something else
-                self._held.double = False
+            if self._held is not None:  # the next press became something else
+                self._held.count = 1
             self._emit(_clicked(click), click.first, click.last, click.event)
 
     def _end_text(self) -> None:
         if self._text is not None:
             run, self._text = self._text, None
-            self._out.append(Reduced(_typed(run.text, run.secret), run.first, run.last, run.target, origin=run.origin))
+            action = _typed(run.text, run.secret)
+            self._out.append(Reduced(action, run.first, run.last, run.target, run.note, run.origin))
 
     def _emit(self, action: Action, first: int, last: int, event: RawEvent) -> None:
         self._out.append(Reduced(action, first, last, str(event.get("target", ""))))
@@ -296,8 +344,28 @@ class Reducer:
 def _clicked(click: _Click) -> Action:
     place = _place(click.event)
     if click.event["button"] == "right":
-        return act.RightClick(*place)
-    return act.DoubleClick(*place) if click.double else act.Click(*place)
+        return act.RightClick(*place, _held(click.event))
+    verbs: tuple[Callable[[float, float, str], Action], ...] = (act.Click, act.DoubleClick, act.TripleClick)
+    return verbs[click.count - 1](*place, _held(click.event))
+
+
+def _count(event: RawEvent) -> int:
+    """Return which press of a multiple click an event is, 1 to MOST_CLICKS; 0 when it does not say so."""
+    count = int(event.get("count") or 0)
+    return (count - 1) % MOST_CLICKS + 1 if count else 0
+
+
+def _held(event: RawEvent) -> str:
+    """Return the modifiers that are held during an event, as actions spell them."""
+    return "+".join(name for name in MODIFIERS if name in event.get("modifiers", ()))
+
+
+def _stands_alone(text: str) -> bool:
+    """Return whether the last code point of a text is a character of its own: no mark, no part of an emoji."""
+    last, before = text[-1:], text[-2:-1]
+    if not last or ord(last) >= 0x10000 or 0x1100 <= ord(last) < 0x1200 or before == JOINER:
+        return False
+    return unicodedata.category(last)[0] not in "MC"
 
 
 def _typed(text: str, secret: bool) -> Action:
@@ -312,7 +380,7 @@ def _scrolls(scroll: _Scroll) -> list[Action]:
     found: list[Action] = []
     while dx or dy:
         part_x, part_y = (max(-MAX_NOTCHES, min(MAX_NOTCHES, value)) for value in (dx, dy))
-        found.append(act.Scroll(*_place(scroll.event), part_y, part_x))
+        found.append(act.Scroll(*_place(scroll.event), part_y, part_x, _held(scroll.event)))
         dx, dy = dx - part_x, dy - part_y
     return found
 

@@ -11,6 +11,7 @@ from showonce.errors import EnvironmentBroken
 from showonce.types import Observation
 
 F = TypeVar("F")
+CHANGES: Final = 512  # times of visible changes that are kept
 LENGTH: Final = 24  # frames kept; events arrive within 60 ms, which is 4 frames at 60 per second
 
 
@@ -23,6 +24,7 @@ class FrameRing(Generic[F]):
     def __init__(self, make: Callable[[F], Observation], length: int = LENGTH) -> None:
         self._make = make
         self._frames: deque[tuple[float, F, float]] = deque(maxlen=length)
+        self._changes: deque[float] = deque(maxlen=CHANGES)
         self._made: tuple[F, Observation] | None = None
         self._lock = threading.Lock()
         self._first = threading.Event()
@@ -31,6 +33,8 @@ class FrameRing(Generic[F]):
         """Add a frame that differs from the last one. visible: by more than a blinking caret."""
         with self._lock:
             changed = time if visible or not self._frames else self._frames[-1][2]
+            if not self._changes or changed > self._changes[-1]:
+                self._changes.append(changed)
             self._frames.append((time, frame, changed))
         self._first.set()
 
@@ -51,3 +55,8 @@ class FrameRing(Generic[F]):
         if self._made is None or self._made[0] is not frame:
             self._made = (frame, self._make(frame))
         return self._made[1], changed
+
+    def changes(self, until: float) -> list[float]:
+        """Return when the screen changed visibly up to a time, oldest first; the last CHANGES times are known."""
+        with self._lock:
+            return [time for time in self._changes if time <= until]

@@ -1,14 +1,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.environments.desktop.conftest import Program
-from tests.environments.wrappers.test_perceive import ocr_or_skip
 from tests.xscreen import Screen, until
 
 from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, RightClick, Scroll, Type, from_pixel
@@ -154,17 +152,3 @@ def test_pause_and_redo_by_key(screen: Screen, program: Program, tmp_path: Path)
     screen.xdotool("key", "ctrl+F10")
     assert [frame.action for frame in session.end().frames] == [Type("ok"), Done()]
     assert len(list((tmp_path / "episodes").iterdir())) == 1
-
-
-def test_a_text_under_the_pointer_is_read_from_the_screen(session: Session, screen: Screen, program: Program) -> None:
-    ocr_or_skip()
-    screen.xdotool("type", "--delay", "12", "Invoice paid")
-    until(lambda: program.text == "Invoice paid", what="the text")
-    screen.xdotool("mousemove", "140", "130")  # in the entry, below the title bar of the window at (100, 100)
-    time.sleep(0.2)
-    screen.xdotool("key", "ctrl+F7")
-    session.told("must be there: 'Invoice paid")
-    screen.xdotool("key", "ctrl+F10")
-    (check,) = session.end().checks
-    assert check.step == 1 and check.text.startswith("Invoice paid")  # the caret may be read, too
-    assert check.region[0] * WIDTH <= 140 <= check.region[2] * WIDTH

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import bisect
+import collections
 import contextlib
 import queue
 import time
@@ -30,7 +32,6 @@ from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.clocks import MachineClock
 from showonce.environments.ring import FrameRing
 from showonce.errors import EnvironmentBroken, ShowonceError
-from showonce.secrets import NOWHERE, Places
 from showonce.types import Image, Observation, Region
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ T = TypeVar("T")
 LAG: Final = 0.15  # seconds that an event waits for frames from before it that are still under way
 QUIET: Final = 0.12  # seconds after the last event or frame until one more picture is taken
 IDLE_SECONDS: Final = 1.0
+HOVER_SECONDS: Final = 0.7  # a change of the screen this long after the pointer moved is what it moved over
 BEAT: Final = 0.5  # seconds between two heartbeats
 START_SECONDS: Final = 15.0
 _PNG: Final = {"format": "png", "optimizeForSpeed": True}
@@ -87,26 +89,19 @@ class WatchedBrowser(Protocol):
 class BrowserSource:
     """Watches the tabs of a browser environment that was reset. See `protocols.EventSource`.
 
-    own: chords of the recorder, hidden from the page. secrets: what counts as a field for secrets beside those that the
-    hook finds; regions are black in every frame, and what is typed into a field whose middle lies in one is secret.
+    own: chords of the recorder, hidden from the page.
     """
 
-    def __init__(
-        self,
-        browser: WatchedBrowser,
-        own: Sequence[str] = (),
-        clock: MachineClock | None = None,
-        secrets: Places = NOWHERE,
-    ) -> None:
+    def __init__(self, browser: WatchedBrowser, own: Sequence[str] = (), clock: MachineClock | None = None) -> None:
         self._browser, self._own, self._clock = browser, own, clock or MachineClock()
-        self._secrets = secrets
         self._casts: dict[Page, _Cast] = {}
-        self._masked: tuple[Region, ...] = secrets.regions  # and of all documents
+        self._masked: tuple[Region, ...] = ()  # of all documents
         self._values: set[str] = set()  # what secret fields held since the last event
         self._inbox: queue.SimpleQueue[_Told | ShowonceError | None] = queue.SimpleQueue()
         self._tasks: set[asyncio.Future[Any]] = set()
         self._order: asyncio.Lock | None = None
         self._closed = False
+        self._motions: collections.deque[float] = collections.deque(maxlen=512)  # when the pointer moved
         self._screen = 1.0  # device pixels per pixel of the operating system, in which wheels count
         self._width, self._ratio = (
             float(browser.settings.width),
@@ -156,11 +151,20 @@ class BrowserSource:
         return {"kind": "idle", "time": self._clock.now(), "masks": self._masked}
 
     def _framed(self, event: dict[str, Any], cast: _Cast) -> tuple[Mapping[str, Any], Observation]:
-        frame, changed = cast.ring.before(event["time"])
+        frame, _ = cast.ring.before(event["time"])
         modal = event.pop("modal", None)
         if modal is not None:
             frame = Observation(modal.draw(frame.image), scale=frame.scale)
-        return {**event, "frame_time": changed}, frame
+        return {**event, "frame_time": self._changed(cast, event["time"])}, frame
+
+    def _changed(self, cast: _Cast, until: float) -> float:
+        """Return when the screen last changed by itself: by nothing that the pointer moved over. 0.0: never."""
+        motions = list(self._motions)
+        for changed in reversed(cast.ring.changes(until)):
+            after = bisect.bisect_right(motions, changed)
+            if after == 0 or changed - motions[after - 1] > HOVER_SECONDS:
+                return changed
+        return 0.0
 
     # ------------------------------------------------------------------------------------------------ on its thread
 
@@ -244,7 +248,7 @@ class BrowserSource:
         def told(document: Document, message: dict[str, Any]) -> None:
             self._run(self._told(cast, document, message, self._clock.now()))
 
-        documents = Documents(page, script(NAME, self._own, self._secrets.selectors), self._clock, told, self._say)
+        documents = Documents(page, script(NAME, self._own), self._clock, told, self._say)
         dialogs = Dialogs(
             documents, lambda event: self._put(event, page), lambda text: self._say(text, True), self._window
         )
@@ -303,6 +307,9 @@ class BrowserSource:
         if message["kind"] == "look":
             self._run(self._look(cast, document, message["ask"]))
             return
+        if message["kind"] == "moved":
+            self._motions.append(document.clock.to_python(message["time"]))
+            return
         async with self._order:
             zoomed = float(message.get("dpr") or self._ratio) / self._ratio
             offset = await self._offset(cast, document, message["way"], zoomed)
@@ -313,16 +320,15 @@ class BrowserSource:
             view = self._view_now(cast)
             boxes = [region_of(box, offset, view) for box in message["masks"]]
             document.masks = [box for box in boxes if box is not None]
-            known = [one for watched in self._casts.values() for one in watched.documents]
-            self._masked = (*self._secrets.regions, *(mask for one in known for mask in one.masks))
+            self._masked = tuple(
+                mask for watched in self._casts.values() for known in watched.documents for mask in known.masks
+            )
             self._values.update(message["values"])
             self._soon(cast)
             if message["kind"] == "masks":
                 return
             event: dict[str, Any] = {key: message[key] for key in _KEPT if key in message}
             event["time"] = document.clock.to_python(event["time"])
-            if message.get("field") and (place := region_of(message["field"], offset, view)) is not None:
-                event = self._covered(event, place)
             event |= {"masks": self._masked, "values": tuple(self._values)}
             event |= {"origin": await cast.documents.origin(document)} if event.get("secret") else {}
             self._values.clear()
@@ -337,15 +343,6 @@ class BrowserSource:
             elif event.get("button") == "":
                 return
             self._inbox.put(_Told(arrived, event, cast))
-
-    def _covered(self, event: dict[str, Any], place: Region) -> dict[str, Any]:
-        """Return an event without its text where the field that it goes to lies in a region of `record.secrets`."""
-        x, y = (place[0] + place[2]) / 2, (place[1] + place[3]) / 2
-        if event.get("secret") or not any(a <= x <= c and b <= y <= d for a, b, c, d in self._secrets.regions):
-            return event
-        text = str(event["text"])
-        hidden = {"text": "•" * len(text), "typed": text, "secret": True}
-        return {**event, **hidden, **({"key": "•", "modifiers": []} if event["kind"] == "key" and text else {})}
 
     async def _look(self, cast: _Cast, document: Document, ask: int) -> None:
         """Hand the closed shadow roots of a document to its hook, then answer its question number `ask`."""
@@ -402,6 +399,10 @@ _KEPT: Final = (
     "key",
     "text",
     "modifiers",
+    "count",
+    "source",
+    "removed",
+    "replaces",
     "secret",
     "typed",
     "size",
