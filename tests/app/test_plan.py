@@ -32,7 +32,7 @@ def test_a_recording_under_a_drawn_goal_is_found(elsewhere: Path) -> None:
     other = find_task("miniwob/click-test")
     assert demonstration_for(plan, other, environment, events, Stop()) is None
     environment.close()
-    larger = replace(config, environment=replace(config.environment, settings={"area": "task"}))
+    larger = replace(config, environment=replace(config.environment, shipped={"area": "task"}))
     plan = make_plan(larger).placed(elsewhere / "run")
     environment = plan.environment(task)
     assert demonstration_for(plan, task, environment, events, Stop()) is None

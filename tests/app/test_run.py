@@ -15,6 +15,7 @@ import pytest
 from tests.app.conftest import TASK, MakeConfig
 from tests.fakes import events_in
 from tests.runs.test_metrics import KEYS
+from tests.toys import lesson_config
 
 from showonce.app.record import record
 from showonce.app.run import run
@@ -34,6 +35,8 @@ from showonce.learning.adapter_store import AdapterStore
 from showonce.runs.folder import start_run
 from showonce.runs.index import read_index, resolve_run
 from showonce.settings import load_config, to_yaml
+
+IDLE = lesson_config(gate={"budget_run": 0})  # a run that may make no update
 
 
 def the_run() -> Path:
@@ -104,7 +107,7 @@ def test_an_adapter_folder_of_peft_can_be_begun_with(make: MakeConfig) -> None:
     policy.adapter.set_tensors(tensors, "candidate")
     policy.adapter.save("brought")
     wanted = policy.adapter.hash("candidate")
-    run(make(adapter="brought", experiment=ExperimentConfig(episodes=0)))
+    run(make(adapter="brought", experiment=ExperimentConfig(episodes=1), learning=IDLE))
     (first,) = events(the_run(), "checkpoint")
     assert first["hash"] == wanted
 
@@ -201,7 +204,9 @@ def test_an_interrupted_run_goes_on_by_its_own_config_and_counts_on(make: MakeCo
         ("task=app/dev/single/2", "task=app/dev/single/0, not task=app/dev/single/2"),
         ("tasks=[app/dev/single/0,app/dev/single/1]", "tasks="),
         ("demonstration=none", "demonstration=auto, not demonstration=none"),
-        ("environment=browser", "environment=embedded, not environment=browser"),
+        ("environment=embedded", "environment=auto, not environment=embedded"),
+        ("limits.max_steps=3", "limits.max_steps=12, not limits.max_steps=3"),
+        ("success.url=*/x", "success.url='', not success.url=*/x"),
         ("environment.settings.theme=dark", "'theme': 'dark'"),
         ("adapter=mine", "adapter=auto, not adapter=mine"),
     ],
@@ -214,6 +219,22 @@ def test_a_run_is_not_resumed_as_another_one(
     said = capsys.readouterr().err
     assert told in said and "leave resume out to begin a new run" in said
     assert not (folder / "events.jsonl").exists() and not Path("adapters").exists()
+
+
+def test_a_run_that_came_to_its_end_is_not_resumed(make: MakeConfig, capsys: pytest.CaptureFixture[str]) -> None:
+    run(make(run_dir="logs/20260101-120000-mine", learning=IDLE, experiment=ExperimentConfig(episodes=1)))
+    folder = Path("logs/20260101-120000-mine")
+    before = (folder / "events.jsonl").read_bytes()
+    for name in (str(folder), "20260101-120000-mine", "mine", "latest"):
+        assert main(["run", f"resume={name}"]) == 2
+        said = capsys.readouterr().err
+        assert "20260101-120000-mine came to its end" in said and "larger experiment.episodes" in said
+    assert (folder / "events.jsonl").read_bytes() == before
+    start_run(make(run_dir="logs/20260102-120000-mine"))
+    assert main(["run", "resume=mine"]) == 2
+    assert "could be any of" in capsys.readouterr().err
+    assert main(["run", "resume=20260101-120000-mine", "experiment.episodes=2"]) in (0, 4)
+    assert len([one for one in events(folder, "episode_finished") if one["phase"] == "run"]) == 2
 
 
 def test_a_resumed_run_takes_no_other_config(make: MakeConfig, capsys: pytest.CaptureFixture[str]) -> None:
@@ -263,7 +284,7 @@ def test_a_learner_that_trains_needs_an_adapter(make: MakeConfig) -> None:
 
 
 def test_an_adapter_that_is_not_there_is_named(make: MakeConfig) -> None:
-    run(make(name="first", adapter="mine", experiment=ExperimentConfig(episodes=0)))
+    run(make(name="first", adapter="mine", experiment=ExperimentConfig(episodes=1), learning=IDLE))
     with pytest.raises(StoreError, match="'mine'"):
         run(make(adapter="mien", learning=replace(make().learning, enabled=False)))
     assert nothing_was_made(1)
@@ -296,7 +317,7 @@ def test_wrong_arguments_leave_nothing_behind(make: MakeConfig, changes: dict[st
 
 def test_an_adapter_that_is_not_whole_or_in_use_leaves_nothing_behind(make: MakeConfig) -> None:
     frozen = replace(make().learning, enabled=False)
-    run(make(name="first", adapter="mine", experiment=ExperimentConfig(episodes=0)))
+    run(make(name="first", adapter="mine", experiment=ExperimentConfig(episodes=1), learning=IDLE))
     with AdapterStore("adapters", "mine") as store, pytest.raises(StoreError, match="in use by"):
         store.check_free()
         run(make(adapter="mine"))
@@ -312,7 +333,7 @@ def test_latest_is_the_newest_run_that_began_and_a_status_is_one_word(
     make: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frozen = replace(make().learning, enabled=False)
-    run(make(name="first", learning=frozen, adapter="none", experiment=ExperimentConfig(episodes=1)))
+    run(make(name="first", learning=frozen, adapter="none", experiment=ExperimentConfig(episodes=1), learning=IDLE))
     with pytest.raises(TaskError, match="has no pages"):
         run(make(name="second", learning=frozen, adapter="none", success=SuccessConfig(url="*/thanks")))
     assert [record.status for record in read_index("logs")] == ["completed", "failed"]

@@ -150,6 +150,34 @@ def test_a_control_that_the_task_does_not_allow_is_named(run_dir: tuple[Path, Pa
     assert "not an app" in not_run["swapped"]
 
 
+def test_a_control_that_learned_nothing_is_not_run_and_never_holds(
+    run_dir: tuple[Path, Path, Bench], tmp_path: Path
+) -> None:
+    folder, adapter, bench = run_dir
+    lesson = lesson_of(folder, bench, TASK, bench.show(TASK, 0), adapter)
+    idle = replace(bench, teach=lambda request: TeachResult({}, 0, 2, 2, 0.1))
+    exam = Exam(range(5_000_000, 5_000_002), Results(tmp_path / "rows.jsonl"), LessonStore(tmp_path / "lessons"))
+    names = ("no_demonstration", "practice_alone", "swapped", "sft_demonstration", "sft_teacher")
+    found, not_run = run_controls(idle, lesson, exam, names, lambda _: None)
+    assert found == () and set(not_run) == set(names)
+    assert set(not_run.values()) == {"nothing was learned, by no update in at most 6 practice episodes"}
+    proof = replace(PROOF, not_run=not_run)
+    assert not proof.learned and "Not run: no_demonstration" in proof.verdict
+    assert "not run: nothing was learned" in text(proof, "card.png") and "not run: nothing" in summary_of(proof)
+    assert replace(PROOF, not_run={"practice_alone": not_run["practice_alone"]}).learned, "it has no goal to miss"
+
+
+def test_practice_of_an_older_run_is_counted_in_its_events(run_dir: tuple[Path, Path, Bench]) -> None:
+    folder, adapter, bench = run_dir
+    metrics = {"updates": {"accepted": 11}, "practice": {"episodes": 0, "distinct_screens": 9}, "wall_s": 12.5}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    lines = [{"kind": "run_started", "learning": True}]
+    lines += [{"kind": "episode_finished", "phase": phase} for phase in ("run", "run", "probe", "run")]
+    (folder / "events.jsonl").write_text("".join(f"{json.dumps({'t': 1.0, **line})}\n" for line in lines))
+    lesson = lesson_of(folder, bench, TASK, bench.show(TASK, 0), adapter)
+    assert lesson.result.practice_episodes == 3
+
+
 def test_a_run_without_updates_has_nothing_to_prove(run_dir: tuple[Path, Path, Bench]) -> None:
     folder, adapter, bench = run_dir
     shown = bench.show(TASK, 0)

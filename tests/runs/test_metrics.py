@@ -83,6 +83,15 @@ def test_only_the_policys_own_attempts_count_and_retries_follow_failures() -> No
     assert metrics["practice"]["episodes"] == 1
 
 
+@pytest.mark.parametrize(("learning", "practised"), [(True, 4), (False, 1), (None, 1)])
+def test_the_attempts_of_a_run_that_learns_are_its_practice(learning: bool | None, practised: int) -> None:
+    events = [
+        {"kind": "run_started", "learning": learning}, ended(True), ended(False), ended(True), ended(True, "probe"),
+        ended(True, "practice"), ended(True, "record"),
+    ]  # fmt: skip
+    assert metrics_of(events, Config(), {}, {})["practice"]["episodes"] == practised
+
+
 def test_rollbacks_and_times() -> None:
     events = [
         {"kind": "rollback", "episode": "e", "old": "v2", "new": "v1", "statistic": 3.5, "reason": "dropped"},

@@ -26,7 +26,7 @@ from showonce.events import (
 )
 from showonce.fsio import atomic_write_json
 from showonce.runs.event_file import EventWriter, read_events
-from showonce.runs.index import FAILED, finish_run, status_word
+from showonce.runs.index import COMPLETED, FAILED, finish_run, status_word
 from showonce.runs.layout import DEMONSTRATION, EPISODES, EVENTS, METRICS, PAUSE, STOP
 from showonce.runs.metrics import metrics_of, results_of
 from showonce.runs.report import write_report
@@ -108,7 +108,7 @@ class RunWriter:
     ) -> bool:
         self.frontend.closing()
         stopped = isinstance(error, (Stopped, KeyboardInterrupt)) or (error is None and self.stop.pressed)
-        reason = "stopped" if stopped else "completed" if error is None else f"{type(error).__name__}: {error}"
+        reason = "stopped" if stopped else COMPLETED if error is None else f"{type(error).__name__}: {error}"
         if error is not None and not stopped:
             self.events.emit(ErrorRaised(where=_where(error), message=reason))
         if stopped:

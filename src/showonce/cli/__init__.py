@@ -353,7 +353,9 @@ def evaluate(config_name: str | None, words: tuple[str, ...]) -> int:
 
 
 @cli.command()
-@configured("RUN [KEY=VALUE]...")
+@configured(
+    "RUN [KEY=VALUE]...", done="it was learned", codes={NOT_REACHED: "not shown to be learned: card.md says why"}
+)
 def prove(config_name: str | None, words: tuple[str, ...]) -> int:
     """Check that a run's skill was learned from its demonstration.
 
@@ -382,7 +384,7 @@ def prove(config_name: str | None, words: tuple[str, ...]) -> int:
     set_process(config.inference, config.deterministic, config.seed)
     proof = prove_run(folder, config, Terminal(), counted(len(PHASES) + len(CONTROLS)))
     say(f"{summary_of(proof)}\nThe proof is in {folder}.")
-    return 0
+    return 0 if proof.learned else NOT_REACHED
 
 
 @cli.command()

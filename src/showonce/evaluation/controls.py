@@ -44,6 +44,9 @@ GOALS: Final = {  # by control; every other control is reported without a goal
 }
 
 
+WITH_GOAL: Final = (*GOALS, "no_demonstration")  # controls without which nothing is shown
+
+
 @dataclass(frozen=True, eq=False)
 class Exam:
     """The seeds of a measurement, and where its rows and lessons are kept.
@@ -274,15 +277,17 @@ def swapped(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
 def sft_demonstration(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Fine-tune on the demonstrated actions, at the best of three learning rates (chosen on the measured screens)."""
     found: dict[float, EvalResult] = {}
+    updates = 0
     for rate in RATES:
         sdft = lesson.learning.sdft
         faster = replace(sdft, lr=sdft.lr * rate, lora_lr=sdft.lora_lr * rate)
         learning = equal_terms(lesson, learner="sft_demo", sdft=faster)
         took = _teach(bench, lesson, exam, f"sft_demo-{rate:.2f}", learning, lesson.demonstration)
+        updates = max(updates, took.updates)
         arm = f"sft_demo-{rate:.2f}@{lesson.seed}"
         found[rate] = _measured(bench, took.tensors, lesson.task, arm, exam)
     best = max(found, key=lambda rate: found[rate].success)
-    numbers = {f"rate_x{rate:.2f}": result.success for rate, result in found.items()}
+    numbers = {f"rate_x{rate:.2f}": result.success for rate, result in found.items()} | {"updates": updates}
     question = "Fine-tuning on the demonstration itself, the best of three learning rates: how far does it get?"
     return _control("sft_demonstration", question, found[best], numbers=numbers)
 

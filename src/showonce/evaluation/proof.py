@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from showonce.evaluation.controls import Control
+from showonce.evaluation.controls import WITH_GOAL, Control
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Proof:
 
     phases: before, teacher, after, each {success, n, low, high}. process: the report of the process that measured
     `after` (its id, adapter, demonstrations in its prompts). not_run: reasons by control. learned: `after` is clearly
-    above `before`, and no control missed its goal or was left out.
+    above `before`, no control missed its goal, and none that has one was left out.
     """
 
     run: str
@@ -40,7 +40,7 @@ class Proof:
 
     @property
     def learned(self) -> bool:
-        return self.improved and not self.missed and not self.not_run
+        return self.improved and not self.missed and not set(self.not_run) & set(WITH_GOAL)
 
     @property
     def verdict(self) -> str:
@@ -49,9 +49,10 @@ class Proof:
             return "Not shown: success after learning is not clearly above success before."
         if self.missed:
             return f"Improved, but not all controls hold: {', '.join(self.missed)}."
-        if self.not_run:
+        if not self.learned:
             return f"Improved, and {self._shown}. Not run: {', '.join(self.not_run)}."
-        return f"Learned from the demonstration: success rose without it, and {self._shown}."
+        left_out = f" Not run: {', '.join(self.not_run)}." if self.not_run else ""
+        return f"Learned from the demonstration: success rose without it, and {self._shown}.{left_out}"
 
     @property
     def _shown(self) -> str:

@@ -18,7 +18,9 @@ from showonce.evaluation.proof import Proof
 from showonce.evaluation.proof_page import picture, text
 from showonce.evaluation.results import Results
 from showonce.fsio import atomic_write_bytes, atomic_write_json, atomic_write_text, explained, make_folder
-from showonce.runs.layout import CARD, CARD_PICTURE, METRICS, PROOF, RESULTS
+from showonce.runs.event_file import read_events
+from showonce.runs.layout import CARD, CARD_PICTURE, EVENTS, METRICS, PROOF, RESULTS
+from showonce.runs.metrics import practised_in
 from showonce.runtime.stop import Stop
 from showonce.runtime.teaching import TeachResult
 from showonce.seeds import Seeds
@@ -80,15 +82,23 @@ def prove(
 def run_controls(
     bench: Bench, lesson: TaughtLesson, exam: Exam, names: Sequence[str], tell: Tell
 ) -> tuple[tuple[Control, ...], dict[str, str]]:
-    """Run the controls; return their results, and reasons by name for those that the task does not allow."""
+    """Run the controls; return their results, and by name why one was not run: the task does not allow it, or it was to
+    be taught something and made no update.
+    """
     found: list[Control] = []
     not_run: dict[str, str] = {}
     for name in names:
         tell(name.replace("_", " "))
         try:
-            found.append(CONTROLS[name](bench, lesson, exam))
+            control = CONTROLS[name](bench, lesson, exam)
         except TaskError as error:
             not_run[name] = str(error)
+            continue
+        if control.numbers.get("updates") == 0:
+            practised = lesson.result.practice_episodes
+            not_run[name] = f"nothing was learned, by no update in at most {practised} practice episodes"
+        else:
+            found.append(control)
     return tuple(found), not_run
 
 
@@ -110,6 +120,8 @@ def lesson_of(
 ) -> TaughtLesson:
     """Return a finished run as a lesson: its adapter, and the updates and practice episodes in its metrics.json.
 
+    An older metrics.json counts no practice for a run that learned in its attempts; then its events are counted.
+
     Raises:
         BadInput: the run has no readable metrics.json, or learned nothing.
     """
@@ -128,7 +140,7 @@ def lesson_of(
     result = TeachResult(
         adapter_tensors(bench.policy, adapter),
         updates,
-        int(practised.get("episodes") or 0),
+        int(practised.get("episodes") or 0) or practised_in(read_events(Path(run_dir) / EVENTS)),
         int(practised.get("distinct_screens") or 0),
         float(metrics.get("wall_s") or 0.0),
     )

@@ -9,14 +9,14 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from showonce.about import snapshot
 from showonce.config import Config, EnvironmentConfig
 from showonce.errors import BadInput, ConfigError
 from showonce.fsio import atomic_write_json, atomic_write_text, explained, make_folder
 from showonce.runs.adapter_place import find_adapter
-from showonce.runs.index import note_start, resolve_run
+from showonce.runs.index import COMPLETED, RunRecord, note_start, read_index, resolve_run
 from showonce.runs.layout import CONFIG, VERSIONS
 from showonce.settings import Check, load_config, to_yaml
 
@@ -54,7 +54,7 @@ def resumed_config(
     Raises:
         BadInput: there is no such run. ConfigError: an override is wrong, or changes a setting of `FIXED_ON_RESUME`.
     """
-    folder = resolve_run(resume, logs)
+    folder = resolve_run(resume, logs, ("run",))
     config = load_config(folder / CONFIG, overrides, check)
     config = dataclasses.replace(config, resume=str(folder), run_dir="")
     check_resumed(config)
@@ -65,28 +65,45 @@ def resumed_config(
 
 
 def check_resumed(config: Config) -> None:
-    """Compare the settings of `FIXED_ON_RESUME` with those in the config.yaml of the run to resume.
+    """Check that a run can go on as `config` says.
 
     Raises:
-        ConfigError: one of them differs.
-        BadInput: there is no run to resume.
+        ConfigError: a setting of `FIXED_ON_RESUME` differs from the run's own config.yaml.
+        BadInput: there is no such run, or it came to its end and nothing more is asked of it.
     """
-    folder = resolve_run(config.resume, config.output.logs)
+    folder = resolve_run(config.resume, config.output.logs, ("run",))
     own = load_config(folder / CONFIG)
     for key in FIXED_ON_RESUME:
-        theirs, wanted = (_written(getattr(one, key)) for one in (own, config))
-        if theirs != wanted:
-            raise ConfigError(
-                f"resume={config.resume} goes on with {key}={theirs}, not {key}={wanted}: leave {key} out to go on, or "
-                f"leave resume out to begin a new run."
-            )
+        for theirs, wanted in zip(_written(key, own), _written(key, config), strict=True):
+            if theirs != wanted:
+                raise ConfigError(
+                    f"resume={config.resume} goes on with {theirs}, not {wanted}: leave {key} out to go on, or leave "
+                    f"resume out to begin a new run."
+                )
+    ended = any(one.status == COMPLETED and one.path.resolve() == folder.resolve() for one in _records(config, folder))
+    more = config.experiment.episodes > own.experiment.episodes
+    more |= config.learning.practice.episodes > own.learning.practice.episodes
+    if ended and not more:
+        what = "learning.practice.episodes" if config.experiment.name == "one_demo" else "experiment.episodes"
+        raise BadInput(
+            f"resume={config.resume}: {folder.name} came to its end, so there is nothing to go on with. Ask for more "
+            f"by a larger {what}, or leave resume out and begin a new run with adapter={folder.name}."
+        )
 
 
-def _written(value: Any) -> str:
-    """Return a setting in the form in which it is given on the command line."""
+def _records(config: Config, folder: Path) -> list[RunRecord]:
+    """Return the runs of the log folder, and of the one that a run's own config names."""
+    return [*read_index(config.output.logs), *read_index(folder.parent)]
+
+
+def _written(key: str, config: Config) -> list[str]:
+    """Return a setting as it is given on the command line; of limits and success, one line each."""
+    value = getattr(config, key)
     if isinstance(value, EnvironmentConfig):
-        return f"{value.name} with settings {value.settings}" if value.settings else value.name
-    return f"[{','.join(value)}]" if isinstance(value, tuple) else str(value) or "''"
+        return [f"{key}={value.name} with settings {value.settings}" if value.settings else f"{key}={value.name}"]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return [f"{key}.{name}={one or repr(one)}" for name, one in dataclasses.asdict(value).items()]
+    return [f"{key}=[{','.join(value)}]" if isinstance(value, tuple) else f"{key}={str(value) or repr('')}"]
 
 
 def _given_folder(folder: Path) -> Path:

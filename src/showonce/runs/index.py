@@ -17,6 +17,7 @@ from showonce.runs.layout import CONFIG, INDEX
 from showonce.runs.metrics import PHASES, TaskResult, read_metrics
 
 LATEST: Final = "latest"
+COMPLETED: Final = "completed"  # the status of a run that came to its end
 FAILED: Final = "failed"  # the status of a run that an error ended
 KINDS: Final = ("run", "record", "replay", "eval")
 

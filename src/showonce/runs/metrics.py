@@ -80,7 +80,7 @@ def metrics_of(
         "calibration": found.get("calibration", {"before": None, "after": None}),
         "updates": _updates(events, config),
         "practice": {
-            "episodes": sum(event.phase == "practice" for event in _of(events, ev.EpisodeFinished)),
+            "episodes": practised_in(events),
             "distinct_screens": found.get("distinct_screens", 0),
             "verified_outcomes_used": found.get("verified_outcomes_used", 0),
         },
@@ -101,6 +101,12 @@ def metrics_of(
     ]
     more = {name: value for name, value in found.items() if name not in metrics and name not in COUNTS}
     return {**metrics, **more, "reasons": {name: reasons.get(name, NOT_RUN) for name in missing}}
+
+
+def practised_in(events: Sequence[ev.Event]) -> int:
+    """Return how many episodes a run learned from: those of phase `practice`, and its attempts where it may update."""
+    phases = {"practice", "run"} if any(event.learning for event in _of(events, ev.RunStarted)) else {"practice"}
+    return sum(event.phase in phases for event in _of(events, ev.EpisodeFinished))
 
 
 COUNTS: Final = ("distinct_screens", "verified_outcomes_used")
