@@ -333,7 +333,7 @@ def test_latest_is_the_newest_run_that_began_and_a_status_is_one_word(
     make: MakeConfig, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frozen = replace(make().learning, enabled=False)
-    run(make(name="first", learning=frozen, adapter="none", experiment=ExperimentConfig(episodes=1), learning=IDLE))
+    run(make(name="first", learning=frozen, adapter="none", experiment=ExperimentConfig(episodes=1)))
     with pytest.raises(TaskError, match="has no pages"):
         run(make(name="second", learning=frozen, adapter="none", success=SuccessConfig(url="*/thanks")))
     assert [record.status for record in read_index("logs")] == ["completed", "failed"]
