@@ -180,10 +180,11 @@ def free_port() -> int:
 
 def record(name: str, words: list[str], task: str, folder: Path, env: dict[str, str]) -> Path:
     """Let the recorder watch the person and return the episode's folder."""
-    port, log, more = free_port(), folder / "record.log", []
+    port, log = free_port(), folder / "record.log"
+    more = [word for word in words if word.startswith(("task=", "environment."))]  # what else a run reads, it refuses
     if name != "desktop":
-        more = [f"environment.settings.browser={open_browser(folder, port)}"]
-    command = [sys.executable, "-m", "showonce", "record", "--config", name, "--yes", f"seed={SHOWN}", *words, *more]
+        more += [f"environment.settings.browser={open_browser(folder, port)}", "environment.settings.headless=true"]
+    command = [sys.executable, "-m", "showonce", "record", "--config", name, "--yes", f"seed={SHOWN}", *more]
     with log.open("w") as out:
         watching = subprocess.Popen(command, cwd=folder, env=env, stdout=out, stderr=out)
     person = XPerson(env) if name == "desktop" else CdpPerson(port, in_page(task))

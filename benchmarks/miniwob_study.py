@@ -234,7 +234,7 @@ def _full(job: Job, work: Work) -> dict[str, Any]:
     seed = work.config.evaluation.seeds[job.repetition]
     task, exam = find_task(job.task), exam_of(work, seed)
     result = lesson_of(job, work, seed).result
-    settings = {**work.config.environment.settings, "success": "full"}
+    settings = {**work.config.environment.shipped, **work.config.environment.settings, "success": "full"}
     arms: dict[str, Tensors | None] = {f"{FULL}after@{seed}": result.tensors}
     if job.repetition == 0:
         arms[FULL + ARM_BEFORE] = None

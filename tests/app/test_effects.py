@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from showonce.about import shipped_root
 from showonce.app.effects import USED, check_config
 from showonce.app.plan import make_plan
 from showonce.cli import main
 from showonce.config import Config
 from showonce.errors import ConfigError
+from showonce.learning.methods.registry import METHODS
 from showonce.schema import hints_of
 from showonce.settings import load_config
 
@@ -138,6 +141,20 @@ def test_a_file_may_serve_several_verbs(elsewhere: Path) -> None:
     (elsewhere / "all.yaml").write_text("learning: {learner: rft, sdft: {lr: 0.1}}\nrecord: {near: 5}\n")
     for verb in VERBS:
         load_config("all.yaml", [], partial(check_config, verb))
+
+
+def test_a_wrong_learner_is_refused_before_torch_is_imported(
+    elsewhere: Path, python: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    done = python(
+        "import sys; from showonce.cli import main\n"
+        "code = main(['run', 'learning.learner=sdtf'])\n"
+        "print(code, [name for name in ('torch', 'scipy', 'transformers') if name in sys.modules])",
+    )
+    assert done.stdout.strip() == "2 []" and "Did you mean 'sdft'?" in done.stderr, done.stderr
+    assert not Path("logs").exists()
+    files = {file.stem for file in (shipped_root("configs") / "learning").glob("*.yaml")}
+    assert files == set(METHODS), "one file for each learner that ships, by which its name is known"
 
 
 def test_what_only_says_that_nothing_learns_holds_everywhere() -> None:

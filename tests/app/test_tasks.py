@@ -11,6 +11,7 @@ import pytest
 from tests.fakes import Board
 
 from showonce.app.plan import Plan, make_plan
+from showonce.app.record import in_sight
 from showonce.cli import main
 from showonce.errors import ConfigError, ShowonceError
 from showonce.settings import load_config
@@ -272,3 +273,25 @@ def test_a_recording_does_not_begin_unseen(
     code, said = recorded(capsys, page.replace("browser", "{name: browser, settings: {headless: true}}"))
     assert code == 2 and "nobody sees" in said
     assert not Path("logs").exists(), "nothing is made for a recording that cannot begin"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "headless", "told"),
+    [
+        ([], False, []),
+        (["environment.settings.headless=false"], False, []),
+        (["environment.settings.headless=true"], True, ["reach it by remote debugging"]),
+        (["environment.settings.cdp_url=http://127.0.0.1:9"], None, []),
+    ],
+)
+def test_a_recording_has_a_window_unless_the_command_line_says_otherwise(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str], headless: bool | None, told: list[str]
+) -> None:
+    monkeypatch.setenv("DISPLAY", os.environ.get("DISPLAY", ":0"))
+    plan = plan_of("goal: buy tea\nenvironment: browser\nstart: http://127.0.0.1:9/\n", *overrides)
+    said: list[str] = []
+    seen = in_sight(plan, plan.tasks[0], lambda text, final: said.append(text))
+    assert seen.environment.resolve(seen.tasks[0])[1].get("headless") is headless
+    assert len(said) == len(told) and all(word in text for word, text in zip(told, said, strict=True))
+    plan = plan_of("goal: click ok\nenvironment: embedded\n")
+    assert in_sight(plan, plan.tasks[0], lambda text, final: said.append(text)) is plan, "it has no such setting"

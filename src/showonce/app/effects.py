@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from showonce.about import shipped_root
 from showonce.app.tasks import environment_of, tasks_of
 from showonce.config import Config
 from showonce.environments.factory import OWN
+from showonce.errors import ConfigError
+from showonce.plugins import Registry
 from showonce.schema import SchemaError
 from showonce.types import Task
 
@@ -125,6 +128,8 @@ def check_config(verb: str, config: Config, given: Iterable[str]) -> None:
     for key in keys:
         if why := unused(verb, key, config):
             raise SchemaError(key, f"{key} has no effect in `showonce {verb}`: {why}.")
+    if "learning" in USED[verb] and config.learning.enabled:
+        _check_learner(config.learning.learner)
     if "task" not in USED[verb]:
         return
     tasks = tasks_of(config) if config.task or config.tasks else []
@@ -133,6 +138,15 @@ def check_config(verb: str, config: Config, given: Iterable[str]) -> None:
     for key in keys:
         if why := unused_by(tasks, key, config):
             raise SchemaError(key, f"{key} has no effect in `showonce {verb}`: {why}.")
+
+
+def _check_learner(name: str) -> None:
+    """Check that there is a learner of this name. Raises SchemaError. One that ships has a file in configs."""
+    shipped = sorted(file.stem for file in (shipped_root("configs") / "learning").glob("*.yaml"))
+    try:
+        Registry("learner", "showonce.learners", dict.fromkeys(shipped, ""), "learning.learner").check(name)
+    except ConfigError as error:
+        raise SchemaError("learning.learner", str(error)) from None
 
 
 def unused(verb: str, key: str, config: Config) -> str:

@@ -78,7 +78,7 @@ def record(
     if oracle:
         check_unattended(config.safety, "record --oracle")
     else:
-        plan = _in_sight(plan, task, tell)
+        plan = in_sight(plan, task, tell)
     keys = Hotkeys(config.record.end, config.record.pause, config.record.redo, config.record.check)
     path = sheet = None
     lost: list[str] = []
@@ -133,7 +133,7 @@ def _whole(plan: Plan, task: Task) -> Task:
     return replace(task, environment=name, settings=kept)
 
 
-def _in_sight(plan: Plan, task: Task, tell: Callable[[str, bool], None]) -> Plan:
+def in_sight(plan: Plan, task: Task, tell: Callable[[str, bool], None]) -> Plan:
     """Return the plan with a browser that has a window, unless it is attached to or the command line says otherwise.
 
     Raises:

@@ -213,7 +213,7 @@ def record(
 
     \b
     Examples:
-      showonce record --config configs/browser.yaml environment.settings.headless=false
+      showonce record task=my.yaml
       showonce record task=app/dev/single/3
       showonce record --oracle task=app/dev/multi/0 seed=7
       showonce record --import agentnet_ubuntu_5k.jsonl --format agentnet
