@@ -33,7 +33,7 @@ VALUES: dict[str, str] = {  # of keys for which the rules below give no valid va
     "environment.name": "embedded", "environment.settings": "{theme: dark}", "environment.shipped": "{theme: dark}",
     "safety.guards": "[unchanged]", "safety.recovery.measures": "[retry]", "safety.region": "[0, 0, 1, 0.5]",
     "safety.ask_regions": "[[0, 0, 1, 1]]", "learning.practice.seed_offset": "20_000", "task": "app/dev/single/1",
-    "tasks": "[app/dev/single/1]", "safety.submit_words": "[a]",
+    "tasks": "[app/dev/single/1]", "safety.submit_words": "[a]", "demonstration": "none",
 }  # fmt: skip
 
 
@@ -147,6 +147,7 @@ def test_a_wrong_learner_is_refused_before_torch_is_imported(
     elsewhere: Path, python: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     done = python(
+        "-c",
         "import sys; from showonce.cli import main\n"
         "code = main(['run', 'learning.learner=sdtf'])\n"
         "print(code, [name for name in ('torch', 'scipy', 'transformers') if name in sys.modules])",
