@@ -6,10 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.fakes import Board
+from tests.fakes import Board, ScriptedPolicy
 from tests.toys import Toy, lesson_config
 
 from showonce.errors import EnvironmentBroken
+from showonce.events import Event
+from showonce.runtime.player import Player
+from showonce.types import Task
 
 
 def test_a_screen_that_cannot_be_shared_is_given_up_before_another_is_made(
@@ -29,3 +32,13 @@ def test_a_screen_that_cannot_be_shared_is_given_up_before_another_is_made(
         assert toy.stage.environment(toy.task) is not mine, "the next episode opens it again"
     finally:
         toy.close()
+
+
+def test_tasks_with_other_secrets_do_not_share_an_environment() -> None:
+    class Nowhere:
+        def emit(self, event: Event) -> None: ...
+
+    player = Player(ScriptedPolicy([]), lambda task: Board(), Nowhere())
+    one, same = Task("user/a", "x", secret={"pin": "env:A"}), Task("user/b", "y", secret={"pin": "env:A"})
+    assert player.environment(one) is player.environment(same)
+    assert player.environment(one) is not player.environment(replace(one, secret={"pin": "env:B"}))

@@ -63,8 +63,8 @@ class Player:
     _broken: int = 0
 
     def environment(self, task: Task) -> Environment:
-        """Return the environment of a task; tasks that want the same one share it."""
-        key = task.environment, repr(sorted(task.settings.items()))
+        """Return the environment of a task; tasks that want the same one, with the same secrets, share it."""
+        key = task.environment, repr((sorted(task.settings.items()), sorted(task.secret.items())))
         if key not in self._environments:
             self._environments[key] = self.make_environment(task)
         return self._environments[key]
