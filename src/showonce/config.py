@@ -402,6 +402,7 @@ class RecordConfig(Section, at="record"):
     pause: str = "ctrl+f8"  # and go on
     redo: str = "ctrl+f9"  # discard what was recorded and begin again
     check: str = "ctrl+f7"  # the text under the pointer must be there
+    secret: str = "ctrl+f6"  # what is typed is a secret, until it is pressed again
     double_seconds: float = number(0.45, 0, 10)
     near: float = number(4.0, 0, 1000)  # pixels of the frame
     scroll_seconds: float = number(1.0, 0, 60)

@@ -79,7 +79,8 @@ def record(
         check_unattended(config.safety, "record --oracle")
     else:
         plan = in_sight(plan, task, tell)
-    keys = Hotkeys(config.record.end, config.record.pause, config.record.redo, config.record.check)
+    given = config.record
+    keys = Hotkeys(given.end, given.pause, given.redo, given.check, given.secret)
     path = sheet = None
     lost: list[str] = []
     checks: tuple[str, ...] = ()

@@ -209,7 +209,7 @@ def record(
 
     On a real screen (browser, desktop) you simply do it and are watched; the embedded world opens a window. Keys of
     the recorder: record.end (ctrl+f10), record.pause (ctrl+f8), record.redo (ctrl+f9: discard, do it again),
-    record.check (ctrl+f7: the text under the pointer must be there).
+    record.check (ctrl+f7: the text under the pointer must be there), record.secret (ctrl+f6: what is typed is secret).
 
     \b
     Examples:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Final
 
 from showonce.actions import MODIFIERS, Action, Done, Type, normal_keys, points, to_pixel
 from showonce.demonstrations import EpisodeStore, redact
-from showonce.demonstrations.reduce import GESTURE_LIMITS, GestureLimits, Reduced, Reducer
+from showonce.demonstrations.reduce import CHORD, GESTURE_LIMITS, GestureLimits, Reduced, Reducer
 from showonce.demonstrations.sheet import in_words
 from showonce.errors import BadInput, ConfigError, DemonstrationError, EnvironmentBroken, Stopped, Unavailable
 from showonce.protocols import (
@@ -28,6 +28,7 @@ from showonce.protocols import (
     EventSource,
     Interrupt,
     Sampling,
+    SecretFields,
     SetsGoal,
     ability,
 )
@@ -57,6 +58,7 @@ class Hotkeys:
     pause: str = "ctrl+f8"  # and go on
     redo: str = "ctrl+f9"  # discard what was recorded and begin again
     check: str = "ctrl+f7"  # the text under the pointer must be there
+    secret: str = "ctrl+f6"  # what is typed is a secret, until it is pressed again
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -65,14 +67,14 @@ class Hotkeys:
             except BadInput as error:
                 raise ConfigError(f"record.{field.name}: {error}") from None
         if len(set(self.chords)) < len(self.chords):
-            raise ConfigError(f"record.end, pause, redo and check must be different chords, not {self}.")
+            raise ConfigError(f"record.end, pause, redo, check and secret must be different chords, not {self}.")
 
     @property
     def chords(self) -> tuple[str, ...]:
         return tuple(getattr(self, field.name) for field in fields(self))
 
     def meant(self, event: Mapping[str, Any]) -> str:
-        """Return which of them a raw event is: end, pause, redo, check or the empty text."""
+        """Return which of them a raw event is: end, pause, redo, check, secret or the empty text."""
         if event["kind"] != "key":
             return ""
         chord = "+".join([*(name for name in MODIFIERS if name in event["modifiers"]), str(event["key"]).lower()])
@@ -100,6 +102,7 @@ class Watched:
         self._secrets = secrets or Secrets()
         self.name = "watched"
         self.capabilities = Capabilities(resettable=False, seeded=False, verifiable=False, side_effects=True)
+        self._hiding: str | None = None  # origin of the field that the person says is secret; None = what was found
         self.redo = False  # the person wants to begin again
         self.failure: Exception | None = None  # why it cannot go on
         self.lost: list[Lost] = []  # what the person did that is in no step
@@ -189,12 +192,12 @@ class Watched:
         if isinstance(item, Exception):
             self._fail(item)
             return
-        event, frame = self._secrets.note(item[0]), item[1]
+        event, frame = self._secrets.note(self._hidden(item[0])), item[1]
         if not self._listening:
             self._listening, keys = True, self._hotkeys
             self._tell(
                 f"Recording. {keys.end}: end, {keys.pause}: pause, {keys.redo}: discard and do it again, {keys.check}: "
-                "the text under the pointer must be there.",
+                f"the text under the pointer must be there, {keys.secret}: what you type is a secret.",
                 True,
             )
         seen = self._screen
@@ -221,8 +224,28 @@ class Watched:
         elif wish == "check" and not self._paused:
             self._feed({"kind": "pause", "time": event["time"]})  # ends what is open; it is no waiting
             self._check(event)
+        elif wish == "secret" and not self._paused:
+            self._feed({"kind": "pause", "time": event["time"]})
+            self._hiding = self._whose() if self._hiding is None else None
+            told = "recorded again" if self._hiding is None else f"a secret, until {self._hotkeys.secret}"
+            self._tell(f"what you type now is {told}", True)
         elif not self._paused and not wish:
             self._feed(event)
+
+    def _whose(self) -> str:
+        """Return the origin (see `types.Field`) of the field that has the focus; ``null`` where it is not known."""
+        world = ability(self._inner, SecretFields)
+        return "null" if world is None else world.focused_field().origin
+
+    def _hidden(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return a raw event as that of a field for secrets, while the person says that it is one."""
+        if self._hiding is None or event["kind"] not in ("key", "text") or self._hotkeys.meant(event):
+            return event
+        typed = str(event.get("typed") or event["text"])
+        hidden = {**event, "secret": True, "origin": event.get("origin") or self._hiding}
+        if not typed or any(name in event.get("modifiers", ()) for name in CHORD):
+            return hidden
+        return {**hidden, "key": "•", "text": "•" * len(typed), "modifiers": (), "typed": typed}
 
     def _check(self, event: Mapping[str, Any]) -> None:
         """Note the text under the pointer as one that must be there after the steps so far, and say which it is."""

@@ -152,3 +152,20 @@ def test_pause_and_redo_by_key(screen: Screen, program: Program, tmp_path: Path)
     screen.xdotool("key", "ctrl+F10")
     assert [frame.action for frame in session.end().frames] == [Type("ok"), Done()]
     assert len(list((tmp_path / "episodes").iterdir())) == 1
+
+
+def test_what_the_person_says_is_a_secret_is_nowhere(session: Session, screen: Screen) -> None:
+    hand = screen.xdotool
+    hand("mousemove", "300", "135", "click", "1", "key", "ctrl+F6")
+    session.told("what you type now is a secret")
+    hand("type", "--delay", "15", "Pa55-Wordx")
+    hand("key", "BackSpace", "ctrl+F6")
+    session.told("recorded again")
+    hand("type", "--delay", "15", "ok")
+    hand("key", "ctrl+F10")
+    actions = [frame.action for frame in session.end().frames]
+    assert [action.verb for action in actions] == ["click", "type", "type", "done"]
+    assert isinstance(actions[1], Type) and actions[1].text.startswith("<secret") and actions[2] == Type("ok")
+    assert session.path is not None
+    stored = b"".join(file.read_bytes() for file in session.path.glob("*.json*"))
+    assert stored and b"Pa55" not in stored and not any("Pa55" in line for line in session.lines)
