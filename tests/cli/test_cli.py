@@ -220,7 +220,7 @@ def _result(task: str, attempts: int, success: int, **more: Any) -> TaskResult:
         (
             [_result("a", 3, 1, stop_reason="max_steps")],
             0,
-            "a: succeeded in 1 of 3 attempts, checked by url. Last ended",
+            "a: succeeded in 1 of 3 attempts, checked by url. The last failure ended",
         ),
         (
             [_result("a", 1, 0, stop_reason="refused", why="this button pays.")],
