@@ -97,7 +97,8 @@ def results_text(tasks: Sequence[TaskResult]) -> str:
         how = f"succeeded in {one.success} of {tried}, checked by {one.checker}"
         if one.checker == UNCHECKED:
             how = f"{one.claimed} of {tried} ended as done, and nothing checks it"
-        last = f" {'The last failure' if one.success else 'It' if one.attempts == 1 else 'The last'} ended with {_ended(one.stop_reason, one.why)}."
+        which = "The last failure" if one.success else "It" if one.attempts == 1 else "The last"
+        last = f" {which} ended with {_ended(one.stop_reason, one.why)}."
         lines.append(f"{one.task}: {how}.{last if one.stop_reason else ''}")
     return "\n".join(lines)
 
