@@ -21,6 +21,7 @@ from showonce.demonstrations import EpisodeStore, load_demonstration, load_episo
 from showonce.environments.browser.record import BrowserSource
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
+from showonce.environments.clocks import MachineClock
 from showonce.environments.contract import Presses
 from showonce.runtime.replay import replay_episode
 from showonce.runtime.watch import record_watched
@@ -41,6 +42,8 @@ class Session:
         self.path: Path | None = None
         self.error: Exception | None = None
         self.thread = threading.Thread()
+        self.clock: MachineClock | None = None
+        self.source: BrowserSource | None = None
 
     def show(self, html: str, redact: Any = ()) -> None:
         """Begin to record on a page."""
@@ -51,7 +54,7 @@ class Session:
         def run() -> None:
             try:
                 self.path = record_watched(
-                    self.environment, lambda: BrowserSource(self.environment, OWN), task, 1,
+                    self.environment, self.watch, task, 1,
                     EpisodeStore(self.folder / "episodes"), tell=lambda text, final: self.lines.append(text),
                 )  # fmt: skip
             except Exception as error:
@@ -62,6 +65,10 @@ class Session:
         until(lambda: self.error or self.lines, 30, "the recording")
         self.told("Recording")
         self.person.sit_down()
+
+    def watch(self) -> BrowserSource:
+        self.source = BrowserSource(self.environment, OWN, self.clock)
+        return self.source
 
     def told(self, text: str) -> None:
         until(lambda: self.error or any(text in line for line in self.lines), what=f"a line with {text!r}")

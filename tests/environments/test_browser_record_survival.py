@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import http.server
 import threading
 import time
@@ -17,6 +19,9 @@ from tests.people import CdpPerson, running_browser
 from tests.xscreen import until
 
 from showonce.actions import Action, Click, Key, Type
+from showonce.demonstrations import load_demonstration, load_episode
+from showonce.environments.browser.documents import NAME
+from showonce.environments.clocks import MachineClock
 
 pytestmark = [needs_browser]
 BUTTON = "<button style='position:absolute;left:20px;top:20px;width:80px;height:30px'{}>go</button>"
@@ -71,6 +76,13 @@ def js(session: Session, expression: str) -> Any:
     return session.person.send("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
 
+def go(session: Session, address: str) -> None:
+    """Let the page load an address, and the recorder see it."""
+    js(session, f"location.href = '{address}'")
+    until(lambda: js(session, f"location.href === '{address}' && document.readyState") == "complete", what=address)
+    time.sleep(0.7)
+
+
 def clicks(session: Session, *places: tuple[int, int]) -> list[Action]:
     """Click on places, one after another; return what was recorded."""
     for number, (x, y) in enumerate(places, 1):
@@ -107,8 +119,7 @@ def test_a_click_that_takes_its_frame_away_is_kept(session: Session) -> None:
 
     with server(lambda path: ({}, "<h1>next" if path == "/next" else f"<body style='margin:0'>{frame}")) as address:
         session.show("<p>before")
-        js(session, f"location.href = '{address}/mail'")
-        time.sleep(1.2)
+        go(session, f"{address}/mail")
         session.person.click(130, 68)
         session.told("click (0.")
         until(lambda: js(session, "document.body.innerText") == "next", what="the next page")
@@ -184,8 +195,7 @@ def test_a_page_cannot_deafen_the_recorder(session: Session) -> None:
         lambda path: (policy, f"<!doctype html>{hostile}<body style='margin:0'>{BUTTON.format('')}<input>")
     ) as address:
         session.show("<p>before")
-        js(session, f"location.href = '{address}/hostile'")
-        time.sleep(0.8)
+        go(session, f"{address}/hostile")
         session.person.click(30, 30)
         session.told("1. click")
         assert js(session, "Object.getOwnPropertyNames(window).filter(k => /told/.test(k)).length") == 0
@@ -202,10 +212,185 @@ def test_typing_goes_on_over_a_navigation(session: Session) -> None:
     page += "setTimeout(() => location.href = '/two#', 150)\">"
     with server(lambda path: ({}, page)) as address:
         session.show("<p>before")
-        js(session, f"location.href = '{address}/one'")
-        time.sleep(0.8)
+        go(session, f"{address}/one")
         session.person.type("abc")
         until(lambda: js(session, "location.pathname") == "/two", what="the next page")
         time.sleep(0.3)
         session.person.type("def")
         assert actions(session.end()) == [Type("abcdef")]
+
+
+def test_windows_that_open_close_and_turn_into_downloads(session: Session) -> None:
+    """A pop-up that the page writes and closes, one that closes itself, a new tab that becomes a download."""
+    pages = {
+        "/": "<body style='margin:0'>"
+        + BUTTON.format(" onclick='w = window.open(\"\", \"x\"); "
+                        "w.document.write(inside.innerHTML); w.document.close()'")
+        + "<template id=inside><button style=\"position:absolute;left:20px;top:20px;width:80px;height:30px\" "
+        "onclick=\"opener.document.title = 'said'; window.close()\">ok</button></template>"
+        + BUTTON.format(" onclick='window.open(\"/short\")'").replace("top:20px", "top:70px")
+        + "<a href=/file target=_blank style='position:absolute;left:20px;top:130px'>file</a>"
+        "<button style='position:absolute;left:20px;top:170px;width:80px;height:30px'>last</button>",
+        "/short": "<h1>bye<script>setTimeout(close, 400)</script>",
+        "/file": "data",
+    }  # fmt: skip
+
+    def answer(path: str) -> tuple[dict[str, str], str]:
+        more = {"Content-Disposition": "attachment; filename=a.bin", "Content-Type": "application/octet-stream"}
+        return more if path == "/file" else {}, pages.get(path, "")
+
+    with server(answer) as address:
+        session.show("<p>before")
+        go(session, f"{address}/")
+
+        def tabs() -> int:
+            return len(session.environment.session.tabs)  # type: ignore[union-attr]
+
+        session.person.click(30, 30)
+        session.told("1. click")
+        until(lambda: tabs() == 2, what="the pop-up")
+        time.sleep(0.5)
+        session.person.sit_down()
+        with contextlib.suppress(Exception):  # the window closes while its button is let go
+            session.person.click(40, 35)
+        until(lambda: tabs() == 1, what="the end of the pop-up")
+        session.person.sit_down()
+        time.sleep(0.5)
+        session.person.click(30, 80)
+        time.sleep(0.3)
+        until(lambda: tabs() == 1, what="the end of the second one")
+        time.sleep(0.8)
+        session.person.click(30, 138)
+        time.sleep(1.5)
+        session.person.sit_down()
+        session.person.click(30, 180)
+        session.told("last")
+        places = [(30, 30), (40, 35), (30, 80), (30, 138), (30, 180)]
+        assert actions(session.end()) == [Click(*at(*place)) for place in places]
+
+
+def test_a_tab_that_crashes_is_told_and_the_others_go_on(session: Session) -> None:
+    (session.folder / "two.html").write_text(f"<!doctype html><body style='margin:0'>{BUTTON.format('')}")
+    session.show("<a href=two.html target=_blank style='position:absolute;left:10px;top:10px'>open</a>")
+    session.person.click(20, 20)
+    until(lambda: len(session.environment.session.tabs) > 1, what="the tab")  # type: ignore[union-attr]
+    session.person.sit_down()
+    time.sleep(0.5)
+    session.person.click(30, 30)
+    session.told("2. click")
+    session.person.owner.call(lambda: _crash(session), 5, "the crash")
+    session.told("crashed")
+    session.person.owner.call(lambda: _first(session), 5, "the first tab")
+    session.person.click(300, 300)
+    session.told("3. click")
+    session.person.key("F10", "", "ctrl")
+    session.thread.join(10)
+    assert session.error is None and session.path is not None
+    acts = [frame.action for frame in load_demonstration(session.path).frames]
+    assert acts[:3] == [Click(*at(20, 20)), Click(*at(30, 30)), Click(*at(300, 300))]
+
+
+async def _crash(session: Session) -> None:
+    crash = asyncio.ensure_future(session.person.cdp.send("Page.crash"))
+    await asyncio.wait({crash}, timeout=0.5)
+
+
+async def _first(session: Session) -> None:
+    page = session.person.browser.contexts[0].pages[-2]
+    session.person.cdp = await page.context.new_cdp_session(page)
+    await page.bring_to_front()
+
+
+def test_a_crash_of_the_only_tab_keeps_what_was_recorded(session: Session) -> None:
+    session.show(BUTTON.format(""))
+    session.person.click(30, 30)
+    session.told("1. click")
+    session.person.owner.call(lambda: _crash(session), 5, "the crash")
+    session.thread.join(15)
+    assert not session.thread.is_alive()
+    (path,) = (session.folder / "episodes").iterdir()
+    assert load_episode(path).steps[0].executed == Click(*at(30, 30))
+
+
+def test_a_busy_page_is_told_and_loses_nothing(session: Session) -> None:
+    session.show(BUTTON.format(""))
+    time.sleep(0.5)
+    stuck = threading.Thread(target=js, args=(session, "{const t = Date.now(); while (Date.now() - t < 2500);}"))
+    stuck.start()
+    session.told("the page is busy")
+    stuck.join()
+    session.person.click(30, 30)
+    session.person.type("x")
+    demonstration = session.end()
+    assert actions(demonstration) == [Click(*at(30, 30)), Type("x")]
+
+
+def test_a_lost_hook_comes_back_within_a_second(session: Session) -> None:
+    """Its world loses the binding, as no page can do it: the heartbeat finds it, and the acts meanwhile are kept."""
+    session.show(BUTTON.format(""))
+    time.sleep(0.5)
+    source = session.source
+    assert source is not None
+    breaks = f"delete window.{NAME}; window.{NAME} = 1"
+
+    async def forget() -> None:
+        for cast in source._casts.values():
+            for document in cast.documents:
+                await document.evaluate(breaks)
+
+    session.environment.on_owner(forget, 5, "forgetting")
+    session.person.click(30, 30)
+    time.sleep(1.2)
+    session.told("1. click")
+    session.person.click(300, 300)
+    session.told("2. click")
+    assert actions(session.end()) == [Click(*at(30, 30)), Click(*at(300, 300))]
+
+
+STEPS = """<style>#b{background:#fff}</style>
+<button id=b style='position:absolute;left:20px;top:20px;width:500px;height:200px' onclick="n++;
+ b.style.background = ['#fff', '#f00', '#0f0', '#00f', '#ff0', '#0ff'][n]">press</button><script>let n = 0</script>"""
+
+
+def test_clocks_that_step_and_a_sleep_change_nothing(session: Session) -> None:
+    """The wall clock is set on and back, the machine sleeps, then the monotonic clock itself goes on in its sleep."""
+    wall, slept, mono = [0.0], [0.0], [0.0]
+    session.clock = MachineClock(
+        lambda: time.monotonic() + mono[0], lambda: time.time() + wall[0], lambda: time.monotonic() + mono[0] + slept[0]
+    )
+    session.show(STEPS)
+    told = ("set forward by 1 h", "set back by 2 h", "slept for 10 min", "")
+    for number, line in enumerate(told):
+        session.person.click(100, 100)
+        time.sleep(0.7)
+        if number == 0:
+            wall[0] += 3600
+        elif number == 1:
+            wall[0] -= 7200
+        elif number == 2:
+            slept[0] += 600
+            wall[0] += 600
+        else:
+            mono[0] += 3600
+            wall[0] += 3600
+        session.told(line)
+    session.person.click(100, 100)
+    session.told("5. click")
+    demonstration = session.end()
+    assert actions(demonstration) == [Click(*at(100, 100))] * 5
+    colours = [tuple(int(value) for value in frame.observation.image[150, 300]) for frame in demonstration.frames]
+    assert colours == [(255, 255, 255), (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)]
+    assert sum("the computer" in line for line in session.lines) == 3
+
+
+def test_what_the_browser_asks_itself_is_told(session: Session) -> None:
+    """Printing and permissions happen in the browser's own windows."""
+    with server(lambda path: ({}, "<body>" + BUTTON.format(" onclick='print()'"))) as address:
+        session.show("<p>before")
+        go(session, f"{address}/")
+        session.person.click(30, 30)
+        session.told("print dialog")
+        session.person.send("Browser.grantPermissions", permissions=["geolocation"], origin=address)
+        session.told('permission "geolocation" was granted')
+        session.person.send("Browser.resetPermissions")
+        session.end()

@@ -42,6 +42,13 @@ def test_a_document_s_clock_that_stood_still_is_measured_anew() -> None:
     assert clock.to_python(12.0) == pytest.approx(3711.005)
 
 
+def test_the_first_message_after_a_jump_is_on_the_new_time() -> None:
+    clock = OtherClock()
+    clock.measure(100.0, 1.0, 100.01)
+    clock.arrived(2.0, 3701.0)
+    assert clock.to_python(2.0) == 3701.0
+
+
 @pytest.mark.parametrize("hours", [1, -1, 24])
 def test_a_frame_keeps_its_time_when_the_wall_clock_is_set(hours: int) -> None:
     machine = Machine()

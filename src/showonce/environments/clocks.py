@@ -44,8 +44,14 @@ class OtherClock:
             self._low, self._high = max(low, self._low), min(high, self._high)
 
     def arrived(self, other: float, now: float) -> None:
-        """Take that a message which was sent at `other` has arrived at the Python time `now`."""
-        self.measure(-math.inf, other, now)
+        """Take that a message which was sent at `other` has arrived at the Python time `now`.
+
+        It was under way for less than STALL seconds; otherwise Python's clock has jumped.
+        """
+        if now - other > self._high + STALL:
+            self._low, self._high = -math.inf, now - other
+        else:
+            self.measure(-math.inf, other, now)
 
     @property
     def error(self) -> float:
@@ -109,6 +115,6 @@ class MachineClock:
 
 def _span(seconds: float) -> str:
     for size, name in ((3600.0, "h"), (60.0, "min")):
-        if seconds >= size:
+        if seconds >= 0.995 * size:
             return f"{seconds / size:.3g} {name}"
     return f"{seconds:.3g} s"

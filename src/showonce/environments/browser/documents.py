@@ -171,7 +171,7 @@ class Documents:
 
     # ---------------------------------------------------------------------------------------------------- heartbeat
 
-    async def beat(self) -> None:
+    def beat(self) -> None:
         """Ask every document for its clock, bring lost listeners back, and put the hook where it is missing."""
         for frame in [frame for frame in self._targets if frame.is_detached()]:
             del self._targets[frame]
@@ -197,6 +197,7 @@ class Documents:
             await document.evaluate(self._script)
         elif work.result()[1] != "function":
             bound = {"name": NAME, "executionContextName": self._world}
+            await document.target.cdp.send("Runtime.removeBinding", {"name": NAME})
             await document.target.cdp.send("Runtime.addBinding", bound)
         else:
             document.clock.measure(asked, work.result()[0] / 1e3, self._clock.now())
@@ -227,10 +228,11 @@ class Documents:
     async def place(self, document: Document, above: int) -> Offset | None:
         """Return where the frame that is `above` levels over a document's lies in the window, without a pinch.
 
-        A frame that is gone: where it was last. None: that was never seen.
+        A frame that is gone, or a page that does not answer: where it was last. None: that was never seen.
         """
         with contextlib.suppress(Exception):
-            document.place = self._places[document.frame] = await self._place(document, above)
+            place = await asyncio.wait_for(self._place(document, above), PATIENCE)
+            document.place = self._places[document.frame] = place
         return document.place
 
     async def _place(self, document: Document, above: int) -> Offset:

@@ -42,21 +42,27 @@ _SCRIPT: Final = """((name, keys, own) => {
   // A document that is opened again (document.open), or takes the place of the empty one, loses its listeners.
   if (window[name + '_on']) { window[name + '_on'](); return; }
   const heard = [];
-  const addEventListener = (...one) => { heard.push(one); window.addEventListener(...one); };
+  const listenTo = (from, ...one) => { heard.push([from, one]); from.addEventListener(...one); };
+  const addEventListener = (...one) => listenTo(window, ...one);
   const listen = () => {
-    for (const one of heard) window.addEventListener(...one);  // changes nothing where it is there already
+    for (const [from, one] of heard) from.addEventListener(...one);  // changes nothing where it is there already
     rewritten.observe(document, {childList: true});
   };
   const rewritten = new MutationObserver(listen);
   const give = (what, value) => Object.defineProperty(window, name + what, {value, configurable: true});
   give('_on', listen);
-  give('_beats', () => { listen(); return [performance.now(), typeof window[name], way()]; });
+  give('_beats', () => {
+    listen();
+    send();
+    if (waiting && performance.now() / 1e3 - waiting.time > 0.4) flush();  // timers do not run in a frame without scripts
+    return [performance.now(), typeof window[name], way()];
+  });
   give('_ends', () => {
     finish();
     flush();
     hover.ends();
     rewritten.disconnect();
-    for (const one of heard.splice(0)) window.removeEventListener(...one);
+    for (const [from, one] of heard.splice(0)) from.removeEventListener(...one);
   });
   give('_asks', text => {
     const field = document.createElement('input');
@@ -66,8 +72,11 @@ _SCRIPT: Final = """((name, keys, own) => {
   const once = new WeakSet(), fields = new Set(), marked = new WeakSet(), values = new Set();
   const closed = new WeakMap(), roots = new Set(), rootless = new WeakSet(), asked = new Map();
   let asks = 0;
+  const unsent = [];  // messages that the recorder has not got: they wait for the next heartbeat
+  const send = () => { while (unsent.length && typeof window[name] === 'function') window[name](unsent.shift()); };
   const tell = event => {
-    try { window[name](JSON.stringify({...event, now: performance.now() / 1e3})); } catch (e) {}
+    unsent.push(JSON.stringify({...event, now: performance.now() / 1e3}));
+    send();
   };
   const mark = e => { if (!marked.has(e)) { marked.add(e); fields.add(new WeakRef(e)); } };
   const hosts = /-|^(ARTICLE|ASIDE|BLOCKQUOTE|DIV|FOOTER|H[1-6]|HEADER|MAIN|NAV|P|SECTION|SPAN)$/;
@@ -473,6 +482,14 @@ _SCRIPT: Final = """((name, keys, own) => {
       if (kind === 'insertReplacementText' && before.field.type !== 'number' || !recent) rewrite(e, active());
     }
   }, {capture: true, passive: true});
+  const unseen = text => lost({timeStamp: performance.now()}, text);
+  on('beforeprint', () => unseen("the page's print dialog opened: what is done in it is not recorded"));
+  if (window === window.top && navigator.permissions) {
+    for (const asked of ['geolocation', 'notifications', 'camera', 'microphone', 'clipboard-read'])
+      navigator.permissions.query({name: asked}).then(status => listenTo(status, 'change', () =>
+        unseen(`the browser's permission "${asked}" was ${status.state}: replay cannot answer the browser's question`)),
+        () => {});
+  }
   for (const kind of ['focusin', 'scroll', 'input', 'resize'])
     addEventListener(kind, e => {
       for (const at of kind === 'focusin' ? e.composedPath() : [])

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from showonce.actions import NOTCH_PIXELS
 from showonce.environments.browser.dialogs import Dialogs
-from showonce.environments.browser.documents import NAME, Document, Documents
+from showonce.environments.browser.documents import NAME, PATIENCE, Document, Documents
 from showonce.environments.browser.eyes import Look, png_size
 from showonce.environments.browser.geometry import Offset, View
 from showonce.environments.browser.hooks import script
@@ -143,7 +143,7 @@ class BrowserSource:
             if isinstance(told, ShowonceError):
                 raise told
             time.sleep(max(0.0, told.arrived + LAG - self._clock.now()))
-            if told.event["kind"] != "told":
+            if told.event["kind"] not in ("told", "lost"):
                 since, cast = told.event["time"], told.cast
             yield self._framed(told.event, cast)
 
@@ -213,8 +213,8 @@ class BrowserSource:
                 self._say(happened)
             if jumped:
                 self._put({"kind": "pause"})
-            for cast in self._casts.values():
-                await cast.documents.beat()
+            for cast in [*self._casts.values()]:
+                cast.documents.beat()
 
     def _say(self, text: str, lost: bool = False) -> None:
         """Tell the person something in the live line. lost: it is missing from the recording."""
@@ -255,11 +255,20 @@ class BrowserSource:
         cast = self._casts[page] = _Cast(page, cdp, documents, dialogs, FrameRing(self._observation))
         cdp.on("Page.screencastFrame", lambda sent: self._frame(cast, sent))
         page.on("close", lambda _: self._gone(page))
+        page.on("crash", lambda _: self._crashed(page))
         await documents.start(cdp)
         for document in documents:
             self._run(self._look(cast, document, _ALL))
         await cdp.send("Page.startScreencast", {"format": "png", "maxWidth": 16384, "maxHeight": 16384})
         self._soon(cast)
+
+    def _crashed(self, page: Page) -> None:
+        """Go on in the other tabs; without one, end the recording, which keeps what was done so far."""
+        self._say("a tab crashed: what it showed is gone, and what is done in it is not recorded", lost=True)
+        if len(self._casts) == 1:
+            self._inbox.put(EnvironmentBroken("the tab crashed while it was recorded."))
+        else:
+            self._casts.pop(page, None)
 
     def _gone(self, page: Page) -> None:
         self._casts.pop(page, None)
@@ -374,7 +383,8 @@ class BrowserSource:
         if outer is None:
             return None
         with contextlib.suppress(Exception):
-            pinch *= float(await cast.page.evaluate("visualViewport ? visualViewport.scale : 1"))
+            asked = cast.page.evaluate("visualViewport ? visualViewport.scale : 1")
+            pinch *= float(await asyncio.wait_for(asked, PATIENCE))
         return inner.inside(outer.inside(Offset(0, 0, pinch, pinch)))
 
     # ------------------------------------------------------------------------------------------------------- frames
