@@ -14,7 +14,6 @@ from tests.people import CdpPerson, running_browser
 from tests.xscreen import Screen, until, x_screen
 
 from showonce.actions import Action, Click, Key, Type
-from showonce.demonstrations.reduce import SECRET
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.environments.contract import Presses
@@ -128,7 +127,8 @@ def test_dialogs_that_a_person_answers_are_recorded_and_replayed(desk: Desk) -> 
     demonstration = desk.session.end()
     assert kinds(demonstration) == [
         "click", Key("enter"), "click", Key("escape"), "click", Key("enter"), "click", Type("anna"), Key("enter"),
-        "click", Key("enter"), "click", Key("backspace"), Key("enter"), "click", Type(SECRET), Key("enter"),
+        "click", Key("enter"), "click", Key("backspace"), Key("enter"), "click", Type("<secret:password>"),
+        Key("enter"),
         "click", Key("escape"),
     ]  # fmt: skip
     shown = demonstration.frames[1].observation.image

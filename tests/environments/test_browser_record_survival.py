@@ -220,55 +220,6 @@ def test_typing_goes_on_over_a_navigation(session: Session) -> None:
         assert actions(session.end()) == [Type("abcdef")]
 
 
-def test_windows_that_open_close_and_turn_into_downloads(session: Session) -> None:
-    """A pop-up that the page writes and closes, one that closes itself, a new tab that becomes a download."""
-    pages = {
-        "/": "<body style='margin:0'>"
-        + BUTTON.format(" onclick='w = window.open(\"\", \"x\"); "
-                        "w.document.write(inside.innerHTML); w.document.close()'")
-        + "<template id=inside><button style=\"position:absolute;left:20px;top:20px;width:80px;height:30px\" "
-        "onclick=\"opener.document.title = 'said'; window.close()\">ok</button></template>"
-        + BUTTON.format(" onclick='window.open(\"/short\")'").replace("top:20px", "top:70px")
-        + "<a href=/file target=_blank style='position:absolute;left:20px;top:130px'>file</a>"
-        "<button style='position:absolute;left:20px;top:170px;width:80px;height:30px'>last</button>",
-        "/short": "<h1>bye<script>setTimeout(close, 400)</script>",
-        "/file": "data",
-    }  # fmt: skip
-
-    def answer(path: str) -> tuple[dict[str, str], str]:
-        more = {"Content-Disposition": "attachment; filename=a.bin", "Content-Type": "application/octet-stream"}
-        return more if path == "/file" else {}, pages.get(path, "")
-
-    with server(answer) as address:
-        session.show("<p>before")
-        go(session, f"{address}/")
-
-        def tabs() -> int:
-            return len(session.environment.session.tabs)  # type: ignore[union-attr]
-
-        session.person.click(30, 30)
-        session.told("1. click")
-        until(lambda: tabs() == 2, what="the pop-up")
-        time.sleep(0.5)
-        session.person.sit_down()
-        with contextlib.suppress(Exception):  # the window closes while its button is let go
-            session.person.click(40, 35)
-        until(lambda: tabs() == 1, what="the end of the pop-up")
-        session.person.sit_down()
-        time.sleep(0.5)
-        session.person.click(30, 80)
-        time.sleep(0.3)
-        until(lambda: tabs() == 1, what="the end of the second one")
-        time.sleep(0.8)
-        session.person.click(30, 138)
-        time.sleep(1.5)
-        session.person.sit_down()
-        session.person.click(30, 180)
-        session.told("last")
-        places = [(30, 30), (40, 35), (30, 80), (30, 138), (30, 180)]
-        assert actions(session.end()) == [Click(*at(*place)) for place in places]
-
-
 def test_a_tab_that_crashes_is_told_and_the_others_go_on(session: Session) -> None:
     (session.folder / "two.html").write_text(f"<!doctype html><body style='margin:0'>{BUTTON.format('')}")
     session.show("<a href=two.html target=_blank style='position:absolute;left:10px;top:10px'>open</a>")
@@ -394,3 +345,43 @@ def test_what_the_browser_asks_itself_is_told(session: Session) -> None:
         session.told('permission "geolocation" was granted')
         session.person.send("Browser.resetPermissions")
         session.end()
+
+
+def test_windows_that_open_and_close(session: Session) -> None:
+    """A pop-up that the page writes and a click closes, and one that closes itself."""
+    pages = {
+        "/": "<body style='margin:0'>"
+        + BUTTON.format(" onclick='w = window.open(\"\", \"x\"); "
+                        "w.document.write(inside.innerHTML); w.document.close()'")
+        + "<template id=inside><button style=\"position:absolute;left:20px;top:20px;width:80px;height:30px\" "
+        "onclick=\"opener.document.title = 'said'; window.close()\">ok</button></template>"
+        + BUTTON.format(" onclick='window.open(\"/short\")'").replace("top:20px", "top:70px")
+        + "<button style='position:absolute;left:20px;top:170px;width:80px;height:30px'>last</button>",
+        "/short": "<h1>bye<script>setTimeout(close, 400)</script>",
+    }  # fmt: skip
+
+    with server(lambda path: ({}, pages.get(path, ""))) as address:
+        session.show("<p>before")
+        go(session, f"{address}/")
+
+        def tabs() -> int:
+            return len(session.environment.session.tabs)  # type: ignore[union-attr]
+
+        session.person.click(30, 30)
+        session.told("1. click")
+        until(lambda: tabs() == 2, what="the pop-up")
+        time.sleep(0.5)
+        session.person.sit_down()
+        with contextlib.suppress(Exception):  # the window closes while its button is let go
+            session.person.click(40, 35)
+        until(lambda: tabs() == 1, what="the end of the pop-up")
+        time.sleep(0.7)
+        session.person.sit_down()
+        session.person.click(30, 80)
+        time.sleep(0.3)
+        until(lambda: tabs() == 1, what="the end of the second one")
+        time.sleep(0.8)
+        session.person.click(30, 180)
+        session.told("last")
+        places = [(30, 30), (40, 35), (30, 80), (30, 180)]
+        assert actions(session.end()) == [Click(*at(*place)) for place in places]
