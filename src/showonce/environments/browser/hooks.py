@@ -54,7 +54,7 @@ _SCRIPT: Final = """((name, keys, own) => {
   give('_beats', () => {
     listen();
     send();
-    if (waiting && performance.now() / 1e3 - waiting.time > 0.4) flush();  // timers do not run in a frame without scripts
+    if (waiting && performance.now() / 1e3 - waiting.time > 0.4) flush();  // a frame without scripts has no timers
     return [performance.now(), typeof window[name], way()];
   });
   give('_ends', () => {
