@@ -93,8 +93,9 @@ class BrowserSession:
     attached: the context is a person's own browser; `close` closes only the tabs that were opened here.
     """
 
-    def __init__(self, context: BrowserContext, options: Options, attached: bool) -> None:
+    def __init__(self, context: BrowserContext, options: Options, attached: bool, emulating: bool = True) -> None:
         self.context, self.options, self.attached = context, options, attached
+        self.emulating = emulating  # tabs get the size of `options.metrics`, whatever their windows have
         self.tabs: list[Tab] = []
         self._modals: list[tuple[Modal, Dialog | FileChooser]] = []
         self._signal: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -182,10 +183,8 @@ class BrowserSession:
             cdp = await self.context.new_cdp_session(page)
             await cdp.send("Page.enable")
             frame = str((await cdp.send("Page.getFrameTree"))["frameTree"]["frame"]["id"])
-            if self.options.metrics is not None:  # Playwright sets them in a session of its own; screenshots ask ours
-                width, height, scale = self.options.metrics
-                emulated = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
-                await cdp.send("Emulation.setDeviceMetricsOverride", emulated)
+            if self.options.metrics is not None and self.emulating:
+                await self.emulate(cdp)
         finally:
             for other in self.tabs:
                 other.pending.pop("tab", None)
@@ -195,6 +194,13 @@ class BrowserSession:
         if len(self.tabs) > 1 or self.attached:
             await page.bring_to_front()
         self._wake()
+
+    async def emulate(self, cdp: CDPSession) -> None:
+        """Give a tab its size. Playwright does so in a session of its own, and screenshots ask ours."""
+        if self.options.metrics is not None:
+            width, height, scale = self.options.metrics
+            emulated = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": False}
+            await cdp.send("Emulation.setDeviceMetricsOverride", emulated)
 
     def _listen(self, tab: Tab) -> None:
         loop = asyncio.get_running_loop()

@@ -34,9 +34,11 @@ from showonce.types import Element, Executed, Field, Observation, Outcome, Regio
 from showonce.types import Image as Pixels
 
 if TYPE_CHECKING:
-    from playwright.async_api import BrowserContext
+    from playwright.async_api import BrowserContext, ViewportSize
 
 T = TypeVar("T")
+FIT_TRIES: Final = 8  # times that a window is asked for the size of its page, FIT_SECONDS apart
+FIT_SECONDS: Final = 0.1
 CONTEXT_SECONDS: Final = START_SECONDS + 10.0  # until a browser has started and opened a tab
 IDLE: Final = ("wait", "done", "ask")  # verbs that send no input
 EXECUTE_SECONDS: Final = 300.0  # the longest action: two thousand characters, or a wait of a minute
@@ -288,21 +290,45 @@ class BrowserEnvironment:
 
     async def _opened(self, launch: Launch, take_over: bool) -> BrowserSession:
         found = await self._owner().browser(launch)
+        # An emulated size breaks the system's drag and drop in a window, so the window itself gets the size.
+        windowed = not (self.settings.headless or self.settings.cdp_url) and self.settings.scale == 1
+        size: ViewportSize = {"width": self.settings.width, "height": self.settings.height}
         if self.settings.cdp_url:
             context: BrowserContext = found.contexts[0] if found.contexts else await found.new_context()
         else:
             context = await found.new_context(
-                viewport={"width": self.settings.width, "height": self.settings.height},
-                device_scale_factor=self.settings.scale,
+                no_viewport=windowed,
+                viewport=None if windowed else size,
+                device_scale_factor=None if windowed else self.settings.scale,
                 locale="en-US",
                 timezone_id="UTC" if self.capabilities.seeded else None,
                 accept_downloads=True,
             )
         context.set_default_timeout(self.settings.timeout * 1e3)
-        session = BrowserSession(context, self._options, bool(self.settings.cdp_url))
+        session = BrowserSession(context, self._options, bool(self.settings.cdp_url), emulating=not windowed)
         await self._prepared(session)
         await (session.take_over() if take_over else session.open())
+        if windowed:
+            session.emulating = True  # of further windows
+            context.on("page", lambda page: page.set_viewport_size(size))
+            if not await self._fitted(session):
+                await session.tab.page.set_viewport_size(size)
+                await session.emulate(session.tab.cdp)
         return session
+
+    async def _fitted(self, session: BrowserSession) -> bool:
+        """Give the first window the size at which its page has the set one; False where the screen is too small."""
+        wanted, cdp = [self.settings.width, self.settings.height], session.tab.cdp
+        inner = "[innerWidth, innerHeight, outerWidth, outerHeight]"
+        window = (await cdp.send("Browser.getWindowForTarget"))["windowId"]
+        for _ in range(FIT_TRIES):
+            width, height, outer_width, outer_height = await session.tab.page.evaluate(inner)
+            if [width, height] == wanted:
+                return True
+            bounds = {"width": outer_width + wanted[0] - width, "height": outer_height + wanted[1] - height}
+            await cdp.send("Browser.setWindowBounds", {"windowId": window, "bounds": bounds})
+            await asyncio.sleep(FIT_SECONDS)
+        return False
 
     async def _prepared(self, session: BrowserSession) -> None:
         """Prepare a new context before its first page; a hook for subclasses."""
