@@ -288,3 +288,20 @@ def test_a_plain_secret_in_a_file_is_refused_with_its_line_and_not_repeated(text
     with pytest.raises(ConfigError, match=r"own\.yaml, line 2: secret") as caught:
         load_config(tmp_path / "own.yaml")
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ("['css:#iban','iban']", r"record\.secrets\[1\]='iban' must be css:SELECTOR or region:"),
+        ("['css:']", r"record\.secrets\[0\]='css:' must be css:SELECTOR"),
+        ("['region:0.1,0.2,0.5']", r"record\.secrets\[0\].* four numbers"),
+        (
+            "['region:0,0,1,1','region:0.5,0.2,0.1,0.3']",
+            r"record\.secrets\[1\].* must lie in \[0, 1\] and not be empty",
+        ),
+    ],
+)
+def test_places_of_secrets_are_checked_with_their_position(value: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        load_config(None, [f"record.secrets={value}"])

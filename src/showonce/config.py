@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 from showonce.errors import ConfigError, nearest
 from showonce.schema import check_numbers
-from showonce.secrets import check_source
+from showonce.secrets import check_source, places_of
 
 T = TypeVar("T")
 LAST_SEED: Final = 2**31 - 1
@@ -407,6 +407,11 @@ class RecordConfig(Section, at="record"):
     near: float = number(4.0, 0, 1000)  # pixels of the frame
     scroll_seconds: float = number(1.0, 0, 60)
     wait_seconds: float = number(2.0, 0, 3600)
+    secrets: tuple[str, ...] = ()  # css:SELECTOR | region:LEFT,TOP,RIGHT,BOTTOM: fields for secrets beside those found
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        places_of(self.secrets)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from showonce.actions import Action
 from showonce.errors import Unavailable
 from showonce.events import Event
+from showonce.secrets import NOWHERE, Places
 from showonce.types import (
     Check,
     Demonstration,
@@ -174,10 +175,10 @@ class Windows(Protocol):
 class SecretFields(Protocol):
     """Knows which fields of its screen may hold a secret."""
 
-    def focused_field(self) -> Field:
-        """Return what typed text goes to now; without a focus a field that is not secret."""
+    def focused_field(self, secrets: Places = NOWHERE) -> Field:
+        """Return what typed text goes to now; without a focus a field that is not secret. secrets: as for `watch`."""
 
-    def secret_regions(self) -> Sequence[Region]:
+    def secret_regions(self, secrets: Places = NOWHERE) -> Sequence[Region]:
         """Return where fields that may hold a secret lie in the frame that was seen last."""
 
 
@@ -185,8 +186,10 @@ class SecretFields(Protocol):
 class Recordable(Protocol):
     """Can be operated by a person while it is watched."""
 
-    def watch(self, own: Sequence[str] = ()) -> EventSource:
-        """Begin to watch the person. own: chords of the recorder, kept from the screen where that is possible."""
+    def watch(self, own: Sequence[str] = (), secrets: Places = NOWHERE) -> EventSource:
+        """Begin to watch the person. own: chords of the recorder, kept from the screen where that is possible. secrets:
+        what counts as a field for secrets beside those that are found. Raises ConfigError: it cannot be found here.
+        """
 
 
 ABILITIES: Final = (

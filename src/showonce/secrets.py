@@ -16,7 +16,8 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
@@ -86,6 +87,52 @@ def check_source(key: str, source: Any) -> None:
             f"{key} must say where the secret comes from: {SOURCES}. A value in a file or on the command line could be "
             "read by others, so none is taken (and it is not repeated here)."
         )
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a person says that secrets stand, whatever the fields are called: `record.secrets`.
+
+    regions: left, top, right, bottom as fractions of the frame. selectors: CSS, of elements of a page.
+    """
+
+    regions: tuple[tuple[float, float, float, float], ...] = ()
+    selectors: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.regions or self.selectors)
+
+
+NOWHERE: Final = Places()
+
+
+def places_of(specs: Sequence[str], key: str = "record.secrets") -> Places:
+    """Read ``css:SELECTOR`` and ``region:LEFT,TOP,RIGHT,BOTTOM``.
+
+    Example:
+        >>> places_of(["css:#iban", "region:0.1,0.2,0.5,0.3"])
+        Places(regions=((0.1, 0.2, 0.5, 0.3),), selectors=('#iban',))
+
+    Raises:
+        ConfigError: naming the key and the position in the list.
+    """
+    regions, selectors = [], []
+    for number, spec in enumerate(specs):
+        kind, _, text = spec.partition(":")
+        where = f"{key}[{number}]={spec!r}"
+        if kind == "css" and text.strip():
+            selectors.append(text.strip())
+        elif kind == "region":
+            try:
+                left, top, right, bottom = map(float, text.split(","))
+            except ValueError:
+                raise ConfigError(f"{where}: a region is four numbers, e.g. region:0.1,0.2,0.5,0.3") from None
+            if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+                raise ConfigError(f"{where}: left, top, right, bottom must lie in [0, 1] and not be empty.")
+            regions.append((left, top, right, bottom))
+        else:
+            raise ConfigError(f"{where} must be css:SELECTOR or region:LEFT,TOP,RIGHT,BOTTOM.")
+    return Places(tuple(regions), tuple(selectors))
 
 
 class Secrets:

@@ -42,6 +42,7 @@ from showonce.protocols import (
     Windows,
     ability,
 )  # fmt: skip
+from showonce.secrets import NOWHERE, Places
 from showonce.types import Element, Executed, Field, Observation, Region, ScreenFacts, Success, Task
 
 
@@ -146,13 +147,13 @@ class Able(Board):
     def exclude(self, *places: object) -> None:
         self.excluded = places
 
-    def focused_field(self) -> Field:
+    def focused_field(self, secrets: Places = NOWHERE) -> Field:
         return Field("password", "https://board.example", True)
 
-    def secret_regions(self) -> Sequence[Region]:
+    def secret_regions(self, secrets: Places = NOWHERE) -> Sequence[Region]:
         return ((0.9, 0.9, 1.0, 1.0),)
 
-    def watch(self, own: Sequence[str] = ()) -> EventSource:
+    def watch(self, own: Sequence[str] = (), secrets: Places = NOWHERE) -> EventSource:
         return Watching(self.observe())
 
 
@@ -190,7 +191,7 @@ ABLE: Final = {  # what each environment can do
     "embedded": {Facts, Oracle, SetsGoal, Undoable},
     "browser": BROWSER,
     "miniwob": BROWSER | {Oracle, SetsGoal},
-    "desktop": {Facts, Undoable, Windows, Recordable},
+    "desktop": {Facts, Undoable, Windows, Recordable, SecretFields},
 }
 CASES: Final = {
     "able": TestAble,

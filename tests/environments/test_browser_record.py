@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,101 +14,20 @@ import pytest
 from tests.browsers import needs_browser
 from tests.fakes import reduce_events
 from tests.people import CdpPerson, running_browser
+from tests.recording import OWN, Session
 from tests.xscreen import until, x_screen
 
 from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, RightClick, Scroll, Type, from_pixel
-from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode
+from showonce.demonstrations import load_demonstration, load_episode
 from showonce.environments.browser.record import BrowserSource
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
-from showonce.environments.clocks import MachineClock
 from showonce.environments.contract import Presses
 from showonce.runtime.replay import replay_episode
-from showonce.runtime.watch import record_watched
 from showonce.types import Demonstration, StopReason, Success, Task
 
 pytestmark = [needs_browser]
 WIDTH, HEIGHT = 640, 480
-OWN = ("ctrl+f7", "ctrl+f8", "ctrl+f9", "ctrl+f10")
-
-
-class Session:
-    """A recording under way in a browser that runs by itself, and the person in front of it."""
-
-    def __init__(self, url: str, person: CdpPerson, folder: Path) -> None:
-        self.folder, self.person = folder, person
-        self.environment = BrowserEnvironment(BrowserSettings(cdp_url=url, settle=0.3))
-        self.lines: list[str] = []
-        self.path: Path | None = None
-        self.error: Exception | None = None
-        self.thread = threading.Thread()
-        self.clock: MachineClock | None = None
-        self.source: BrowserSource | None = None
-
-    def show(self, html: str, redact: Any = ()) -> None:
-        """Begin to record on a page."""
-        page = self.folder / "page.html"
-        page.write_text(f"<!doctype html><meta charset=utf-8><body style='margin:0;background:#eee'>{html}", "utf-8")
-        task = Task("user/web", "do it", "browser", start=str(page), success=Success("none"), redact=redact)
-
-        def run() -> None:
-            try:
-                self.path = record_watched(
-                    self.environment, self.watch, task, 1,
-                    EpisodeStore(self.folder / "episodes"), tell=lambda text, final: self.lines.append(text),
-                )  # fmt: skip
-            except Exception as error:
-                self.error = error
-
-        self.thread = threading.Thread(target=run)
-        self.thread.start()
-        until(lambda: self.error or self.lines, 30, "the recording")
-        self.told("Recording")
-        self.person.sit_down()
-
-    def watch(self) -> BrowserSource:
-        self.source = BrowserSource(self.environment, OWN, self.clock)
-        return self.source
-
-    def told(self, text: str) -> None:
-        until(lambda: self.error or any(text in line for line in self.lines), what=f"a line with {text!r}")
-        assert self.error is None, self.error
-
-    def checked(self, count: int) -> bool:
-        return sum(line.startswith(("   must be there", "no check")) for line in self.lines) >= count
-
-    def end(self) -> Demonstration:
-        self.person.key("F10", "", "ctrl")
-        self.thread.join(10)
-        assert self.error is None, self.error
-        assert self.path is not None
-        return load_demonstration(self.path)
-
-    def close(self) -> None:
-        if self.thread.is_alive():
-            self.person.key("F10", "", "ctrl")
-            self.thread.join(10)
-        self.environment.close()
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_browser(tmp_path_factory.mktemp("profile"), WIDTH, HEIGHT) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def person(url: str) -> Iterator[CdpPerson]:
-    somebody = CdpPerson(url)
-    yield somebody
-    somebody.close()
-
-
-@pytest.fixture
-def session(url: str, person: CdpPerson, tmp_path: Path) -> Iterator[Session]:
-    made = Session(url, person, tmp_path)
-    yield made
-    made.close()
 
 
 def at(x: int, y: int) -> tuple[float, float]:

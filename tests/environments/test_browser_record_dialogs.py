@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from tests.browsers import needs_browser
-from tests.environments.test_browser_record import Session, actions
+from tests.environments.test_browser_record import actions
 from tests.people import CdpPerson, running_browser
+from tests.recording import Session
 from tests.xscreen import Screen, until, x_screen
 
 from showonce.actions import Action, Click, Key, Type

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 from tests.browsers import needs_browser
-from tests.environments.test_browser_record import HEIGHT, WIDTH, Session, actions, at
+from tests.environments.test_browser_record import HEIGHT, WIDTH, actions, at
 from tests.people import CdpPerson, running_browser
+from tests.recording import Session
 from tests.xscreen import until
 
 from showonce.actions import Action, Click, Key, Type

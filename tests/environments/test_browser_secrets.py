@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 from tests.browsers import needs_browser
-from tests.environments.test_browser_record import Session
 from tests.people import CdpPerson, running_browser
+from tests.recording import Session
 
 from showonce.actions import Type
 from showonce.environments.browser.record import BrowserSource
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
+from showonce.errors import ConfigError
 from showonce.runtime.replay import replay_episode
-from showonce.secrets import VARIABLE, name_in
+from showonce.secrets import VARIABLE, name_in, places_of
 from showonce.types import Demonstration, Success, Task
 
 pytestmark = [needs_browser]
@@ -71,6 +72,10 @@ SECRETS = {
       frameborder=0></iframe>""",
     "closed in iframe": """<iframe srcdoc="<body style='margin:0'><div id=h></div><script>h.attachShadow({mode:
       'closed'}).innerHTML='<input type=password>'</script>" height=24 frameborder=0></iframe>""",
+    "sandboxed": """<iframe sandbox srcdoc="<body style='margin:0'><input type=password>" height=24
+      frameborder=0></iframe>""",
+    "sandboxed scripts": """<iframe sandbox=allow-scripts srcdoc="<body style='margin:0'><input placeholder=PIN>"
+      height=24 frameborder=0></iframe>""",
     "boxes": f"<form>{BOX * 6}</form>",
 }  # fmt: skip
 PLAIN = {
@@ -110,26 +115,6 @@ def site(folder: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://localhost:{server.server_port}"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_browser(tmp_path_factory.mktemp("profile"), WIDTH, HEIGHT) as address:
-        yield address
-
-
-@pytest.fixture(scope="module")
-def person(url: str) -> Iterator[CdpPerson]:
-    somebody = CdpPerson(url)
-    yield somebody
-    somebody.close()
-
-
-@pytest.fixture
-def session(url: str, person: CdpPerson, tmp_path: Path) -> Iterator[Session]:
-    made = Session(url, person, tmp_path)
-    yield made
-    made.close()
 
 
 def places(fields: dict[str, str]) -> dict[str, tuple[int, int]]:
@@ -221,6 +206,44 @@ def test_a_secret_that_the_page_repeats_is_kept_from_names_and_pictures_of_the_f
     assert texts(demonstration) == ["<secret:p>", "<secret:password>"]
     assert leaks(session, ["Wz81kfqp", "Wz81kf"]) == []
     assert not demonstration.frames[-1].observation.image[12:28, 14:200].any()
+
+
+MARKED = """<style>input,p,div,iframe {position:absolute;left:10px;width:200px;height:24px;margin:0}</style>
+<input id=iban2 aria-label='Account of the payee' style='top:10px'>
+<p class=balance style='top:50px'>balance 7431-EUR</p>
+<div id=g style='top:90px'><div contenteditable style='left:0;background:white' aria-label=Note></div></div>
+<input aria-label=Customer style='top:130px'><input aria-label=City style='top:210px'>
+<iframe style='top:250px;border:0' srcdoc="<input class=private style='position:absolute;left:0;top:0'>">"""
+
+
+def test_what_record_secrets_names_is_a_field_for_secrets(session: Session) -> None:
+    """By a selector of a field, of a text, of what contains a field, of a field in a frame; by a place."""
+    places = places_of(["css:#iban2", "css:p.balance", "css:#g", "css:.private", "region:0.0,0.26,0.5,0.33"])
+    session.show(MARKED, secrets=places)
+    person = session.person
+    for y, word in ((20, "DE021001"), (100, "nobody-k"), (140, "cust0mer-9"), (220, "Paris"), (260, "fram3d-x")):
+        person.click(60, y)
+        person.type(word)
+    person.click(60, 140)
+    person.key("Backspace")
+    person.click(500, 400)
+    demonstration = session.end()
+    names = ["account_of_the_payee", "note", "customer", "", "password"]
+    assert [name_in(text) or "" for text in texts(demonstration)] == names and "Paris" in texts(demonstration)
+    assert leaks(session, ["DE021001", "nobody-k", "cust0mer-9", "fram3d-x", "7431-EUR"]) == []
+    for frame in demonstration.frames[1:]:
+        picture = frame.observation.image
+        for top in (12, 52, 92, 132):
+            assert not picture[top : top + 18, 14:200].any(), f"{top} can be seen"
+        assert picture[212:230, 14:200].any()
+    assert not demonstration.frames[-1].observation.image[252:268, 14:150].any()
+
+
+@pytest.mark.parametrize("wrong", ["css:#a >", "css:p[", "css:::nothing"])
+def test_a_selector_that_is_none_is_refused(session: Session, wrong: str) -> None:
+    with pytest.raises(AssertionError, match="is not a CSS selector"):
+        session.show(MARKED, secrets=places_of([wrong]))
+    assert isinstance(session.error, ConfigError) and wrong in str(session.error)
 
 
 def test_the_last_picture_of_a_person_who_waits_is_masked_too(session: Session) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.browsers import needs_browser
 
-from showonce.actions import Action, Click, Done, Type, from_pixel
+from showonce.actions import Action, Click, Done, Type, Wait, from_pixel
 from showonce.demonstrations import EpisodeStore, read_png
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
@@ -166,3 +166,21 @@ def test_elements_are_told_with_their_boxes(flow: Flow) -> None:
     assert found["Save"] == pytest.approx((40 / WIDTH, 60 / HEIGHT, 140 / WIDTH, 96 / HEIGHT))
     assert found["in"] == pytest.approx((210 / WIDTH, 110 / HEIGHT, 250 / WIDTH, 130 / HEIGHT))
     assert "Your name" in found and "hidden" not in found
+
+
+LATE = """<button style='position:absolute;left:20px;top:10px;width:80px;height:30px'
+ onclick="setTimeout(() => save.hidden = false, {ms})">Load</button>
+<button id=save hidden style='position:absolute;left:40px;top:160px;width:100px;height:36px'
+ onclick="this.textContent='Saved'">Save</button>"""
+
+
+@pytest.mark.parametrize("mode", ["coordinates", "template"])
+def test_a_recorded_wait_is_as_long_as_the_page_takes(flow: Flow, mode: Mode) -> None:
+    flow.record(LATE.format(ms=800), at(60, 25), Wait(2.0), at(90, 178))
+    quick = flow.replay(LATE.format(ms=100), mode)
+    assert quick.success and quick.episode.steps[1].timings["execute"] < 1500, quick.first_difference
+    slow = flow.replay(LATE.format(ms=3500), mode)
+    assert slow.success and slow.episode.steps[1].timings["execute"] > 2000, slow.first_difference
+    flow.page.write_text(STYLE + LATE.format(ms=10**6), "utf-8")
+    never = replay_episode(flow.path, flow.browser, flow.task("Saved"), mode=mode, longer=0.5)
+    assert never.stop_reason is StopReason.ASKED and "did not appear" in str(never.first_difference)

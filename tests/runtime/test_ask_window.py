@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -61,6 +62,28 @@ def test_yes_and_no(approver: WindowApprover, button: str, action: Action | None
     person(approver, press(button))
     assert asked(approver)[0] == action
     assert "do {'action': 'click', 'x': 0.25, 'y': 0.75}? (mode=step)" in approver._window._line.cget("text")
+
+
+@needs_display
+def test_what_goes_into_a_secret_field_is_shown_as_dots(approver: WindowApprover) -> None:
+    said: list[str] = []
+
+    def key(window: AskWindow, keysym: str, char: str) -> None:
+        window._key(SimpleNamespace(state=0, keysym=keysym, char=char))
+        said.append(window._line.cget("text"))
+
+    def act(window: AskWindow) -> None:
+        for letter in "hun":
+            key(window, letter, letter)
+        key(window, "BackSpace", "")
+        key(window, "Return", "")
+
+    for secret, shown in (("PIN", ["•", "••", "•••", "••"]), ("", ["h", "hu", "hun", "hu"])):
+        said.clear()
+        person(approver, act)
+        request = ApprovalRequest(board_task(), SCREEN, Proposal("", PROPOSED, None), PROPOSED, secret=secret)
+        assert approver.ask(request) == (Type("hu"), "corrected in the window")
+        assert [text.split()[1] for text in said[:4]] == shown
 
 
 @needs_display

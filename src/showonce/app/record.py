@@ -15,12 +15,13 @@ from showonce.app.frontend import Frontend
 from showonce.app.plan import Plan, check_unattended, make_plan
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config, RecordConfig
-from showonce.demonstrations import load_demonstration
+from showonce.demonstrations import load_demonstration, load_episode
 from showonce.demonstrations.format import encode_png, in_sentences
 from showonce.demonstrations.reduce import GestureLimits
 from showonce.demonstrations.sheet import contact_sheet
 from showonce.environments.factory import OWN
 from showonce.environments.registry import oracle_for, settings_type, source_for
+from showonce.environments.wrappers.secret import needs_of
 from showonce.errors import ConfigError, Unavailable
 from showonce.fsio import atomic_write_bytes
 from showonce.protocols import Environment
@@ -29,7 +30,7 @@ from showonce.runtime.approvals import person_of
 from showonce.runtime.recorder import HandPolicy
 from showonce.runtime.recorder import record as record_hand
 from showonce.runtime.watch import Hotkeys, record_watched
-from showonce.secrets import Secrets
+from showonce.secrets import SOURCES, Secrets, places_of, word_for
 from showonce.types import Executor, Task
 
 SHEET: Final = "contact_sheet.png"
@@ -81,12 +82,14 @@ def record(
         plan = in_sight(plan, task, tell)
     given = config.record
     keys = Hotkeys(given.end, given.pause, given.redo, given.check, given.secret)
-    path = sheet = None
+    path, sheet, places = None, None, places_of(config.record.secrets)
     lost: list[str] = []
     checks: tuple[str, ...] = ()
     with ExitStack() as stack:
         environment = stack.enter_context(closing(plan.environment(task)))
-        watch = None if oracle else source_for(environment, keys.chords)
+        watch = None if oracle else source_for(environment, keys.chords, places)
+        if oracle and places:
+            raise ConfigError("record.secrets has no effect on record --oracle: no person is watched.")
         hand = None if watch is not None else _hand_for(environment, task, oracle, stack)
         secrets, folder = Secrets(), start_run(config, "record")
         stack.callback(_remove, secrets, folder, tell)
@@ -108,6 +111,9 @@ def record(
             sheet, shown = path / SHEET, load_demonstration(path)
             atomic_write_bytes(sheet, encode_png(contact_sheet(shown)))
             lost, checks = in_sentences(shown.lost), tuple(check.text for check in shown.checks)
+            for need in needs_of(load_episode(path).steps):
+                key = f"secret.{need.name}={SOURCES}"
+                tell(f"{word_for(need.name)} stands for what was typed into {need.field!r}: a replay needs {key}", True)
     return Recording(config.task or task.id, task.id, path, sheet, writer.stopped, tuple(lost), checks)
 
 

@@ -109,6 +109,7 @@ class RunWriter:
         self.frontend.closing()
         stopped = isinstance(error, (Stopped, KeyboardInterrupt)) or (error is None and self.stop.pressed)
         reason = "stopped" if stopped else COMPLETED if error is None else f"{type(error).__name__}: {error}"
+        reason = KNOWN.hide(reason)
         if error is not None and not stopped:
             self.events.emit(ErrorRaised(where=_where(error), message=reason))
         if stopped:

@@ -104,7 +104,7 @@ def environment_of(config: Config, tasks: Sequence[Task]) -> EnvironmentFactory:
     given = {name: value for name, value in ours.settings.items() if name in first}
     made = EnvironmentFactory(
         ours.name, dict(ours.settings), config.safety, shipped=dict(ours.shipped), given=given,
-        secret=dict(config.secret),
+        secret=dict(config.secret), marked=config.record.secrets,
     )  # fmt: skip
     if not tasks:
         _check_settings(made.resolve(Task("", "", ""))[0], ours.settings)

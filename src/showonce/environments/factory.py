@@ -18,6 +18,7 @@ from showonce.environments.registry import make_environment
 from showonce.environments.wrappers.fence import Fenced
 from showonce.environments.wrappers.secret import Need, WithSecrets, bind, sources_for
 from showonce.protocols import Environment
+from showonce.secrets import places_of
 from showonce.types import Task
 
 OWN: Final = "user"  # the split of task files
@@ -32,7 +33,7 @@ class EnvironmentFactory:
     fence: the rules for places, whoever acts there. downloads: folder for what a browser downloads, unless its settings
     name one ("" = the browser's own default).
     secret: where secrets come from, by name. bound: name -> origins where they were recorded, filled in as a
-    demonstration is found.
+    demonstration is found. marked: fields for secrets beside those that are found, as in `record.secrets`.
     """
 
     name: str = AUTO
@@ -43,6 +44,7 @@ class EnvironmentFactory:
     given: dict[str, Any] = field(default_factory=dict)
     secret: dict[str, str] = field(default_factory=dict)
     bound: dict[str, Any] = field(default_factory=dict)
+    marked: tuple[str, ...] = ()
 
     def resolve(self, task: Task) -> tuple[str, Mapping[str, Any]]:
         """Return name and settings of the environment in which a task is done."""
@@ -71,5 +73,7 @@ class EnvironmentFactory:
         name, settings = self.resolve(task)
         environment = make_environment(name, **settings)
         if environment.capabilities.side_effects:
-            environment = WithSecrets(environment, self.sources(task), self.bound, self.fence.secret_origins)
+            environment = WithSecrets(
+                environment, self.sources(task), self.bound, self.fence.secret_origins, places_of(self.marked)
+            )
         return Fenced(environment, self.fence) if self.fence.fenced else environment

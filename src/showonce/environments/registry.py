@@ -14,6 +14,7 @@ from showonce.errors import ConfigError, TaskError, nearest
 from showonce.plugins import Registry
 from showonce.protocols import Environment, EventSource, Oracle, Recordable, ability
 from showonce.schema import SchemaError, build
+from showonce.secrets import NOWHERE, Places
 from showonce.types import Task
 
 ENVIRONMENTS: Final = Registry(
@@ -159,10 +160,17 @@ def oracle_for(environment: Environment) -> Callable[[], Action]:
     return world.oracle
 
 
-def source_for(environment: Environment, own: Sequence[str] = ()) -> Callable[[], EventSource] | None:
+def source_for(
+    environment: Environment, own: Sequence[str] = (), secrets: Places = NOWHERE
+) -> Callable[[], EventSource] | None:
     """Return a function that begins to watch a person on the environment's screen; None where none can act on it.
 
-    own: chords of the recorder, kept from the screen where that is possible.
+    own: chords of the recorder, kept from the screen where that is possible. secrets: see `Recordable.watch`.
+
+    Raises:
+        ConfigError: secrets are marked where nobody is watched.
     """
     screen = ability(environment, Recordable)
-    return None if screen is None else partial(screen.watch, own)
+    if screen is None and secrets:
+        raise ConfigError(f"record.secrets has no effect: on environment {environment.name} no person is watched.")
+    return None if screen is None else partial(screen.watch, own, secrets)

@@ -85,31 +85,33 @@ class Waiting(Wrapper):
         Each is waited for `longer` seconds. Raises Stopped: the person wants to stop.
         """
         began = time.monotonic()
-        for text in [check.text for check in self._checks if check.step == index]:
+        for check in [check for check in self._checks if check.step == index]:
             while True:
                 try:
-                    if self._shows(text, now):
+                    if self._shows(check, now):
                         break
                 except Unavailable as error:
-                    return f"{text!r} must be on the screen now, and it cannot be read: {error}", now
+                    return f"{check.text!r} must be on the screen now, and it cannot be read: {error}", now
                 if time.monotonic() - began >= self._longer:
-                    return f"{text!r} must be on the screen now, and it is not", now
+                    return f"{check.text!r} must be on the screen now, and it is not", now
                 self._stop.check()
                 time.sleep(POLL)
                 now = self.inner.observe()
         return "", now
 
-    def _shows(self, text: str, now: Observation) -> bool:
+    def _shows(self, check: Check, now: Observation) -> bool:
         """Whether a text is on the screen: on the page, else in the observation's text, else in the pixels."""
-        page = ability(self.inner, Paged)
+        page, text = ability(self.inner, Paged), check.text
         if page is not None and now.text is None:
             selector = f"internal:text={json.dumps(text, ensure_ascii=False)}i"
             return Selector(selector, page).check(now, None).success is True
         if now.text is None:
-            from showonce.environments.wrappers.perceive import read, tessdata
+            from showonce.environments.wrappers.perceive import read, read_around, tessdata
 
             tessdata()
-            now = replace(now, text="\n".join(line.name for line in read(now)))
+            left, top, right, bottom = check.region
+            lines = (*read_around(now, (left + right) / 2, (top + bottom) / 2), *read(now))
+            now = replace(now, text="\n".join(line.name for line in lines))
         return Text(text).check(now, None).success is True
 
     def _open(self, index: int, interrupt: Interrupt) -> None:

@@ -310,14 +310,18 @@ def text_under(event: Mapping[str, Any], screen: Observation) -> tuple[Element |
         return Element(str(event["under"]), event["region"]), ""
     if "pointer" not in event:
         return None, "there is no text under the pointer."
-    from showonce.environments.wrappers.perceive import read, tessdata
+    from showonce.environments.wrappers.perceive import read_around, tessdata
 
     try:
         tessdata()
     except Unavailable as error:
         return None, f"the text under the pointer has to be read from the screen. {error}"
     x, y = event["pointer"]
-    lines = [line for line in read(screen) if line.box[0] <= x <= line.box[2] and line.box[1] <= y <= line.box[3]]
+    lines = [
+        line
+        for line in read_around(screen, x, y)
+        if line.box[0] <= x <= line.box[2] and line.box[1] <= y <= line.box[3]
+    ]
     return (lines[0], "") if lines else (None, "no text can be read under the pointer.")
 
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.environments.desktop.conftest import Program
+from tests.environments.wrappers.test_perceive import ocr_or_skip
 from tests.xscreen import Screen, until
 
 from showonce.actions import Action, Click, Done, DoubleClick, Drag, Key, RightClick, Scroll, Type, from_pixel
@@ -169,3 +171,17 @@ def test_what_the_person_says_is_a_secret_is_nowhere(session: Session, screen: S
     assert session.path is not None
     stored = b"".join(file.read_bytes() for file in session.path.glob("*.json*"))
     assert stored and b"Pa55" not in stored and not any("Pa55" in line for line in session.lines)
+
+
+def test_a_text_under_the_pointer_is_read_from_the_screen(session: Session, screen: Screen, program: Program) -> None:
+    ocr_or_skip()
+    screen.xdotool("type", "--delay", "12", "Invoice paid")
+    until(lambda: program.text == "Invoice paid", what="the text")
+    screen.xdotool("mousemove", "140", "130")  # in the entry, below the title bar of the window at (100, 100)
+    time.sleep(0.2)
+    screen.xdotool("key", "ctrl+F7")
+    session.told("must be there: 'Invoice paid")
+    screen.xdotool("key", "ctrl+F10")
+    (check,) = session.end().checks
+    assert check.step == 1 and check.text.startswith("Invoice paid")  # the caret may be read, too
+    assert check.region[0] * WIDTH <= 140 <= check.region[2] * WIDTH

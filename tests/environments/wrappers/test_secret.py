@@ -13,7 +13,7 @@ from showonce.environments.contract import Presses
 from showonce.environments.wrappers.secret import ANYWHERE, Need, WithSecrets, bind, needs_of, sources_for
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken
 from showonce.protocols import Interrupt
-from showonce.secrets import KNOWN, VARIABLE
+from showonce.secrets import KNOWN, NOWHERE, VARIABLE, Places
 from showonce.types import Executed, Field, Proposal, Region, Step
 
 HOME = "https://bank.example"
@@ -26,10 +26,10 @@ class Form(Board):
     focus = Field("PIN", HOME, True)
     fails: Exception | None = None
 
-    def focused_field(self) -> Field:
+    def focused_field(self, secrets: Places = NOWHERE) -> Field:
         return self.focus
 
-    def secret_regions(self) -> Sequence[Region]:
+    def secret_regions(self, secrets: Places = NOWHERE) -> Sequence[Region]:
         return ((0.75, 0.75, 1.0, 1.0),)
 
     def execute(self, action: Action, interrupt: Interrupt) -> Executed:

@@ -135,7 +135,7 @@ _SCRIPT: Final = """((name, keys, own) => {
     const v = w.visualViewport || {offsetLeft: 0, offsetTop: 0, scale: 1};
     return [(x - v.offsetLeft) * v.scale, (y - v.offsetTop) * v.scale, fx * v.scale, fy * v.scale, n, true];
   };
-  const all = 'input,textarea,select,[contenteditable],[role=textbox]';
+  const all = ['input,textarea,select,[contenteditable],[role=textbox]', ...maySecret.marked].join();
   const masks = () => {
     for (const e of document.querySelectorAll(all)) secret(e);
     for (const ref of roots) {
@@ -158,6 +158,10 @@ _SCRIPT: Final = """((name, keys, own) => {
     values: [...values], size: [innerWidth, innerHeight], dpr: devicePixelRatio, scroll: [scrollX, scrollY]});
   const held = e => [['ctrl', e.ctrlKey], ['alt', e.altKey], ['shift', e.shiftKey], ['meta', e.metaKey]]
     .filter(m => m[1]).map(m => m[0]);
+  const place = e => {
+    const r = e && e.getBoundingClientRect();
+    return r && [r.left, r.top, r.right, r.bottom];
+  };
   const named = __LABEL__;
   // Its name without what it holds: the text of an editable element, or of one around it, is no name.
   const label = e => {
@@ -281,14 +285,14 @@ _SCRIPT: Final = """((name, keys, own) => {
   // Whether the document's history of undo differs in a replay: something is stored in another way than it was done.
   let retold = false, undoing = null;
   const press = (e, field, key, modifiers = [], more = {}) => say({kind: 'key', ...base(e), key, text: '', modifiers,
-    secret: hides(field), target: label(field), ...more});
+    secret: hides(field), target: label(field), field: place(field), ...more});
   const insert = (e, text, source, field = active(), replaces = false) => {
     const at = e.target && first(e);
     if (at && at.nodeType === 1 && !editable(at) && !document.designMode.match(/on/i)) rootless.delete(at);
     const hidden = hides(field);
     retold = true;
     if (text) say({kind: 'text', ...base(e), text: hidden ? dots(text) : text, secret: hidden,
-      typed: hidden ? text : '', source, target: label(field), replaces});
+      typed: hidden ? text : '', source, target: label(field), field: place(field), replaces});
     hover.acted();
   };
   // The text of a field typed once more, for a change that no key made.
@@ -379,7 +383,8 @@ _SCRIPT: Final = """((name, keys, own) => {
     const typed = text || (chord && e.altKey && !e.ctrlKey && !e.metaKey && [...e.key].length === 1 ? e.key : '');
     const message = hidden && typed
       ? {kind: 'key', ...base(e), key: '•', text: '•', modifiers: [], secret: true, typed, target: label(field)}
-      : {kind: 'key', ...base(e), key, text, modifiers: graph ? [] : modifiers, secret: hidden, target: label(field)};
+      : {kind: 'key', ...base(e), key, text, modifiers: graph ? [] : modifiers, secret: hidden, target: label(field),
+        field: place(field)};
     if (text && selects(now)) message.replaces = true;
     const pastes = (e.ctrlKey || e.metaKey) && key === 'v' || e.shiftKey && key === 'insert';
     if (own.includes(mine)) tell({...message, ...under()});
@@ -506,10 +511,14 @@ _SCRIPT: Final = """((name, keys, own) => {
 })"""
 
 
-def script(name: str, own: Sequence[str]) -> str:
+def script(name: str, own: Sequence[str], selectors: Sequence[str] = ()) -> str:
     """Return the script. name: of the binding that it calls, and what the names of its functions begin with; own:
-    chords that it hides from the page.
+    chords that it hides from the page. selectors: CSS, of elements that count as fields for secrets.
     """
     arguments = ", ".join(json.dumps(value) for value in (name, _KEYS, list(own)))
-    made = _SCRIPT.replace("__LABEL__", LABEL).replace("__SECRET_FIELD__", secret_field()).replace("__HOVER__", HOVER)
+    made = (
+        _SCRIPT.replace("__LABEL__", LABEL)
+        .replace("__SECRET_FIELD__", secret_field(selectors))
+        .replace("__HOVER__", HOVER)
+    )
     return f"{made}({arguments})"

@@ -32,6 +32,7 @@ from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.clocks import MachineClock
 from showonce.environments.ring import FrameRing
 from showonce.errors import EnvironmentBroken, ShowonceError
+from showonce.secrets import NOWHERE, Places
 from showonce.types import Image, Observation, Region
 
 if TYPE_CHECKING:
@@ -89,13 +90,21 @@ class WatchedBrowser(Protocol):
 class BrowserSource:
     """Watches the tabs of a browser environment that was reset. See `protocols.EventSource`.
 
-    own: chords of the recorder, hidden from the page.
+    own: chords of the recorder, hidden from the page. secrets: what counts as a field for secrets beside those that the
+    hook finds; regions are black in every frame, and what is typed into a field whose middle lies in one is secret.
     """
 
-    def __init__(self, browser: WatchedBrowser, own: Sequence[str] = (), clock: MachineClock | None = None) -> None:
+    def __init__(
+        self,
+        browser: WatchedBrowser,
+        own: Sequence[str] = (),
+        clock: MachineClock | None = None,
+        secrets: Places = NOWHERE,
+    ) -> None:
         self._browser, self._own, self._clock = browser, own, clock or MachineClock()
+        self._secrets = secrets
         self._casts: dict[Page, _Cast] = {}
-        self._masked: tuple[Region, ...] = ()  # of all documents
+        self._masked: tuple[Region, ...] = secrets.regions  # and of all documents
         self._values: set[str] = set()  # what secret fields held since the last event
         self._inbox: queue.SimpleQueue[_Told | ShowonceError | None] = queue.SimpleQueue()
         self._tasks: set[asyncio.Future[Any]] = set()
@@ -248,7 +257,7 @@ class BrowserSource:
         def told(document: Document, message: dict[str, Any]) -> None:
             self._run(self._told(cast, document, message, self._clock.now()))
 
-        documents = Documents(page, script(NAME, self._own), self._clock, told, self._say)
+        documents = Documents(page, script(NAME, self._own, self._secrets.selectors), self._clock, told, self._say)
         dialogs = Dialogs(
             documents, lambda event: self._put(event, page), lambda text: self._say(text, True), self._window
         )
@@ -329,15 +338,16 @@ class BrowserSource:
             view = self._view_now(cast)
             boxes = [region_of(box, offset, view) for box in message["masks"]]
             document.masks = [box for box in boxes if box is not None]
-            self._masked = tuple(
-                mask for watched in self._casts.values() for known in watched.documents for mask in known.masks
-            )
+            known = [one for watched in self._casts.values() for one in watched.documents]
+            self._masked = (*self._secrets.regions, *(mask for one in known for mask in one.masks))
             self._values.update(message["values"])
             self._soon(cast)
             if message["kind"] == "masks":
                 return
             event: dict[str, Any] = {key: message[key] for key in _KEPT if key in message}
             event["time"] = document.clock.to_python(event["time"])
+            if message.get("field") and (place := region_of(message["field"], offset, view)) is not None:
+                event = self._covered(event, place)
             event |= {"masks": self._masked, "values": tuple(self._values)}
             event |= {"origin": await cast.documents.origin(document)} if event.get("secret") else {}
             self._values.clear()
@@ -352,6 +362,15 @@ class BrowserSource:
             elif event.get("button") == "":
                 return
             self._inbox.put(_Told(arrived, event, cast))
+
+    def _covered(self, event: dict[str, Any], place: Region) -> dict[str, Any]:
+        """Return an event without its text where the field that it goes to lies in a region of `record.secrets`."""
+        x, y = (place[0] + place[2]) / 2, (place[1] + place[3]) / 2
+        if event.get("secret") or not any(a <= x <= c and b <= y <= d for a, b, c, d in self._secrets.regions):
+            return event
+        text = str(event["text"])
+        hidden = {"text": "•" * len(text), "typed": text, "secret": True}
+        return {**event, **hidden, **({"key": "•", "modifiers": []} if event["kind"] == "key" and text else {})}
 
     async def _look(self, cast: _Cast, document: Document, ask: int) -> None:
         """Hand the closed shadow roots of a document to its hook, then answer its question number `ask`."""

@@ -8,6 +8,7 @@ in lower case without accents, as whole words; only long words that no other wor
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 # Found anywhere in a name, also within a longer word. Accents of Latin, Greek and Cyrillic letters are removed.
@@ -41,7 +42,7 @@ _WORDS: Final = (
     "номер карты", "κωδικος", "pin코드",
 )  # fmt: skip
 
-_SECRET_FIELD: Final = """((parts, words, names) => {
+_SECRET_FIELD: Final = """((parts, words, names, marked) => {
   const whole = new RegExp('(?<![\\\\p{L}\\\\p{N}])(?:' + words.join('|') + ')(?![\\\\p{L}\\\\p{N}])', 'u');
   const plain = text => ' ' + text.slice(0, 80).replace(/([\\p{Ll}\\d])(\\p{Lu})/gu, '$1 $2')
     .replace(/(\\p{Lu})(\\p{Lu}\\p{Ll})/gu, '$1 $2').replace(/(\\p{L})(\\d)/gu, '$1 $2').normalize('NFD')
@@ -86,7 +87,8 @@ _SECRET_FIELD: Final = """((parts, words, names) => {
     if (root.host && root.querySelectorAll(fields).length === 1) all.push(...own(root.host), ...texts(root.host));
     return all.some(says);
   };
-  return e => {
+  const may = e => {
+    if (marked.some(s => e.closest(s))) return true;
     const tag = e.tagName, type = (e.type || '').toLowerCase();
     const auto = (e.getAttribute('autocomplete') || '').toLowerCase();
     if (/(^|\\s)((current|new)-password|one-time-code|cc-(number|csc|exp\\S*))(\\s|$)/.test(auto)) return true;
@@ -101,6 +103,8 @@ _SECRET_FIELD: Final = """((parts, words, names) => {
     if (boxes && boxes.length > 3) return true;
     return !unnamed.includes(type) && named(e);
   };
+  may.marked = marked;
+  return may;
 })"""
 
 _ATTRIBUTES: Final = (
@@ -109,6 +113,10 @@ _ATTRIBUTES: Final = (
 )  # fmt: skip
 
 
-def secret_field() -> str:
-    """Return a JavaScript expression: a function that takes an element and returns whether it may hold a secret."""
-    return f"{_SECRET_FIELD}({', '.join(json.dumps(list(value)) for value in (_PARTS, _WORDS, _ATTRIBUTES))})"
+def secret_field(marked: Sequence[str] = ()) -> str:
+    """Return a JavaScript expression: a function that takes an element and returns whether it may hold a secret.
+
+    marked: CSS selectors of elements that count as such with all that is in them; the function's `marked`, too.
+    """
+    given = (_PARTS, _WORDS, _ATTRIBUTES, marked)
+    return f"{_SECRET_FIELD}({', '.join(json.dumps(list(value)) for value in given)})"

@@ -17,6 +17,7 @@ from showonce.environments.browser.geometry import Offset, View, offset_of
 from showonce.environments.browser.hooks import LABEL
 from showonce.environments.browser.secret_fields import secret_field
 from showonce.environments.browser.session import BrowserSession
+from showonce.secrets import NOWHERE, Places
 from showonce.types import Field, Region
 
 if TYPE_CHECKING:
@@ -26,9 +27,10 @@ SECRETS_SECONDS: Final = 10.0
 NOTHING: Final = Field("", "", False)
 
 # A field that once could hold a secret goes on to do so, whatever its type becomes.
-_HELPERS: Final = f"""const may = {secret_field()}, label = {LABEL};
+_HELPERS: Final = f"""const may = __SECRET_FIELD__, label = {LABEL};
   if (!window.__showonce_once) Object.defineProperty(window, '__showonce_once', {{value: new WeakSet()}});
-  const once = window.__showonce_once, fields = 'input,textarea,select,[contenteditable],[role=textbox]';
+  const once = window.__showonce_once;
+  const fields = ['input,textarea,select,[contenteditable],[role=textbox]', ...may.marked].join();
   const whole = e => {{
     while (e.isContentEditable && e.parentElement && e.parentElement.isContentEditable) e = e.parentElement;
     return e;
@@ -47,8 +49,9 @@ _HELPERS: Final = f"""const may = {secret_field()}, label = {LABEL};
   }};
   const hosts = /-|^(ARTICLE|ASIDE|BLOCKQUOTE|DIV|FOOTER|H[1-6]|HEADER|MAIN|NAV|P|SECTION|SPAN)$/;
   const editable = e => ['INPUT', 'TEXTAREA', 'SELECT'].includes(e.tagName) || e.isContentEditable;
-  const told = e => (
-    {{secret: secret(e), name: named(e), opaque: hosts.test(e.tagName) && !e.shadowRoot && !editable(e)}});
+  const box = e => {{ const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; }};
+  const told = e => ({{secret: secret(e), name: named(e), box: box(e),
+    opaque: hosts.test(e.tagName) && !e.shadowRoot && !editable(e)}});
   const held = root => {{
     const found = [], walk = r => {{ for (const e of r.querySelectorAll('*')) {{
       if (e.shadowRoot) walk(e.shadowRoot);
@@ -73,47 +76,61 @@ _FOCUSED_IN: Final = f"""function(url) {{ {_HELPERS}
   return e && told(e);
 }}"""
 _HELD: Final = f"""() => {{ {_HELPERS}
-  return held(document).map(e => e.getBoundingClientRect()).filter(r => r.width && r.height)
-    .map(r => [r.left, r.top, r.right, r.bottom]);
+  return held(document).map(box).filter(r => r[0] < r[2] && r[1] < r[3]);
 }}"""
 _HELD_IN: Final = f"function() {{ {_HELPERS}\n  return held(this); }}"
+IS_SELECTOR: Final = """selector => {
+  try { document.createDocumentFragment().querySelector(selector); return true; } catch (e) { return false; }
+}"""
 _HAS_FOCUS: Final = "e => e.ownerDocument.activeElement === e || e.getRootNode().activeElement === e"
 
 
-async def focused_field(session: BrowserSession) -> Field:
+def _script(text: str, secrets: Places) -> str:
+    return text.replace("__SECRET_FIELD__", secret_field(secrets.selectors))
+
+
+async def focused_field(session: BrowserSession, view: View, secrets: Places = NOWHERE) -> Field:
     """Return the field that has the focus. What does not answer, or cannot be looked into, counts as secret.
 
     Runs on the owner's thread; `SECRETS_SECONDS` is enough.
     """
     if session.modal is not None:
         return NOTHING
-    return await _focused(session.tab.page.main_frame)
+    return await _focused(session.tab.page.main_frame, view, secrets)
 
 
-async def _focused(frame: Frame) -> Field:
+async def _focused(frame: Frame, view: View, secrets: Places) -> Field:
     from playwright.async_api import Error
 
     origin = origin_of(frame)
     try:
-        told = await asyncio.wait_for(frame.evaluate(_FOCUSED), SECRETS_SECONDS / 4)
+        told = await asyncio.wait_for(frame.evaluate(_script(_FOCUSED, secrets)), SECRETS_SECONDS / 4)
         if told is None:
             for child in frame.child_frames:
                 if await (await child.frame_element()).evaluate(_HAS_FOCUS):
-                    return await _focused(child)
+                    return await _focused(child, view, secrets)
             return Field("", OPAQUE, True)
         if told["opaque"]:
-            told = await _focused_in_closed(frame) or told
+            told = await _focused_in_closed(frame, secrets) or told
+        place = region_of(told["box"], await offset_of(frame), view) if "box" in told else None
     except (Error, TimeoutError):
         return Field("", origin, True)
-    return Field(str(told["name"]), origin, bool(told["secret"]))
+    return Field(str(told["name"]), origin, bool(told["secret"]) or _within(place, secrets))
 
 
-async def _focused_in_closed(frame: Frame) -> Mapping[str, Any] | None:
+def _within(place: Region | None, secrets: Places) -> bool:
+    """Whether the middle of a place of the frame lies in one of the regions that hold secrets."""
+    x, y = ((place[0] + place[2]) / 2, (place[1] + place[3]) / 2) if place is not None else (-1.0, -1.0)
+    return any(a <= x <= c and b <= y <= d for a, b, c, d in secrets.regions)
+
+
+async def _focused_in_closed(frame: Frame, secrets: Places) -> Mapping[str, Any] | None:
     """Return what has the focus in the innermost of a document's closed shadow roots; None when it is in none."""
     told: Mapping[str, Any] | None = None
+    script = _script(_FOCUSED_IN, secrets)
     async with _devtools(frame) as cdp:
         async for root in _closed_roots(cdp):
-            asked = {"functionDeclaration": _FOCUSED_IN, "arguments": [{"value": frame.url}], "returnByValue": True}
+            asked = {"functionDeclaration": script, "arguments": [{"value": frame.url}], "returnByValue": True}
             found = await cdp.send("Runtime.callFunctionOn", {"objectId": root, **asked})
             if value := found["result"].get("value"):
                 told = value
@@ -122,28 +139,36 @@ async def _focused_in_closed(frame: Frame) -> Mapping[str, Any] | None:
     return told
 
 
-async def secret_boxes(session: BrowserSession, view: View) -> list[Region]:
-    """Return where fields for secrets lie, in fractions of the frame of `view`. A document that fails is left out."""
+async def secret_boxes(session: BrowserSession, view: View, secrets: Places = NOWHERE) -> list[Region]:
+    """Return where fields for secrets lie, in fractions of the frame of `view`.
+
+    Of a document that does not answer it is the place of its whole frame.
+    """
     if session.modal is not None:
         return []
-    page, found = session.tab.page, list[Region]()
+    page, found = session.tab.page, list(secrets.regions)
+    held, held_in = _script(_HELD, secrets), _script(_HELD_IN, secrets)
     for frame in page.frames:
         with contextlib.suppress(Exception):  # the frame has gone meanwhile
             offset = await offset_of(frame)
-            boxes = await asyncio.wait_for(frame.evaluate(_HELD), SECRETS_SECONDS / 4)
+            try:
+                boxes = await asyncio.wait_for(frame.evaluate(held), SECRETS_SECONDS / 4)
+            except Exception:
+                offset, box = Offset(), await (await frame.frame_element()).bounding_box()
+                boxes = [] if box is None else [[box["x"], box["y"], box["x"] + box["width"], box["y"] + box["height"]]]
             found += [region for box in boxes if (region := region_of(box, offset, view)) is not None]
     for frame in await _processes(page):
         with contextlib.suppress(Exception):
             offset = await offset_of(frame)
             async with _devtools(frame) as cdp:
-                quads = [box async for root in _closed_roots(cdp) for box in await _boxes_in(cdp, root)]
+                quads = [box async for root in _closed_roots(cdp) for box in await _boxes_in(cdp, root, held_in)]
             found += [region for box in quads if (region := region_of(box, offset, view)) is not None]
     return found
 
 
-async def _boxes_in(cdp: CDPSession, root: str) -> list[list[float]]:
+async def _boxes_in(cdp: CDPSession, root: str, script: str) -> list[list[float]]:
     """Return the boxes of the fields for secrets in a closed shadow root, from the corner of the process's document."""
-    held = await cdp.send("Runtime.callFunctionOn", {"objectId": root, "functionDeclaration": _HELD_IN})
+    held = await cdp.send("Runtime.callFunctionOn", {"objectId": root, "functionDeclaration": script})
     listed = await cdp.send("Runtime.getProperties", {"objectId": held["result"]["objectId"], "ownProperties": True})
     boxes = []
     for item in listed["result"]:

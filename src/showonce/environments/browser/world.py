@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
@@ -23,13 +24,14 @@ from showonce.environments.browser.geometry import Box, View, image_size, view_o
 from showonce.environments.browser.hands import RELEASE_SECONDS, PageHands
 from showonce.environments.browser.owner import START_SECONDS, BrowserOwner, Launch, launch_for, owner
 from showonce.environments.browser.record import BrowserSource
-from showonce.environments.browser.secret_focus import SECRETS_SECONDS, focused_field, secret_boxes
+from showonce.environments.browser.secret_focus import IS_SELECTOR, SECRETS_SECONDS, focused_field, secret_boxes
 from showonce.environments.browser.session import BrowserSession, ModalOpened, Options
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.undo import TabsBefore, take_back
 from showonce.environments.settings import EnvironmentSettings
-from showonce.errors import BadInput, EnvironmentBroken, ShowonceError
+from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
+from showonce.secrets import NOWHERE, Places
 from showonce.types import Element, Executed, Field, Observation, Outcome, Region, ScreenFacts, Task
 from showonce.types import Image as Pixels
 
@@ -185,20 +187,31 @@ class BrowserEnvironment:
         session, view = self._seen_page()
         return self.on_owner(lambda: facts_of(session, view, at), FACTS_SECONDS, "what the page tells of itself")
 
-    def focused_field(self) -> Field:
+    def focused_field(self, secrets: Places = NOWHERE) -> Field:
         """Return what typed text goes to. See `protocols.SecretFields`."""
-        session, _ = self._seen_page()
-        return self.on_owner(lambda: focused_field(session), 2 * SECRETS_SECONDS, "which field has the focus")
+        session, view = self._seen_page()
+        return self.on_owner(
+            lambda: focused_field(session, view, secrets), 2 * SECRETS_SECONDS, "which field has the focus"
+        )
 
-    def secret_regions(self) -> list[Region]:
+    def secret_regions(self, secrets: Places = NOWHERE) -> list[Region]:
         """Return where fields that may hold a secret lie in the last frame. See `protocols.SecretFields`."""
         session, view = self._seen_page()
-        return self.on_owner(lambda: secret_boxes(session, view), 4 * SECRETS_SECONDS, "the search for secret fields")
+        return self.on_owner(
+            lambda: secret_boxes(session, view, secrets), 4 * SECRETS_SECONDS, "the search for secret fields"
+        )
 
-    def watch(self, own: Sequence[str] = ()) -> BrowserSource:
-        """Watch a person who acts in its tabs. own: chords of the recorder, hidden from the page."""
+    def watch(self, own: Sequence[str] = (), secrets: Places = NOWHERE) -> BrowserSource:
+        """Watch a person who acts in its tabs. own: chords of the recorder, hidden from the page. secrets: see
+        `protocols.Recordable`.
+        """
         self._ready()
-        return BrowserSource(self, own)
+        assert self.session is not None
+        page = self.session.tab.page
+        for selector in secrets.selectors:
+            if not self.on_owner(partial(page.evaluate, IS_SELECTOR, selector), SECRETS_SECONDS, "a selector"):
+                raise ConfigError(f"record.secrets: css:{selector} is not a CSS selector.")
+        return BrowserSource(self, own, secrets=secrets)
 
     @property
     def settled(self) -> bool:

@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 from showonce.actions import Action, Ask, Done, Open, Wait, points, to_pixel
 from showonce.environments.desktop.backends import open_hands
 from showonce.environments.desktop.capture import Camera, Pixels, Shot, within
-from showonce.environments.desktop.facts import facts_of
+from showonce.environments.desktop.facts import facts_of, front_of
 from showonce.environments.desktop.hands import Hands, Point, checked, perform
 from showonce.environments.desktop.launch import Program, command_for
 from showonce.environments.desktop.record import DesktopSource
@@ -26,9 +26,10 @@ from showonce.environments.desktop.undo import DesktopBefore, close_windows, del
 from showonce.environments.desktop.watcher import Latch, Watcher
 from showonce.environments.desktop.windows_x11 import Place, X11Windows
 from showonce.environments.settings import EnvironmentSettings
-from showonce.errors import BadInput, EnvironmentBroken, ShowonceError
+from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError
 from showonce.protocols import Capabilities, Interrupt
-from showonce.types import Executed, Observation, Outcome, ScreenFacts, Task
+from showonce.secrets import NOWHERE, Places
+from showonce.types import Executed, Field, Observation, Outcome, Region, ScreenFacts, Task
 
 SEED: Final = "SHOWONCE_SEED"  # environment variables that programs and the verifier get
 FOLDER: Final = "SHOWONCE_FOLDER"
@@ -205,6 +206,16 @@ class Desktop:
         there = [(place[0] + int((x + 0.5) / scale), place[1] + int((y + 0.5) / scale)) for x, y in pixels]
         return facts_of(self._windows, there, place)
 
+    def focused_field(self, secrets: Places = NOWHERE) -> Field:
+        """Return whose the window with the keyboard is; which of its fields has the focus is not known."""
+        self._opened()
+        return Field("", front_of(self._windows), None)
+
+    def secret_regions(self, secrets: Places = NOWHERE) -> list[Region]:
+        """Return the regions that were marked; others are not known."""
+        self._opened()
+        return list(secrets.regions)
+
     # ---- windows of our own
 
     def exclude(self, *places: int | Place) -> None:
@@ -254,10 +265,15 @@ class Desktop:
                     part.close()
         self._hands = self._windows = None
 
-    def watch(self, own: Sequence[str] = ()) -> DesktopSource:
-        """Watch a person on the screen. own: chords of the recorder; programs receive them all the same."""
+    def watch(self, own: Sequence[str] = (), secrets: Places = NOWHERE) -> DesktopSource:
+        """Watch a person on the screen. own: chords of the recorder; programs receive them all the same.
+
+        secrets: regions only, see `DesktopSource`.
+        """
         self._opened()
-        return DesktopSource(self, own)
+        if secrets.selectors:
+            raise ConfigError(f"record.secrets: css:{secrets.selectors[0]} needs a page; a desktop takes region:.")
+        return DesktopSource(self, own, secrets.regions)
 
     def second_camera(self) -> tuple[Camera, X11Windows | None]:
         """Open a camera on the same place, and a connection of its own, for another thread; the caller closes both."""

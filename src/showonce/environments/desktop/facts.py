@@ -28,6 +28,13 @@ def facts_of(windows: X11Windows, at: Sequence[tuple[int, int]], seen: Place) ->
     )
 
 
+def front_of(windows: X11Windows | None) -> str:
+    """Return the origin (see `types.Field`) of the window with the keyboard; ``null`` where it is not known."""
+    window = None if windows is None else windows.active()
+    name = windows.application(window) if windows is not None and window else ""
+    return f"window:{name}" if name else "null"
+
+
 def _part(place: Place, seen: Place) -> tuple[float, float, float, float] | None:
     """Return a window's place as fractions of the frame, cut to it; None where nothing of it is seen."""
     left, top = (place[0] - seen[0]) / seen[2], (place[1] - seen[1]) / seen[3]

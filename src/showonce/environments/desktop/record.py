@@ -13,6 +13,7 @@ import numpy as np
 from showonce.environments.clocks import MachineClock
 from showonce.environments.desktop.backends import make_interpreter, make_listener, open_terminals
 from showonce.environments.desktop.capture import Camera, Shot, within
+from showonce.environments.desktop.facts import front_of
 from showonce.environments.desktop.interpret import SILENT, Interpreter
 from showonce.environments.desktop.listener import RawEvent
 from showonce.environments.desktop.pointing import Pointing
@@ -61,6 +62,7 @@ class DesktopSource:
         self._pointing = Pointing()
         self._looked = 0.0  # when the last screenshot was begun
         self._covered: list[Place] = []
+        self._front = "null"  # the origin of the window with the keyboard, see `types.Field`
         self._scale, self._place = 1.0, (0, 0, 1, 1)
         self._ring: FrameRing[Shot] = FrameRing(lambda shot: Observation(shot.image(), scale=shot.scale))
         self._inbox: queue.SimpleQueue[Item] = queue.SimpleQueue()
@@ -159,7 +161,8 @@ class DesktopSource:
 
     def _framed(self, event: dict[str, Any]) -> tuple[Mapping[str, Any], Observation]:
         frame, changed = self._ring.before(event["time"])
-        return {**event, "frame_time": changed, "masks": self._secret}, frame
+        whose = {"origin": self._front} if event.get("secret") else {}
+        return {**event, **whose, "frame_time": changed, "masks": self._secret}, frame
 
     def _locate(self, raw: RawEvent) -> dict[str, Any] | None:
         """Return place and frame size of a pointer event; None outside of the screen and on windows of showonce."""
@@ -179,6 +182,7 @@ class DesktopSource:
             camera, windows = self._desktop.second_camera()
             while not self._closed.is_set():
                 self._covered, begun = self._desktop.covered(), time.monotonic()
+                self._front = front_of(windows)
                 shot = camera.shoot(self._covered)
                 self._scale, self._place = shot.scale, shot.place
                 if last is None or not np.array_equal(shot.pixels, last.pixels):

@@ -31,6 +31,7 @@ MOST_MARKS: Final = 99  # on one frame
 LEGIBLE: Final = (
     900  # pixels of width to which smaller frames are enlarged before they are read; Tesseract wants ~20 px
 )
+AROUND: Final = (600, 120)  # pixels that are read around a place
 SURE: Final = 40.0  # per cent; a line with less of Tesseract's confidence is dropped
 INKS: Final = ((214, 39, 40), (31, 119, 180), (44, 160, 44), (148, 103, 189), (255, 127, 14))  # of marks, in turn
 TESSDATA: Final = ("/usr/share/tesseract-ocr/5/tessdata", "/usr/share/tessdata", "/opt/homebrew/share/tessdata")
@@ -153,6 +154,25 @@ def read(seen: Observation) -> tuple[Element, ...]:
         reader.SetImage(picture)
         reader.Recognize()
         return tuple(_lines(reader, tesserocr.RIL, picture.width, picture.height))
+
+
+def read_around(seen: Observation, x: float, y: float) -> tuple[Element, ...]:
+    """Return the lines of text around a place (fractions of the frame), which a smaller picture makes easier to read.
+
+    Raises:
+        Unavailable: see `tessdata`.
+    """
+    wide, high = (min(size, side) for size, side in zip((seen.width, seen.height), AROUND, strict=True))
+    left = min(max(int(x * seen.width) - wide // 2, 0), seen.width - wide)
+    top = min(max(int(y * seen.height) - high // 2, 0), seen.height - high)
+    part = Observation(np.ascontiguousarray(seen.image[top : top + high, left : left + wide]))
+    return tuple(
+        replace(line, box=(
+            (left + line.box[0] * wide) / seen.width, (top + line.box[1] * high) / seen.height,
+            (left + line.box[2] * wide) / seen.width, (top + line.box[3] * high) / seen.height,
+        ))
+        for line in read(part)
+    )  # fmt: skip
 
 
 def _lines(reader: Any, level: Any, width: int, height: int) -> Iterator[Element]:

@@ -19,7 +19,7 @@ from showonce.actions import Action, Type, to_json
 from showonce.environments.wrappers.wrapper import Wrapper
 from showonce.errors import BadInput, ConfigError, EnvironmentBroken, Unavailable, nearest
 from showonce.protocols import Environment, Interrupt, SecretFields, ability
-from showonce.secrets import KNOWN, SOURCES, VARIABLE, mentions, name_for, name_in, word_for
+from showonce.secrets import KNOWN, NOWHERE, SOURCES, VARIABLE, Places, mentions, name_for, name_in, word_for
 from showonce.types import Executed, Field, Observation, Step, Task
 
 ANYWHERE: Final = "*"  # bound to no origin: recordings of 2026 did not keep it
@@ -89,17 +89,22 @@ class WithSecrets(Wrapper):
     """Types the secrets of `sources` (name -> source, see `showonce.secrets`). What comes back never quotes a value.
 
     bound: name -> origins where it may be typed; shared with whoever finds them out. wider: further ones, as in
-    `safety.secret_origins`.
+    `safety.secret_origins`. marked: what counts as a field for secrets beside those that are found.
 
     Raises:
         BadInput: by `execute`: it is no secret's place, or the value is not known.
     """
 
     def __init__(
-        self, inner: Environment, sources: Mapping[str, str], bound: dict[str, list[str]], wider: Sequence[str] = ()
+        self,
+        inner: Environment,
+        sources: Mapping[str, str],
+        bound: dict[str, list[str]],
+        wider: Sequence[str] = (),
+        marked: Places = NOWHERE,
     ) -> None:
         super().__init__(inner)
-        self._sources, self._bound, self._wider = sources, bound, wider
+        self._sources, self._bound, self._wider, self._marked = sources, bound, wider, marked
         self._taken: dict[str, str] = {}  # name -> what a person typed as a correction
         self._fields = ability(inner, SecretFields)
 
@@ -127,7 +132,7 @@ class WithSecrets(Wrapper):
 
     def secret_focus(self) -> Field | None:
         """Return what typed text goes to, if it may hold a secret. See `protocols.TypesSecrets`."""
-        field = None if self._fields is None else self._fields.focused_field()
+        field = None if self._fields is None else self._fields.focused_field(self._marked)
         return field if field is not None and field.secret else None
 
     def take(self, value: str, field: Field) -> str:
@@ -147,7 +152,7 @@ class WithSecrets(Wrapper):
         word = word_for(name)
         if self._fields is None:
             raise BadInput(f"{word} is not typed: the {self.name} environment cannot tell which field has the focus.")
-        field = self._fields.focused_field()
+        field = self._fields.focused_field(self._marked)
         if field.secret is False:
             where = repr(field.name) if field.name else "what has the focus"
             raise BadInput(f"{word} is not typed: {where} is not a field for a secret.")
@@ -169,11 +174,11 @@ class WithSecrets(Wrapper):
 
     def _hidden(self, screen: Observation) -> Observation:
         """Return a frame without what secret fields show and say, where a secret may have been typed."""
-        if self._fields is None or not (self._sources or self._bound or self._taken):
+        if self._fields is None or not (self._sources or self._bound or self._taken or self._marked):
             return screen
         if screen.text is not None:
             screen = dataclasses.replace(screen, text=KNOWN.hide(screen.text))
-        regions = self._fields.secret_regions()
+        regions = self._fields.secret_regions(self._marked)
         return dataclasses.replace(screen.without(regions), text=screen.text) if regions else screen
 
 
