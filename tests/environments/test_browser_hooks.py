@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 from tests.browsers import needs_browser
-from tests.environments.test_browser_record import HEIGHT, WIDTH, Session, actions, at
-from tests.environments.test_browser_record import person as person
-from tests.environments.test_browser_record import session as session
-from tests.environments.test_browser_record import url as url
+from tests.environments.test_browser_record import actions, at
 from tests.people import SHIFT, CdpPerson
+from tests.recording import Session
 
 from showonce.actions import (
     Action,
@@ -328,6 +326,3 @@ def test_what_the_pointer_moves_over_is_no_wait(session: Session, moves: bool) -
     session.told("plain")
     waits = [action for action in actions(session.end()) if isinstance(action, Wait)]
     assert bool(waits) is not moves
-
-
-assert (WIDTH, HEIGHT) == (640, 480)
