@@ -56,7 +56,9 @@ class Session:
         self.person.sit_down()
 
     def watch(self, secrets: Places) -> BrowserSource:
-        self.source = BrowserSource(self.environment, OWN, self.clock, secrets)
+        self.source = self.environment.watch(OWN, secrets)
+        if self.clock is not None:
+            self.source = BrowserSource(self.environment, OWN, self.clock, secrets)
         return self.source
 
     def told(self, text: str) -> None:
