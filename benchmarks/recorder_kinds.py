@@ -52,6 +52,7 @@ HEIGHT: Final = 720
 COLUMNS: Final = 4
 ROWS: Final = 3
 OWN: Final = ("ctrl+f7", "ctrl+f8", "ctrl+f9", "ctrl+f10")
+HUMAN_SECONDS: Final = 0.25  # least time of a person from seeing to acting
 QUIET: Final = 0.7  # seconds without a new live line after which a kind is over
 FAMILY: Final = "\U0001f468‍\U0001f469‍\U0001f467"
 
@@ -139,6 +140,7 @@ class DevToolsHand:
 
     def key(self, chord: str) -> None:
         *held, key = chord.split("+")
+        key = key.upper() if "shift" in held and len(key) == 1 else key
         with self._holding(held):
             self.client.key(self._NAMES.get(key, key), {"enter": "\r", "space": " "}.get(key, ""), *held)
 
@@ -251,7 +253,10 @@ class Cell:
 
     def at(self, selector: str = ".f", dx: float = 0, dy: float = 0) -> tuple[float, float]:
         """Return a place: the middle of an element, moved. ``frame>>inner`` leads into a frame or a shadow root."""
-        until(lambda: self.hand.ask(f"!!R({self.name!r}, {selector!r})"), 10, f"{selector} of {self.name}")
+        there = f"!!R({self.name!r}, {selector!r})"
+        if not self.hand.ask(there):
+            until(lambda: self.hand.ask(there), 10, f"{selector} of {self.name}")
+            time.sleep(HUMAN_SECONDS)
         x, y = self.hand.ask(f"R({self.name!r}, {selector!r})")
         return int(x + dx) + 0.5, int(y + dy) + 0.5  # the middle of a pixel, where a replay points, too
 

@@ -115,6 +115,14 @@ def test_nothing_is_clicked_before_a_late_target_is_there(tmp_path: Path, mode: 
 
 
 @pytest.mark.parametrize("mode", MODES)
+def test_what_an_action_made_appear_gets_a_moment_without_a_recorded_wait(tmp_path: Path, mode: Mode) -> None:
+    world = Loading(0.4, page(False), page(True))
+    frames = (Frame(Observation(page(False)), Key("enter")), Frame(Observation(page(True)), middle()))
+    replayed(save_demonstration(Demonstration(TASK.id, TASK.goal, frames), tmp_path / "shown"), world, mode)
+    assert [isinstance(action, Click) and at >= 0.4 for at, action in world.clicks] == [False, True]
+
+
+@pytest.mark.parametrize("mode", MODES)
 def test_a_target_that_never_comes_stops_the_replay_with_the_reason(tmp_path: Path, mode: Mode) -> None:
     world = Loading(99.0, page(False), page(True))
     report = replayed(shown(tmp_path, page(False), page(True), seconds=0.2), world, mode, longer=0.3)

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from showonce.actions import Action, Ask, Done, Move, Wait, from_json, points, to_json, to_pixel
+from showonce.actions import Action, Ask, Done, from_json, points, to_json, to_pixel
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode, read_meta, redact
 from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.redact import check_regions
@@ -211,7 +211,7 @@ def replay_episode(
         bind(needs, bound)
         environment = WithSecrets(environment, sources_for(needs, {}, str(path)), bound)
     waits = None
-    if not exact and (shown.checks or any(isinstance(frame.action, (Move, Wait)) for frame in shown.frames)):
+    if not exact:
         environment = waits = Waiting(
             environment, shown.frames, mode == "template", longer, names, shown.checks, stop
         )  # fmt: skip

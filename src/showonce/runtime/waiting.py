@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from showonce.actions import Action, Move, Wait, points, to_pixel
+from showonce.actions import Action, Wait, points, to_pixel
 from showonce.demonstrations import redact
 from showonce.environments.wrappers.wrapper import Wrapper
 from showonce.errors import Unavailable
@@ -28,7 +28,7 @@ from showonce.types import Check, Executed, Frame, Image, Observation
 
 NOTICEABLE: Final = 24  # of 255: how far a channel of a pixel must be off to count on a real screen
 POLL: Final = 0.1  # seconds between two looks at the screen
-OPENS: Final = 1.5  # seconds that a menu gets to open under the pointer
+APPEARS: Final = 1.5  # seconds that what an action made appear gets to appear
 MOST: Final = 0.7  # share of the pixels that changed while the person waited that must be as they were then
 FEW: Final = 0.02  # share of the pixels around a target that must have changed, for the wait to have been for it
 LIKELY: Final = 0.9  # correlation from which on a target counts as there
@@ -43,8 +43,8 @@ def off(one: Image, other: Image) -> NDArray[np.bool_]:
 
 
 class Waiting(Wrapper):
-    """Executes each `Wait` of a demonstration by looking for what the person waited for, and gives what a `Move` opened
-    time to appear; passes all else on.
+    """Executes each `Wait` of a demonstration by looking for what the person waited for, and gives what another action
+    made appear (a menu, a frame) a moment to appear again.
 
     A wait lasts at most the recorded seconds and `longer` more. missing: what the last wait was for and did not come;
     "" where it came, or where the wait was not for the next target. moved: the targets are searched for, so they may
@@ -74,8 +74,8 @@ class Waiting(Wrapper):
             done = self._wait(index, action, interrupt)
         else:
             done = self.inner.execute(action, interrupt)
-            if isinstance(action, Move) and index + 1 < len(self._frames):
-                self._open(index, interrupt)
+            if index + 1 < len(self._frames):
+                self._appear(index, interrupt)
         self._done += 1
         return done
 
@@ -114,11 +114,11 @@ class Waiting(Wrapper):
             now = replace(now, text="\n".join(line.name for line in lines))
         return Text(text).check(now, None).success is True
 
-    def _open(self, index: int, interrupt: Interrupt) -> None:
-        """Wait at most OPENS seconds until what a move of the pointer opened is on the screen: a script may be late."""
+    def _appear(self, index: int, interrupt: Interrupt) -> None:
+        """Wait at most APPEARS seconds until the next target is there, if step `index` made it appear when recorded."""
         sign = _Sign(self._frames[index].observation, self._frames[index + 1], self._moved)
-        end = time.monotonic() + OPENS
-        while time.monotonic() < end and not sign.seen(self.inner.observe()):
+        end = time.monotonic() + APPEARS
+        while sign.appeared and time.monotonic() < end and not sign.there(self.inner.observe()):
             interrupt.check()
             time.sleep(POLL)
 
@@ -174,6 +174,15 @@ class _Sign:
         else:
             self._for_target = bool(around.any()) and self._changed[around].mean() >= FEW
         self._where = self._changed & around if self._for_target and not moved else self._changed
+
+    @property
+    def appeared(self) -> bool:
+        """Whether the next target was not there before; a highlight keeps its likeness, so it does not count."""
+        return bool(self._places) and self._was < LIKELY
+
+    def there(self, now: Observation) -> bool:
+        """Whether the next target is on a screen."""
+        return self._likeness(now) >= LIKELY
 
     def tells(self, now: Observation) -> bool:
         """Whether one can see on this screen that the wait is not over; else only the recorded seconds count."""
