@@ -90,7 +90,9 @@ def test_all_phases_are_measured_and_what_was_learned_is_measured_elsewhere(make
 
     rows = Path("here", RESULTS).read_text()
     measured = len(events("phase_result"))
-    assert not run(replace(config, run_dir="", resume="here")).stopped
+    practice = replace(config.learning.practice, episodes=config.learning.practice.episodes + 1)
+    more = replace(config, run_dir="", resume="here", learning=replace(config.learning, practice=practice))
+    assert not run(more).stopped
     assert Path("here", RESULTS).read_text() == rows or metrics()["checkpoint"] != found["checkpoint"]
     assert len(events("phase_result")) > measured, "what was measured before is told again"
     assert metrics()["updates"]["accepted"] <= config.learning.gate.budget_run

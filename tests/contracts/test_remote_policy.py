@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_it_is_measured(board: Board) -> None:
 
 def test_a_run_is_put_together_around_it(board: Board, tmp_path: Path) -> None:
     config = load_config("demo", ["adapter=none", "learning=frozen", "dashboard.mode=off"])
-    plan = make_plan(config, tasks=[board_task(GOAL, max_steps=2)], learning=True)
+    plan = make_plan(config, tasks=[replace(board_task(GOAL, max_steps=2), environment="embedded")], learning=True)
     writer = RunWriter(config, tmp_path / "run", report=False)
     with writer, assemble(plan.placed(writer.folder), writer, RemotePolicy(board)) as live:
         live.player.make_environment = lambda _: board
