@@ -192,6 +192,11 @@ class Reducer:
             self._held = _Click(self._first, self._index, event, before.count + 1)
             return
         self._begin(event)
+        if (
+            event["button"] not in VERBS_FOR
+        ):  # said at once: a press of "back" may take the document, and its release, away
+            self.lost.append(f"a {event['button']} click has no verb here")
+            return
         if _count(event) > 1 and event["button"] == "left":
             self.lost.append("a multiple click was interrupted by something else: its clicks are kept one by one")
         self._held = _Click(self._first, self._index, event)
@@ -213,8 +218,8 @@ class Reducer:
             return
         held.last = self._index
         button, moved = held.event["button"], _distance(held.event, event) > self._limits.near
-        if button not in VERBS_FOR or (moved and button != "left"):
-            self.lost.append(f"a {'drag with the ' * moved}{button} {'button' if moved else 'click'} has no verb here")
+        if moved and button != "left":
+            self.lost.append(f"a drag with the {button} button has no verb here")
         elif moved:
             if held.count > 1:
                 self.lost.append("a drag from a double click, which selects by words, is kept as a click and a drag")
@@ -321,7 +326,7 @@ class Reducer:
             for action in _scrolls(scroll):
                 self._emit(action, scroll.first, scroll.last, scroll.event)
         held, self._held = self._held, None
-        if held is not None and held.event["button"] in VERBS_FOR:  # its release was never seen
+        if held is not None:  # its release was never seen
             self._emit(_clicked(held), held.first, held.last, held.event)
 
     def _end_click(self) -> None:
