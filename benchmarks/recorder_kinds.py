@@ -407,6 +407,7 @@ def _both(*acts: Act) -> Act:
     def act(c: Cell, rng: random.Random) -> None:
         for one in acts:
             one(c, rng)
+            time.sleep(HUMAN_SECONDS)
 
     return act
 
