@@ -23,13 +23,13 @@ DONE: Final = ("task", "environment", "success", "limits", "safety")  # what any
 USED: Final = {
     "run": (
         *RUN, *DONE, "tasks", "secret", "deterministic", "demonstration", "adapter", "resume", "inference", "policy",
-        "learning", "experiment",
+        "learning", "experiment", "record.secrets",
     ),
     "record": (*RUN, *DONE, "record", "learning.practice.seed_offset"),
     "record --oracle": (*RUN, *DONE, "learning.practice.seed_offset"),
     "record --import": ("output.logs",),
     "record --export": (),
-    "replay": (*RUN, *DONE, "secret", "replay"),
+    "replay": (*RUN, *DONE, "secret", "replay", "record.secrets"),
     "eval": (
         *RUN, "environment", "success", "limits", "safety", "deterministic", "adapter", "inference", "policy",
         "evaluation", "learning.practice.seed_offset", "experiment.eval_seed_offset",

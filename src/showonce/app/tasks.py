@@ -77,7 +77,11 @@ def task_of_episode(path: Path) -> Task:
             f"{path} is an episode of {task_id!r}, which runs {', '.join(map(repr, run))} here. That is not taken from "
             "an episode: name its file by task=FILE.yaml."
         )
-    return task_from_mapping({key: value for key, value in held.items() if key != "file"}, path / META)
+    dropped = {"file", "secret"}  # where a secret comes from is said here, not by a file from elsewhere
+    with contextlib.suppress(TaskError):
+        if file and task_to_json(load_task(file)).get("secret") == held.get("secret"):
+            dropped = {"file"}
+    return task_from_mapping({key: value for key, value in held.items() if key not in dropped}, path / META)
 
 
 def _programs(task: Mapping[str, Any]) -> list[str]:
