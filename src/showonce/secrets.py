@@ -173,7 +173,7 @@ class Secrets:
             backspace = event.get("key") == "backspace"
             self._run = self._run[:-1] if backspace else self._run + str(event.get("typed", ""))
             self.last = self._run
-        elif event["kind"] not in ("idle", "release"):
+        elif event["kind"] not in ("idle", "release", "told", "lost"):
             self._found.add(self._run)
             self._run = ""
         self._found.update(map(str, event.get("values", ())))
