@@ -18,7 +18,7 @@ from showonce.runtime.watch import record_watched
 from showonce.secrets import NOWHERE, Places
 from showonce.types import Demonstration, Success, Task
 
-OWN = ("ctrl+f7", "ctrl+f8", "ctrl+f9", "ctrl+f10")
+OWN = ("ctrl+f6", "ctrl+f7", "ctrl+f8", "ctrl+f9", "ctrl+f10")
 
 
 class Session:

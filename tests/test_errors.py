@@ -27,8 +27,8 @@ def test_every_error_is_one_of_ours_and_has_its_exit_code() -> None:
     codes = {kind.__name__: kind.exit_code for kind in kinds}
     assert codes["BadInput"] == codes["ConfigError"] == codes["StoreError"] == codes["CheckpointCorrupt"] == 2
     assert codes["Unavailable"] == codes["EnvironmentBroken"] == 3
-    assert codes["Stopped"] == 130
-    assert set(codes.values()) == {2, 3, 130}
+    assert (codes["GoalMissed"], codes["Stopped"]) == (4, 130)
+    assert set(codes.values()) == {2, 3, 4, 130}
 
 
 def test_of_very_many_choices_only_the_nearest_is_named() -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from showonce.errors import ConfigError, Unavailable
-from showonce.secrets import KNOWN, SECRET, Secrets, check_source, name_for
+from showonce.secrets import KNOWN, SECRET, Secrets, check_source, hidden_event, name_for
 
 
 def typed(*words: str) -> Secrets:
@@ -32,6 +32,30 @@ def test_a_secret_is_known_as_it_stands_after_corrections_and_not_half_typed() -
     for key, letter in (("•", "g"), ("•", "e"), ("•", "X"), ("backspace", ""), ("•", "h"), ("•", "e"), ("•", "i")):
         secrets.note({"kind": "key", "time": 0.0, "key": key, "secret": True, "typed": letter, "values": ("ge", "geh")})
     assert secrets.found == ["hunter2x", "gehei"]
+
+
+@pytest.mark.parametrize("kind", ["told", "lost"])
+def test_a_line_for_the_person_does_not_split_what_is_typed(kind: str) -> None:
+    secrets = Secrets()
+    for letter in "hunter2x":
+        secrets.note({"kind": "key", "time": 0.0, "key": "•", "secret": True, "typed": letter})
+        secrets.note({"kind": kind, "time": 0.0, "text": "the page is busy"})
+    assert secrets.found == ["hunter2x"]
+
+
+def test_a_whole_secret_that_begins_another_is_hidden_too() -> None:
+    secrets = Secrets()
+    for value in ("summer", "summer2024"):
+        secrets.add(value)
+    assert secrets.hide("summer, then summer2024") == f"{SECRET}, then {SECRET}"
+
+
+def test_an_event_into_a_secret_field_has_dots_for_what_it_adds_and_removes() -> None:
+    event = {"kind": "key", "time": 0.0, "key": "backspace", "text": "", "modifiers": (), "removed": "ab"}
+    assert hidden_event(event) == {**event, "secret": True, "removed": "••"}
+    event = {"kind": "key", "time": 0.0, "key": "a", "text": "a", "modifiers": ("shift",)}
+    hidden = {"key": "•", "text": "•", "modifiers": (), "typed": "a", "secret": True}
+    assert hidden_event(event) == {**event, **hidden}
 
 
 @pytest.mark.parametrize(

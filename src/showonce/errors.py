@@ -57,6 +57,13 @@ class DemonstrationError(BadInput):
     key = "demonstration"
 
 
+class GoalMissed(DemonstrationError):
+    """A recording is stored, and it does not show what it was to show."""
+
+    key = "demonstration.goal"
+    exit_code = 4
+
+
 class TaskError(BadInput):
     """A task file or a task id cannot be used."""
 

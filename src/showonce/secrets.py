@@ -8,6 +8,7 @@ holds all values of this process: what writes events, episodes and errors lets i
 from __future__ import annotations
 
 import base64
+import functools
 import getpass
 import html
 import importlib
@@ -93,11 +94,13 @@ def check_source(key: str, source: Any) -> None:
 class Places:
     """Where a person says that secrets stand, whatever the fields are called: `record.secrets`.
 
-    regions: left, top, right, bottom as fractions of the frame. selectors: CSS, of elements of a page.
+    regions: left, top, right, bottom as fractions of the frame. selectors: CSS, of elements of a page. chord: makes
+    what has the focus in a page a field for secrets, until it is pressed again.
     """
 
     regions: tuple[tuple[float, float, float, float], ...] = ()
     selectors: tuple[str, ...] = ()
+    chord: str = ""
 
     def __bool__(self) -> bool:
         return bool(self.regions or self.selectors)
@@ -111,7 +114,7 @@ def places_of(specs: Sequence[str], key: str = "record.secrets") -> Places:
 
     Example:
         >>> places_of(["css:#iban", "region:0.1,0.2,0.5,0.3"])
-        Places(regions=((0.1, 0.2, 0.5, 0.3),), selectors=('#iban',))
+        Places(regions=((0.1, 0.2, 0.5, 0.3),), selectors=('#iban',), chord='')
 
     Raises:
         ConfigError: naming the key and the position in the list.
@@ -135,11 +138,24 @@ def places_of(specs: Sequence[str], key: str = "record.secrets") -> Places:
     return Places(tuple(regions), tuple(selectors))
 
 
+def hidden_event(event: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a raw key or text event as that of a field for secrets: with dots, and its text apart, in `typed`."""
+    typed, removed = str(event.get("typed") or event["text"]), str(event.get("removed") or "")
+    hidden = {**event, "secret": True} | ({"removed": "•" * len(removed)} if removed else {})
+    if not typed:
+        return hidden
+    if event["kind"] == "key":
+        hidden |= {"key": "•", "modifiers": ()}
+    return {**hidden, "text": "•" * len(typed), "typed": typed}
+
+
 class Secrets:
     """Values that must not be written, in memory only; by default what was typed into fields that may hold a secret."""
 
     def __init__(self) -> None:
-        self._found: set[str] = set()
+        self._found: set[str] = set()  # of events, some of them half typed
+        self._whole: set[str] = set()
+        self._listed: list[str] | None = None  # what `found` returns, until something is added
         self._read: dict[str, str] = {}  # by source
         self._run = ""
         self.last = ""  # what was typed into the latest such field
@@ -150,7 +166,8 @@ class Secrets:
 
     def add(self, value: str) -> None:
         """Keep a value from being written from now on."""
-        self._found.add(value)
+        self._whole.add(value)
+        self._listed = None
 
     def read(self, name: str, source: str, what: str = "") -> str:
         """Return the value that a source gives for the secret `name`; it is asked once. what: which field it is for.
@@ -169,6 +186,7 @@ class Secrets:
 
     def note(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Take the secrets out of a raw event (its keys `typed` and `values`) and return the event without them."""
+        before = set(self._found)
         if event.get("secret"):
             backspace = event.get("key") == "backspace"
             self._run = self._run[:-1] if backspace else self._run + str(event.get("typed", ""))
@@ -177,24 +195,26 @@ class Secrets:
             self._found.add(self._run)
             self._run = ""
         self._found.update(map(str, event.get("values", ())))
+        if event.get("secret") or self._found != before:
+            self._listed = None
         return {key: value for key, value in event.items() if key not in ("typed", "values")}
 
     @property
     def found(self) -> list[str]:
-        """The secrets of at least SHORTEST characters, longest first, without those that begin another (half typed)."""
-        held = {text.strip() for text in (*self._found, self._run)}
-        held = {text for text in held if len(text) >= SHORTEST and SECRET not in text}
-        whole = (text for text in held if not any(other != text and other.startswith(text) for other in held))
-        return sorted(whole, key=len, reverse=True)
+        """The secrets of at least SHORTEST characters, longest first, without the beginnings of others (half typed)."""
+        if self._listed is None:
+            self._found = {one for one in self._found if not any(one != o and o.startswith(one) for o in self._found)}
+            sure = {text.strip() for text in self._whole}
+            held = {text.strip() for text in (*self._found, self._run)} | sure
+            held = {text for text in held if len(text) >= SHORTEST and SECRET not in text}
+            whole = [t for t in held if t in sure or not any(other != t and other.startswith(t) for other in held)]
+            self._listed = sorted(whole, key=len, reverse=True)
+        return self._listed
 
     def hide(self, text: str) -> str:
         """Return a text with SECRET in place of every secret, also of its forms in JSON, HTML, addresses and base64."""
         for secret in self.found:
-            for form in sorted(_forms(secret), key=len, reverse=True):
-                if len(secret) >= _LONG:
-                    text = text.replace(form, SECRET)
-                else:
-                    text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", SECRET, text)
+            text = _pattern(secret).sub(SECRET, text)
         return text
 
     def hide_value(self, value: Any, key: str = "") -> Any:
@@ -257,6 +277,13 @@ class Secrets:
 
 
 KNOWN: Final = Secrets()  # every value that this process has read from a source or taken from a person's correction
+
+
+@functools.lru_cache(256)
+def _pattern(secret: str) -> re.Pattern[str]:
+    """Return what matches a secret in any of its forms; a short one only as a whole word."""
+    forms = "|".join(re.escape(form) for form in sorted(_forms(secret), key=len, reverse=True))
+    return re.compile(forms if len(secret) >= _LONG else rf"(?<!\w)(?:{forms})(?!\w)")
 
 
 def _forms(secret: str) -> set[str]:

@@ -301,6 +301,14 @@ def _resolve(file: Path, composed: DictConfig, values: Sequence[_Override]) -> M
     for section, keys in RETIRED.items() if file.stem == OF_A_RUN else ():
         if isinstance(held := data.get(section), dict):
             data[section] = {key: value for key, value in held.items() if key not in keys}
+    if file.stem == OF_A_RUN and "given" not in data:  # written when success and limits of a config always won
+        plain = _plain(Config())
+        data["given"] = [
+            f"{section}.{key}"
+            for section in ("success", "limits")
+            for key, value in (data.get(section) or {}).items()
+            if value != plain[section].get(key)
+        ]
     return typing.cast("Mapping[str, Any]", data)
 
 

@@ -22,7 +22,7 @@ from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.errors import ConfigError
 from showonce.runtime.replay import replay_episode
-from showonce.secrets import VARIABLE, name_in, places_of
+from showonce.secrets import VARIABLE, Places, name_in, places_of
 from showonce.types import Demonstration, Success, Task
 
 pytestmark = [needs_browser]
@@ -237,6 +237,24 @@ def test_what_record_secrets_names_is_a_field_for_secrets(session: Session) -> N
             assert not picture[top : top + 18, 14:200].any(), f"{top} can be seen"
         assert picture[212:230, 14:200].any()
     assert not demonstration.frames[-1].observation.image[252:268, 14:150].any()
+
+
+def test_what_is_typed_between_two_presses_of_the_key_is_secret_on_the_pictures_too(session: Session) -> None:
+    session.show("<input aria-label=Customer style='position:absolute;left:10px;top:10px;width:200px'>",
+                 secrets=Places(chord="ctrl+f6"))  # fmt: skip
+    person = session.person
+    person.click(60, 20)
+    person.key("F6", "", "ctrl")
+    session.told("is a secret")
+    person.type("cust0mer-99")
+    person.key("Backspace")
+    person.key("F6", "", "ctrl")
+    session.told("recorded again")
+    person.click(500, 400)
+    demonstration = session.end()
+    assert texts(demonstration) == ["<secret:customer>"], "a backspace is no step of its own"
+    assert leaks(session, ["cust0mer-9"]) == []
+    assert not demonstration.frames[-1].observation.image[13:28, 14:200].any()
 
 
 @pytest.mark.parametrize("wrong", ["css:#a >", "css:p[", "css:::nothing"])

@@ -34,7 +34,7 @@ USED: Final = {
         *RUN, "environment", "success", "limits", "safety", "deterministic", "adapter", "inference", "policy",
         "evaluation", "learning.practice.seed_offset", "experiment.eval_seed_offset",
     ),
-    "prove": ("deterministic", "inference", "output", "dashboard", "experiment.eval_screens"),
+    "prove": ("deterministic", "inference", "output.logs", "experiment.eval_screens"),
     "watch": ("output.logs", "dashboard"),
     "runs": ("output.logs",),
     "rollback": ("output.logs", "output.adapters"),
@@ -155,7 +155,8 @@ def unused(verb: str, key: str, config: Config) -> str:
         if _says_what_is(key, config):
             return ""
         return next((why for section, why in WHY.items() if _part_of(key, section)), "it is not read")
-    if _part_of(key, "dashboard") and verb not in ("run", "watch") and config.dashboard.mode == "live":
+    live = config.dashboard.mode == "live" or key == "dashboard.refresh_per_second"
+    if _part_of(key, "dashboard") and verb not in ("run", "watch") and live:
         return "it shows no dashboard"
     if key == "learning.practice.seed_offset" or verb == "prove":
         return ""

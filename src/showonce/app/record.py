@@ -30,7 +30,7 @@ from showonce.runtime.approvals import person_of
 from showonce.runtime.recorder import HandPolicy
 from showonce.runtime.recorder import record as record_hand
 from showonce.runtime.watch import Hotkeys, record_watched
-from showonce.secrets import SOURCES, Secrets, places_of, word_for
+from showonce.secrets import KNOWN, SOURCES, Secrets, places_of, word_for
 from showonce.types import Executor, Task
 
 SHEET: Final = "contact_sheet.png"
@@ -87,11 +87,9 @@ def record(
     checks: tuple[str, ...] = ()
     with ExitStack() as stack:
         environment = stack.enter_context(closing(plan.environment(task)))
-        watch = None if oracle else source_for(environment, keys.chords, places)
-        if oracle and places:
-            raise ConfigError("record.secrets has no effect on record --oracle: no person is watched.")
+        watch = None if oracle else source_for(environment, keys.chords, replace(places, chord=keys.secret))
         hand = None if watch is not None else _hand_for(environment, task, oracle, stack)
-        secrets, folder = Secrets(), start_run(config, "record")
+        secrets, folder = KNOWN, start_run(config, "record")  # what is typed is hidden by every writer at once
         stack.callback(_remove, secrets, folder, tell)
         writer = stack.enter_context(RunWriter(config, folder, frontend or Frontend(), report=False))
         writer.announce(plan)

@@ -18,6 +18,7 @@ from showonce.runs.folder import check_resumed, start_run
 from showonce.runs.layout import EVENTS
 from showonce.runs.metrics import TaskResult, results_of
 from showonce.secrets import KNOWN
+from showonce.types import StopReason
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,11 @@ class RunResult:
         """Whether every task was done at least once."""
         return all(task.reached for task in self.tasks)
 
+    @property
+    def broke(self) -> bool:
+        """Whether every task that was not done ended because its environment broke."""
+        return all(task.reached or task.stop_reason == StopReason.ENVIRONMENT_ERROR for task in self.tasks)
+
 
 def run(config: Config, frontend: Frontend | None = None) -> RunResult:
     """Do the tasks of a config; everything that is found is in the run's folder.
@@ -48,14 +54,14 @@ def run(config: Config, frontend: Frontend | None = None) -> RunResult:
     if config.resume:
         check_resumed(config)
     plan, measured = make_plan(config, learning=True), config.experiment.name == "one_demo"
-    for task in plan.tasks:
-        for name, source in plan.environment.sources(task).items():
-            KNOWN.read(name, source)
     if measured:
         check_one_demonstration(plan)
     frontend = frontend or Frontend()
     check_answered(config.safety, frontend)
     check_demonstration(config, plan.tasks, plan.seeds)
+    for task in plan.tasks:  # a person may be asked: last of what can be refused
+        for name, source in plan.environment.sources(task).items():
+            KNOWN.read(name, source)
     policy = policy_for(config)
     check_adapter(plan, policy)
     folder = start_run(config)

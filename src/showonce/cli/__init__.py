@@ -75,20 +75,14 @@ def configured(
 
 def _load(config_name: str | None, default: str, overrides: Sequence[str], verb: str = "") -> Config:
     """Return the config of a verb, checked. verb: as in `app.effects.USED`, where it is not the default's name."""
-    from dataclasses import replace
-
     from showonce.app.effects import check_config
     from showonce.settings import load_config
 
-    keys: list[str] = []
-
     def check(config: Config, given: tuple[str, ...]) -> None:
-        keys.extend(given)
-        if not (config.resume and default == "run"):  # of a resumed run, its own config is checked instead
-            check_config(verb or default, replace(config, given=given), given)
+        if not (config.resume and (verb or default) == "run"):  # of a resumed run, its own config is checked instead
+            check_config(verb or default, config, given)
 
-    config = load_config(config_name or default, overrides, check)
-    return replace(config, given=tuple(keys))
+    return load_config(config_name or default, overrides, check)
 
 
 def _resumed(config: Config, config_name: str | None, overrides: Sequence[str]) -> Config:
@@ -171,6 +165,12 @@ def run(
 
         given = {name.removeprefix("success_"): value for name, value in success.items() if value}
         keys = tuple(f"success.{name}" for name in given)
+        other = next((k for k in config.given if k.startswith("success.") and k not in keys), "")
+        if other and not config.resume:
+            from showonce.errors import ConfigError
+
+            flag = keys[0].replace(".", "-").replace("_", "-")
+            raise ConfigError(f"--{flag} and {other} are both given, and one check decides: leave one out.")
         config = replace(config, success=SuccessConfig(**given), given=(*config.given, *keys))
     from showonce.app.run import run as run_tasks
     from showonce.cli.reports import results_text, stop_text
@@ -189,7 +189,9 @@ def run(
         say(results_text(result.tasks))
     folder = result.folder
     say(f"What happened, on a page and as a picture: {folder / SUMMARY}, {folder / PICTURE}")
-    return STOPPED if result.stopped else 0 if result.reached else NOT_REACHED
+    if result.stopped:
+        return STOPPED
+    return 0 if result.reached else BROKEN if result.broke else NOT_REACHED
 
 
 @cli.command()
@@ -200,7 +202,10 @@ def run(
 )
 @click.option("--export", "export_folder", metavar="FOLDER", help="Write the named EPISODEs to FOLDER.")
 @click.option("--format", "form", metavar="NAME", help="Of an import or export: agentnet, openadapt or lerobot.")
-@configured("[EPISODE]... [KEY=VALUE]...", done="recorded, imported or exported")
+@configured(
+    "[EPISODE]... [KEY=VALUE]...", done="recorded, imported or exported",
+    codes={NOT_REACHED: "the recording did not reach its goal; it is kept"},
+)  # fmt: skip
 def record(
     config_name: str | None, words: tuple[str, ...], oracle: bool, yes: bool, import_file: str | None,
     export_folder: str | None, form: str | None,
@@ -322,7 +327,7 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str, check: bo
         terminal.tell(f"stopped ({found.stopped}).")
         return STOPPED
     if not found.report.reached:
-        return NOT_REACHED
+        return BROKEN if found.report.stop_reason == "environment_error" else NOT_REACHED
     return DIFFERS if check and found.report.differs else 0
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Final
 
-from showonce.errors import BadInput, Stopped, Unavailable
+from showonce.errors import BadInput, GoalMissed, Stopped, Unavailable
 
 DONE: Final = 0
 DIFFERS: Final = 1
 BAD_INPUT: Final = BadInput.exit_code
 BROKEN: Final = Unavailable.exit_code
-NOT_REACHED: Final = 4
+NOT_REACHED: Final = GoalMissed.exit_code
 CRASHED: Final = 70
 STOPPED: Final = Stopped.exit_code
 CODES: Final = {
     DONE: "done",
     DIFFERS: "`replay --check`: the goal was reached, and the screens or steps differ from the recording",
-    BAD_INPUT: "bad input: a word, a file, a setting or a stored folder cannot be used; nothing was begun",
+    BAD_INPUT: "bad input: a word, a file, a setting or a stored folder cannot be used",
     BROKEN: "something is not here or broke: an extra, a display, a device, the environment",
     NOT_REACHED: "the goal was not reached",
     CRASHED: "showonce itself is wrong: an error that it did not foresee, with a traceback",

@@ -59,7 +59,7 @@ class EpisodeWriter:
         self._last: tuple[Observation, str, Observation] | None = None  # as seen, name, as stored
         self._failure: DiskError | None = None
         self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(QUEUE)
-        atomic_write_json(path / META, self._meta, durable=self._durable)
+        atomic_write_json(path / META, KNOWN.hide_value(self._meta), durable=self._durable)
         self._lines = LineWriter(path / STEPS)
         self._thread = threading.Thread(target=self._work, name=f"writer-{self.id}", daemon=True)
         self._thread.start()
@@ -108,7 +108,7 @@ class EpisodeWriter:
             "lost": plain(episode.lost),
             "checks": plain(episode.checks),
         }
-        atomic_write_json(self.path / META, self._meta, durable=self._durable)
+        atomic_write_json(self.path / META, KNOWN.hide_value(self._meta), durable=self._durable)
 
     def close(self) -> None:
         """Wait for the thread and end it; without `finish` the episode stays marked unfinished."""

@@ -32,8 +32,9 @@ class EnvironmentFactory:
     name, settings, shipped: of the run, see `config.EnvironmentConfig`. given: settings that win over a task's own.
     fence: the rules for places, whoever acts there. downloads: folder for what a browser downloads, unless its settings
     name one ("" = the browser's own default).
-    secret: where secrets come from, by name. bound: name -> origins where they were recorded, filled in as a
-    demonstration is found. marked: fields for secrets beside those that are found, as in `record.secrets`.
+    secret: where secrets come from, by name. found, bound: further sources, and name -> origins where they were
+    recorded, filled in as demonstrations are found; tasks share them if they name the same sources. marked: fields for
+    secrets beside those that are found, as in `record.secrets`.
     """
 
     name: str = AUTO
@@ -43,7 +44,8 @@ class EnvironmentFactory:
     shipped: dict[str, Any] = field(default_factory=dict)
     given: dict[str, Any] = field(default_factory=dict)
     secret: dict[str, str] = field(default_factory=dict)
-    bound: dict[str, Any] = field(default_factory=dict)
+    found: dict[str, dict[str, str]] = field(default_factory=dict)
+    bound: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     marked: tuple[str, ...] = ()
 
     def resolve(self, task: Task) -> tuple[str, Mapping[str, Any]]:
@@ -60,13 +62,14 @@ class EnvironmentFactory:
         return name, settings
 
     def sources(self, task: Task) -> Mapping[str, str]:
-        """Return where the secrets of a task come from, by name: what is put into `secret` later shows in it."""
-        return ChainMap(self.secret, task.secret)
+        """Return where the secrets of a task come from, by name: what is found for it later shows in it."""
+        return ChainMap(self.secret, self.found.setdefault(_sources(task), {}), task.secret)
 
     def provide(self, task: Task, needs: Sequence[Need], where: str) -> None:
         """Provide the secrets that an episode types, and bind them to where it did. Raises as `sources_for` does."""
-        self.secret.update(sources_for(needs, self.sources(task), where))
-        bind(needs, self.bound)
+        given = dict(self.sources(task))
+        self.found[_sources(task)].update(sources_for(needs, given, where))
+        bind(needs, self.bound.setdefault(_sources(task), {}))
 
     def __call__(self, task: Task) -> Environment:
         """Return a fresh environment for a task. Raises as `make_environment`."""
@@ -74,6 +77,12 @@ class EnvironmentFactory:
         environment = make_environment(name, **settings)
         if environment.capabilities.side_effects:
             environment = WithSecrets(
-                environment, self.sources(task), self.bound, self.fence.secret_origins, places_of(self.marked)
-            )
+                environment, self.sources(task), self.bound.setdefault(_sources(task), {}), self.fence.secret_origins,
+                places_of(self.marked),
+            )  # fmt: skip
         return Fenced(environment, self.fence) if self.fence.fenced else environment
+
+
+def _sources(task: Task) -> str:
+    """Return the sources of secrets that a task names, as a key."""
+    return repr(sorted(task.secret.items()))

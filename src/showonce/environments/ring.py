@@ -40,8 +40,12 @@ class FrameRing(Generic[F]):
 
     def wait(self, seconds: float) -> None:
         """Wait for the first frame. Raises EnvironmentBroken when none comes."""
-        if not self._first.wait(seconds):
+        if not self.filled(seconds):
             raise EnvironmentBroken(f"the screen showed no frame within {seconds:g} s.")
+
+    def filled(self, seconds: float = 0.0) -> bool:
+        """Whether there is a frame, now or within `seconds`."""
+        return self._first.wait(seconds)
 
     def before(self, time: float) -> tuple[Observation, float]:
         """Return the last frame from before `time` (the oldest if all are later), and when the screen last changed

@@ -100,7 +100,8 @@ def _written(key: str, config: Config) -> list[str]:
     """Return a setting as it is given on the command line; of limits and success, one line each."""
     value = getattr(config, key)
     if isinstance(value, EnvironmentConfig):
-        return [f"{key}={value.name} with settings {value.settings}" if value.settings else f"{key}={value.name}"]
+        parts = (("settings", value.settings), ("shipped", value.shipped))
+        return [f"{key}={value.name}{''.join(f' with {name} {one}' for name, one in parts if one)}"]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return [f"{key}.{name}={one or repr(one)}" for name, one in dataclasses.asdict(value).items()]
     return [f"{key}=[{','.join(value)}]" if isinstance(value, tuple) else f"{key}={str(value) or repr('')}"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from showonce.actions import Action, Done
 from showonce.demonstrations import EpisodeStore
 from showonce.environments.registry import oracle_for
-from showonce.errors import DemonstrationError, DiskError, Stopped
+from showonce.errors import DemonstrationError, DiskError, GoalMissed, Stopped
 from showonce.protocols import Context, Environment, EventSink, Interrupt, Sampling
 from showonce.runtime.approvals import Person
 from showonce.runtime.guards import Unproved
@@ -47,7 +47,7 @@ def record(
     """Run one episode in phase `record` and return its folder. person: answers what the task asks.
 
     Raises:
-        DemonstrationError: the checker says that the goal was not reached; the episode is kept, and named.
+        GoalMissed: the checker says that the goal was not reached; the episode is kept, and named.
         DiskError: it could not be stored.
         Stopped: a person stopped it; the steps so far are kept.
     """
@@ -67,7 +67,7 @@ def judged(episode: Episode, task: Task, store: EpisodeStore) -> Path:
     broken = episode.stop_reason in (StopReason.ENVIRONMENT_ERROR, StopReason.MODEL_ERROR)
     if episode.outcome.success is False or broken or not any(step.executed for step in episode.steps):
         why = (episode.steps[-1].note if episode.steps else "") or episode.outcome.evidence or "nothing was done"
-        raise DemonstrationError(
+        raise GoalMissed(
             f"the recording of {task.id!r} did not reach its goal {episode.goal!r} ({episode.stop_reason}: {why}). "
             f"It is kept in {episode.path}; record it again."
         )

@@ -38,7 +38,7 @@ from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.recorder import judged
 from showonce.runtime.stop import Stop
-from showonce.secrets import SECRET, Secrets, name_for, word_for
+from showonce.secrets import SECRET, Secrets, hidden_event, name_for, word_for
 from showonce.types import Check, Element, Executed, Executor, Lost, Observation, Outcome, Proposal, Task
 
 POLL: Final = 0.1  # seconds between two looks at the stop while the person does nothing
@@ -235,17 +235,18 @@ class Watched:
     def _whose(self) -> str:
         """Return the origin (see `types.Field`) of the field that has the focus; ``null`` where it is not known."""
         world = ability(self._inner, SecretFields)
-        return "null" if world is None else world.focused_field().origin
+        try:
+            return "null" if world is None else world.focused_field().origin
+        except EnvironmentBroken:  # a page that hangs tells no origin; what is typed is hidden all the same
+            return "null"
 
     def _hidden(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return a raw event as that of a field for secrets, while the person says that it is one."""
         if self._hiding is None or event["kind"] not in ("key", "text") or self._hotkeys.meant(event):
             return event
-        typed = str(event.get("typed") or event["text"])
-        hidden = {**event, "secret": True, "origin": event.get("origin") or self._hiding}
-        if not typed or any(name in event.get("modifiers", ()) for name in CHORD):
-            return hidden
-        return {**hidden, "key": "•", "text": "•" * len(typed), "modifiers": (), "typed": typed}
+        if any(name in event.get("modifiers", ()) for name in CHORD):
+            event = {**event, "text": "", "typed": ""}  # a hotkey types nothing
+        return {**hidden_event(event), "origin": event.get("origin") or self._hiding}
 
     def _check(self, event: Mapping[str, Any]) -> None:
         """Note the text under the pointer as one that must be there after the steps so far, and say which it is."""

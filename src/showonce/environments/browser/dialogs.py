@@ -79,6 +79,8 @@ class Dialogs:
         for before, event in modal.answered(bool(sent["result"]), shown):
             secret = {"secret": True, "typed": text} if hidden and event["kind"] == "text" else {}
             self._put({**event, **secret, "apart": True, "modal": before})
+        if hidden and sent["result"]:
+            self._lost("a secret was typed into the page's prompt: a replay types secrets into fields alone")
 
     async def _secret(self, question: str) -> bool:
         """Say whether a prompt asks for a secret, by the rules for fields; yes when no document can tell."""
@@ -90,6 +92,12 @@ class Dialogs:
     # -------------------------------------------------------------------------------------------------- file choosers
 
     async def _choose(self, cdp: CDPSession, sent: dict[str, Any]) -> None:
+        try:
+            await self._choose_in(cdp, sent)
+        except Exception:
+            self._lost("a file chooser could not be followed: what was chosen in it is not in the recording")
+
+    async def _choose_in(self, cdp: CDPSession, sent: dict[str, Any]) -> None:
         """Open the browser's own chooser and wait for its end."""
         document, node = self._documents.of_frame(sent["frameId"]), sent.get("backendNodeId")
         if document is None or node is None:

@@ -41,7 +41,6 @@ class Document:
     masks: list[Region] = field(default_factory=list)
     place: Offset | None = None  # of the outermost document that it may reach, when it was last asked for
     asked: asyncio.Future[Any] | None = None  # a question that is not answered yet
-    told: bool = False  # the person knows that it does not answer
     origin: str = ""  # whose it is, see `types.Field`; asked for when a secret is typed in it
 
     async def evaluate(self, expression: str) -> Any:
@@ -104,7 +103,7 @@ class Documents:
         ends = [document.call("ends") for document in self]
         with contextlib.suppress(Exception):
             await asyncio.wait_for(asyncio.gather(*ends, return_exceptions=True), PATIENCE)
-        for target in self._targets.values():
+        for target in [*self._targets.values()]:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(target.cdp.detach(), PATIENCE)
         for task in self._tasks:
@@ -187,7 +186,6 @@ class Documents:
         document.asked = work = self._run(document.call("beats"))
         await asyncio.wait({work}, timeout=PATIENCE)
         if not work.done() and not self.halted:
-            document.told = True
             self._said("the page is busy; what is done on it meanwhile is recorded once it goes on", False)
         await asyncio.wait({work})
         document.asked = None

@@ -17,6 +17,7 @@ from typing import Final
 
 from showonce.environments.browser.hover import HOVER
 from showonce.environments.browser.secret_fields import secret_field
+from showonce.secrets import NOWHERE, Places
 
 # KeyboardEvent.key -> our name, where lower case alone does not do (UI Events KeyboardEvent key values, W3C).
 _KEYS: Final = {
@@ -38,7 +39,7 @@ LABEL: Final = """e => {
   return words.trim().replace(/\\s+/g, ' ').slice(0, 80);
 }"""
 
-_SCRIPT: Final = """((name, keys, own) => {
+_SCRIPT: Final = """((name, keys, own, hide) => {
   // A document that is opened again (document.open), or takes the place of the empty one, loses its listeners.
   if (window[name + '_on']) { window[name + '_on'](); return; }
   const heard = [];
@@ -85,8 +86,10 @@ _SCRIPT: Final = """((name, keys, own) => {
   const opaque = e => hosts.test(e.tagName) && !e.shadowRoot && !closed.has(e) && !rootless.has(e) && !editable(e);
   const maySecret = __SECRET_FIELD__;
   const content = e => e.value === undefined ? e.textContent : e.value;
+  let hiding = false;  // the person says that what has the focus is a secret
   const secret = e => {
     if (!e || e.nodeType !== 1) return false;
+    if (hiding && e === active() && e !== document.body) once.add(e);
     while (e.isContentEditable && e.parentElement && e.parentElement.isContentEditable) e = e.parentElement;
     if (!once.has(e) && !maySecret(e) && !(e.value && e.value.length > 3 && values.has(e.value))) return false;
     once.add(e);
@@ -378,6 +381,7 @@ _SCRIPT: Final = """((name, keys, own) => {
     }
     const mine = [...modifiers, key.toLowerCase()].join('+');
     if (own.includes(mine)) { e.preventDefault(); e.stopImmediatePropagation(); }
+    if (mine === hide) { hiding = !hiding; secret(active()); }
     expected = text;
     if (text) { before_key = tail; tail = null; }
     const typed = text || (chord && e.altKey && !e.ctrlKey && !e.metaKey && [...e.key].length === 1 ? e.key : '');
@@ -511,14 +515,14 @@ _SCRIPT: Final = """((name, keys, own) => {
 })"""
 
 
-def script(name: str, own: Sequence[str], selectors: Sequence[str] = ()) -> str:
+def script(name: str, own: Sequence[str], secrets: Places = NOWHERE) -> str:
     """Return the script. name: of the binding that it calls, and what the names of its functions begin with; own:
-    chords that it hides from the page. selectors: CSS, of elements that count as fields for secrets.
+    chords that it hides from the page. secrets: further fields for secrets; regions of the frame are not its business.
     """
-    arguments = ", ".join(json.dumps(value) for value in (name, _KEYS, list(own)))
+    arguments = ", ".join(json.dumps(value) for value in (name, _KEYS, list(own), secrets.chord))
     made = (
         _SCRIPT.replace("__LABEL__", LABEL)
-        .replace("__SECRET_FIELD__", secret_field(selectors))
+        .replace("__SECRET_FIELD__", secret_field(secrets.selectors))
         .replace("__HOVER__", HOVER)
     )
     return f"{made}({arguments})"

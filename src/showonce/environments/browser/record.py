@@ -32,7 +32,7 @@ from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.clocks import MachineClock
 from showonce.environments.ring import FrameRing
 from showonce.errors import EnvironmentBroken, ShowonceError
-from showonce.secrets import NOWHERE, Places
+from showonce.secrets import NOWHERE, Places, hidden_event
 from showonce.types import Image, Observation, Region
 
 if TYPE_CHECKING:
@@ -40,8 +40,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LAG: Final = 0.15  # seconds that an event waits for frames from before it that are still under way
+UNSEEN: Final = "something was done in a tab before it showed anything: its step has the picture of another tab"
 QUIET: Final = 0.12  # seconds after the last event or frame until one more picture is taken
 IDLE_SECONDS: Final = 1.0
+FIRST_SECONDS: Final = 2.0  # that a new tab gets to show its first frame
 HOVER_SECONDS: Final = 0.7  # a change of the screen this long after the pointer moved is what it moved over
 BEAT: Final = 0.5  # seconds between two heartbeats
 START_SECONDS: Final = 15.0
@@ -153,7 +155,11 @@ class BrowserSource:
                 raise told
             time.sleep(max(0.0, told.arrived + LAG - self._clock.now()))
             if told.event["kind"] not in ("told", "lost"):
-                since, cast = told.event["time"], told.cast
+                since = told.event["time"]
+                if told.cast.ring.filled(FIRST_SECONDS):
+                    cast = told.cast
+                else:
+                    yield self._framed({**self._idle(), "kind": "lost", "text": UNSEEN}, cast)
             yield self._framed(told.event, cast)
 
     def _idle(self) -> dict[str, Any]:
@@ -205,7 +211,7 @@ class BrowserSource:
             with contextlib.suppress(Exception):
                 session.context.remove_listener("page", self._came)
                 session.leave_files(False)
-        for cast in self._casts.values():
+        for cast in [*self._casts.values()]:
             if cast.poke is not None:
                 cast.poke.cancel()
             with contextlib.suppress(Exception):
@@ -232,18 +238,27 @@ class BrowserSource:
     def _put(self, event: dict[str, Any], page: Page | None = None) -> None:
         """Hand over an event that no document told, after those that were told before; it happened just now."""
         now = self._clock.now()
+        cast = self._casts.get(page) if page is not None else next(reversed(self._casts.values()), None)
+        if cast is not None:
+            made = _Told(now, {**event, "time": now, "masks": self._masked}, cast)
+            self._run(self._in_order(lambda: self._inbox.put(made)))
 
-        async def put() -> None:
-            assert self._order is not None
-            async with self._order:
-                cast = self._casts.get(page) if page is not None else next(reversed(self._casts.values()), None)
-                if cast is not None:
-                    self._inbox.put(_Told(now, {**event, "time": now, "masks": self._masked}, cast))
+    async def _in_order(self, do: Callable[[], None]) -> None:
+        """Do something after everything that was told before."""
+        assert self._order is not None
+        async with self._order:
+            do()
 
-        self._run(put())
+    async def _or_said(self, work: Coroutine[Any, Any, None], what: str) -> None:
+        """Wait for work on what a person did; where it fails, say `what` it was and that it is not recorded, if any."""
+        try:
+            await work
+        except Exception as error:  # its text may hold what was typed
+            if what and not self._closed:
+                self._say(f"{what} ({type(error).__name__}): it is not recorded", lost=True)
 
     def _came(self, page: Page) -> None:
-        self._run(self._follow(page))
+        self._run(self._or_said(self._follow(page), "what is done in a new tab cannot be watched"))
 
     def _run(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -255,9 +270,10 @@ class BrowserSource:
         cdp = await page.context.new_cdp_session(page)
 
         def told(document: Document, message: dict[str, Any]) -> None:
-            self._run(self._told(cast, document, message, self._clock.now()))
+            what = "" if message["kind"] in ("look", "moved", "masks") else "something that was done could not be read"
+            self._run(self._or_said(self._told(cast, document, message, self._clock.now()), what))
 
-        documents = Documents(page, script(NAME, self._own, self._secrets.selectors), self._clock, told, self._say)
+        documents = Documents(page, script(NAME, self._own, self._secrets), self._clock, told, self._say)
         dialogs = Dialogs(
             documents, lambda event: self._put(event, page), lambda text: self._say(text, True), self._window
         )
@@ -274,15 +290,19 @@ class BrowserSource:
     def _crashed(self, page: Page) -> None:
         """Go on in the other tabs; without one, end the recording, which keeps what was done so far."""
         self._say("a tab crashed: what it showed is gone, and what is done in it is not recorded", lost=True)
-        if len(self._casts) == 1:
-            self._inbox.put(EnvironmentBroken("the tab crashed while it was recorded."))
-        else:
-            self._casts.pop(page, None)
+        self._ends(page, EnvironmentBroken("the tab crashed while it was recorded."))
 
     def _gone(self, page: Page) -> None:
-        self._casts.pop(page, None)
-        if not self._casts and not self._closed:
-            self._inbox.put(None)
+        self._ends(page, None)
+
+    def _ends(self, page: Page, end: ShowonceError | None) -> None:
+        """Forget a tab after what was done in it; with the last one the recording ends."""
+
+        def forget() -> None:
+            if self._casts.pop(page, None) is not None and not self._casts and not self._closed:
+                self._inbox.put(end)
+
+        self._run(self._in_order(forget))
 
     def _frame(self, cast: _Cast, sent: dict[str, Any]) -> None:
         self._run(cast.cdp.send("Page.screencastFrameAck", {"sessionId": sent["sessionId"]}))
@@ -335,7 +355,7 @@ class BrowserSource:
                 if message["kind"] != "masks":
                     self._say("something was done in a frame that is gone: it is not recorded", lost=True)
                 return
-            view = self._view_now(cast)
+            view = await self._view_now(cast)
             boxes = [region_of(box, offset, view) for box in message["masks"]]
             document.masks = [box for box in boxes if box is not None]
             known = [one for watched in self._casts.values() for one in watched.documents]
@@ -359,8 +379,6 @@ class BrowserSource:
                 event |= {"under": message["under"], "region": region_of(message["box"], offset, view)}
             if message["kind"] == "wheel":
                 event |= {"dx": self._notches(message, 0), "dy": self._notches(message, 1)}
-            elif event.get("button") == "":
-                return
             self._inbox.put(_Told(arrived, event, cast))
 
     def _covered(self, event: dict[str, Any], place: Region) -> dict[str, Any]:
@@ -368,9 +386,7 @@ class BrowserSource:
         x, y = (place[0] + place[2]) / 2, (place[1] + place[3]) / 2
         if event.get("secret") or not any(a <= x <= c and b <= y <= d for a, b, c, d in self._secrets.regions):
             return event
-        text = str(event["text"])
-        hidden = {"text": "•" * len(text), "typed": text, "secret": True}
-        return {**event, **hidden, **({"key": "•", "modifiers": []} if event["kind"] == "key" and text else {})}
+        return hidden_event(event)
 
     async def _look(self, cast: _Cast, document: Document, ask: int) -> None:
         """Hand the closed shadow roots of a document to its hook, then answer its question number `ask`."""
@@ -408,10 +424,12 @@ class BrowserSource:
 
     # ------------------------------------------------------------------------------------------------------- frames
 
-    def _view_now(self, cast: _Cast) -> View:
-        if self._view is None:
-            cast.ring.before(self._clock.now())
-            assert self._view is not None
+    async def _view_now(self, cast: _Cast) -> View:
+        end = self._clock.now() + FIRST_SECONDS
+        while self._view is None:
+            if cast.ring.filled() or self._clock.now() > end:
+                cast.ring.before(self._clock.now())
+            await asyncio.sleep(0.02)
         return self._view
 
     def _observation(self, png: bytes) -> Observation:
@@ -434,9 +452,6 @@ _KEPT: Final = (
     "replaces",
     "secret",
     "typed",
-    "size",
-    "dpr",
-    "scroll",
 )
 _ALL: Final = 2**31  # answers all questions
 _TICK: Final = 120.0  # units of `wheelDelta` per notch, the same on every system

@@ -107,7 +107,8 @@ async def _focused(frame: Frame, view: View, secrets: Places) -> Field:
         told = await asyncio.wait_for(frame.evaluate(_script(_FOCUSED, secrets)), SECRETS_SECONDS / 4)
         if told is None:
             for child in frame.child_frames:
-                if await (await child.frame_element()).evaluate(_HAS_FOCUS):
+                element = await asyncio.wait_for(child.frame_element(), SECRETS_SECONDS / 4)
+                if await asyncio.wait_for(element.evaluate(_HAS_FOCUS), SECRETS_SECONDS / 4):
                     return await _focused(child, view, secrets)
             return Field("", OPAQUE, True)
         if told["opaque"]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -79,27 +80,29 @@ class DesktopSource:
 
         def hear(raw: RawEvent) -> None:
             if terminals is not None and raw["device"] == "key" and raw["kind"] == "press":
-                raw["hidden"] = terminals.hidden()  # now: a moment later the prompt may be over
+                try:
+                    raw["hidden"] = terminals.hidden()  # now: a moment later the prompt may be over
+                except (ShowonceError, OSError):  # a window or process that is going away
+                    raw["hidden"] = True
             place = self._locate(raw) if raw["kind"] == "motion" else None
             if place is not None:
                 self._pointing.moved(raw["time"], place["x"], place["y"])
             self._inbox.put(raw)
 
-        listener = make_listener(hear, dead, self._desktop.display)
-        look = threading.Thread(target=self._look, name="frames", daemon=True)
-        look.start()
-        interpreter, part = make_interpreter(self._locate, self._secret, self._desktop.display)
-        try:
+        with contextlib.ExitStack() as stack:
+            if terminals is not None:
+                stack.callback(terminals.close)
+            listener = make_listener(hear, dead, self._desktop.display)
+            look = threading.Thread(target=self._look, name="frames", daemon=True)
+            look.start()
+            stack.callback(look.join, FIRST_SECONDS)
+            stack.callback(listener.close)
+            stack.callback(self.close)
+            interpreter, part = make_interpreter(self._locate, self._secret, self._desktop.display)
+            stack.callback(part)
             listener.start()
             self._ring.wait(FIRST_SECONDS)
             yield from self._events(interpreter)
-        finally:
-            self.close()
-            part()
-            listener.close()
-            look.join(FIRST_SECONDS)
-            if terminals is not None:
-                terminals.close()
 
     def close(self) -> None:
         self._closed.set()
@@ -197,6 +200,8 @@ class DesktopSource:
                 self._closed.wait(PERIOD)
         except ShowonceError as error:
             self._inbox.put(error)
+        except Exception as error:  # else the recording would go on with a picture that never changes
+            self._inbox.put(EnvironmentBroken(f"there are no more frames of the screen: {error!r}."))
         finally:
             for part in (camera, windows):
                 if part is not None:

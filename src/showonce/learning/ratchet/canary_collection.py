@@ -66,8 +66,7 @@ class CanaryCollection:
         skills = [c for c in known if c.group == "skill"]
         if not skills:
             with skill_world(environment, self._context.policy) as world:
-                seeds = self._seeds.take("canary", self._n // 2)
-                skills = [] if world is None else skill_canaries(world, seeds)
+                skills = [] if world is None else skill_canaries(world, self._seeds.take("canary", self._n // 2))
         earlier = [c for c in known if c.group != "skill" and c.task_id != task.id]
         lessons = thinned([replace(c, group="lesson") if c.group == "present" else c for c in earlier])
         views: Sequence[Sample] = ()
