@@ -114,6 +114,7 @@ def environment_of(config: Config, tasks: Sequence[Task]) -> EnvironmentFactory:
         _check_settings(made.resolve(Task("", "", ""))[0], ours.settings)
     names = [*config.tasks] or [config.task]
     for at, task in enumerate(tasks):
+        made.sources(task)  # there from the beginning, so that every phase has the same factory
         _check_home(config, made, task)
         name, settings = made.resolve(task)
         _check_settings(name, given)

@@ -63,13 +63,18 @@ class EnvironmentFactory:
 
     def sources(self, task: Task) -> Mapping[str, str]:
         """Return where the secrets of a task come from, by name: what is found for it later shows in it."""
-        return ChainMap(self.secret, self.found.setdefault(_sources(task), {}), task.secret)
+        return ChainMap(self.secret, self._shared(task)[0], task.secret)
+
+    def _shared(self, task: Task) -> tuple[dict[str, str], dict[str, list[str]]]:
+        """Return what was found out of the secrets of a task and of those that name the same sources."""
+        key = repr(sorted(task.secret.items()))
+        return self.found.setdefault(key, {}), self.bound.setdefault(key, {})
 
     def provide(self, task: Task, needs: Sequence[Need], where: str) -> None:
         """Provide the secrets that an episode types, and bind them to where it did. Raises as `sources_for` does."""
-        given = dict(self.sources(task))
-        self.found[_sources(task)].update(sources_for(needs, given, where))
-        bind(needs, self.bound.setdefault(_sources(task), {}))
+        found, bound = self._shared(task)
+        found.update(sources_for(needs, dict(self.sources(task)), where))
+        bind(needs, bound)
 
     def __call__(self, task: Task) -> Environment:
         """Return a fresh environment for a task. Raises as `make_environment`."""
@@ -77,12 +82,7 @@ class EnvironmentFactory:
         environment = make_environment(name, **settings)
         if environment.capabilities.side_effects:
             environment = WithSecrets(
-                environment, self.sources(task), self.bound.setdefault(_sources(task), {}), self.fence.secret_origins,
+                environment, self.sources(task), self._shared(task)[1], self.fence.secret_origins,
                 places_of(self.marked),
             )  # fmt: skip
         return Fenced(environment, self.fence) if self.fence.fenced else environment
-
-
-def _sources(task: Task) -> str:
-    """Return the sources of secrets that a task names, as a key."""
-    return repr(sorted(task.secret.items()))

