@@ -234,6 +234,32 @@ def test_xdotool_is_watched_in_a_browser_with_a_window(tmp_path: Path) -> None:
             person.close()
 
 
+def test_a_choice_in_a_list_of_the_system_is_said(tmp_path: Path) -> None:
+    with x_screen("800x600") as screen, running_browser(tmp_path / "profile", 700, 560, screen.name) as url:
+        person = CdpPerson(url)
+        session = Session(url, person, tmp_path)
+        session.environment = BrowserEnvironment(BrowserSettings(cdp_url=url, settle=0.3, selects=False))
+        try:
+            session.show("<select id=s style='position:absolute;left:30px;top:30px'><option>a<option>b<option>c")
+
+            def asked(text: str) -> Any:
+                return person.send("Runtime.evaluate", returnByValue=True, expression=text)["result"].get("value")
+
+            until(lambda: asked("document.hasFocus()"), 20, "a window in front")
+            time.sleep(0.5)
+            left, top = asked("[screenX + (outerWidth - innerWidth) / 2, screenY + outerHeight - innerHeight]")
+            screen.xdotool("mousemove", str(int(left) + 45), str(int(top) + 40), "click", "1", "sleep", "0.6")
+            screen.xdotool("mousemove_relative", "0", "38", "sleep", "0.2", "click", "1")
+            until(lambda: asked("s.value") != "a", what="a choice")
+            session.told("in a list of the system is not kept")
+            person.click(300, 300)
+            person.key("ArrowDown")
+            assert [lost.step for lost in session.end().lost] == [1]
+        finally:
+            session.close()
+            person.close()
+
+
 class Watching:
     """The bare source at work on the page of an environment."""
 

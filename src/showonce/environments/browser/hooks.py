@@ -206,12 +206,13 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     const text = (e.innerText || '').trim().replace(/\\s+/g, ' '), r = e.getBoundingClientRect();
     return {under: text.length <= 200 ? text : '', box: [r.left, r.top, r.right, r.bottom]};
   };
-  let pressed = false, dropped = false, dragged = false, finger = null;
+  let pressed = false, dropped = false, dragged = false, finger = null, list = null;
   on('pointerdown', e => {
     finish();
     alone = '';
     dropped = dragged = false;
     const press = pointer('press', e);
+    list = first(e);
     if (e.pointerType === 'touch') {
       if (!e.isPrimary) lost(e, 'a gesture of several fingers is not kept');
       finger = e.isPrimary ? press : null;
@@ -221,6 +222,11 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     for (const at of hover.opened(first(e), e.clientX, e.clientY))
       say({kind: 'move', ...base(e), time: at.time, x: at.x, y: at.y, target: at.e ? label(at.e) : ''});
     hold(press);
+  });
+  on('change', e => {  // of a list that the browser draws outside of the page: no press on an entry came before
+    const one = first(e);
+    if (one.tagName === 'SELECT' && one === list && one.size < 2 && !one.multiple)
+      lost(e, 'what was chosen with the mouse in a list of the system is not kept: choose with the keys');
   });
   on('mousedown', e => {  // only here stands which press of a multiple click it is
     if (waiting && waiting.kind === 'press') tell({...taken(), count: e.detail});
@@ -364,6 +370,7 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     if (e.isComposing || e.key === 'Process' || e.keyCode === 229) return;
     finish();
     flush();
+    list = null;
     if (e.key === 'Dead') { dead = Boolean(contents()); return; }
     let key = keys[e.key] || (e.key.length === 1 ? e.key : e.key.toLowerCase());
     const modifiers = held(e), graph = e.getModifierState('AltGraph');
