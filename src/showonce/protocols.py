@@ -137,6 +137,36 @@ class Elements(Protocol):
 
 
 @runtime_checkable
+class Targets(Elements, Protocol):
+    """Knows what an action would hit."""
+
+    def targets(self) -> Sequence[Element]:
+        """Return everything that can be used now, on the whole page: what is scrolled out of view has a box beyond
+        [0, 1]. A plain block counts where it has a listener for clicks or a pointer cursor.
+        """
+
+    def target_at(self, at: tuple[float, float]) -> Element | None:
+        """Return what a click at `at` (fractions of the frame that was seen last) would hit now; None: nothing that
+        can be told.
+        """
+
+    def focused(self) -> Element | None:
+        """Return what keys and typed text go to now; None: nothing that can be told."""
+
+    def reveal(self, target: Element) -> bool:
+        """Scroll until an element that `targets` returned lies in view; say whether it does now."""
+
+
+@runtime_checkable
+class Sends(Protocol):
+    """Counts what its screen sends."""
+
+    @property
+    def sent(self) -> int:
+        """How many requests by POST, PUT, PATCH or DELETE the pages made since the reset."""
+
+
+@runtime_checkable
 class Oracle(Protocol):
     """Knows the right next action of its task."""
 
@@ -193,7 +223,7 @@ class Recordable(Protocol):
 
 
 ABILITIES: Final = (
-    *(Paged, Downloads, Facts, Elements, Oracle, SetsGoal, Undoable, Windows, Recordable),
+    *(Paged, Downloads, Facts, Elements, Targets, Sends, Oracle, SetsGoal, Undoable, Windows, Recordable),
     SecretFields,
 )
 
@@ -287,6 +317,10 @@ class Remarks(Protocol):
     @property
     def checks(self) -> Sequence[Check]:
         """What had to be on the screen."""
+
+    @property
+    def sends(self) -> Sequence[int] | None:
+        """The steps after which the page sent data, see `Episode`."""
 
 
 @runtime_checkable

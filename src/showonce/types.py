@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
@@ -155,14 +155,26 @@ class Field:
 
 @dataclass(frozen=True)
 class Element:
-    """Something on the screen that has a name a person can read. box: fractions of the frame.
+    """Something on the screen, described so that it can be told from others and found again.
 
-    role: button, link, textbox ... for what can be used; "" for what only stands there.
+    name: what a person reads on it or beside it (label, else text). box: fractions of the frame; beyond [0, 1] for what
+    is scrolled out of view. role: WAI-ARIA role (button, link, textbox ...) of what can be used; "" for what only
+    stands there. text: its visible text, at most 200 characters, where that is not the name. near: texts around it,
+    nearest first: the label of its field, the first cell of its row, the head of its column, the heading or dialog that
+    it is under. attributes: what its document says of it and a redesign seldom changes: id, name, type, placeholder,
+    href (path only), test id. page: address of its document without query and fragment; ``window:CLASS`` on a desktop.
+    index, count: it is number `index` (from 0, in document order) of `count` things of this role and name there.
     """
 
     name: str
     box: Region
     role: str = ""
+    text: str = ""
+    near: tuple[str, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    page: str = ""
+    index: int = 0
+    count: int = 1
 
 
 @dataclass(frozen=True)
@@ -208,13 +220,15 @@ class Proposal:
 class Executed:
     """What the environment really did (not what it was asked to do); `detail` says what came of it.
 
-    origin: where a secret was typed (see `Field`); "" for everything else.
+    origin: where a secret was typed (see `Field`); "" for everything else. targets: what it hit, one element for each
+    point of the action; of keys and typed text the element that had the focus; empty where that is not known.
     """
 
     action: Action
     detail: str = ""
     pixels: tuple[tuple[int, int], ...] = ()
     origin: str = ""
+    targets: tuple[Element, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -249,6 +263,7 @@ class Step:
     timings: dict[str, float] = field(default_factory=dict)  # ms: observe, model, parse, execute, overhead
     facts: ScreenFacts | None = None  # what was known of the screen when the action was judged; not stored
     origin: str = ""  # where a secret was typed, see `Field`
+    targets: tuple[Element, ...] = ()  # what the executed action hit, see `Executed`
 
     @property
     def corrected(self) -> bool:
@@ -331,13 +346,15 @@ class Check:
 class Frame:
     """One step of a demonstration in memory: what was seen, what was done, and its narration when there is one.
 
-    target: the name of what the action hit, as a person can read it; "" where it is not known.
+    target: the name of what the action hit, as a person can read it; "" where it is not known. targets: all that is
+    known of what it hit, see `Executed`.
     """
 
     observation: Observation
     action: Action
     note: str = ""
     target: str = ""
+    targets: tuple[Element, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,6 +369,7 @@ class Demonstration:
     first: int = 0  # for an excerpt: index of its first frame in the whole demonstration
     lost: tuple[Lost, ...] = ()  # of the whole demonstration; empty = complete
     checks: tuple[Check, ...] = ()  # of the whole demonstration
+    sends: tuple[int, ...] | None = None  # of the whole demonstration, see `Episode`
 
     def excerpt(self, index: int) -> Demonstration:
         """Return the demonstration with the one step at `index` (the last one beyond the end)."""
@@ -361,7 +379,11 @@ class Demonstration:
 
 @dataclass(frozen=True)
 class Episode:
-    """One attempt. `phase`: run | record | practice | probe | baseline | eval | shadow; `path`: its folder, or ""."""
+    """One attempt. `phase`: run | record | practice | probe | baseline | eval | shadow; `path`: its folder, or "".
+
+    sends: indices of the steps after which, and before the next one, the page sent data to a server (a request by POST,
+    PUT, PATCH or DELETE); None where nobody can tell.
+    """
 
     id: str
     task_id: str
@@ -377,6 +399,7 @@ class Episode:
     path: str = ""
     lost: tuple[Lost, ...] = ()  # empty = complete
     checks: tuple[Check, ...] = ()
+    sends: tuple[int, ...] | None = None
 
     @property
     def success(self) -> bool:

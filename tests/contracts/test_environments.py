@@ -136,6 +136,22 @@ class Able(Board):
     def elements(self) -> Sequence[Element]:
         return (Element("lamp", (0.0, 0.0, 0.5, 0.5), "button"),)
 
+    def targets(self) -> Sequence[Element]:
+        return self.elements()
+
+    def target_at(self, at: tuple[float, float]) -> Element | None:
+        return self.elements()[0] if max(at) < 0.5 else None
+
+    def focused(self) -> Element | None:
+        return None
+
+    def reveal(self, target: Element) -> bool:
+        return True
+
+    @property
+    def sent(self) -> int:
+        return 0
+
     @property
     def goal(self) -> str:
         return " ".join(self._check())

@@ -22,12 +22,13 @@ from showonce.demonstrations import (
     load_episode,
     read_meta,
     read_png,
+    save_demonstration,
 )
 from showonce.demonstrations.reduce import Reduced, Reducer
 from showonce.errors import ConfigError, DemonstrationError, EnvironmentBroken, Stopped, Unavailable
 from showonce.runtime.stop import Stop
 from showonce.runtime.watch import Hotkeys, record_watched, text_under
-from showonce.types import Check, Lost, Observation
+from showonce.types import Check, Element, Lost, Observation
 
 Raw = dict[str, Any]
 FREE = board_task(kind="none")
@@ -298,6 +299,34 @@ def test_the_text_under_the_pointer_becomes_a_check_at_its_step(tmp_path: Path) 
     assert "   must be there: 'Ticket created'" in final
     assert "no check: there is no text under the pointer." in final
     assert read_meta(path)["checks"] == [{"step": 2, "text": "Ticket created", "region": [0.1, 0.2, 0.4, 0.3]}]
+
+
+def test_what_was_hit_and_what_it_sent_is_kept_without_the_secrets_in_it(tmp_path: Path) -> None:
+    class Sender(Board):
+        sent = 0
+
+    save = Element("Save", (0.1, 0.2, 0.3, 0.4), "button", near=("of ow1password",), attributes={"id": "save"}, count=2)
+    field = Element("Name", (0.1, 0.5, 0.3, 0.6), "textbox", page="http://crm.example/new")
+    typed = {"kind": "text", "text": "ada", "source": "composed", "element": field}
+    secret = {"kind": "text", "text": "•" * 11, "typed": "ow1password", "secret": True, "target": "Password"}
+    place = {"x": 10, "y": 10, "width": 64, "height": 48, "button": "left"}
+    press, release = {"kind": "press", "element": save, **place}, {"kind": "release", "element": save, **place}
+    board, sent = Sender(), {"kind": "sent"}
+    person = Person(board, [sent, secret, typed, press, release, sent, sent, "ctrl+f10"])
+    path = record_watched(board, lambda: person, FREE, 1, EpisodeStore(tmp_path))
+    shown = load_demonstration(path)
+    assert [frame.action.verb for frame in shown.frames] == ["type", "type", "click", "done"]
+    hidden = replace(save, near=("of <secret>",))
+    assert [frame.targets for frame in shown.frames] == [(), (field,), (hidden,), ()]
+    assert shown.sends == load_episode(path).sends == (2,)
+    again = load_demonstration(save_demonstration(shown, tmp_path / "again"))
+    assert [frame.targets for frame in again.frames] == [frame.targets for frame in shown.frames]
+    assert (again.sends, [frame.target for frame in again.frames]) == ((2,), [frame.target for frame in shown.frames])
+
+
+def test_who_cannot_tell_what_was_sent_says_nothing_of_it(tmp_path: Path) -> None:
+    path, _, _, _ = watch(tmp_path, "red", {"kind": "sent"}, "green", "ctrl+f10")
+    assert load_demonstration(path).sends is None and "sends" not in read_meta(path)
 
 
 def test_a_check_never_holds_a_secret_and_is_not_taken_while_paused(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from showonce.types import (
     Check,
     Confidence,
     Demonstration,
+    Element,
     Episode,
     Frame,
     Image,
@@ -103,7 +104,31 @@ def step_to_json(step: Step, observation: Observation | None) -> dict[str, Any]:
         "timings": plain(step.timings),
         "proposal": None if step.proposal is None else _proposal_to_json(step.proposal),
     }
+    line |= {"targets": [element_to_json(target) for target in step.targets]} if step.targets else {}
     return line | ({"origin": step.origin} if step.origin else {})
+
+
+def element_to_json(element: Element) -> dict[str, Any]:
+    """Return an element as a mapping, without the fields that have their usual value."""
+    usual = Element("", element.box)
+    told: dict[str, Any] = plain(vars(element))
+    return {key: value for key, value in told.items() if value != plain(getattr(usual, key)) or key == "box"}
+
+
+def element_from_json(data: Mapping[str, Any]) -> Element:
+    """Return the element of `element_to_json`. Raises KeyError, TypeError, ValueError: it is damaged."""
+    left, top, right, bottom = (float(edge) for edge in data["box"])
+    return Element(
+        name=str(data.get("name", "")),
+        box=(left, top, right, bottom),
+        role=str(data.get("role", "")),
+        text=str(data.get("text", "")),
+        near=tuple(str(text) for text in data.get("near", ())),
+        attributes={str(key): str(value) for key, value in dict(data.get("attributes", {})).items()},
+        page=str(data.get("page", "")),
+        index=int(data.get("index", 0)),
+        count=int(data.get("count", 1)),
+    )
 
 
 def step_from_json(data: Mapping[str, Any]) -> Step:
@@ -126,6 +151,7 @@ def step_from_json(data: Mapping[str, Any]) -> Step:
         note=data["note"],
         timings=dict(data["timings"]),
         origin=str(data.get("origin", "")),
+        targets=tuple(element_from_json(one) for one in data.get("targets", ())),
     )
 
 
@@ -228,6 +254,7 @@ def load_episode(path: str | Path) -> Episode:
             path=str(folder),
             lost=lost_of(meta),
             checks=_checks_of(meta),
+            sends=sends_of(meta),
         )
     except (BadInput, KeyError, TypeError, ValueError) as error:
         raise _unusable("meta", f"{folder / META} is damaged: {error!r}.") from None
@@ -257,6 +284,16 @@ def lost_of(meta: Mapping[str, Any]) -> tuple[Lost, ...]:
         KeyError, TypeError, ValueError: the key `lost` of meta.json is damaged.
     """
     return tuple(Lost(int(one["step"]), str(one["text"])) for one in meta.get("lost") or ())
+
+
+def sends_of(meta: Mapping[str, Any]) -> tuple[int, ...] | None:
+    """Return after which steps of an episode the page sent data; None where that was not recorded.
+
+    Raises:
+        TypeError, ValueError: the key `sends` of meta.json is damaged.
+    """
+    found = meta.get("sends")
+    return None if found is None else tuple(int(step) for step in found)
 
 
 def _checks_of(meta: Mapping[str, Any]) -> tuple[Check, ...]:
@@ -354,6 +391,7 @@ def load_demonstration(path: str | Path) -> Demonstration:
             step.executed,
             step.note,
             step.proposal.text if person and step.proposal is not None else "",
+            step.targets,
         )
         for step, data in shown
         if step.executed is not None
@@ -362,12 +400,13 @@ def load_demonstration(path: str | Path) -> Demonstration:
     if len(sizes) > 1:
         raise _unusable("sizes", f"{folder} has frames of several sizes {sizes}.")
     try:
-        lost, checks = lost_of(meta), _checks_of(meta)
+        lost, checks, sends = lost_of(meta), _checks_of(meta), sends_of(meta)
     except (BadInput, KeyError, TypeError, ValueError) as error:
         raise _unusable("meta", f"{folder / META} is damaged: {error!r}.") from None
     return Demonstration(
-        meta["task_id"], meta["goal"], frames, source=meta["source"], ref=str(folder), lost=lost, checks=checks
-    )
+        meta["task_id"], meta["goal"], frames, source=meta["source"], ref=str(folder), lost=lost, checks=checks,
+        sends=sends,
+    )  # fmt: skip
 
 
 def check_complete(demonstration: Demonstration, accept: bool = False) -> None:

@@ -13,6 +13,7 @@ A raw event is a mapping. All have `kind` and `time` (seconds on a clock that on
                      was just typed into the same field ("": nothing), absent where the field is not known
     text             text that came without keys; source: how: composed (input method, dead key), pasted, or absent
     lost             text: one sentence, what the person did or will see that cannot be kept, and what to do instead
+    sent             the page sent data by POST, PUT, PATCH or DELETE; it never gets here
     told             text: one sentence for the person that is neither an act nor a loss; it never gets here
     idle             nothing was done for a while; its frame is the screen on which the person waits
     pause            the person paused the recording: the time until the next event is no waiting
@@ -21,10 +22,11 @@ A key that is the recorder's own may have `under` and `region`: the text under t
 the frame; or `pointer`: (x, y), fractions of the frame, where the text is not known.
 
 A key or text may have `replaces`: true where it takes the place of selected text. Any event may have `frame_time`: when
-the screen last changed visibly before it; `target`: the name of what it hit; `apart`: true where it joins no action
-before or after it, and the time before it was no waiting; `secret`: true where the text goes into a field that may hold
-a secret: `text` is then a dot for each character, and `origin` says whose field it is (`types.Field`). What was typed,
-`typed`, and what such fields hold, `values`, go to `secrets.Secrets` and no further.
+the screen last changed visibly before it; `target`: the name of what it hit; `element`: all that is known of it
+(`types.Element`); `apart`: true where it joins no action before or after it, and the time before it was no waiting;
+`secret`: true where the text goes into a field that may hold a secret: `text` is then a dot for each character, and
+`origin` says whose field it is (`types.Field`). What was typed, `typed`, and what such fields hold, `values`, go to
+`secrets.Secrets` and no further.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ from typing import Any, Final
 from showonce import actions as act
 from showonce.actions import MAX_NOTCHES, MAX_TEXT, MAX_WAIT_S, MODIFIERS, NAMED_KEYS, Action, from_pixel
 from showonce.secrets import SECRET as SECRET
+from showonce.types import Element
 
 RawEvent = Mapping[str, Any]
 CHORD: Final = ("ctrl", "alt", "meta")  # with one of these held, a key is a hotkey and types nothing
@@ -68,6 +71,7 @@ class Reduced:
     """An action and its raw events, indices `first` to `last`; the frame before `first` is the one it was chosen on.
 
     note: how it came about where the action does not say it (``pasted``); becomes the step's note. origin: of a secret.
+    targets: what it hit, see `types.Executed`.
     """
 
     action: Action
@@ -76,6 +80,7 @@ class Reduced:
     target: str = ""
     note: str = ""
     origin: str = ""
+    targets: tuple[Element, ...] = ()
 
 
 @dataclass
@@ -100,6 +105,7 @@ class _Text:
     origin: str = ""
     note: str = ""
     least: int = 0
+    element: Element | None = None
 
 
 @dataclass
@@ -225,7 +231,7 @@ class Reducer:
                 self.lost.append("a drag from a double click, which selects by words, is kept as a click and a drag")
             self._end_click()
             start, end = _place(held.event), _place(event)
-            self._emit(act.Drag(*start, *end, _held(held.event)), held.first, self._index, held.event)
+            self._emit(act.Drag(*start, *end, _held(held.event)), held.first, self._index, held.event, event)
         elif button == "right":
             self._emit(_clicked(held), held.first, self._index, held.event)
         elif held.count > 1 and self._click is not None:
@@ -296,7 +302,7 @@ class Reducer:
         if self._text is None or self._text.secret != secret or self._text.note != note:
             self._begin(event)
             origin = str(event.get("origin", ""))
-            self._text = _Text(self._first, self._index, "", secret, target, origin, note)
+            self._text = _Text(self._first, self._index, "", secret, target, origin, note, element=event.get("element"))
         if event.get("replaces"):
             self._text.least = len(self._text.text) + 1
         self._text.text += str(event["text"])
@@ -340,10 +346,13 @@ class Reducer:
         if self._text is not None:
             run, self._text = self._text, None
             action = _typed(run.text, run.secret)
-            self._out.append(Reduced(action, run.first, run.last, run.target, run.note, run.origin))
+            targets = () if run.element is None else (run.element,)
+            self._out.append(Reduced(action, run.first, run.last, run.target, run.note, run.origin, targets))
 
-    def _emit(self, action: Action, first: int, last: int, event: RawEvent) -> None:
-        self._out.append(Reduced(action, first, last, str(event.get("target", ""))))
+    def _emit(self, action: Action, first: int, last: int, event: RawEvent, *more: RawEvent) -> None:
+        hit = [one["element"] for one in (event, *more) if one.get("element") is not None]
+        targets = tuple(hit) if len(hit) == 1 + len(more) else ()
+        self._out.append(Reduced(action, first, last, str(event.get("target", "")), targets=targets))
 
 
 def _clicked(click: _Click) -> Action:

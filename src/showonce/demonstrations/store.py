@@ -29,7 +29,18 @@ from showonce.demonstrations.redact import redact
 from showonce.errors import DemonstrationError, DiskError
 from showonce.fsio import LineWriter, atomic_write_bytes, atomic_write_json, explained, make_folder, plain
 from showonce.secrets import KNOWN
-from showonce.types import Demonstration, Episode, Executor, Observation, Outcome, Region, Step, StopReason, Task
+from showonce.types import (
+    Demonstration,
+    Episode,
+    Executor,
+    Observation,
+    Outcome,
+    Proposal,
+    Region,
+    Step,
+    StopReason,
+    Task,
+)
 
 QUEUE: Final = 8  # largest number of frames and steps that wait for the disk; then `frame` and `step` block
 _EPISODE: Final = re.compile(r"(\d{5,})-(?P<phase>[a-z0-9]+)")
@@ -106,6 +117,7 @@ class EpisodeWriter:
             "final_frame": last[1] if last else "",
             "screen": {"width": last[2].width, "height": last[2].height} if last else None,
             "lost": plain(episode.lost),
+            **({} if episode.sends is None else {"sends": list(episode.sends)}),
             "checks": plain(episode.checks),
         }
         atomic_write_json(self.path / META, KNOWN.hide_value(self._meta), durable=self._durable)
@@ -209,7 +221,13 @@ def save_demonstration(demonstration: Demonstration, path: str | Path, seed: int
     with EpisodeWriter(folder, meta) as writer:
         for index, frame in enumerate(demonstration.frames):
             action, seen = frame.action, frame.observation
-            steps.append(Step(index, writer.frame(seen), seen.hash, action, action, action, executor, note=frame.note))
+            said = Proposal(frame.target, action, None, adapter_version="none") if frame.target else None
+            steps.append(
+                Step(
+                    index, writer.frame(seen), seen.hash, action, action, action, executor, said, note=frame.note,
+                    targets=frame.targets,
+                )
+            )  # fmt: skip
             writer.step(steps[-1])
         writer.finish(
             Episode(
@@ -224,6 +242,7 @@ def save_demonstration(demonstration: Demonstration, path: str | Path, seed: int
                 seconds=0.0,
                 source=demonstration.source,
                 lost=demonstration.lost,
+                sends=demonstration.sends,
                 checks=demonstration.checks,
             )
         )

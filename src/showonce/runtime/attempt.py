@@ -46,6 +46,7 @@ from showonce.runtime.tasks import reset_task
 from showonce.secrets import mentions
 from showonce.types import (
     Demonstration,
+    Element,
     Episode,
     Executor,
     Limits,
@@ -76,6 +77,7 @@ class StepDraft:
     approved: Action | None = None
     executed: Action | None = None
     origin: str = ""
+    targets: tuple[Element, ...] = ()
     note: str = ""
     reason: StopReason | None = None
     facts: ScreenFacts | None = None
@@ -368,7 +370,7 @@ class Attempt:
                 try:
                     with self._clock.part("execute"):
                         done = self.set.environment.execute(turn.approved, self.time)
-                    turn.executed, turn.origin = done.action, done.origin
+                    turn.executed, turn.origin, turn.targets = done.action, done.origin, done.targets
                     turn.note = f"done after all; {turn.note}" if refused else turn.note
                     return
                 except BadInput as error:
@@ -427,6 +429,7 @@ class Attempt:
             timings=self._clock.lap(),
             facts=turn.facts,
             origin=turn.origin,
+            targets=turn.targets,
         )
         context = self.context()
         step = self.journal.step(step, turn.screen, self.screen)
@@ -467,7 +470,8 @@ class Attempt:
         )
         policy = self.set.policy
         if isinstance(policy, Remarks):
-            episode = replace(episode, lost=tuple(policy.lost), checks=tuple(policy.checks))
+            sends = None if policy.sends is None else tuple(policy.sends)
+            episode = replace(episode, lost=tuple(policy.lost), checks=tuple(policy.checks), sends=sends)
         return episode
 
     def _verify(self, executed: Action) -> Outcome:

@@ -29,6 +29,7 @@ from showonce.protocols import (
     Interrupt,
     Sampling,
     SecretFields,
+    Sends,
     SetsGoal,
     ability,
 )
@@ -107,6 +108,7 @@ class Watched:
         self.failure: Exception | None = None  # why it cannot go on
         self.lost: list[Lost] = []  # what the person did that is in no step
         self.checks: list[Check] = []  # what the person said must be on the screen
+        self.sends: list[int] | None = None  # steps after which the page sent data; None: the screen cannot tell
         self._inner, self._watch, self._stop, self._hotkeys, self._tell = inner, watch, stop, hotkeys, tell
         self._source: EventSource | None = None
         self._inbox: queue.Queue[tuple[Mapping[str, Any], Observation] | Exception | None] = queue.Queue()
@@ -129,6 +131,7 @@ class Watched:
         """Prepare the screen and wait until the person has done something, or nothing."""
         self._screen = self._inner.reset(task, seed)
         self._source = self._watch()
+        self.sends = None if ability(self._inner, Sends) is None else []
         threading.Thread(target=self._read, args=(self._source,), name="watched", daemon=True).start()
         return self.observe()
 
@@ -157,7 +160,7 @@ class Watched:
             return Executed(action)
         reduced, screen = self._ready.pop(0)
         pixels = tuple((to_pixel(x, screen.width), to_pixel(y, screen.height)) for x, y in points(action))
-        return Executed(action, "", pixels, reduced.origin)
+        return Executed(action, "", pixels, reduced.origin, reduced.targets)
 
     def verify(self) -> Outcome:
         return self._inner.verify()
@@ -219,6 +222,8 @@ class Watched:
             self._paused = not self._paused
             self._tell("paused" if self._paused else "recording again", True)
             self._feed({"kind": "pause", "time": event["time"]})
+        elif event["kind"] == "sent":
+            self._sent()
         elif event["kind"] == "told":
             self._tell(str(event["text"]), True)
         elif wish == "check" and not self._paused:
@@ -231,6 +236,12 @@ class Watched:
             self._tell(f"what you type now is {told}", True)
         elif not self._paused and not wish:
             self._feed(event)
+
+    def _sent(self) -> None:
+        """Note that the page sent data after the last thing that was done."""
+        at = self._done + (self._reducer.pending is not None) - 1
+        if self.sends is not None and at >= 0 and at not in self.sends:
+            self.sends.append(at)
 
     def _whose(self) -> str:
         """Return the origin (see `types.Field`) of the field that has the focus; ``null`` where it is not known."""
@@ -269,7 +280,7 @@ class Watched:
             self._tell(f"{self._done + 1}. {in_words(pending)} ...", False)
 
     def _emit(self, found: list[Reduced]) -> None:
-        for reduced in (self._named(replace(one, target=self._secrets.hide(one.target))) for one in found):
+        for reduced in map(self._named, map(self._veiled, found)):
             self._done += 1
             target = f" on {reduced.target}" if reduced.target else ""
             note = f" ({reduced.note})" if reduced.note else ""
@@ -281,6 +292,18 @@ class Watched:
             self._tell(f"not kept: {self.lost[-1].text}", True)
         needed = self._reducer.open
         self._frames = {index: frame for index, frame in self._frames.items() if index in needed}
+
+    def _veiled(self, reduced: Reduced) -> Reduced:
+        """Return an action without the secrets that stand in the names of what it hit."""
+        hide = self._secrets.hide
+        targets = tuple(
+            replace(
+                one, name=hide(one.name), text=hide(one.text), near=tuple(map(hide, one.near)),
+                attributes={key: hide(value) for key, value in one.attributes.items()},
+            )
+            for one in reduced.targets
+        )  # fmt: skip
+        return replace(reduced, target=hide(reduced.target), targets=targets)
 
     def _named(self, reduced: Reduced) -> Reduced:
         """Give a typed secret the name of its field; the same text in the same field again is the same secret."""
