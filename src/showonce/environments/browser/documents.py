@@ -62,6 +62,7 @@ class Target:
     root: Frame
     documents: dict[int, Document] = field(default_factory=dict)
     blind: set[str] = field(default_factory=set)  # frames into which no hook could be put
+    filling: asyncio.Future[Any] | None = None  # the look for frames without the hook that is under way
 
 
 class Documents:
@@ -175,7 +176,8 @@ class Documents:
         for frame in [frame for frame in self._targets if frame.is_detached()]:
             del self._targets[frame]
         for target in [*self._targets.values()]:
-            self._run(self._fill(target))
+            if target.filling is None or target.filling.done():
+                target.filling = self._run(self._fill(target))
         for document in self:
             self._run(self._beat(document))
 
