@@ -238,3 +238,28 @@ def test_no_event_can_break_the_screen(events: list[dict[str, Any]], size: tuple
     assert view.events == len(events)
     draw(screen(view, None, *size, now=5.0), *size)
     draw(summary(view), 100, 60)
+
+
+EARLY: list[dict[str, Any]] = [
+    {"t": 1, "kind": "run_started", "run": "mine", "name": "one_demo", "task": "app/dev/single/0", "goal": "zorb"},
+    {"t": 2, "kind": "phase", "name": "teacher", "total": 100},
+]
+KEYS = "Ctrl-C: stop   Ctrl-\\: pause"
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_before_the_first_step_the_screen_tells_what_is_done_and_how_far_it_is(width: int, height: int) -> None:
+    view = view_of(EARLY[:1])
+    assert "the model is being loaded" in draw(screen(view, None, width, height, 12.0), width, height)
+    view = view_of(EARLY)
+    view.phase_done = 25
+    text = draw(screen(view, None, width, height, 12.0), width, height)
+    assert "teacher: the model with" in text and "25 of 100" in text and "no step yet" in text
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_last_line_names_the_keys_until_the_run_is_over(make_run: MakeRun, width: int, height: int) -> None:
+    for finish in (False, True):
+        view = read(make_run(finish=finish))
+        text = draw(screen(view, None, width, height, 99.0, KEYS), width, height)
+        assert (text.rstrip().splitlines()[-1].strip() == KEYS) is not finish

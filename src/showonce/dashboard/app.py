@@ -24,6 +24,8 @@ from showonce.errors import BadInput
 from showonce.runs.layout import EVENTS
 
 JOIN_S: Final = 5.0  # how long the end of a run waits for its dashboard
+WATCH_KEYS: Final = "q: close this view; the run goes on   files STOP and PAUSE in its folder end it, hold it"
+RUN_KEYS: Final = "Ctrl-C: stop   Ctrl-\\: pause, and go on   from elsewhere: files STOP and PAUSE in the run's folder"
 TALLEST_PRINT: Final = 50  # rows of the screen that is printed for a finished run
 
 
@@ -96,7 +98,11 @@ def watch(
         drawn = screen(view, frame, out.size.width, rows, view.last_at or reader.now)
         write(out, Sized(drawn, rows))
     elif chosen != "off":
-        with contextlib.suppress(KeyboardInterrupt), Keys() as keys, _taken(make_output(chosen, out, folder)) as output:
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            Keys() as keys,
+            _taken(make_output(chosen, out, folder, WATCH_KEYS)) as output,
+        ):
             output.show(reader, first)
             while follow and not reader.over and not keys.quit_within(1.0 / _rate(refresh_per_second)):
                 output.show(reader, reader.poll())
@@ -148,7 +154,7 @@ class LiveDashboard:
         self._interval = 1.0 / _rate(refresh_per_second)
         self._stop = threading.Event()
         self._turn = threading.Lock()  # held while the terminal is used
-        self._output = make_output(self._mode, self._console, self._folder)
+        self._output = make_output(self._mode, self._console, self._folder, RUN_KEYS)
         self._thread = threading.Thread(target=self._guarded(self._loop), name="dashboard", daemon=True)
 
     def __enter__(self) -> LiveDashboard:

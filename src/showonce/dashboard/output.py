@@ -65,8 +65,8 @@ class HeldStream(io.StringIO):
 class LiveOutput:
     """The live screen, on the alternate screen. Draws only when there is something new or a second went by."""
 
-    def __init__(self, console: Console, folder: Path) -> None:
-        self._console, self._folder = console, folder
+    def __init__(self, console: Console, folder: Path, keys: str = "") -> None:
+        self._console, self._folder, self._keys = console, folder, keys
         self._live: Live | None = None
         self._held: list[tuple[str, Any, HeldStream]] = []
         self._drawn: tuple[object, ...] = ()
@@ -110,7 +110,7 @@ class LiveOutput:
         if name != self._frame_name or self._frame is None:
             self._frame_name, self._frame = name, _patient_frame(self._folder, name)
         if self._live is not None:
-            self._live.update(screen(view, self._frame, size.width, size.height, reader.now), refresh=True)
+            self._live.update(screen(view, self._frame, size.width, size.height, reader.now, self._keys), refresh=True)
 
 
 def _patient_frame(folder: Path, name: str | None) -> Image.Image | None:
@@ -147,8 +147,8 @@ def write(console: Console, what: RenderableType, soft_wrap: bool = False) -> No
     console.file.flush()
 
 
-def make_output(mode: str, console: Console, folder: Path) -> Output:
-    return LiveOutput(console, folder) if mode == "live" else PlainOutput(console)
+def make_output(mode: str, console: Console, folder: Path, keys: str = "") -> Output:
+    return LiveOutput(console, folder, keys) if mode == "live" else PlainOutput(console)
 
 
 class Sized:

@@ -29,6 +29,7 @@ from showonce.dashboard.wording import (
     gate_line,
     measure_words,
     number,
+    phase_words,
     rollback_words,
 )
 from showonce.events import PhaseMeasured, ProbePlayed, Readings
@@ -56,13 +57,21 @@ class Sizes:
         return cls(step, learning, bottom, max(20, min(2 * picture_rows + 4, int(width * 0.4))))
 
 
-def screen(view: RunView, frame: Image.Image | None, width: int, height: int, now: float) -> RenderableType:
-    """Return the whole live screen. `now`: unix seconds, for the clock of a run that is not over."""
+def screen(
+    view: RunView, frame: Image.Image | None, width: int, height: int, now: float, keys: str = ""
+) -> RenderableType:
+    """Return the whole live screen. `now`: unix seconds, for the clock of a run that is not over. keys: what can be
+    pressed, for the last line; none is drawn for a run that is over.
+    """
     if width < 70 or height < 20:
         return _small_screen(view, width, height, now)
+    foot = [Layout(Text(keys, "dim", no_wrap=True, overflow="ellipsis"), size=1)] if keys and not view.finished else []
+    height -= len(foot)
     sizes = Sizes.of(width, height)
     layout = Layout()
-    layout.split_column(Layout(name="header", size=2), Layout(name="middle"), Layout(name="bottom", size=sizes.bottom))
+    layout.split_column(
+        Layout(name="header", size=2), Layout(name="middle"), Layout(name="bottom", size=sizes.bottom), *foot
+    )
     layout["header"].update(Group(*header(view, width, now)))
     layout["middle"].split_row(Layout(name="screen", size=sizes.left), Layout(name="right"))
     layout["screen"].update(screen_panel(view, frame))
@@ -158,12 +167,25 @@ def screen_panel(view: RunView, frame: Image.Image | None) -> Panel:
     """Return the picture of the screen with the last action on it."""
     step = view.step
     if step is None:
-        return panel(Text("no step yet", style="dim"), "screen")
+        return panel(Group(*_before_the_first_step(view)), "screen")
     action = step.executed or step.proposed
     caption = action_words(action) if action else "no action"
     picture = ScreenPicture(frame, action, executed=step.executed is not None)
     words = caption if step.executed else f"not done: {caption}"
     return panel(Align.center(picture, vertical="middle"), "screen", words)
+
+
+def _before_the_first_step(view: RunView) -> list[Text]:
+    """Return what the run is doing while there is no step to draw."""
+    if not view.phase:
+        return [Text("the model is being loaded" if view.run.run else "waiting for the first event", "dim")]
+    doing = phase_words(view.phase)
+    lines = [Text(f"{clean(view.phase, 30)}: {doing}" if doing else clean(view.phase, 30))]
+    if view.phase_total:
+        share = min(1.0, view.phase_done / view.phase_total)
+        lines.append(Text(f"{chart.bar(share, 10)} {view.phase_done} of {view.phase_total} episodes", "yellow"))
+    lines.append(Text("many screens are answered at once here; single steps are drawn when it learns", "dim"))
+    return lines
 
 
 def step_panel(view: RunView, width: int) -> Panel:

@@ -11,11 +11,27 @@ from showonce.dashboard.state import RunView
 from showonce.runs.metrics import SCORED
 
 # Phases of many episodes: their results, probes and updates become lines, not each episode.
+PHASES: Final = {  # what is done in a phase, by its name in events.jsonl
+    "before": "the model as it is, without the demonstration",
+    "teacher": "the model with the demonstration in view: what can be learned",
+    "retention:before": "the built-in skills, before the lesson",
+    "learn": "practice, gated updates, and probes without the demonstration",
+    "after": "the adapter alone, in a new process",
+    "after:off": "once more with the adapter off: it must be as before",
+    "retention:after": "the built-in skills again: nothing else may be lost",
+    "tasks": "attempts at the task",
+}
 CROWDED_PHASES: Final = frozenset({*SCORED, "learn", "practice", "probe", "shadow"})
 MEASURES: Final = {
     "reobserve": "looked again", "retry": "tried again", "undo": "took something back", "ask": "asked a person",
     ev.GIVE_UP: "gave up",
 }  # fmt: skip
+
+
+def phase_words(name: str) -> str:
+    """Return what is done in a phase; "" for one that is not known."""
+    kind, _, of = name.partition(":")
+    return f"the baseline {clean(of, 30)}" if kind == "baseline" else PHASES.get(name, "")
 
 
 def clean(text: str, limit: int = 400) -> str:
