@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.core_table.lesson_settings import learning_of
-from benchmarks.jobs import Job, Work, check_settings, make_bench, numbers_of, records, run_jobs
 from benchmarks.study_page import ARM_BEFORE, CURVE, FULL, PAGE, PART, ZERO_SHOT, Row, rows_of, write_page
 from benchmarks.verdict import Row as Figure
 from benchmarks.verdict import finish, parser
+from showonce.app.jobs import Job, Work, check_settings, make_bench, numbers_of, records, run_jobs
 from showonce.cli.terminal import progress_bar
 from showonce.config import Config
 from showonce.demonstrations import load_demonstration, save_demonstration

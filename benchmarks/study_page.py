@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.jobs import ROWS, Record, records
+from showonce.app.jobs import ROWS, Record, records
 from showonce.config import Config
 from showonce.evaluation.results import EvalResult, Results
 from showonce.fsio import atomic_write_bytes, atomic_write_json, atomic_write_text

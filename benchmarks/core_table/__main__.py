@@ -26,8 +26,8 @@ from rich.console import Console
 
 from benchmarks.core_table.schedule import STEPS
 from benchmarks.core_table.table import Table, core_table, markdown, rich_table, table_of
-from benchmarks.jobs import make_bench
 from benchmarks.verdict import EXIT_CODES
+from showonce.app.jobs import make_bench
 from showonce.config import Config
 from showonce.errors import ShowonceError
 from showonce.runs.folder import start_run

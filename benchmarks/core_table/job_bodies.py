@@ -10,7 +10,7 @@ from typing import Any, Final
 from benchmarks.core_table.fault_outcome import judged, outcome_of
 from benchmarks.core_table.lesson_settings import fault_learning, learning_of
 from benchmarks.core_table.schedule import TABLE_CONTROLS, apps_of, lines_of
-from benchmarks.jobs import Job, Work, numbers_of
+from showonce.app.jobs import Job, Work, numbers_of
 from showonce.config import Config
 from showonce.environments.registry import find_task
 from showonce.errors import ShowonceError

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from benchmarks.jobs import Record
+from showonce.app.jobs import Record
 from showonce.config import Config
 from showonce.evaluation.results import Results
 from showonce.stats import Estimate

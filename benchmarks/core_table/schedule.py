@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from benchmarks.jobs import Job
+from showonce.app.jobs import Job
 from showonce.config import Config
 from showonce.errors import ConfigError, nearest
 from showonce.evaluation.controls import CONTROLS

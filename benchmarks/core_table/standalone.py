@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks import drop_test
 from benchmarks.floors import answer_times
-from benchmarks.jobs import Job, Work
 from benchmarks.runtime_overhead import step_overheads
+from showonce.app.jobs import Job, Work
 from showonce.errors import ShowonceError, Unavailable
 from showonce.evaluation.tasks import task_set
 from showonce.stats import upper_bound

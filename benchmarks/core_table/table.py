@@ -1,6 +1,6 @@
 """Fills the core table: does the jobs that are missing, works the rows out, writes table.md and table.json.
 
-What else the folder holds is described in `benchmarks.jobs`.
+What else the folder holds is described in `showonce.app.jobs`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from benchmarks.core_table.job_bodies import run_job
 from benchmarks.core_table.rows import Found, TableRow
 from benchmarks.core_table.schedule import check_parts, jobs_of
 from benchmarks.core_table.standalone import JOBS, run_standalone_job
-from benchmarks.jobs import ROWS, Job, MakeBench, check_settings, records, run_jobs, settings_of
+from showonce.app.jobs import ROWS, Job, MakeBench, check_settings, records, run_jobs, settings_of
 from showonce.cli.terminal import progress_bar
 from showonce.config import Config
 from showonce.evaluation.results import Results

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.benchfactory import checkpoint, config
 from tests.toys import lesson_config
 
 from showonce.config import AdapterConfig, Config, DashboardConfig, ExperimentConfig, PolicyConfig
 
 TASK = "app/dev/single/0"
+__all__ = ["checkpoint", "config"]
 MakeConfig = Callable[..., Config]
 
 

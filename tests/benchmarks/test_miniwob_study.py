@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from tests.browsers import needs_miniwob
 
-from benchmarks.jobs import RECORDS, ROWS
+from showonce.app.jobs import RECORDS, ROWS
 from showonce.config import Config, ExperimentConfig
 from showonce.errors import ConfigError, ShowonceError
 

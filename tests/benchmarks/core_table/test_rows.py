@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.core_table import rows_learning, rows_safety, schedule
 from benchmarks.core_table.rows import Found
-from benchmarks.jobs import Record
+from showonce.app.jobs import Record
 from showonce.config import Config
 from showonce.evaluation.results import Results, Row, StepScore
 from showonce.evaluation.tasks import task_set

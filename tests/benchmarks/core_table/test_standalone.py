@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.core_table.standalone import run_standalone_job
-from benchmarks.jobs import Job, Work
+from showonce.app.jobs import Job, Work
 from showonce.evaluation.bench import Bench
 from showonce.evaluation.results import Results
 from showonce.runtime.stop import Stop

@@ -17,7 +17,7 @@ from benchmarks.core_table.lesson_settings import fault_learning
 from benchmarks.core_table.rows import TableRow
 from benchmarks.core_table.schedule import STEPS, TABLE_CONTROLS, jobs_of, lines_of
 from benchmarks.core_table.table import BUILDERS, Table, core_table, markdown, rich_table, table_of
-from benchmarks.jobs import records
+from showonce.app.jobs import records
 from showonce.config import Config, EvaluationConfig
 from showonce.errors import BadInput, ConfigError
 from showonce.evaluation.bench import Bench

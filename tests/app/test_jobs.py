@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from tests.benchfactory import embedded
 
-from benchmarks.jobs import Job, Work, check_settings, records, run_jobs, settings_of
+from showonce.app.jobs import Job, Work, check_settings, records, run_jobs, settings_of
 from showonce.config import Config
 from showonce.errors import BadInput, ShowonceError, Stopped
 from showonce.evaluation.bench import Bench
