@@ -164,6 +164,9 @@ class Element:
     it is under. attributes: what its document says of it and a redesign seldom changes: id, name, type, placeholder,
     href (path only), test id. page: address of its document without query and fragment; ``window:CLASS`` on a desktop.
     index, count: it is number `index` (from 0, in document order) of `count` things of this role and name there.
+    value: what a list or a date field held after the action on it: the text of the chosen option, a date as ISO;
+    options: the texts of a list's options. bound: texts of this run's data that stand in it in place of recorded ones
+    (`demonstrations.binding`); then its place, picture, number and what it once stood beside are those of another one.
     """
 
     name: str
@@ -175,6 +178,9 @@ class Element:
     page: str = ""
     index: int = 0
     count: int = 1
+    value: str = ""
+    options: tuple[str, ...] = ()
+    bound: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

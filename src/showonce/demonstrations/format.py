@@ -112,7 +112,8 @@ def element_to_json(element: Element) -> dict[str, Any]:
     """Return an element as a mapping, without the fields that have their usual value."""
     usual = Element("", element.box)
     told: dict[str, Any] = plain(vars(element))
-    return {key: value for key, value in told.items() if value != plain(getattr(usual, key)) or key == "box"}
+    kept = {key: value for key, value in told.items() if value != plain(getattr(usual, key)) or key == "box"}
+    return {key: value for key, value in kept.items() if key != "bound"}  # of one run, in memory
 
 
 def element_from_json(data: Mapping[str, Any]) -> Element:
@@ -128,6 +129,8 @@ def element_from_json(data: Mapping[str, Any]) -> Element:
         page=str(data.get("page", "")),
         index=int(data.get("index", 0)),
         count=int(data.get("count", 1)),
+        value=str(data.get("value", "")),
+        options=tuple(str(text) for text in data.get("options", ())),
     )
 
 
