@@ -5,13 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.chores import AT, chore, step, stored
 
 from showonce.actions import MAX_TEXT, Click, Key, Type
 from showonce.demonstrations.values import VALUES, Value, load_values, name_from, save_values
 from showonce.errors import DemonstrationError
 from showonce.types import Demonstration
-
-from tests.chores import AT, chore, step, stored
 
 
 def by_name(folder: Path) -> dict[str, Value]:
