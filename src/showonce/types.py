@@ -31,6 +31,7 @@ class StopReason(StrEnum):
     REFUSED = "refused"  # a safety rule refused an action
     DENIED = "denied"  # a person denied an action
     ASKED = "asked"  # the policy asked a person and nobody could answer
+    DOUBT = "doubt"  # it was not sure enough that the next action hits what it is for, and nobody said that it does
     STOPPED = "stopped"  # a person stopped it
     MAX_STEPS = "max_steps"  # the step limit was reached
     TIMEOUT = "timeout"  # the time limit was reached
@@ -206,7 +207,9 @@ class Proposal:
     token_ids and logprobs_T cover the whole answer; decision_T marks the tokens that were free choices (forced
     tokens are False and have log-probability 0). timings are milliseconds by name: model, parse. thought: what the
     text reasons before its action, where the dialect sets that apart. note: of a recorded action, how it came about
-    where the action does not say it; becomes the step's note.
+    where the action does not say it; becomes the step's note. doubt: one sentence, why the action must not be executed
+    unless a person approves it; without one the episode ends in doubt. screen: the frame that the action was chosen on,
+    where the policy looked again while it waited.
     """
 
     text: str
@@ -220,6 +223,8 @@ class Proposal:
     adapter_version: str = "base"
     thought: str = ""
     note: str = ""
+    doubt: str = ""
+    screen: Observation | None = None
 
 
 @dataclass(frozen=True)

@@ -447,5 +447,5 @@ def test_a_text_of_the_page_must_be_there_again(session: Session) -> None:
     assert late.reached, late.episode.steps[-1]
     page.write_text(page.read_text("utf-8").replace("placed", "refused"), "utf-8")
     wrong = replay_episode(shown.ref, session.environment, task, longer=0.5)
-    assert not wrong.reached and wrong.episode.stop_reason is StopReason.ASKED
+    assert not wrong.reached and wrong.episode.stop_reason is StopReason.DOUBT
     assert "'Order 42 placed' must be on the screen now, and it is not" in str(wrong.first_difference)

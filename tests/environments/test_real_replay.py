@@ -105,7 +105,7 @@ def test_a_button_that_looks_otherwise_is_found_by_its_name(flow: Flow) -> None:
 def test_what_is_gone_is_asked_for_and_shown_side_by_side(flow: Flow) -> None:
     flow.record(SAVE + OTHER, at(90, 78))
     report = flow.replay("<h1>Out of order</h1>", "template")
-    assert report.stop_reason is StopReason.ASKED
+    assert report.stop_reason is StopReason.DOUBT
     difference = report.first_difference
     assert difference is not None and (difference.step, difference.kind) == (0, "target")
     assert read_png(difference.picture).shape == (HEIGHT, 2 * WIDTH + 4, 3)
@@ -183,4 +183,4 @@ def test_a_recorded_wait_is_as_long_as_the_page_takes(flow: Flow, mode: Mode) ->
     assert slow.success and slow.episode.steps[1].timings["execute"] > 2000, slow.first_difference
     flow.page.write_text(STYLE + LATE.format(ms=10**6), "utf-8")
     never = replay_episode(flow.path, flow.browser, flow.task("Saved"), mode=mode, longer=0.5)
-    assert never.stop_reason is StopReason.ASKED and "did not appear" in str(never.first_difference)
+    assert never.stop_reason is StopReason.DOUBT and "did not appear" in str(never.first_difference)

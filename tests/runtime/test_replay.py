@@ -110,8 +110,8 @@ def test_a_target_that_is_gone_is_told(shown: Path) -> None:
             return Observation(np.full_like(seen.image, 30), text=seen.text)
 
     report = replay_episode(shown, Dark(), TASK, mode="template", seed=5)
-    assert report.stop_reason is StopReason.ASKED
-    assert report.steps == 1  # the question; nothing was clicked
+    assert report.stop_reason is StopReason.DOUBT
+    assert report.steps == 0 and "best match" in report.doubt and report.doubt_step == 0
     assert report.first_difference is not None
     assert report.first_difference.kind == "target"
     assert "step 1 is not on the screen" in report.first_difference.detail

@@ -127,7 +127,7 @@ def test_a_target_that_never_comes_stops_the_replay_with_the_reason(tmp_path: Pa
     world = Loading(99.0, page(False), page(True))
     report = replayed(shown(tmp_path, page(False), page(True), seconds=0.2), world, mode, longer=0.3)
     assert [type(action) for _, action in world.clicks] == [Key]
-    assert report.stop_reason is StopReason.ASKED and report.first_difference is not None
+    assert report.stop_reason is StopReason.DOUBT and report.first_difference is not None
     assert report.first_difference.detail == "The recording waits before step 3: the target of step 3 did not appear."
 
 
@@ -142,7 +142,7 @@ def test_a_highlight_under_the_recorded_pointer_is_not_waited_for(tmp_path: Path
     world = Loading(0.1, page(False), page(True))
     report = replayed(shown(tmp_path, page(False), page(True, lit=True)), world, "coordinates", longer=3.0)
     (_, (at, action)) = world.clicks
-    assert isinstance(action, Click) and at < 3.0 and report.stop_reason is not StopReason.ASKED
+    assert isinstance(action, Click) and at < 3.0 and report.stop_reason is not StopReason.DOUBT
 
 
 def test_a_button_that_is_greyed_is_waited_for_until_it_is_not(tmp_path: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_text_that_must_be_there_is_waited_for(tmp_path: Path, mode: Mode) -> 
 def test_a_text_that_is_not_there_stops_the_replay_with_the_reason(tmp_path: Path) -> None:
     world = Worded(99.0, page(True), page(True))
     report = replayed(checked(tmp_path, 1), world, "coordinates", longer=0.2)
-    assert len(world.clicks) == 1 and report.stop_reason is StopReason.ASKED and not report.reached
+    assert len(world.clicks) == 1 and report.stop_reason is StopReason.DOUBT and not report.reached
     assert report.first_difference is not None
     assert "'ticket 42 created' must be on the screen now, and it is not" in report.first_difference.detail
 

@@ -28,20 +28,23 @@ class Replayed:
     stopped: str = ""
 
 
-def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = None) -> Replayed:
+def replay(path: Path, mode: str | None, config: Config, frontend: Frontend | None = None) -> Replayed:
     """Execute a stored episode again; its new episode is stored in a run folder of its own.
+
+    mode: None = by target where the recording knows its targets, else by coordinates.
 
     Raises:
         DemonstrationError: not an episode, of a newer schema, or as `task_of_episode`.
         ConfigError: an unknown mode.
     """
-    if mode not in MODES:
+    if mode is not None and mode not in MODES:
         raise ConfigError(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
     check_unattended(config.safety, "replay")
     named = None if config.task else [task_of_episode(path)]
     plan = make_plan(replace(config, seed=max(config.seed, 0)), tasks=named)
     task = plan.tasks[0]
     recorded, shown = check_recording(path, task)
+    mode = mode or ("target" if any(frame.targets for frame in shown.frames) else "coordinates")
     needs = needs_of(recorded.steps)
     for name in config.secret:
         if name not in (known := [need.name for need in needs]) and "" not in known:
@@ -57,18 +60,20 @@ def replay(path: Path, mode: str, config: Config, frontend: Frontend | None = No
     ):
         writer.found["replay"] = {"of": str(path), "mode": mode}
         writer.announce(plan)
+        approver = frontend.approver(writer.stop)
         report = replay_episode(
             path,
             environment,
             task,
-            mode="template" if mode == "template" else "coordinates",
+            mode=next(one for one in MODES if one == mode),
             seed=None if config.seed == AS_RECORDED else config.seed,
             folder=writer.folder,
             store=writer.episodes(),
             events=writer.events,
             stop=writer.stop,
             longer=config.replay.longer,
-            person=person_of(frontend.approver(writer.stop)),
+            person=person_of(approver),
+            approver=approver,
         )
         writer.found["replay"] |= _noted(report)
     return Replayed(report, writer.stopped)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar, cast
 import click
 
 from showonce.about import __version__
-from showonce.cli.codes import BAD_INPUT, BROKEN, CRASHED, DIFFERS, NOT_REACHED, STOPPED, codes_line
+from showonce.cli.codes import BAD_INPUT, BROKEN, CRASHED, DIFFERS, IN_DOUBT, NOT_REACHED, STOPPED, codes_line
 from showonce.cli.pipe import Pipe
 from showonce.errors import ShowonceError
 from showonce.secrets import KNOWN
@@ -50,7 +50,8 @@ def cli(context: click.Context) -> None:
       showonce run --config demo seed=3 learning.gate.budget_run=20 learning=sft_demo
 
     Exit codes: 0 done, 1 `replay --check`: it differs, 2 bad input, 3 something is not here or broke, 4 the goal was
-    not reached, 70 a defect of showonce, 130 stopped. The help of each verb says what they mean there.
+    not reached, 5 it stopped in doubt, 70 a defect of showonce, 130 stopped. The help of each verb says what they
+    mean there.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -291,18 +292,21 @@ def _record(config: Config, oracle: bool, keep: bool) -> int:
 @cli.command()
 @click.option(
     "--mode",
-    type=click.Choice(["coordinates", "template"]),
-    default="coordinates",
-    show_default=True,
-    help="coordinates: act where the recording acted. template: find the recorded picture patch first.",
+    type=click.Choice(["target", "template", "coordinates"]),
+    help="target: find what the recording acted on by role, name and surroundings, and stop in doubt. template: by its "
+    "picture. coordinates: at the same place. Default: target where the recording knows its targets, else coordinates.",
 )
 @click.option("--check", is_flag=True, help="Exit code 1 when the goal was reached otherwise than recorded.")
 @configured(
     "EPISODE [KEY=VALUE]...",
     done="the goal was reached (of a task without a success check: all actions were done)",
-    codes={DIFFERS: "with --check: the goal was reached and it differs", NOT_REACHED: "the goal was not reached"},
+    codes={
+        DIFFERS: "with --check: the goal was reached and it differs",
+        NOT_REACHED: "the goal was not reached",
+        IN_DOUBT: "it stopped in doubt",
+    },
 )
-def replay(config_name: str | None, words: tuple[str, ...], mode: str, check: bool) -> int:
+def replay(config_name: str | None, words: tuple[str, ...], mode: str | None, check: bool) -> int:
     """Re-execute a recorded EPISODE and report the first difference.
 
     \b
@@ -327,6 +331,8 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str, check: bo
         terminal.tell(f"stopped ({found.stopped}).")
         return STOPPED
     if not found.report.reached:
+        if found.report.stop_reason == "doubt":
+            return IN_DOUBT
         return BROKEN if found.report.stop_reason == "environment_error" else NOT_REACHED
     return DIFFERS if check and found.report.differs else 0
 

@@ -11,6 +11,7 @@ DIFFERS: Final = 1
 BAD_INPUT: Final = BadInput.exit_code
 BROKEN: Final = Unavailable.exit_code
 NOT_REACHED: Final = GoalMissed.exit_code
+IN_DOUBT: Final = 5
 CRASHED: Final = 70
 STOPPED: Final = Stopped.exit_code
 CODES: Final = {
@@ -19,6 +20,7 @@ CODES: Final = {
     BAD_INPUT: "bad input: a word, a file, a setting or a stored folder cannot be used",
     BROKEN: "something is not here or broke: an extra, a display, a device, the environment",
     NOT_REACHED: "the goal was not reached",
+    IN_DOUBT: "it stopped in doubt: what it found on the screen was not surely what was recorded",
     CRASHED: "showonce itself is wrong: an error that it did not foresee, with a traceback",
     STOPPED: "stopped by a person or by a limit of the run",
 }

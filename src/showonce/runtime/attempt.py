@@ -227,6 +227,9 @@ class Attempt:
         with self._boundary("model", turn, StopReason.MODEL_ERROR), self._clock.part("model"):
             turn.proposal = self.set.policy.propose(turn.screen, context, self.set.sampling)
             turn.intended = turn.proposal.action
+            if turn.proposal.screen is not None:
+                turn.screen = self.screen = turn.proposal.screen
+                self._note_seen()
             if self.set.teacher is not None and self.set.rng.random() < self.set.teacher_beta:
                 taught = self.set.teacher(turn.screen, context)
                 if taught is not None:
@@ -259,7 +262,8 @@ class Attempt:
         """Return whether the action may go on to approval. A refusal ends the episode, as does a rule that raises."""
         assert turn.intended is not None
         verdict = self._judge(turn, turn.intended)
-        turn.note = verdict.reason
+        doubt = self._doubt(turn)
+        turn.note = "; ".join(filter(None, (doubt, verdict.reason)))
         turn.not_before = self.time.now + verdict.wait_s
         if verdict.decision == "refuse":
             if verdict.ends:
@@ -267,7 +271,8 @@ class Attempt:
             else:
                 self._watch(turn)
             return False
-        asked = verdict.decision == "ask" or (isinstance(turn.intended, Ask) and self.set.approver is not None)
+        asks = isinstance(turn.intended, Ask) and self.set.approver is not None
+        asked = verdict.decision == "ask" or asks or bool(doubt)
         if self._ask_next:
             turn.note, asked, self._ask_next = "; ".join(filter(None, (self._ask_next, turn.note))), True, ""
         turn.approved = None if asked else turn.intended
@@ -304,14 +309,16 @@ class Attempt:
     def approve(self, turn: StepDraft) -> bool:
         """Ask the approver where the verdict or the policy asks for one; without an approver the action is denied.
 
-        An answer with another action is a correction: its executor is the person, and the same safety rules judge it.
+        Of an action in doubt the episode then ends in doubt. An answer with another action is a correction: its
+        executor is the person, and the same safety rules judge it.
         """
         if turn.approved is not None:
             return True
         assert turn.proposal is not None
+        doubt = self._doubt(turn)
         if self.set.approver is None:
-            turn.reason = StopReason.DENIED
-            turn.note = f"{turn.note}; nobody is there to approve it"
+            turn.reason = StopReason.DOUBT if doubt else StopReason.DENIED
+            turn.note = doubt or f"{turn.note}; nobody is there to approve it"
             return False
         field = None
         with self._boundary("environment", turn, StopReason.ENVIRONMENT_ERROR):
@@ -328,12 +335,19 @@ class Attempt:
             if turn.approved != answer:
                 turn.note += "; its text is kept as a secret: later runs need a source for it (secret.NAME=...)"
         if turn.approved is None:
+            if doubt:
+                turn.reason, turn.note = turn.reason or StopReason.DOUBT, f"{doubt}; {turn.note}"
             turn.reason = turn.reason or StopReason.DENIED
             return False
         turn.asked = True
         if turn.approved != turn.intended:
             turn.executor = "person"
         return self._still_allowed(turn)
+
+    def _doubt(self, turn: StepDraft) -> str:
+        """Return why the policy's own action must not be executed without a person's approval; "" if nothing is."""
+        own = turn.proposal is not None and turn.intended == turn.proposal.action
+        return turn.proposal.doubt if own and turn.proposal is not None else ""
 
     def _unreadable(self, action: Action | None) -> Action | None:
         """Return a person's action with the word of a secret in place of text for a field that may hold one."""
@@ -443,7 +457,7 @@ class Attempt:
 
     def settle(self, reason: StopReason) -> None:
         """Let the checker have the last word where it has not decided yet; a broken episode is left open."""
-        if self.outcome.success is None and reason not in (*BROKEN, StopReason.DENIED):
+        if self.outcome.success is None and reason not in (*BROKEN, StopReason.DENIED, StopReason.DOUBT):
             try:
                 self.outcome = self.set.checker.check(self.screen, None, last=True)
             except Stopped:
@@ -489,7 +503,7 @@ class Attempt:
         if outcome is not None and outcome.hopeless:
             return StopReason.FAILED
         if isinstance(step.executed, Ask) and not (outcome is not None and outcome.step_correct):
-            return StopReason.ASKED
+            return StopReason.DOUBT if self._doubt(turn) else StopReason.ASKED
         for guard in self.set.guards:
             if detail := guard.check(self.steps, self.screen):
                 self.journal.guard(step.index, guard.name, detail)

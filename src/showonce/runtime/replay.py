@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -20,7 +20,17 @@ from showonce.demonstrations.sheet import MARK, marked
 from showonce.environments.wrappers.secret import WithSecrets, bind, needs_of, sources_for
 from showonce.errors import BadInput, DemonstrationError, nearest
 from showonce.fsio import atomic_write_bytes, make_folder
-from showonce.protocols import Context, Elements, Environment, EventSink, Interrupt, Sampling, TypesSecrets, ability
+from showonce.protocols import (
+    Approver,
+    Context,
+    Elements,
+    Environment,
+    EventSink,
+    Interrupt,
+    Sampling,
+    TypesSecrets,
+    ability,
+)
 from showonce.runtime.approvals import Person
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
@@ -29,6 +39,7 @@ from showonce.runtime.waiting import Waiting, off
 from showonce.types import (
     Confidence,
     Demonstration,
+    Element,
     Episode,
     Frame,
     Image,
@@ -40,8 +51,8 @@ from showonce.types import (
     Task,
 )
 
-Mode = Literal["coordinates", "template"]
-MODES: Final = ("coordinates", "template")
+Mode = Literal["coordinates", "template", "target"]
+MODES: Final[tuple[Mode, ...]] = ("coordinates", "template", "target")
 GAP: Final = 4
 LEAST_SCORE: Final = 0.5  # a replay by template asks instead of acting below this correlation
 UNSURE: Final = 0.8  # below this correlation the element with the recorded name is searched for as well
@@ -90,15 +101,17 @@ class ReplayPolicy:
                 missing, screen = self._waits.unmet(index, observation)
             if missing:
                 ask = Ask(f"The recording waits before step {index + 1}: {missing}.")
-                return Proposal("", ask, None, adapter_version=self.adapter_version)
+                return Proposal("", ask, None, adapter_version=self.adapter_version, doubt=ask.question)
             observation = screen
         name = self._names[index] if index < len(self._names) else ""
         action, score, how = self._aim(self._frames[index], observation, name)
         text = f"step {index + 1} of the demonstration{how}"
+        doubt = ""
         if score < self._least:
-            action = Ask(f"The target of step {index + 1} is not on the screen (best match {score:.2f}).")
+            doubt = f"The target of step {index + 1} is not on the screen (best match {score:.2f})."
+            action = Ask(doubt)
         confidence = Confidence(token=min(max(score, 0.0), 1.0))
-        return Proposal(text, action, None, confidence, adapter_version=self.adapter_version)
+        return Proposal(text, action, None, confidence, adapter_version=self.adapter_version, doubt=doubt)
 
     def _aim(self, frame: Frame, observation: Observation, name: str) -> tuple[Action, float, str]:
         """Return the demonstrated action on this screen, the worst correlation of its points, and how it was found."""
@@ -130,11 +143,23 @@ class Difference:
 
 
 @dataclass(frozen=True)
+class Repair:
+    """A target that was found although it is not as it was recorded. step: from 0. changed: what, for a person."""
+
+    step: int
+    recorded: Element
+    found: Element
+    changed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ReplayReport:
     """What came of a replay. `success` is verified in this run, not copied from the recording.
 
     checked: whether the task has a success check. expected: how many of the recorded actions had to be done. unmet: the
-    text that the person said must be on the screen at the end, and that is not.
+    text that the person said must be on the screen at the end, and that is not. doubt: where it stopped in doubt, one
+    sentence: what was recorded, what stands there, why that is not sure; doubt_step: the step, from 0. repaired:
+    targets that were found although they have changed.
     """
 
     mode: str
@@ -147,6 +172,9 @@ class ReplayReport:
     checked: bool = True
     expected: int = 0
     unmet: str = ""
+    doubt: str = ""
+    doubt_step: int | None = None
+    repaired: tuple[Repair, ...] = ()
 
     @property
     def reached(self) -> bool:
@@ -185,27 +213,32 @@ def replay_episode(
     stop: Interrupt | None = None,
     longer: float = LONGER,
     person: Person | None = None,
+    approver: Approver | None = None,
+    shown: Demonstration | None = None,
 ) -> ReplayReport:
     """Re-execute a stored episode and report the first difference from it.
 
     seed: of the environment; the recorded one by default. With another seed the frames are other frames, so they are
     not compared. A screen that promises the same pixels for the same seed is compared exactly, a real one up to
     carets, clocks and smoothing. longer: seconds that what a recorded wait was for may come later than it came then.
-    folder: where the picture of a difference goes.
+    folder: where the picture of a difference goes. approver: asked before an action that is in doubt; without one, and
+    where the answer is no, the replay ends with StopReason.DOUBT and nothing more is done. shown: the demonstration in
+    `path` with other values bound to its parameters; it is done instead, and frames are not compared.
 
     Raises:
         DemonstrationError: not a usable episode folder, or of another task.
         ConfigError: it types a secret that the environment has no source for.
     """
-    recorded, shown = check_recording(path, task)
+    recorded, stored = check_recording(path, task)
+    same_data, shown = shown is None, shown or stored
     regions = check_regions(read_meta(path).get("redacted") or [])
-    same_start = seed is None or seed == recorded.seed
+    same_start = same_data and (seed is None or seed == recorded.seed)
     exact = environment.capabilities.seeded
     watch = _Watch(shown, regions, same_start, exact, None if folder is None else Path(folder))
     patch = (PATCH if exact else 0) if patch is None else patch
     steps = [step for step in recorded.steps if step.executed is not None]
     names = ["" if step.proposal is None else step.proposal.text for step in steps]
-    least = LEAST_SCORE if mode == "template" else -1.0
+    least = LEAST_SCORE if mode != "coordinates" else -1.0
     if (needs := needs_of(steps)) and ability(environment, TypesSecrets) is None:
         bound: dict[str, list[str]] = {}
         bind(needs, bound)
@@ -213,7 +246,7 @@ def replay_episode(
     waits = None
     if not exact:
         environment = waits = Waiting(
-            environment, shown.frames, mode == "template", longer, names, shown.checks, stop
+            environment, shown.frames, mode != "coordinates", longer, names, shown.checks, stop
         )  # fmt: skip
     episode = run_episode(
         environment,
@@ -229,6 +262,7 @@ def replay_episode(
         events=events,
         stop=stop,
         person=person,
+        approver=approver,
     )
     done = sum(step.executed is not None for step in episode.steps)
     wanted = len(shown.frames)
@@ -245,8 +279,14 @@ def replay_episode(
     )
     return ReplayReport(
         mode, done, len(shown.frames), episode.outcome.success, episode.stop_reason, first, episode,
-        checked, wanted, unmet,
+        checked, wanted, unmet, **_doubt_of(episode, done),
     )  # fmt: skip
+
+
+def _doubt_of(episode: Episode, done: int) -> dict[str, Any]:
+    if episode.stop_reason is not StopReason.DOUBT:
+        return {}
+    return {"doubt": episode.why, "doubt_step": done}
 
 
 class _Watch:
@@ -283,8 +323,8 @@ class _Watch:
         if self._frames and self._exact and not np.array_equal(then.image, now.image):
             pixels = int((then.image != now.image).any(axis=2).sum())
             return "frame", f"{pixels} of {then.width * then.height} pixels differ before the action"
-        if isinstance(step.proposed, Ask):
-            return "target", step.proposed.question
+        if step.proposal is not None and step.proposal.doubt:
+            return "target", step.proposal.doubt
         if self._frames and not self._exact and (found := _apart(then.image, now.image, step.executed)):
             return found
         if step.outcome is not None and step.outcome.step_correct is False:
