@@ -283,7 +283,7 @@ def bind(
     frames = list(demonstration.frames)
     for one in bound:
         if one.text != one.value.recorded:
-            _put(frames, one)
+            _put(frames, demonstration.frames, one)
     swaps = {first: _swap([one for one in bound if one.first <= first]) for first in {one.first for one in bound}}
 
     def at(step: int) -> Swap:
@@ -322,19 +322,19 @@ def _swap(bound: Sequence[Bound]) -> Swap:
     return Swap({old: new for old, new in pairs.items() if new})
 
 
-def _put(frames: list[Frame], one: Bound) -> None:
-    """Put the new text of a value into the actions of its steps."""
+def _put(frames: list[Frame], shown: Sequence[Frame], one: Bound) -> None:
+    """Put the new text of a value into the actions of its steps. shown: the frames as recorded."""
     before = -2  # the step of a native list that came last; its text is typed in the first of several
     for at in [step - 1 for step in one.value.steps if step <= len(frames)]:
-        action, targets = frames[at].action, frames[at].targets
+        action, targets = shown[at].action, shown[at].targets
         if not isinstance(action, (Key, Type)):
             continue
         if targets and targets[0].options:
-            again = before == at - 1 and frames[before].targets[0].box == targets[0].box
+            again = before == at - 1 and shown[before].targets[0].box == targets[0].box
             before = at
             if not (isinstance(action, Key) and action.keys == "enter"):
                 frames[at] = replace(frames[at], action=Type("" if again else one.text))
-        elif isinstance(action, Type) and len(run := _run_of(frames, at)) > 1:
+        elif isinstance(action, Type) and len(run := _run_of(shown, at)) > 1:
             if at == run[0]:
                 _fill(frames, run, one.text)
         elif isinstance(action, Type):

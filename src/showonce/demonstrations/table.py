@@ -299,7 +299,7 @@ class _Csv:
             self._delimiter = _delimiter(lines[0] if lines else "")
         records: list[tuple[int, str]] = []
         before = 0
-        reader = csv.reader(lines, delimiter=self._delimiter)
+        reader = csv.reader(lines, delimiter=self._delimiter, skipinitialspace=True)
         try:
             for _ in reader:
                 records.append((first + before, "".join(lines[before : reader.line_num])))
@@ -309,7 +309,7 @@ class _Csv:
         return records, head
 
     def _parsed(self, raw: str) -> list[str]:
-        return next(csv.reader(io.StringIO(raw, newline=""), delimiter=self._delimiter), [])
+        return next(csv.reader(io.StringIO(raw, newline=""), delimiter=self._delimiter, skipinitialspace=True), [])
 
     def _spelt(self, row: Sequence[str], raw: str, header: str) -> str:
         """Return a record in the dialect of the file: everything quoted where its header is."""
