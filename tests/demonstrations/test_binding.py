@@ -8,13 +8,13 @@ from urllib.parse import quote, quote_plus
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.chores import AT, BOX, SCREEN, chore, step, stored, task
 
 from showonce.actions import MAX_TEXT, Done, Key, Type
 from showonce.demonstrations.binding import Swap, bind, checked, parse_given, resolve, row_key, template_of
 from showonce.demonstrations.values import Value, acts_of, load_values, propose
 from showonce.errors import BadInput, ConfigError
 from showonce.types import Check, Demonstration, Element, Episode, Frame, Outcome, Step, StopReason, Task
-from tests.chores import AT, BOX, SCREEN, chore, step, stored, task
 
 NAMES = {"find_a_customer": "customer"}
 TODAY = date(2026, 11, 27)  # a Friday
@@ -108,7 +108,7 @@ def test_another_option_of_a_native_list_is_typed_into_it(tmp_path: Path) -> Non
     known = values(tmp_path, category="parameter")
     bound, _ = bind(chore(), task(), known, {"category": " order"})
     assert [frame.action for frame in bound.frames[9:11]] == [Type("Order"), Type("")]
-    with pytest.raises(BadInput, match="'Orders' is not in the list. Did you mean 'Order'?"):
+    with pytest.raises(BadInput, match=r"'Orders' is not in the list\. Did you mean 'Order'\?"):
         bind(chore(), task(), known, {"category": "Orders"})
 
 
