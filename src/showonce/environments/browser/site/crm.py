@@ -56,7 +56,7 @@ class Customer:
         """Number, product, date and amount of each order."""
         products = list(_PRODUCTS)
         products.insert(ROWS + self.number % 4, SERVICE)
-        first = date(2025, 1, 6) + timedelta(days=self.number)
+        first = date(2025, 1, 6) + timedelta(days=self.number - 1000)
         return tuple(
             (f"{self.number}-{at + 1:02d}", what, str(first + timedelta(days=19 * at)), f"{(at * 37 + 40) % 300}.00")
             for at, what in enumerate(products)

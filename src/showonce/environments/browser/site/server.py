@@ -161,7 +161,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, port: int = 0, crm: Crm | None = None) -> None:
         self.crm = crm or Crm()
         super().__init__(("127.0.0.1", port), _Handler)
-        threading.Thread(target=self.serve_forever, name="showonce-site", daemon=True).start()
+        threading.Thread(target=self.serve_forever, args=(0.1,), name="showonce-site", daemon=True).start()
 
     @property
     def address(self) -> str:
