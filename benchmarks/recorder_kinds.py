@@ -386,9 +386,8 @@ def _hover(*path: str, target: str, rest: float = 0.5) -> Act:
 
 
 def _selected(c: Cell, rng: random.Random) -> None:
-    x, y = c.at(".f")
-    width = c.hand.ask(f"{_cell(c.name)}.querySelector('.f').getBoundingClientRect().width")
-    c.hand.drag(x - width / 2 + 4, y, x - width / 2 + rng.randint(30, 60), y)
+    half = c.hand.ask(f"{_cell(c.name)}.querySelector('.f').getBoundingClientRect().width") / 2
+    c.hand.drag(*c.at(".f", 4 - half), *c.at(".f", rng.randint(30, 60) - half))
     c.hand.type("Z")
 
 
@@ -438,8 +437,8 @@ KINDS: Final = (
     Kind("click", LOG, _on_log()),
     Kind("double click", LOG, _on_log(count=2)),
     Kind("triple click", LOG, _on_log(count=3)),
-    Kind("triple click on a line, then typing", AREA, _both(_into(".f", count=3), _then("new")), VALUES),
-    Kind("double click on a word, then typing", TEXT, _both(_into(".f", dx=-65, count=2), _then("W")), VALUES),
+    Kind("triple click on a line then typing", AREA, _both(_into(".f", count=3), _then("new")), VALUES),
+    Kind("double click on a word then typing", TEXT, _both(_into(".f", dx=-65, count=2), _then("W")), VALUES),
     Kind("two slow clicks", LOG, _slowly),
     Kind("right click", LOG, _on_log(button="right")),
     Kind("middle click", LOG, _on_log(button="middle")),
@@ -460,7 +459,7 @@ KINDS: Final = (
         lambda c, rng: c.hand.drag(*c.at(), *c.at(".f", rng.randint(15, 45))),
         VALUES,
     ),
-    Kind("text selected by a drag, then typing", TEXT, _selected, VALUES),
+    Kind("text selected by a drag then typing", TEXT, _selected, VALUES),
     Kind("drag and drop", "<div class=from draggable=true>A</div><div class=to>target</div>", _moved_block),
     Kind("wheel", LOG, _wheel(3)),
     Kind("wheel sideways", LOG, _wheel(0, 2)),
@@ -522,9 +521,9 @@ KINDS: Final = (
     ),
     Kind("backspace over a word", TEXT, _typing("key:end", "key:ctrl+backspace", "delta", first=""), VALUES),
     Kind("delete at the beginning", FIELD, _typing("key:home", "key:delete", "J"), VALUES),
-    Kind("shift+home, then typing", FIELD, _typing("key:shift+home", "bye"), VALUES),
-    Kind("select all, then typing", TEXT, _typing("key:ctrl+a", "new", first=""), VALUES),
-    Kind("select all, backspace, typing", TEXT, _typing("key:ctrl+a", "key:backspace", "x", first=""), VALUES),
+    Kind("shift+home then typing", FIELD, _typing("key:shift+home", "bye"), VALUES),
+    Kind("select all then typing", TEXT, _typing("key:ctrl+a", "new", first=""), VALUES),
+    Kind("select all then backspace and typing", TEXT, _typing("key:ctrl+a", "key:backspace", "x", first=""), VALUES),
     Kind("insertion in the middle", FIELD, _typing("key:left", "key:left", "XY"), VALUES),
     Kind("undo", FIELD, _typing("key:ctrl+z", "b"), VALUES),
     Kind(

@@ -22,7 +22,7 @@ from tests.xscreen import Screen, until, x_screen
 from benchmarks.recorder_kinds import COLUMNS, KINDS, ROWS, Cell, XHand, page_of
 
 FLOW = (
-    "triple click on a line, then typing", "double click on a word, then typing", "ctrl+click on list entries",
+    "triple click on a line then typing", "double click on a word then typing", "ctrl+click on list entries",
     "menu that a script opens", "menu in a menu", "paste of lines", "backspace over a word", "drag and drop",
     "ctrl+wheel", "frame without scripts", "document written anew", "closed shadow root",
 )  # fmt: skip
