@@ -11,20 +11,35 @@ from typing import TYPE_CHECKING, Any
 from showonce.about import __version__
 
 if TYPE_CHECKING:
+    from showonce.app.teach import Taught, teach
     from showonce.environments.registry import make_environment
     from showonce.policy.dialects import parse_action
     from showonce.policy.vlm_policy import load_policy
+    from showonce.runs.comparison import read_runs
     from showonce.runtime.loop import run_episode
     from showonce.settings import load_config
 
-__all__ = ["__version__", "load_config", "load_policy", "make_environment", "parse_action", "run_episode"]
+__all__ = [
+    "Taught",
+    "__version__",
+    "load_config",
+    "load_policy",
+    "make_environment",
+    "parse_action",
+    "read_runs",
+    "run_episode",
+    "teach",
+]
 
 _HOME = {
+    "Taught": "showonce.app.teach",
     "load_config": "showonce.settings",
     "load_policy": "showonce.policy.vlm_policy",
     "make_environment": "showonce.environments.registry",
     "parse_action": "showonce.policy.dialects",
+    "read_runs": "showonce.runs.comparison",
     "run_episode": "showonce.runtime.loop",
+    "teach": "showonce.app.teach",
 }
 
 

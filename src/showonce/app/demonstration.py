@@ -26,7 +26,7 @@ from showonce.runs.layout import DEMONSTRATION
 from showonce.runs.metrics import read_metrics
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
-from showonce.runtime.recorder import HandPolicy
+from showonce.runtime.recorder import HandPolicy, shown_by_oracle
 from showonce.runtime.stop import Stop
 from showonce.seeds import Seeds
 from showonce.types import Demonstration, StopReason, Task
@@ -70,6 +70,30 @@ def demonstration_for(
     screen = environment.reset(task, first)
     check_fit(found, task, screen.width, screen.height)
     return found
+
+
+def demonstration_in_memory(plan: Plan, task: Task) -> Demonstration | None:
+    """Return the demonstration of a task as `demonstration_for` finds it, without a run's folder: what the oracle shows
+    is written nowhere. Raises as that.
+    """
+    config, first = plan.config, plan.seeds.first("demonstration")
+    if config.demonstration == "none":
+        return None
+    environment = plan.environment(task)
+    try:
+        path = Path(config.demonstration).expanduser() if config.demonstration != "auto" else None
+        path = path or recorded_of(plan, task, environment)
+        if path is not None:
+            found = _checked(path, plan.seeds, config.experiment.incomplete)
+        elif not task.goal or ability(environment, Oracle) is None:
+            return None
+        else:
+            found = shown_by_oracle(environment, task, first)
+        screen = environment.reset(task, first)
+        check_fit(found, task, screen.width, screen.height)
+        return found
+    finally:
+        environment.close()
 
 
 def recorded_of(

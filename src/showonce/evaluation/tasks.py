@@ -53,6 +53,11 @@ def task_set(name: str, split: str = "test", n: int = 0) -> TaskSet:
     return TaskSet(name, split, tuple(find_task(i) for i in ids[: n or None]))
 
 
+def lessons_of(task: Task) -> tuple[Task, ...]:
+    """Return what is taught, in this order, before a task is measured: the task itself."""
+    return (task,)
+
+
 def other_meaning(task: Task) -> Task:
     """Return the same word with another meaning: the goal of `task`, the program of the next app of its kind.
 

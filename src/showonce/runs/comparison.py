@@ -61,6 +61,31 @@ def written(names: Sequence[str], logs: str | Path, form: str) -> str:
     return out.getvalue().rstrip("\n")
 
 
+def read_runs(logs: str | Path = "logs", names: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return the runs of a log folder as a table: one flat dict a run, oldest first. names: of these runs alone.
+
+    Its columns: the fields of `RunRecord` (name, task, learner, seed, status, success, updates ...), every number of
+    metrics.json by its path (after.success, after.low, retention.worst_drop ...) and every setting by its key
+    (learning.sdft.lr ...). A run lacks the columns that it has no value for. With pandas:
+    `pandas.DataFrame(read_runs())`.
+
+    Raises:
+        BadInput: a named run is not there.
+    """
+    known = {record.path.resolve(): record for record in read_index(logs)}
+    folders = [resolve_run(name, logs) for name in names] if names else [one.path for one in known.values()]
+    rows = []
+    for folder in folders:
+        rows.append(
+            {
+                **dict(_leaves(_read_config(folder))),
+                **dict(_leaves(read_metrics(folder))),
+                **_plain(known.get(folder.resolve()), folder),
+            }
+        )
+    return rows
+
+
 def _plain(record: RunRecord | None, folder: Path) -> dict[str, Any]:
     """Return a line of the index as an object; of a run that is in no index its name alone."""
     return {"name": folder.name} if record is None else {**asdict(record), "path": str(record.path)}
