@@ -249,12 +249,17 @@ class LearningConfig(Section, at="learning"):
 
     enabled: bool = True
     learner: str = "sdft"  # sdft | sft_demo | sft_teacher | rft | in_context | frozen | an entry point | module:Class
+    options: dict[str, Any] = field(default_factory=dict)  # of a learner of one's own: the fields of its `Options`
     sdft: SDFTConfig = field(default_factory=SDFTConfig)
     practice: PracticeConfig = field(default_factory=PracticeConfig)
     gate: GateConfig = field(default_factory=GateConfig)
     ratchet: RatchetConfig = field(default_factory=RatchetConfig)
     fault: FaultConfig = field(default_factory=FaultConfig)
     shadow_every: int = number(0, 0, 1_000_000)  # every n-th step the frozen policy answers too (0 = never)
+
+    def taught_by(self, learner: str) -> LearningConfig:
+        """Return these settings for another learner: with the defaults of its own options."""
+        return self if learner == self.learner else dataclasses.replace(self, learner=learner, options={})
 
 
 @dataclass(frozen=True)

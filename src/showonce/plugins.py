@@ -24,7 +24,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from showonce.errors import ConfigError, nearest
+from showonce.errors import BadInput, ConfigError, ShowonceError, nearest
 
 _importing = threading.RLock()  # sys.path is changed while a plugin is imported
 
@@ -155,6 +155,28 @@ def _explained(label: str, folder: Path) -> Iterator[None]:
         finally:
             if not known:
                 sys.path.remove(str(folder))
+
+
+@contextmanager
+def blamed(kind: str, cls: type) -> Iterator[None]:
+    """Turn what the code of a plugin's class raises while it works into BadInput with its file and line.
+
+    kind: the noun for the error ("learner"). Errors of showonce's own classes, and those on whose way no line of the
+    plugin's module lies, pass as they are.
+    """
+    try:
+        yield
+    except ShowonceError:
+        raise
+    except Exception as error:
+        homes = [sys.modules.get(one.__module__) for one in cls.__mro__ if one.__module__.split(".")[0] != "showonce"]
+        files = {str(getattr(module, "__file__", "")) for module in homes}
+        lines = [f"{f.filename}:{f.lineno}" for f in traceback.extract_tb(error.__traceback__) if f.filename in files]
+        if not lines:
+            raise
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        text = f"{kind} {cls.__module__}:{cls.__qualname__} failed: {what} ({lines[-1]})"
+        raise BadInput(text, key="plugin.failed") from error
 
 
 def _what(error: BaseException) -> str:

@@ -45,6 +45,8 @@ def build(kind: type[T], data: Mapping[Any, Any], section: str = "") -> T:
         missing = [
             f.name for f in dataclasses.fields(typing.cast("Any", kind)) if f.name not in values and _required(f)
         ]
+        if not missing:  # the class itself raised it
+            raise
         raise SchemaError(join(section, missing[0]), f"{join(section, missing[0])} is required.") from None
     except ConfigError as error:
         named = re.match(r"[\w.]+", str(error))
@@ -86,6 +88,29 @@ def hints_of(kind: Any) -> dict[str, Any]:
     """Return field name -> declared type of a dataclass."""
     hints = typing.get_type_hints(kind)
     return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+
+
+def check_kinds(kind: Any, section: str) -> None:
+    """Check that values of every field of a dataclass can be checked: it is of one of the types named above.
+
+    Raises:
+        SchemaError: naming the field whose type is another, or a name in a type that means nothing.
+    """
+    try:
+        hints = hints_of(kind)
+    except NameError as error:
+        raise SchemaError(section, f"a type of {kind.__qualname__} cannot be read: {error}.") from None
+    for name, hint in hints.items():
+        item = typing.get_args(hint)[0] if typing.get_origin(hint) is tuple and typing.get_args(hint) else hint
+        if dataclasses.is_dataclass(item):
+            check_kinds(item, join(section, name))
+        elif item is not Any and item not in _NAMES and typing.get_origin(item) is not dict:
+            shown = getattr(hint, "__name__", str(hint)) if not typing.get_args(hint) else str(hint)
+            raise SchemaError(
+                join(section, name),
+                f"{join(section, name)} is declared as {shown}; a setting is str, int, float, bool, tuple[...] of one "
+                "of them, dict[str, Any] or a dataclass.",
+            )
 
 
 def join(section: str, name: str) -> str:

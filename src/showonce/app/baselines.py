@@ -10,7 +10,7 @@ from showonce.app.plan import REPLAYS
 from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import evaluate_task
 from showonce.learning.lesson import teaching
-from showonce.learning.methods.registry import METHODS
+from showonce.learning.methods.registry import find_method
 from showonce.protocols import CANDIDATE, CHAMPION, Policy, adaptable, adapter_of, choose
 from showonce.runtime.replay import ReplayPolicy
 from showonce.runtime.teaching import TeachRequest
@@ -20,7 +20,7 @@ from showonce.types import Demonstration, Task
 def baseline(
     name: str, live: LiveRun, task: Task, shown: Demonstration, screens: range, results: Results
 ) -> EvalResult:
-    """Measure one baseline of `plan.REPLAYS` or `METHODS`. A learner is taught from the base, in a store of its own.
+    """Measure one baseline of `plan.REPLAYS` or a learner. A learner is taught from the base, in a store of its own.
 
     Afterwards the policy's adapter is as it was.
     """
@@ -48,12 +48,12 @@ def _actor(name: str, live: LiveRun, task: Task, shown: Demonstration) -> tuple[
     """Return who acts, and whether the demonstration stays in view."""
     if name in REPLAYS:
         return ReplayPolicy(shown, REPLAYS[name]), False
-    player, policy, method, config = live.player, live.player.policy, METHODS[name], live.plan.config
+    player, policy, method, config = live.player, live.player.policy, find_method(name), live.plan.config
     adapter = adapter_of(policy)
     choose(policy, None)
     if method.trains and adapter is not None:
         practice = replace(config.learning.practice, seed_offset=live.plan.seeds.first("practice"))
-        learning = replace(config.learning, enabled=True, learner=name, practice=practice)
+        learning = replace(config.learning.taught_by(name), enabled=True, practice=practice)
         adapter.copy(None, CANDIDATE)
         teach = teaching(live.plan.seeds, policy, player.fresh, player.stop)
         result = teach(TeachRequest(task, shown, learning, config.seed))

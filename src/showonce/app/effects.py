@@ -1,17 +1,19 @@
 """Which keys of a config have an effect in a verb; a key on the command line that has none is refused with the reason.
 
 A config's file may serve several verbs, so only keys of the command line are asked about. Two tables: what a verb reads
-at all (`USED`), and what is read only under another key's value (`WHEN`). No model code is imported.
+at all (`USED`), and what is read only under another key's value (`WHEN`). Model code is imported only for a learner of
+one's own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache
 from typing import Final
 
 from showonce.about import shipped_root
 from showonce.app.tasks import environment_of, tasks_of
-from showonce.config import Config
+from showonce.config import Config, LearningConfig
 from showonce.environments.factory import OWN
 from showonce.errors import ConfigError
 from showonce.plugins import Registry
@@ -79,6 +81,10 @@ WHEN: Final[tuple[Rule, ...]] = (  # keys, whether they are read, and why not wh
     ),
     (("learning.learner",), lambda c: c.learning.enabled or c.learning.learner == "frozen", "learning.enabled=false"),
     (
+        ("learning.options",), lambda c: c.learning.enabled and c.learning.learner not in _shipped_learners(),
+        "learning.options are those of a learner of one's own; the shipped ones read learning.sdft",
+    ),
+    (
         ("learning.practice.episodes", "learning.practice.teacher_beta", "learning.practice.teacher_beta_end",
          "learning.ratchet.probe_batch"), _one_demo,
         "experiment=tasks practises by its attempts (experiment.episodes); experiment=one_demo practises first",
@@ -129,7 +135,7 @@ def check_config(verb: str, config: Config, given: Iterable[str]) -> None:
         if why := unused(verb, key, config):
             raise SchemaError(key, f"{key} has no effect in `showonce {verb}`: {why}.")
     if "learning" in USED[verb] and config.learning.enabled:
-        _check_learner(config.learning.learner)
+        _check_learner(config.learning)
     if "task" not in USED[verb]:
         return
     tasks = tasks_of(config) if config.task or config.tasks else []
@@ -140,13 +146,32 @@ def check_config(verb: str, config: Config, given: Iterable[str]) -> None:
             raise SchemaError(key, f"{key} has no effect in `showonce {verb}`: {why}.")
 
 
-def _check_learner(name: str) -> None:
-    """Check that there is a learner of this name. Raises SchemaError. One that ships has a file in configs."""
-    shipped = sorted(file.stem for file in (shipped_root("configs") / "learning").glob("*.yaml"))
+@cache
+def _shipped_learners() -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in (shipped_root("configs") / "learning").glob("*.yaml")))
+
+
+def _check_learner(learning: LearningConfig) -> None:
+    """Check that there is a learner of this name, and its options. Raises SchemaError.
+
+    One that ships has a file in configs, and no options. One of one's own is imported, as it alone knows its options.
+    """
+    name, options, shipped = learning.learner, learning.options, _shipped_learners()
     try:
         Registry("learner", "showonce.learners", dict.fromkeys(shipped, ""), "learning.learner").check(name)
+        if name not in shipped:
+            from showonce.learning.methods.registry import check_learner
+
+            check_learner(learning)
+    except SchemaError:
+        raise
     except ConfigError as error:
         raise SchemaError("learning.learner", str(error)) from None
+    if name in shipped and options:
+        raise SchemaError(
+            f"learning.options.{next(iter(options))}",
+            f"learning.options are those of a learner of one's own; {name} reads learning.sdft.",
+        )
 
 
 def unused(verb: str, key: str, config: Config) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from showonce.app.tasks import environment_of, limits_of, tasks_of, under
-from showonce.config import Config, SafetyConfig
+from showonce.config import Config, LearningConfig, SafetyConfig
 from showonce.environments.factory import EnvironmentFactory
 from showonce.errors import ConfigError, nearest
 from showonce.runs.adapter_place import AdapterPlace, adapter_place
@@ -67,22 +67,27 @@ def make_plan(config: Config, *, tasks: Sequence[Task] | None = None, learning: 
         TaskError: a task cannot be used (nearest named).
     """
     found = tasks_of(config) if tasks is None else tasks
-    _check_baselines(config.experiment.baselines)
+    _check_baselines(config.learning, config.experiment.baselines)
     environment = environment_of(config, found)
     plan = Plan(config, (), environment, Seeds.of(config), learning and _learns(config))
     return replace(plan, tasks=tuple(under(config, environment, task) for task in found))
 
 
-def _check_baselines(names: Sequence[str]) -> None:
+def _check_baselines(learning: LearningConfig, names: Sequence[str]) -> None:
     """Raise ConfigError where a name is no baseline. Torch is imported only where a learner is named."""
     others = [name for name in names if name not in REPLAYS]
     if not others:
         return
-    from showonce.learning.methods.registry import METHODS
+    from showonce.learning.methods.registry import LEARNERS, check_learner
 
     for name in others:
-        if name not in METHODS:
-            raise ConfigError(f"experiment.baselines: {name!r} is not a baseline.{nearest(name, (*REPLAYS, *METHODS))}")
+        if ":" not in name and name not in LEARNERS.names():
+            known = nearest(name, (*REPLAYS, *LEARNERS.names()))
+            raise ConfigError(f"experiment.baselines: {name!r} is not a baseline.{known} One of your own: module:Name.")
+        try:
+            check_learner(learning.taught_by(name))
+        except ConfigError as error:
+            raise ConfigError(f"experiment.baselines: {error}", key=error.key) from None
 
 
 def check_unattended(safety: SafetyConfig, what: str) -> None:
@@ -108,9 +113,9 @@ def _learns(config: Config) -> bool:
         return False
     if not config.learning.enabled:
         return False
-    from showonce.learning.methods.registry import find_method
+    from showonce.learning.methods.registry import check_learner
 
-    if not find_method(config.learning.learner).trains:
+    if not check_learner(config.learning).trains:
         return False
     if config.adapter == "none":
         raise ConfigError(

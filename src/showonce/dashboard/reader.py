@@ -142,7 +142,7 @@ def _take_learning(view: RunView, event: ev.Event) -> None:
         case ev.UpdateMade():
             view.updates += 1
             view.routes[event.route or ""] += 1
-            view.loss, view.kl = event.loss, event.kl
+            view.loss, view.kl, view.parts = event.loss, event.kl, dict(event.parts or {})
             view.candidate = event.candidate or view.candidate
         case ev.ProbePlayed():
             if event.success is not None:

@@ -46,6 +46,7 @@ class RunView:
     updates: int = 0
     loss: float | None = None
     kl: float | None = None
+    parts: dict[str, float] = field(default_factory=dict)  # of the last update's loss, as its learner names them
 
     champion: str = ""
     candidate: str = ""

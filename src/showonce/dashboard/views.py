@@ -271,6 +271,7 @@ def _update_words(view: RunView) -> str:
         words.append(f"loss {number(view.loss, 3)}")
     if view.kl is not None:
         words.append(f"KL {number(view.kl, 3)}")
+    words += [f"{clean(name, 24).replace('_', ' ')} {number(value, 3)}" for name, value in view.parts.items()]
     if view.shadow_total:
         words.append(f"shadow agrees {view.shadow_agrees} of {view.shadow_total}")
     return ", ".join(words)

@@ -206,8 +206,12 @@ def _replayed(mode: Mode, bench: Bench, lesson: TaughtLesson, exam: Exam) -> Con
 
 
 def equal_terms(lesson: TaughtLesson, **changes: Any) -> LearningConfig:
-    """Return `same_terms` with gate, canaries and drop test off. changes: further fields of the learning config."""
+    """Return `same_terms` with gate, canaries and drop test off. changes: further fields of the learning config.
+
+    Another `learner` has the defaults of its options.
+    """
     ours = same_terms(lesson)
+    ours = ours.taught_by(changes.get("learner", ours.learner))
     gate = replace(ours.gate, enabled=False, cooldown=0, headroom=0.0)
     ratchet = replace(ours.ratchet, canary_screens=0, false_alarm_rate=NEVER)
     return replace(ours, gate=gate, ratchet=ratchet, **changes)

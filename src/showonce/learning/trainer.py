@@ -35,6 +35,7 @@ from showonce.learning.optimiser import AdapterOptimiser
 from showonce.learning.practice.buffer import Sample, sample_of_step
 from showonce.learning.practice.episodes import demonstrated
 from showonce.learning.updates import Budget, Refusal, UpdateCounts
+from showonce.plugins import blamed
 from showonce.protocols import EMA, Context, EventSink
 from showonce.types import Demonstration, Episode, Observation, Step, Task
 
@@ -103,7 +104,7 @@ class Trainer:
     def begin(self, task: Task, demonstration: Demonstration | None = None) -> None:
         """Make a task the lesson at hand. A demonstration (or a correction) is kept for it from now on.
 
-        A demonstration counts as one verified outcome at each of its steps, once.
+        A demonstration counts as one verified outcome at each of its steps, once. Raises BadInput: as `maybe_update`.
         """
         if demonstration is not None:
             self.context.demonstrations[task.id] = demonstration
@@ -116,7 +117,8 @@ class Trainer:
             # a task without a goal has its demonstration's
             goal = task.goal or (shown.goal if shown is not None else "")
             self._optimiser.begin(self.context.policy.goal_ids(goal))
-            self.method.begin(self._fresh)
+            with blamed("learner", type(self.method)):
+                self.method.begin(self._fresh)
             self._fresh = False
         self._task_id = task.id
 
@@ -166,7 +168,15 @@ class Trainer:
     # ---- one update
 
     def maybe_update(self) -> UpdateMade | Refusal:
-        """Do at most one optimiser step on the lesson at hand, else return the reason."""
+        """Do at most one optimiser step on the lesson at hand, else return the reason.
+
+        Raises:
+            BadInput: the code of a method of one's own raised something; its file and line are given.
+        """
+        with blamed("learner", type(self.method)):
+            return self._maybe_update()
+
+    def _maybe_update(self) -> UpdateMade | Refusal:
         begun = time.perf_counter()
         if self._optimiser is None:
             return Refusal("no_weights")
@@ -294,7 +304,7 @@ class Trainer:
             kl_teacher_student=kl,
             screens=len(batch),
             tokens=loss.n_tokens,
-            parts=dict(loss.parts),
+            parts={name: float(value) for name, value in loss.parts.items()},
         )
         if self._events is not None:
             self._events.emit(report)
@@ -374,6 +384,9 @@ def make_learner(
 
     Raises:
         ConfigError: no such method.
-        BadInput: the method trains an adapter and the policy has none.
+        BadInput: the method trains an adapter and the policy has none, or its own code failed.
     """
-    return Trainer(find_method(name)(context), Gate(context.config.gate), events, budget, run)
+    method = find_method(name)
+    with blamed("learner", method):
+        made = method(context)
+    return Trainer(made, Gate(context.config.gate), events, budget, run)

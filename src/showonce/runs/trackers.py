@@ -67,7 +67,8 @@ class Scalars:
                 return self._points(f"episode/{event.phase or 'run'}", _some(event, EPISODE), "episodes")
             case ev.UpdateMade():
                 counts["updates"] += 1
-                return self._points("update", _some(event, UPDATE), "updates")
+                parts = self._points("part", event.parts or {}, "updates")  # what the learner's `Loss.parts` holds
+                return [*self._points("update", _some(event, UPDATE), "updates"), *parts]
             case ev.ProbePlayed():
                 return self._points(f"probe/{event.task or 'task'}", _some(event, PROBE), "episodes")
             case ev.GateDecided():

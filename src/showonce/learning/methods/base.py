@@ -14,14 +14,20 @@ state) is in `trainer`, the same for all methods. A new method is a subclass of 
             answers = [policy.label_action(s.action, s.observation) for s in batch]
             return imitation(self.context, batch, student_prompts(self.context, batch), answers)
 
-It is chosen by `learning.learner`: a name of `registry.METHODS` or of an entry point, or `module:Class`.
+It is chosen by `learning.learner`: a name of `registry.METHODS` or of an entry point, or `module:Class`. Settings of
+its own are a frozen dataclass `Options` in the class; `learning.options` gives values, `self.options` holds them:
+
+        @dataclass(frozen=True)
+        class Options:
+            order: float = number(0.5, 0, 10)  # default, least and largest value; `from showonce.config import number`
 """
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -29,6 +35,7 @@ from torch import Tensor
 from showonce.inference.decode import Decoded
 from showonce.learning.methods.context import LearnerContext
 from showonce.learning.practice.buffer import Sample
+from showonce.schema import SchemaError, build, check_kinds, check_numbers
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,15 +54,22 @@ class Loss:
     texts: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class NoOptions:
+    """The options of a method that has none of its own."""
+
+
 class Method:
     """See the module's text. Subclasses set `name` and define `loss`."""
 
     name: ClassVar[str]
+    Options: ClassVar[type] = NoOptions
     trains: ClassVar[bool] = True  # False: there are no weights to change, so no update is ever made
     acts_with_demonstration: ClassVar[bool] = False  # True: the policy is shown the demonstration whenever it acts
 
     def __init__(self, context: LearnerContext) -> None:
         self.context = context
+        self.options: Any = options_of(type(self), context.config.options)
 
     def usable(self, sample: Sample) -> bool:
         """Return whether this method can learn from a screen."""
@@ -82,6 +96,30 @@ class Method:
 
     def begin(self, fresh: bool) -> None:
         """Called when a lesson begins. fresh: nothing was restored from a checkpoint."""
+
+
+def options_of(method: type[Method], given: Mapping[str, Any]) -> Any:
+    """Return the options of a method, an instance of its `Options`: the given values and the defaults of the others.
+
+    Raises:
+        SchemaError: an unknown name (the nearest is named), a value of the wrong type or out of range, a required one
+            that is missing, or `Options` is no dataclass of types that a config can hold.
+    """
+    kind, section = method.Options, "learning.options"
+    whose = f"learner {method.__module__}:{method.__qualname__}"
+    if not (isinstance(kind, type) and dataclasses.is_dataclass(kind)):
+        raise SchemaError(section, f"{whose}: its Options must be a class under @dataclass(frozen=True).")
+    if kind is NoOptions and given:
+        raise SchemaError(f"{section}.{next(iter(given))}", f"{whose} has no options of its own: leave {section} out.")
+    try:
+        check_kinds(kind, section)
+        made = build(kind, given, section)
+        check_numbers(made, section)
+    except SchemaError as error:
+        raise SchemaError(error.setting, f"{whose}: {error}") from None
+    except Exception as error:  # a check of its own
+        raise SchemaError(section, f"{whose}: {error}") from error
+    return made
 
 
 def token_marks(answers: Sequence[Decoded], like_BT: Tensor) -> tuple[Tensor, Tensor]:

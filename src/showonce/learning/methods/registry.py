@@ -10,9 +10,10 @@ import importlib
 import pkgutil
 from typing import Final
 
+from showonce.config import LearningConfig
 from showonce.errors import ConfigError
 from showonce.learning import methods
-from showonce.learning.methods.base import Method
+from showonce.learning.methods.base import Method, options_of
 from showonce.plugins import Registry
 
 
@@ -37,6 +38,17 @@ LEARNERS: Final = Registry(
     {name: f"{method.__module__}:{method.__name__}" for name, method in METHODS.items()},
     "learning.learner",
 )
+
+
+def check_learner(learning: LearningConfig) -> type[Method]:
+    """Return the class of the learner of a config whose `learning.options` it takes.
+
+    Raises:
+        ConfigError: as `find_method` and `base.options_of`.
+    """
+    method = find_method(learning.learner)
+    options_of(method, learning.options)
+    return method
 
 
 def find_method(name: str) -> type[Method]:
