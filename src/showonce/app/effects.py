@@ -58,6 +58,11 @@ FROZEN: Final = ("frozen", "in_context")  # the learners that change no weights
 Rule = tuple[tuple[str, ...], Callable[[Config], bool], str]
 
 
+@cache
+def _shipped_learners() -> tuple[str, ...]:
+    return tuple(sorted(file.stem for file in (shipped_root("configs") / "learning").glob("*.yaml")))
+
+
 def _learns(config: Config) -> bool:
     learning = config.learning
     trains = learning.enabled and learning.learner not in FROZEN and config.safety.mode != "watch"
@@ -144,11 +149,6 @@ def check_config(verb: str, config: Config, given: Iterable[str]) -> None:
     for key in keys:
         if why := unused_by(tasks, key, config):
             raise SchemaError(key, f"{key} has no effect in `showonce {verb}`: {why}.")
-
-
-@cache
-def _shipped_learners() -> tuple[str, ...]:
-    return tuple(sorted(file.stem for file in (shipped_root("configs") / "learning").glob("*.yaml")))
 
 
 def _check_learner(learning: LearningConfig) -> None:
