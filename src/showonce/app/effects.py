@@ -31,6 +31,7 @@ USED: Final = {
     "record --oracle": (*RUN, *DONE, "learning.practice.seed_offset"),
     "record --import": ("output.logs",),
     "record --export": (),
+    "parameters": (),
     "replay": (*RUN, *DONE, "secret", "replay", "record.secrets"),
     "eval": (
         *RUN, "environment", "success", "limits", "safety", "deterministic", "adapter", "inference", "policy",

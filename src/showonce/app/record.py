@@ -9,21 +9,20 @@ from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from showonce.app.frontend import Frontend
+from showonce.app.parameters import draw_sheet
 from showonce.app.plan import Plan, check_unattended, make_plan
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config, RecordConfig
 from showonce.demonstrations import load_demonstration, load_episode
-from showonce.demonstrations.format import encode_png, in_sentences
+from showonce.demonstrations.format import in_sentences
 from showonce.demonstrations.reduce import GestureLimits
-from showonce.demonstrations.sheet import contact_sheet
+from showonce.demonstrations.values import load_values
 from showonce.environments.factory import OWN
 from showonce.environments.registry import oracle_for, settings_type, source_for
 from showonce.environments.wrappers.secret import needs_of
 from showonce.errors import ConfigError, Unavailable
-from showonce.fsio import atomic_write_bytes
 from showonce.protocols import Environment
 from showonce.runs.folder import start_run
 from showonce.runtime.approvals import person_of
@@ -32,8 +31,6 @@ from showonce.runtime.recorder import record as record_hand
 from showonce.runtime.watch import Hotkeys, record_watched
 from showonce.secrets import KNOWN, SOURCES, Secrets, places_of, word_for
 from showonce.types import Executor, Task
-
-SHEET: Final = "contact_sheet.png"
 
 
 @dataclass(frozen=True)
@@ -106,8 +103,7 @@ def record(
                 person=person,
             )  # fmt: skip
         if not oracle:
-            sheet, shown = path / SHEET, load_demonstration(path)
-            atomic_write_bytes(sheet, encode_png(contact_sheet(shown)))
+            sheet, shown = draw_sheet(path, load_values(path)), load_demonstration(path)
             lost, checks = in_sentences(shown.lost), tuple(check.text for check in shown.checks)
             for need in needs_of(load_episode(path).steps):
                 key = f"secret.{need.name}={SOURCES}"

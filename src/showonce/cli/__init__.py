@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ from showonce.errors import ShowonceError
 from showonce.secrets import KNOWN
 
 if TYPE_CHECKING:
+    from showonce.app.parameters import Parameters
     from showonce.config import Config
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -58,17 +60,22 @@ def cli(context: click.Context) -> None:
 
 
 def configured(
-    usage: str = "[KEY=VALUE]...", done: str = "it ran to its end", codes: dict[int, str] | None = None
+    usage: str = "[KEY=VALUE]...",
+    done: str = "it ran to its end",
+    codes: dict[int, str] | None = None,
+    config: bool = True,
 ) -> Callable[[F], F]:
     """Add --config and the trailing words: key=value, and the runs or the episode that the verb is about.
 
-    done, codes: what exit code 0 means, and the codes that the verb alone has; both end its help.
+    done, codes: what exit code 0 means, and the codes that the verb alone has; both end its help. config: it reads one.
     """
 
     def add(function: F) -> F:
         function.__doc__ = f"{inspect.getdoc(function)}\n\n{codes_line(done, codes or {})}"
         text = "A YAML file, or the name of a shipped config."
         function = click.argument("words", nargs=-1, metavar=usage)(function)
+        if not config:
+            return function
         return click.option("--config", "config_name", metavar="FILE|NAME", help=text)(function)
 
     return add
@@ -280,13 +287,102 @@ def _record(config: Config, oracle: bool, keep: bool) -> int:
             made.discard()
             say("Deleted.")
             return STOPPED if made.stopped else 0
+    named = None if made.path is None or made.sheet is None else _name_values(made.path, ask=not keep)
     if made.checks:
         value = json.dumps(made.checks[-1], ensure_ascii=False)
         say(f"For the task file, if the last check is to decide: success: {{kind: text, value: {value}}}")
     if made.path is not None:
         accept = " experiment.incomplete=true" if made.lost else ""
         say(f"Do it again: `showonce replay {made.path}`. Learn from it: `showonce run task={made.task}{accept}`.")
+    if named is not None:
+        say(f"Do it with other data: `{next_command(named)}`.")
     return STOPPED if made.stopped else 0
+
+
+def _name_values(path: Path, ask: bool) -> Parameters | None:
+    """Show what was typed and chosen in a recording, and ask once at a terminal what of it changes from time to time.
+
+    Returns the values; None where nothing was typed or chosen.
+    """
+    from rich.console import Console
+
+    from showonce.app.parameters import parameters
+    from showonce.cli.reports import values_table
+    from showonce.cli.terminal import say
+    from showonce.errors import BadInput
+
+    made = parameters(path)
+    free = [value.name for value in made.values if value.kind != "secret"]
+    if not free:
+        return None
+    say("These values were typed or chosen:")
+    Console().print(values_table(made))
+    while ask and sys.stdin.isatty():
+        answer = click.prompt(
+            "Which of them change from time to time? [names/all/none]", default="none", show_default=False, err=True
+        ).replace(",", " ")
+        words = {"all": free, "none": [], "n": [], "no": []}.get(answer.strip().lower(), answer.split())
+        try:
+            made = parameters(path, [word if set("=:") & set(word) else f"{word}=parameter" for word in words])
+        except BadInput as error:
+            say(str(error))
+            continue
+        if words:
+            Console().print(values_table(made))
+        break
+    say(f"To change that: `showonce parameters {path} {free[0]}=parameter`.")
+    return made
+
+
+@cli.command("parameters")
+@click.option("--json", "as_json", is_flag=True, help="Print the values as a list of JSON objects.")
+@configured("EPISODE [NAME=KIND]...", done="listed, or changed as asked", config=False)
+def list_parameters(words: tuple[str, ...], as_json: bool) -> int:
+    """Say which values of an EPISODE change.
+
+    What was typed or chosen in it is listed by name. Each value is a constant, a parameter (given anew each time), a
+    secret, or computed when it is needed. Goal, success check and what later steps show follow it. Without words
+    nothing is changed.
+
+    \b
+    Words:
+      NAME=constant              always as recorded
+      NAME=parameter             given anew; of a date with its format: due=parameter:%d.%m.%Y
+      NAME=optional              the same, and it may be left empty
+      NAME=any                   the same, without the largest length and the list of choices that were recorded
+      'NAME=computed:EXPR'       today, today+3d, next monday, month end, with a format: 'today+5b:%d.%m.%Y',
+                                 or a text of other values: 'Call for {customer}'
+      NAME:NEWNAME               another name
+      stepN in place of NAME     what step N types or chooses, by its number on contact_sheet.png
+
+    \b
+    Examples:
+      showonce parameters logs/RUN/episodes/EPISODE
+      showonce parameters logs/RUN/episodes/EPISODE customer=parameter 'due=computed:next monday' priority:urgency
+      showonce parameters --json logs/RUN/episodes/EPISODE
+
+    Outputs: a table; with words, parameters.json and contact_sheet.png in the folder of the EPISODE.
+    """
+    from showonce.app.parameters import parameters
+    from showonce.cli.reports import values_table
+    from showonce.cli.terminal import say, wide_console
+
+    if not words:
+        raise click.UsageError("EPISODE is missing.")
+    made = parameters(Path(words[0]), words[1:])
+    if as_json:
+        say(json.dumps(made.to_json(), ensure_ascii=False, indent=2))
+        return 0
+    wide_console().print(values_table(made))
+    if made.values:
+        say(f"Do it with other data: `{next_command(made)}`.")
+    return 0
+
+
+def next_command(made: Parameters) -> str:
+    """Return the command that does a recording again, with its parameters as they were recorded."""
+    given = [f"{value.name}={value.recorded}" for value in made.values if value.kind == "parameter"]
+    return shlex.join(["showonce", "do", str(made.path), *given])
 
 
 @cli.command()
@@ -459,7 +555,7 @@ def list_runs(config_name: str | None, words: tuple[str, ...], form: str | None)
 def rollback(
     config_name: str | None, words: tuple[str, ...], list_only: bool, to: str | None, readmit: tuple[str, ...]
 ) -> int:
-    """Move the adapter of a RUN back, or re-admit what was put aside.
+    """Move the adapter of a RUN back, or re-admit a version.
 
     No model is loaded. Versions that are newer than CHECKPOINT are put aside (quarantined), with the demonstrations
     and episodes that were first used for them. --to a version that was put aside re-admits it with its sources, and

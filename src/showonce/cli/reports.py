@@ -14,12 +14,14 @@ from showonce.runs.metrics import UNCHECKED
 
 if TYPE_CHECKING:
     from showonce.app.doctor import Check
+    from showonce.app.parameters import Parameters
     from showonce.app.rollback import Checkpoints, RollbackResult
     from showonce.app.run import RunResult
     from showonce.evaluation.score import Score
     from showonce.runs.metrics import TaskResult
     from showonce.runtime.replay import ReplayReport
 
+LONGEST: Final = 40  # characters of a recorded value in a table
 MARKS: Final = {"ok": "[green]yes[/]", "no": "[dim]no[/]", "later": "[dim]later[/]", "needed": "[red]MISSING[/]"}
 
 
@@ -41,6 +43,23 @@ def score_table(made: Score) -> Table:
     mean = made.mean
     drawn.add_row("mean", f"{mean.mean:.3f}", f"{mean.low:.3f} to {mean.high:.3f}", f"{mean.n_units} tasks", "")
     return drawn
+
+
+def values_table(made: Parameters) -> Table:
+    """Return one row for each value of a recording."""
+    table = Table("name", "kind", "recorded", "label", "steps", "follow it", title_justify="left")
+    for value in made.values:
+        notes = [
+            value.expression,
+            value.form if value.kind == "parameter" else "",
+            "optional" if value.optional else "",
+        ]
+        kind = f"{value.kind} ({', '.join(filter(None, notes))})" if any(notes) else value.kind
+        recorded = value.recorded if len(value.recorded) <= LONGEST else f"{value.recorded[:LONGEST]}…"
+        steps = ", ".join(map(str, value.steps))
+        follow = ", ".join(made.follows.get(value.name, ()))
+        table.add_row(value.name, Text(kind), Text(recorded), Text(value.label), steps, Text(follow))
+    return table
 
 
 def settings_table(environment: str) -> Table:

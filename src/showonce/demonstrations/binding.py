@@ -31,6 +31,7 @@ _SECRET: Final = r"<secret(?::\w+)?>"
 _UNSPACED: Final = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _BEFORE: Final = r"(?<![\w\u0300-\u036f])(?<!\w-)(?<!\d[.,])"  # a word begins here, and no part of a number or name
 _AFTER: Final = r"(?![\w\u0300-\u036f]|-\w|[.,]\d)"
+_WORD: Final = re.compile(r"[^\W\d_]{3,}")
 _HOLE: Final = re.compile(r"\{\{|\}\}|\{([^{}]+)\}")
 
 
@@ -208,6 +209,11 @@ class Swap:
         """Return the same for texts in which everything is spelt otherwise, as in addresses."""
         return Swap({how(old): how(new) for old, new in self._pairs.items()})
 
+    @property
+    def changes(self) -> bool:
+        """Whether any text is replaced by another one."""
+        return any(old != new for old, new in self._pairs.items())
+
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
         return re.compile("|".join([_SECRET, *(_whole(text) for text in sorted(self._pairs, key=len, reverse=True))]))
@@ -294,7 +300,7 @@ def bind(
         replace(
             demonstration,
             goal=everything(demonstration.goal),
-            frames=tuple(_framed(frame, at(number + 1)) for number, frame in enumerate(frames)),
+            frames=tuple(_framed(frame, at(number)) for number, frame in enumerate(frames, 1)),
             checks=tuple(replace(check, text=at(check.step)(check.text)) for check in demonstration.checks),
         ),
         bind_task(task, everything),
@@ -400,6 +406,8 @@ def _said(action: Action, swap: Swap) -> Action:
 def _element(element: Element, swap: Swap) -> Element:
     """Return what a step hits with the new texts, without what may say which record it once belonged to."""
     element = replace(element, value=swap(element.value, SHORT))
+    if swap.changes and element.count > 1:  # numbers and dates beside one of several are those of a recorded row
+        element = replace(element, near=tuple(text for text in element.near if not _is_code(text) or swap.found(text)))
     texts = (element.name, element.text, *element.near)
     found = {old: new for text in texts for old, new in swap.found(text, SHORT).items()}
     if not found:
@@ -415,3 +423,8 @@ def _element(element: Element, swap: Swap) -> Element:
         near=tuple(swap(text, SHORT) for text in element.near), bound=tuple(dict.fromkeys(found.values())),
         attributes={key: text for key, text in element.attributes.items() if key in _STABLE or not of_record(text)},
     )  # fmt: skip
+
+
+def _is_code(text: str) -> bool:
+    """Whether a text is a number, a date or the like, without a word."""
+    return re.search(r"\d", text) is not None and _WORD.search(text) is None

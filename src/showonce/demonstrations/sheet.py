@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import ImageDraw, ImageFont
 
 from showonce.actions import Action, Drag, points, to_json, to_pixel
 from showonce.demonstrations.format import in_sentences
+from showonce.demonstrations.values import Value
 from showonce.types import Demonstration, Frame, Image
 
 MARK: Final = (255, 0, 255)
@@ -18,7 +20,9 @@ CELL: Final = (320, 240)  # largest width and height of a frame on a sheet, in p
 CAPTION: Final = 18  # height of one line below a frame, and of the title
 LINE: Final = 14  # of each further line
 MOST_LINES: Final = 3  # of a name, a note or a loss
-BAND: Final = (176, 0, 32)
+Colour = tuple[int, int, int]
+BAND: Final[Colour] = (176, 0, 32)
+VALUE: Final[Colour] = (0, 96, 160)
 GAP: Final = 6
 COLUMNS: Final = 4
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -52,11 +56,12 @@ def in_words(action: Action) -> str:
     return " ".join([action.verb, " to ".join(places), *rest]).replace("  ", " ").strip()
 
 
-def contact_sheet(demonstration: Demonstration) -> Image:
+def contact_sheet(demonstration: Demonstration, values: Sequence[Value] = ()) -> Image:
     """Return one RGB picture of all steps, four a row: each frame with its action drawn on it.
 
-    A frame larger than `CELL` is made smaller. Below it stand the action, the name of what it hit, the step's note, and
-    in a band what was done there and is not in the recording; the foot lists all of that once more.
+    A frame larger than `CELL` is made smaller. Below it stand the action, the name of what it hit, the step's note, in
+    bands which value it types or chooses, if that is no constant, and what was done there and is not in the recording;
+    the foot lists the latter once more.
     """
     frames = demonstration.frames[:MAX_STEPS]
     cells = [PillowImage.fromarray(marked(frame.observation.image, frame.action)) for frame in frames]
@@ -66,7 +71,7 @@ def contact_sheet(demonstration: Demonstration) -> Image:
     height = max(cell.height for cell in cells)
     columns = min(COLUMNS, len(cells))
     font = ImageFont.load_default(12)
-    captions = [_caption(index, frame, demonstration, font, width) for index, frame in enumerate(frames)]
+    captions = [_caption(index, frame, demonstration, font, width, values) for index, frame in enumerate(frames)]
     rows = [captions[at : at + columns] for at in range(0, len(captions), columns)]
     tops, top = [], CAPTION
     for row in rows:
@@ -83,18 +88,20 @@ def contact_sheet(demonstration: Demonstration) -> Image:
     for index, (cell, caption) in enumerate(zip(cells, captions, strict=True)):
         x, y = GAP + index % columns * (width + GAP), tops[index // columns]
         sheet.paste(cell, (x, y))
-        for line, (text, lost) in enumerate(caption):
+        for line, (text, band) in enumerate(caption):
             below = y + height + 2 + LINE * line
-            if lost:
-                draw.rectangle((x, below, x + width, below + LINE - 1), fill=BAND)
-            draw.text((x, below), text, fill="white" if lost else "black", font=font)
+            if band is not None:
+                draw.rectangle((x, below, x + width, below + LINE - 1), fill=band)
+            draw.text((x, below), text, fill="black" if band is None else "white", font=font)
     for line, text in enumerate(foot):
         draw.text((GAP, top + LINE * line), text, fill=BAND, font=font)
     return np.asarray(sheet, dtype=np.uint8)
 
 
-def _caption(index: int, frame: Frame, shown: Demonstration, font: Font, width: int) -> list[tuple[str, bool]]:
-    """Return the lines below a frame, and of each whether it says what is lost."""
+def _caption(
+    index: int, frame: Frame, shown: Demonstration, font: Font, width: int, values: Sequence[Value]
+) -> list[tuple[str, Colour | None]]:
+    """Return the lines below a frame, and of each the colour of its band."""
     lines = _wrapped(f"{index + 1}. {in_words(frame.action)}", font, width, 1)
     lines += _wrapped(f"on {frame.target}", font, width, MOST_LINES) if frame.target else []
     lines += _wrapped(frame.note, font, width, MOST_LINES) if frame.note else []
@@ -102,7 +109,9 @@ def _caption(index: int, frame: Frame, shown: Demonstration, font: Font, width: 
     lines += [line for text in must for line in _wrapped(f"then must be there: {text}", font, width, MOST_LINES)]
     here = [one.text for one in shown.lost if max(one.step, 1) == index + 1]
     bands = [line for text in here for line in _wrapped(f"not kept: {text}", font, width, MOST_LINES)]
-    return [*((line, False) for line in lines), *((line, True) for line in bands)]
+    named = [f"{one.name}: {one.kind}" for one in values if index + 1 in one.steps and one.kind != "constant"]
+    changing = [line for text in named for line in _wrapped(text, font, width, 1)]
+    return [*((line, None) for line in lines), *((line, VALUE) for line in changing), *((line, BAND) for line in bands)]
 
 
 def _foot(demonstration: Demonstration, font: Font, width: int) -> list[str]:

@@ -119,7 +119,7 @@ def propose(episode: Episode) -> tuple[Value, ...]:
     """
     found: dict[str, Value] = {}
     secrets: dict[str, Value] = {}
-    for value in _found(acts_of(episode)):
+    for value in found_in(acts_of(episode)):
         if value.kind == "secret":
             old = secrets.get(value.name, value)
             secrets[value.name] = replace(old, steps=tuple(dict.fromkeys((*old.steps, *value.steps))))
@@ -138,7 +138,7 @@ def propose(episode: Episode) -> tuple[Value, ...]:
     return tuple(named)
 
 
-def _found(acts: Sequence[Act]) -> list[Value]:
+def found_in(acts: Sequence[Act]) -> list[Value]:
     """Return each value as often as it is typed or chosen, without a name."""
     found: list[Value] = []
     index = 0
@@ -182,7 +182,7 @@ def _listed(acts: Sequence[Act], first: int, end: int) -> Value:
     element = acts[end - 1].element
     assert element is not None
     steps = tuple(range(first + 1, end + 1))
-    return Value("", recorded=element.value, label=_label(acts[first]), steps=steps, choices=element.options)
+    return Value("", recorded=element.value, label=label_of(acts[first]), steps=steps, choices=element.options)
 
 
 def _goes_on(before: Act, after: Act) -> bool:
@@ -197,7 +197,7 @@ def _typed(acts: Sequence[Act], first: int, end: int) -> Value | None:
     texts = [one.action.text for one in acts[first:end] if isinstance(one.action, Type)]
     secret = name_in(texts[0])
     if secret is not None:
-        return Value(secret or "secret", "secret", label=_label(act), steps=steps)
+        return Value(secret or "secret", "secret", label=label_of(act), steps=steps)
     text = "".join(texts).strip()
     if not text or mentions(text):
         return None
@@ -205,8 +205,8 @@ def _typed(acts: Sequence[Act], first: int, end: int) -> Value | None:
     longest = int(told["maxlength"]) if told.get("maxlength", "").isdigit() else 0
     if act.native_date:
         day = date_typed(text, "" if act.element is None else act.element.value)
-        return Value("", recorded=day or text, label=_label(act), steps=steps, form=ISO)
-    return Value("", recorded=text, label=_label(act), steps=steps, form=_form_of(text), longest=longest)
+        return Value("", recorded=day or text, label=label_of(act), steps=steps, form=ISO)
+    return Value("", recorded=text, label=label_of(act), steps=steps, form=_form_of(text), longest=longest)
 
 
 def chosen_by_click(acts: Sequence[Act], index: int) -> Value | None:
@@ -222,7 +222,7 @@ def chosen_by_click(acts: Sequence[Act], index: int) -> Value | None:
     if earlier is not None and isinstance(earlier.action, Type) and act.role not in _NO_ENTRY:
         typed = earlier.action.text.strip()
         if not mentions(typed) and part_of(typed, name) is not None:
-            return Value("", recorded=name, label=_label(earlier), steps=(before + 1, index + 1))
+            return Value("", recorded=name, label=label_of(earlier), steps=(before + 1, index + 1))
     opener = earlier if earlier is not None and before == index - 1 and isinstance(earlier.action, Click) else None
     opens = opener is not None and _opens(opener, act)
     if act.role in _OPTIONS or (opens and act.role not in (*_NO_ENTRY, "link")):
@@ -247,12 +247,12 @@ def _opens(opener: Act, entry: Act) -> bool:
 
 def _of_list(entry: Act, opener: Act | None) -> str:
     if opener is not None and opener.role in ("combobox", "listbox"):
-        return _label(opener)
+        return label_of(opener)
     near = () if entry.element is None else entry.element.near
     return near[0] if near else ""
 
 
-def _label(act: Act) -> str:
+def label_of(act: Act) -> str:
     """Return the label of a field; its neighbourhood or its attributes where it has none."""
     names = [act.label, act.name]
     if act.element is not None:
