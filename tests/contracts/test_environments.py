@@ -37,7 +37,9 @@ from showonce.protocols import (
     Paged,
     Recordable,
     SecretFields,
+    Sends,
     SetsGoal,
+    Targets,
     Undoable,
     Windows,
     ability,
@@ -200,7 +202,7 @@ WRAPPERS: Final[dict[str, Callable[[Environment], Environment]]] = {
     "secret": lambda inner: WithSecrets(inner, {}, {}),
 }
 CHAINS: Final = [*permutations(WRAPPERS, 1), *permutations(WRAPPERS, 2)]
-BROWSER: Final = {Paged, Downloads, Facts, Elements, Undoable, Recordable, SecretFields}
+BROWSER: Final = {Paged, Downloads, Facts, Elements, Targets, Sends, Undoable, Recordable, SecretFields}
 ABLE: Final = {  # what each environment can do
     "able": {*ABILITIES},
     "board": {Oracle},

@@ -32,7 +32,9 @@ from showonce.protocols import (
     Paged,
     Recordable,
     SecretFields,
+    Sends,
     SetsGoal,
+    Targets,
     Undoable,
     Windows,
     ability,
@@ -275,6 +277,10 @@ def _use_abilities(environment: Environment) -> int:
             assert isinstance(element, Element) and element.name, f"{element} has no name"
             left, top, right, bottom = element.box
             assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1, f"{element} lies outside of the frame"
+    if usable := ability(environment, Targets):
+        _use_targets(environment, usable)
+    if sender := ability(environment, Sends):
+        assert sender.sent >= 0
     if world := ability(environment, Oracle):
         assert to_json(world.oracle()) == to_json(world.oracle()), "the oracle changes although nothing was done"
     if asks := ability(environment, SetsGoal):
@@ -299,6 +305,22 @@ def _use_abilities(environment: Environment) -> int:
             left, top, right, bottom = region
             assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1, region
     return sum(ability(environment, kind) is not None for kind in ABILITIES)
+
+
+def _use_targets(environment: Environment, usable: Targets) -> None:
+    found = usable.targets()
+    for one in found:
+        assert isinstance(one, Element) and one.role, f"{one} can be used and has no role"
+        left, top, right, bottom = one.box
+        assert left < right and top < bottom, f"{one} has no place"
+        assert 0 <= one.index < one.count, f"{one} is number {one.index} of {one.count}"
+    for one in [*found][:3]:
+        if usable.reveal(one):
+            environment.observe()
+            alike = [(now.role, now.name, now.page, now.index) for now in usable.targets()]
+            assert (one.role, one.name, one.page, one.index) in alike, f"{one} is gone after it was revealed"
+    for hit in (usable.target_at((0.5, 0.5)), usable.focused()):
+        assert hit is None or isinstance(hit, Element)
 
 
 @contextlib.contextmanager

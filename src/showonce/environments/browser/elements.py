@@ -1,60 +1,170 @@
-"""The named elements of a page with their boxes. A replay looks for them when the picture has changed."""
+"""What can be used on a page: all of it, what a click would hit, what has the focus. See `describe` for what is told.
+
+All of it runs on the owner's thread, document by document: the script is put into each one once.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
 
-from showonce.environments.browser.geometry import View, offset_of
-from showonce.environments.browser.hooks import LABEL
+from showonce.actions import Action, Key, Scroll, Type, points
+from showonce.environments.browser.describe import DESCRIBE
+from showonce.environments.browser.geometry import Offset, View, offset_of
 from showonce.environments.browser.session import BrowserSession
-from showonce.types import Element
+from showonce.types import Element, Region
+
+if TYPE_CHECKING:
+    from playwright.async_api import Frame
 
 MOST: Final = 2000  # elements of one document at most
 ELEMENTS_SECONDS: Final = 5.0
-# [name, left, top, right, bottom, role]; roles follow WAI-ARIA, from the role attribute, else the tag.
-_FIND: Final = """(most) => {
-  const label = __LABEL__;
-  const named = 'a,button,input,select,textarea,option,summary,label,[role],[onclick],h1,h2,h3,li,td,th,p,span,img';
-  const byType = {checkbox: 'checkbox', radio: 'radio', range: 'slider', submit: 'button', button: 'button',
-    reset: 'button', image: 'button', file: 'button', number: 'spinbutton', search: 'searchbox'};
-  const byTag = {A: 'link', BUTTON: 'button', SELECT: 'combobox', TEXTAREA: 'textbox', SUMMARY: 'button',
-    OPTION: 'option'};
-  const role = e => e.getAttribute('role') || (e.tagName === 'INPUT' ? byType[e.type] || 'textbox' : byTag[e.tagName])
-    || (e.hasAttribute('onclick') ? 'button' : '');
-  const found = [];
-  for (const e of document.querySelectorAll(named)) {
-    const r = e.getBoundingClientRect();
-    if (r.width < 1 || r.height < 1 || r.bottom < 0 || r.right < 0) continue;
-    if (r.top > innerHeight || r.left > innerWidth) continue;
-    if (!e.checkVisibility({checkOpacity: true, checkVisibilityCSS: true})) continue;
-    found.push([label(e), r.left, r.top, r.right, r.bottom, role(e)]);
-    if (found.length >= most) break;
-  }
-  return found;
-}"""
+HIT_SECONDS: Final = 1.0  # in which a document has to say what an action will hit
+_NAME: Final = "__showonce_describe"
+# Shadow roots and listeners as `settle.WATCH` knows them, where it runs; else only open roots and `onclick`.
+_INSTALL: Final = f"""Object.defineProperty(window, '{_NAME}', {{value: {DESCRIBE}(
+  e => e.shadowRoot || window.__showonce && __showonce.roots.get(e) || null,
+  e => Boolean(window.__showonce && __showonce.hears(e)))}})"""
+_IS_AT: Final = f"(e, [x, y]) => e.ownerDocument.defaultView.{_NAME}.at(x, y) === e"
+_HAS_FOCUS: Final = f"e => e.ownerDocument.defaultView.{_NAME}.active() === e"
+
+
+async def _asked(frame: Frame, call: str) -> Any:
+    """Return what a function of `describe` returns in a document; call: ``name(arguments)``."""
+    found = await frame.evaluate(f"window.{_NAME} ? {{told: {_NAME}.{call}}} : 0")
+    if not found:
+        found = await frame.evaluate(f"window.{_NAME} || {_INSTALL}, {{told: {_NAME}.{call}}}")
+    return found["told"]
+
+
+def element_of(told: Mapping[str, Any], offset: Offset, view: View) -> Element:
+    """Return the element that `describe` told of, in a document that lies so in the window."""
+    left, top, right, bottom = told["box"]
+    return Element(
+        str(told["name"]),
+        (*view.to_fraction(*offset.to_input(left, top)), *view.to_fraction(*offset.to_input(right, bottom))),
+        str(told["role"]),
+        str(told["text"]),
+        tuple(str(text) for text in told["near"]),
+        {str(key): str(value) for key, value in told["attributes"].items()},
+        str(told["page"]),
+        int(told["index"]),
+        int(told["count"]),
+    )
+
+
+async def _everywhere(session: BrowserSession, call: str) -> list[tuple[Any, Offset]]:
+    """Return what each document tells, and where it lies; one that does not answer is left out."""
+    frames = session.tab.page.frames
+
+    async def one(frame: Frame) -> tuple[Any, Offset]:
+        return await asyncio.wait_for(_asked(frame, call), ELEMENTS_SECONDS / 2), await offset_of(frame)
+
+    found = await asyncio.gather(*map(one, frames), return_exceptions=True)
+    return [told for told in found if not isinstance(told, BaseException)]
 
 
 async def elements_of(session: BrowserSession, view: View) -> list[Element]:
-    """Return the visible named elements of the page and its iframes, boxes in fractions of the frame of `view`.
-
-    Runs on the owner's thread; `ELEMENTS_SECONDS` is enough. A document that does not answer is left out.
-    """
-    frames = session.tab.page.frames
-    script = _FIND.replace("__LABEL__", LABEL)
-    asked: list[Any] = await asyncio.gather(*(f.evaluate(script, MOST) for f in frames), return_exceptions=True)
+    """Return the visible named elements of the page and its iframes, boxes in fractions of the frame of `view`."""
     found = []
-    for frame, told in zip(frames, asked, strict=True):
-        if isinstance(told, BaseException):
-            continue
-        try:
-            offset = await offset_of(frame)
-        except Exception:  # the iframe has gone meanwhile
-            continue
-        for name, left, top, right, bottom, role in told:
-            start = view.to_fraction(*offset.to_input(left, top))
-            end = view.to_fraction(*offset.to_input(right, bottom))
-            box = tuple(min(max(value, 0.0), 1.0) for value in (*start, *end))
+    for told, offset in await _everywhere(session, f"listed({MOST})"):
+        for name, (left, top, right, bottom), role in told:
+            start, end = (
+                view.to_fraction(*offset.to_input(left, top)),
+                view.to_fraction(*offset.to_input(right, bottom)),
+            )
+            box = _cut((*start, *end))
             if name and box[0] < box[2] and box[1] < box[3]:
-                found.append(Element(str(name), (box[0], box[1], box[2], box[3]), str(role)))
+                found.append(Element(str(name), box, str(role)))
     return found
+
+
+def _cut(box: Region) -> Region:
+    left, top, right, bottom = (min(max(value, 0.0), 1.0) for value in box)
+    return left, top, right, bottom
+
+
+async def targets_of(session: BrowserSession, view: View) -> list[Element]:
+    """Return all that can be used on the page and in its iframes."""
+    if session.modal is not None:
+        return []
+    told = await _everywhere(session, "targets()")
+    return [element_of(one, offset, view) for found, offset in told for one in found]
+
+
+async def target_at(session: BrowserSession, view: View, at: tuple[float, float]) -> Element | None:
+    """Return what a click at a place of the frame would hit now."""
+    return None if session.modal is not None else await _hit(session.tab.page.main_frame, view, view.to_input(*at))
+
+
+async def _hit(frame: Frame, view: View, place: tuple[float, float]) -> Element | None:
+    top = frame.parent_frame is None
+    offset = Offset() if top else await offset_of(frame)
+    here = [(place[0] - offset.x) / offset.factor_x, (place[1] - offset.y) / offset.factor_y]
+    if top:  # moved by a pinch: asked for together
+        told, (x, y) = await _asked(frame, f"shifted({json.dumps(here)})")
+        here, offset = [here[0] + x, here[1] + y], Offset(-x, -y)
+    else:
+        told = await _asked(frame, f"hit({json.dumps(here)})")
+    if told != "frame":
+        return None if told is None else element_of(told, offset, view)
+    for child in frame.child_frames:
+        if await (await child.frame_element()).evaluate(_IS_AT, here):
+            return await _hit(child, view, place)
+    return None
+
+
+async def focused_element(session: BrowserSession, view: View) -> Element | None:
+    """Return what keys and typed text go to now."""
+    frame: Frame | None = None if session.modal is not None else session.tab.page.main_frame
+    while frame is not None:
+        told = await _asked(frame, "focused()")
+        if told != "frame":
+            return None if told is None else element_of(told, await offset_of(frame), view)
+        frame = await _focused_child(frame)
+    return None
+
+
+async def _focused_child(frame: Frame) -> Frame | None:
+    for child in frame.child_frames:
+        if await (await child.frame_element()).evaluate(_HAS_FOCUS):
+            return child
+    return None
+
+
+async def reveal(session: BrowserSession, view: View, target: Element) -> bool:
+    """Scroll until the middle of an element of `targets_of` lies in the frame; say whether it does."""
+    asked = ", ".join(json.dumps(value) for value in (target.page, target.role, target.name, target.index))
+    for frame in session.tab.page.frames if session.modal is None else ():
+        with contextlib.suppress(Exception):  # the iframe has gone meanwhile
+            if not await _asked(frame, f"reveal({asked})"):
+                continue
+            for outer in _outwards(frame):
+                await (await outer.frame_element()).evaluate("e => e.scrollIntoView({block: 'nearest'})")
+            box = await _asked(frame, f"place({asked})")
+            offset = await offset_of(frame)
+            start, end = (view.to_fraction(*offset.to_input(*box[side : side + 2])) for side in (0, 2))
+            return all(0 <= (a + b) / 2 <= 1 for a, b in zip(start, end, strict=True))
+    return False
+
+
+def _outwards(frame: Frame) -> Iterator[Frame]:
+    """Yield an iframe and those around it."""
+    while frame.parent_frame is not None:
+        yield frame
+        frame = frame.parent_frame
+
+
+async def hit_by(session: BrowserSession, view: View, action: Action) -> tuple[Element, ...]:
+    """Return what an action will hit, see `types.Executed`. Empty: not known, or nothing in particular (scroll)."""
+    hit: list[Element | None] = []
+    with contextlib.suppress(Exception):  # the page hangs or is gone, which the action itself will tell
+        if isinstance(action, Key | Type):
+            hit = [await asyncio.wait_for(focused_element(session, view), HIT_SECONDS)]
+        elif not isinstance(action, Scroll):
+            hit = [await asyncio.wait_for(target_at(session, view, at), HIT_SECONDS) for at in points(action)]
+    known = tuple(one for one in hit if one is not None)
+    return known if len(known) == len(hit) else ()

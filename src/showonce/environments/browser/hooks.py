@@ -15,6 +15,7 @@ import json
 from collections.abc import Sequence
 from typing import Final
 
+from showonce.environments.browser.describe import ASK, DESCRIBE
 from showonce.environments.browser.hover import HOVER
 from showonce.environments.browser.secret_fields import secret_field
 from showonce.secrets import NOWHERE, Places
@@ -24,20 +25,6 @@ _KEYS: Final = {
     " ": "space", "ArrowUp": "up", "ArrowDown": "down", "ArrowLeft": "left", "ArrowRight": "right", "Control": "ctrl",
     "AltGraph": "altgr", "OS": "meta", "Esc": "escape", "Del": "delete", "Return": "enter",
 }  # fmt: skip
-
-# A name for an element: its label, else its text, else its attributes, else its tag.
-LABEL: Final = """e => {
-  const named = 'a,button,input,select,textarea,option,summary,label,[role],[onclick]';
-  const hit = e && e.closest && (e.closest(named) || e);
-  if (!hit || hit === document.documentElement || hit === document.body) return '';
-  const button = ['submit', 'button', 'reset'].includes(hit.type) && hit.tagName === 'INPUT';
-  const field = ['INPUT', 'TEXTAREA', 'SELECT'].includes(hit.tagName);
-  const words = hit.getAttribute('aria-label') || (button && hit.value)
-    || (field && hit.labels && hit.labels[0] && hit.labels[0].innerText) || (!field && hit.innerText)
-    || hit.getAttribute('placeholder') || hit.getAttribute('title') || hit.getAttribute('name') || hit.id
-    || hit.tagName.toLowerCase();
-  return words.trim().replace(/\\s+/g, ' ').slice(0, 80);
-}"""
 
 _SCRIPT: Final = """((name, keys, own, hide) => {
   // A document that is opened again (document.open), or takes the place of the empty one, loses its listeners.
@@ -165,12 +152,26 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     const r = e && e.getBoundingClientRect();
     return r && [r.left, r.top, r.right, r.bottom];
   };
-  const named = __LABEL__;
-  // Its name without what it holds: the text of an editable element, or of one around it, is no name.
-  const label = e => {
-    const text = named(e), known = [...values].filter(v => v.length > 3 && text.includes(v.trim().slice(0, 80)));
-    return known.length || e && e.closest && secret(e) && e.isContentEditable
-      ? (e.getAttribute('aria-label') || e.getAttribute('title') || e.tagName.toLowerCase()).trim() : text;
+  const describe = __DESCRIBE__(e => e.shadowRoot || closed.get(e) || null,
+    e => !e.dispatchEvent(new Event(__ASK__, {cancelable: true})));
+  const tells = text => [...values].some(v => v.length > 3 && text.includes(v.trim().slice(0, 80)));
+  // What is known of an element, without what fields for secrets hold: {target: a name for people, element}.
+  const told = e => {
+    if (!e || e === document.body || e === document.documentElement) return {target: ''};
+    const one = describe.tell(e), text = t => tells(t) ? '' : t;
+    one.attributes = Object.fromEntries(Object.entries(one.attributes).filter(pair => !tells(pair[1])));
+    const element = {...one, name: text(one.name), text: text(one.text), near: one.near.filter(t => !tells(t))};
+    return {target: text(one.label) || e.tagName.toLowerCase(), element};
+  };
+  const struck = e => told(e && e.nodeType === 1 ? describe.owner(e) : null);
+  // The same of what keys go to: asked for once while it keeps the focus.
+  let typing = {field: null};
+  const typed_in = (field, at) => {
+    if (typing.field !== field || at - typing.at > 2000) {
+      const e = field && field.nodeType === 1 ? describe.field(field) : null;
+      typing = {field, at, told: told(e)};
+    }
+    return typing.told;
   };
   const on = (kind, f) => addEventListener(kind, e => { if (e.isTrusted) f(e); }, {capture: true, passive: false});
   const first = e => (e.composedPath && e.composedPath()[0]) || e.target;
@@ -192,8 +193,11 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     if (e.timeStamp - motion > 100) { motion = e.timeStamp; tell({kind: 'moved', time: e.timeStamp / 1e3}); }
   });
   const buttons = ['left', 'middle', 'right', 'back', 'forward'];
+  // A release is told of where it ends a drag.
+  let from = null;
+  const far = (e, kind) => kind === 'press' || !from || Math.hypot(e.clientX - from.x, e.clientY - from.y) > 3;
   const pointer = (kind, e) => ({kind, ...base(e), x: e.clientX, y: e.clientY, modifiers: held(e),
-    button: buttons[e.button] || 'pen', target: label(first(e))});
+    button: buttons[e.button] || 'pen', ...(far(e, kind) ? struck(first(e)) : {target: ''})});
   // The text under the pointer, of the innermost element that holds it, and the box of that.
   let over = null;
   on('pointermove', e => { over = {at: first(e), x: e.clientX, y: e.clientY}; });
@@ -212,6 +216,8 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     alone = '';
     dropped = dragged = false;
     const press = pointer('press', e);
+    from = {x: e.clientX, y: e.clientY};
+    typing = {field: null};
     list = first(e);
     if (e.pointerType === 'touch') {
       if (!e.isPrimary) lost(e, 'a gesture of several fingers is not kept');
@@ -220,7 +226,7 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     }
     pressed = true;
     for (const at of hover.opened(first(e), e.clientX, e.clientY))
-      say({kind: 'move', ...base(e), time: at.time, x: at.x, y: at.y, target: at.e ? label(at.e) : ''});
+      say({kind: 'move', ...base(e), time: at.time, x: at.x, y: at.y, ...struck(at.e)});
     hold(press);
   });
   on('change', e => {  // of a list that the browser draws outside of the page: no press on an entry came before
@@ -294,14 +300,14 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
   // Whether the document's history of undo differs in a replay: something is stored in another way than it was done.
   let retold = false, undoing = null;
   const press = (e, field, key, modifiers = [], more = {}) => say({kind: 'key', ...base(e), key, text: '', modifiers,
-    secret: hides(field), target: label(field), field: place(field), ...more});
+    secret: hides(field), ...typed_in(field, e.timeStamp), field: place(field), ...more});
   const insert = (e, text, source, field = active(), replaces = false) => {
     const at = e.target && first(e);
     if (at && at.nodeType === 1 && !editable(at) && !document.designMode.match(/on/i)) rootless.delete(at);
     const hidden = hides(field);
     retold = true;
     if (text) say({kind: 'text', ...base(e), text: hidden ? dots(text) : text, secret: hidden,
-      typed: hidden ? text : '', source, target: label(field), field: place(field), replaces});
+      typed: hidden ? text : '', source, ...typed_in(field, e.timeStamp), field: place(field), replaces});
     hover.acted();
   };
   // The text of a field typed once more, for a change that no key made.
@@ -377,7 +383,7 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     const chord = !graph && (e.ctrlKey || e.altKey || e.metaKey);
     const text = [...e.key].length === 1 && e.key >= ' ' && !chord ? e.key : '';
     if (!text && e.key < ' ') return;  // a key of no layout: its text comes by itself
-    const field = active(), hidden = hides(field), now = contents(field);
+    const field = active(), hidden = hides(field), now = contents(field), about = typed_in(field, e.timeStamp);
     keyed = e.timeStamp;
     alone = key === 'alt' || key === 'meta' ? key : '';
     if (text && dead && now) { dead = false; expected = ''; return; }  // what the dead key made of it comes as text
@@ -393,9 +399,9 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     if (text) { before_key = tail; tail = null; }
     const typed = text || (chord && e.altKey && !e.ctrlKey && !e.metaKey && [...e.key].length === 1 ? e.key : '');
     const message = hidden && typed
-      ? {kind: 'key', ...base(e), key: '•', text: '•', modifiers: [], secret: true, typed, target: label(field)}
-      : {kind: 'key', ...base(e), key, text, modifiers: graph ? [] : modifiers, secret: hidden, target: label(field),
-        field: place(field)};
+      ? {kind: 'key', ...base(e), key: '•', text: '•', modifiers: [], secret: true, typed, ...about}
+      : {kind: 'key', ...base(e), key, text, modifiers: graph ? [] : modifiers, secret: hidden, field: place(field),
+        ...about};
     if (text && selects(now)) message.replaces = true;
     const pastes = (e.ctrlKey || e.metaKey) && key === 'v' || e.shiftKey && key === 'insert';
     if (own.includes(mine)) tell({...message, ...under()});
@@ -528,7 +534,8 @@ def script(name: str, own: Sequence[str], secrets: Places = NOWHERE) -> str:
     """
     arguments = ", ".join(json.dumps(value) for value in (name, _KEYS, list(own), secrets.chord))
     made = (
-        _SCRIPT.replace("__LABEL__", LABEL)
+        _SCRIPT.replace("__DESCRIBE__", DESCRIBE)
+        .replace("__ASK__", json.dumps(ASK))
         .replace("__SECRET_FIELD__", secret_field(secrets.selectors))
         .replace("__HOVER__", HOVER)
     )

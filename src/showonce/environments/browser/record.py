@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from showonce.actions import NOTCH_PIXELS
 from showonce.environments.browser.dialogs import Dialogs
 from showonce.environments.browser.documents import NAME, PATIENCE, Document, Documents
+from showonce.environments.browser.elements import element_of
 from showonce.environments.browser.eyes import Look, png_size
 from showonce.environments.browser.geometry import Offset, View
 from showonce.environments.browser.hooks import script
@@ -154,7 +155,7 @@ class BrowserSource:
             if isinstance(told, ShowonceError):
                 raise told
             time.sleep(max(0.0, told.arrived + LAG - self._clock.now()))
-            if told.event["kind"] not in ("told", "lost"):
+            if told.event["kind"] not in ("told", "lost", "sent"):
                 since = told.event["time"]
                 if told.cast.ring.filled(FIRST_SECONDS):
                     cast = told.cast
@@ -201,6 +202,7 @@ class BrowserSource:
         self._window = "Headless" not in version["product"]
         session.leave_files(self._window)
         session.context.on("page", self._came)
+        session.told_sent = lambda: self._put({"kind": "sent"})
         for tab in session.tabs:
             await self._follow(tab.page)
         self._run(self._beat())
@@ -209,6 +211,7 @@ class BrowserSource:
         session = self._browser.session
         if session is not None:
             with contextlib.suppress(Exception):
+                session.told_sent = None
                 session.context.remove_listener("page", self._came)
                 session.leave_files(False)
         for cast in [*self._casts.values()]:
@@ -375,6 +378,8 @@ class BrowserSource:
                 x, y = view.to_fraction(*offset.to_input(message["x"], message["y"]))
                 event |= {"x": _floor(x * view.width), "y": _floor(y * view.height)}
                 event |= {"width": view.width, "height": view.height}
+            if message.get("element"):
+                event |= {"element": element_of(message["element"], offset, view)}
             if message.get("under"):
                 event |= {"under": message["under"], "region": region_of(message["box"], offset, view)}
             if message["kind"] == "wheel":

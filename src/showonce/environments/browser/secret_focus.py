@@ -12,9 +12,9 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from showonce.environments.browser.addresses import OPAQUE, origin_of
+from showonce.environments.browser.describe import DESCRIBE
 from showonce.environments.browser.documents import shadow_roots
 from showonce.environments.browser.geometry import Offset, View, offset_of
-from showonce.environments.browser.hooks import LABEL
 from showonce.environments.browser.secret_fields import secret_field
 from showonce.environments.browser.session import BrowserSession
 from showonce.secrets import NOWHERE, Places
@@ -27,7 +27,7 @@ SECRETS_SECONDS: Final = 10.0
 NOTHING: Final = Field("", "", False)
 
 # A field that once could hold a secret goes on to do so, whatever its type becomes.
-_HELPERS: Final = f"""const may = __SECRET_FIELD__, label = {LABEL};
+_HELPERS: Final = f"""const may = __SECRET_FIELD__, label = {DESCRIBE}(e => e.shadowRoot, () => false).label;
   if (!window.__showonce_once) Object.defineProperty(window, '__showonce_once', {{value: new WeakSet()}});
   const once = window.__showonce_once;
   const fields = ['input,textarea,select,[contenteditable],[role=textbox]', ...may.marked].join();

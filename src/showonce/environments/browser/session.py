@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
 
 from showonce.environments.browser.addresses import FOLDER, SITE
 from showonce.environments.browser.modal import CHOOSE, LEAVE, Answer, Modal
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     )  # fmt: skip
 
 T = TypeVar("T")
+SENDS: Final = ("POST", "PUT", "PATCH", "DELETE")
 # Requests that are not waited for: they stay open for long, or change nothing on the screen.
 ENDLESS: Final = frozenset({"websocket", "eventsource", "ping", "media"})
 CLOSE_SECONDS: Final = 2.0
@@ -105,6 +107,8 @@ class BrowserSession:
         self._known: dict[Page, asyncio.Future[None]] = {}
         self.downloads: dict[Download, Saving] = {}
         self.closed = False
+        self.sent = 0  # requests that sent data, see `sends`
+        self.told_sent: Callable[[], None] | None = None  # is called at each of them
         self._native = False  # file dialogs are the browser's own: see `leave_files`
         self._tasks: set[asyncio.Future[Any]] = set()
 
@@ -130,6 +134,7 @@ class BrowserSession:
         await self.context.route(f"{SITE}/**", _serve)
         self._theirs = set(self.context.pages)
         self.context.on("page", self._came)
+        self.context.on("request", self._requested)
         return script
 
     async def close(self) -> bool:
@@ -137,6 +142,7 @@ class BrowserSession:
         self.closed = True
         with contextlib.suppress(Exception):
             self.context.remove_listener("page", self._came)
+            self.context.remove_listener("request", self._requested)
         if self.attached:
             mine = [tab.page.close() for tab in self.tabs if tab.page not in self._theirs]
             task: asyncio.Future[Any] = self.watched(asyncio.gather(*mine, return_exceptions=True))
@@ -291,6 +297,16 @@ class BrowserSession:
         several = chooser.is_multiple()
         self._modals.append((Modal("file", CHOOSE[several], multiple=several), chooser))
         self._wake()
+
+    def _requested(self, request: Request) -> None:
+        if self.closed or not sends(request):
+            return
+        with contextlib.suppress(Exception):  # it has no frame: it begins a tab that the page opens
+            if all(tab.page is not request.frame.page for tab in self.tabs):
+                return  # a person's tab that is not followed
+        self.sent += 1
+        if self.told_sent is not None:
+            self.told_sent()
 
     def _answered(self, tab: Tab) -> None:
         """Forget a dialog that somebody else has answered: a person, in the browser's own one."""
@@ -447,6 +463,33 @@ class BrowserSession:
 
     def _gone(self, tab: Tab) -> EnvironmentBroken:
         return (TabClosed if self.tabs and tab not in self.tabs else EnvironmentBroken)(f"{tab.gone}.")
+
+
+def sends(request: Request) -> bool:
+    """Say whether a request sends data: a form, fetch or XMLHttpRequest by POST, PUT, PATCH or DELETE.
+
+    A beacon or ping does not count: it reports, and its page never sees an answer. Nor does a fetch to another site
+    than that of its page, as analytics make, unless it has a header with credentials (`authorization`, `x-csrf...`).
+    Two hosts are one site if their last two labels are equal. What a server redirects counts once.
+    """
+    if request.method not in SENDS or request.redirected_from is not None:
+        return False
+    if request.resource_type == "document":
+        return True
+    if request.resource_type not in ("fetch", "xhr"):
+        return False
+    if any(name == "authorization" or name.startswith(("x-csrf", "x-xsrf")) for name in request.headers):
+        return True
+    try:
+        page = request.frame.url
+    except Exception:  # of a worker
+        return True
+    return _site(page) == _site(request.url)
+
+
+def _site(address: str) -> tuple[str, ...]:
+    host = urlsplit(address).hostname or ""
+    return (host,) if host.replace(".", "").isdigit() else tuple(host.split(".")[-2:])
 
 
 def _swallow(task: asyncio.Future[Any]) -> None:

@@ -10,10 +10,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-# Runs in every document before the page's own scripts. `n` counts changes, `t` is the time of the last one.
+from showonce.environments.browser.describe import ASK
+
+# Runs in every document before its own scripts. `n` counts changes, `t` is the time of the last one. `hears`: does
+# the page listen for clicks on an element; `roots`: all shadow roots that scripts made, by their hosts (`describe`).
 WATCH: Final = """(() => {
   if (window.__showonce) return;
-  const s = {n: 0, t: performance.now()};
+  const s = {n: 0, t: performance.now(), roots: new WeakMap()};
+  const heard = new WeakSet();
+  const kinds = new Set(['click', 'dblclick', 'mousedown', 'mouseup', 'pointerdown', 'pointerup']);
+  const listen = EventTarget.prototype.addEventListener;
+  EventTarget.prototype.addEventListener = function (kind, listener) {
+    if (this && this.nodeType === 1 && listener && kinds.has(kind)) heard.add(this);
+    return listen.apply(this, arguments);
+  };
+  s.hears = e => heard.has(e) || [e.onclick, e.onmousedown, e.onpointerdown].some(f => typeof f === 'function');
+  const answer = e => {
+    if (s.hears(e.composedPath()[0])) e.preventDefault();
+    e.stopImmediatePropagation();
+  };
+  listen.call(window, '__ASK__', answer, true);
   const bump = () => { s.n++; s.t = performance.now(); };
   const how = {subtree: true, childList: true, attributes: true, characterData: true};
   s.seen = new MutationObserver(bump);
@@ -24,10 +40,12 @@ WATCH: Final = """(() => {
   Element.prototype.attachShadow = function (options) {
     const root = attach.call(this, options);
     s.seen.observe(root, how);
+    s.roots.set(this, root);
+    listen.call(root, '__ASK__', answer, true);
     return root;
   };
   Object.defineProperty(window, '__showonce', {value: s});
-})()"""
+})()""".replace("__ASK__", ASK)
 
 # Adds CSS to a document: see `style`.
 STYLE: Final = """(css => {

@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar
 
 from showonce.actions import Action, Key, Open, points
 from showonce.environments.browser.addresses import address_of
-from showonce.environments.browser.elements import ELEMENTS_SECONDS, elements_of
+from showonce.environments.browser.elements import (
+    ELEMENTS_SECONDS,
+    elements_of,
+    focused_element,
+    hit_by,
+    reveal,
+    target_at,
+    targets_of,
+)
 from showonce.environments.browser.eyes import Eyes, Look, decoded, shown
 from showonce.environments.browser.facts import FACTS_SECONDS, facts_of
 from showonce.environments.browser.geometry import Box, View, image_size, view_of
@@ -98,6 +106,8 @@ class BrowserEnvironment:
                 "the reset",
             )
             self._broken = ""
+        if self.session is not None:
+            self.session.sent = 0
         return self.observe()
 
     def observe(self) -> Observation:
@@ -136,14 +146,15 @@ class BrowserEnvironment:
         if view is None:
             raise EnvironmentBroken("nothing was seen yet; call observe first.")
         try:
-            detail = self.on_owner(lambda: self._done(action, view, interrupt), EXECUTE_SECONDS, "it", interrupt)
+            made = partial(self._done, action, view, interrupt)
+            detail, hit = self.on_owner(made, EXECUTE_SECONDS, "it", interrupt)
         except BaseException:
             hands = self._hands
             if hands is not None:
                 with contextlib.suppress(ShowonceError):
                     self._owner().call(hands.release, 2 * RELEASE_SECONDS, "letting go")
             raise
-        return Executed(action, detail, tuple(view.to_frame_pixel(x, y) for x, y in points(action)))
+        return Executed(action, detail, tuple(view.to_frame_pixel(x, y) for x, y in points(action)), targets=hit)
 
     def verify(self) -> Outcome:
         """Return an open outcome: a page cannot verify a task."""
@@ -181,6 +192,31 @@ class BrowserEnvironment:
         """Return the visible named elements of the page and its iframes. Raises as `observe` does."""
         session, view = self._seen_page()
         return self.on_owner(lambda: elements_of(session, view), ELEMENTS_SECONDS, "the search for elements")
+
+    def targets(self) -> list[Element]:
+        """Return all that can be used on the page and in its iframes. See `protocols.Targets`. Raises as `observe`."""
+        session, view = self._seen_page()
+        return self.on_owner(lambda: targets_of(session, view), ELEMENTS_SECONDS, "the search for targets")
+
+    def target_at(self, at: tuple[float, float]) -> Element | None:
+        """Return what a click at `at` would hit now, by a hit test; what is covered is not hit. Raises as `observe`."""
+        session, view = self._seen_page()
+        return self.on_owner(lambda: target_at(session, view, at), ELEMENTS_SECONDS, "what lies at a place")
+
+    def focused(self) -> Element | None:
+        """Return what keys and typed text go to now. Raises as `observe` does."""
+        session, view = self._seen_page()
+        return self.on_owner(lambda: focused_element(session, view), ELEMENTS_SECONDS, "what has the focus")
+
+    def reveal(self, target: Element) -> bool:
+        """Scroll until a target lies in view; say whether it does. Raises as `observe` does."""
+        session, view = self._seen_page()
+        return self.on_owner(lambda: reveal(session, view, target), ELEMENTS_SECONDS, "scrolling to a target")
+
+    @property
+    def sent(self) -> int:
+        """How many requests the pages sent data with since the reset. See `session.sends`."""
+        return self.session.sent if self.session is not None else 0
 
     def facts(self, at: Sequence[tuple[float, float]] = ()) -> ScreenFacts:
         """Return address, title and words of the page, for the safety rules. Raises as `observe` does."""
@@ -377,14 +413,18 @@ class BrowserEnvironment:
         assert self.session is not None
         return await take_back(self.session, self._before, interrupt)
 
-    async def _done(self, action: Action, view: View, interrupt: Interrupt) -> str:
-        """Do an action, and note tabs and downloads before it unless it sends no input or is refused."""
+    async def _done(self, action: Action, view: View, interrupt: Interrupt) -> tuple[str, tuple[Element, ...]]:
+        """Do an action; return a sentence about it, and what it hit.
+
+        Tabs and downloads are noted before it unless it sends no input or is refused.
+        """
         assert self.session is not None
         before = self._before
         if action.verb not in IDLE:
             self._before = TabsBefore.of(self.session)
         try:
-            return await self._do(action, view, interrupt)
+            hit = await hit_by(self.session, view, action)
+            return await self._do(action, view, interrupt), hit
         except BadInput:
             self._before = before
             raise
