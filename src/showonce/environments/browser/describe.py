@@ -25,11 +25,39 @@ DESCRIBE: Final = """((shadow, heard) => {
   const squash = text => text.replace(/\\s+/g, ' ').trim();
   const clip = (text, most = 80) => squash(text).slice(0, most).toWellFormed().trim();
   const up = e => e.assignedSlot || e.parentElement || (e.getRootNode() && e.getRootNode().host) || null;
+  // What is found out of an element is kept until the next question: nothing changes while one is answered.
+  const kept = [];
+  const once = f => {
+    kept.push(new Map());
+    const known = kept[kept.length - 1];
+    return e => {
+      if (!known.has(e)) known.set(e, f(e));
+      return known.get(e);
+    };
+  };
+  const anew = f => (...given) => {
+    for (const known of kept) known.clear();
+    return f(...given);
+  };
+  // Of what can have a shadow root, all but the most frequent tags without one.
+  const HOSTS = ':not(a,b,button,dd,dt,em,i,img,input,label,li,link,meta,option,path,script,small,strong,style,svg,'
+    + 'table,tbody,td,th,tr,ul)';
+  const roots = once(() => {
+    const found = [document];
+    for (let n = 0; n < found.length; n++)
+      for (const e of found[n].querySelectorAll(HOSTS)) { const root = shadow(e); if (root) found.push(root); }
+    return found;
+  });
   const around = (e, selector) => {
+    if (roots().length === 1) return e.closest(selector);
     for (let at = e; at; at = up(at)) if (at.matches(selector)) return at;
     return null;
   };
-  const holds = (outer, e) => { for (let at = e; at; at = up(at)) if (at === outer) return true; return false; };
+  const holds = (outer, e) => {
+    if (outer.contains(e) || roots().length === 1) return outer.contains(e);
+    for (let at = e; at; at = up(at)) if (at === outer) return true;
+    return false;
+  };
   const ground = e => e === document.documentElement || e === document.body;
   const editing = e => e.isContentEditable && !(e.parentElement && e.parentElement.isContentEditable);
   const attribute = (e, name) => squash(e.getAttribute(name) || '');
@@ -38,13 +66,13 @@ DESCRIBE: Final = """((shadow, heard) => {
     reset: 'button', image: 'button', file: 'button', color: 'button', number: 'spinbutton', search: 'searchbox',
     hidden: ''};
   const byTag = {A: 'link', BUTTON: 'button', TEXTAREA: 'textbox', SUMMARY: 'button', OPTION: 'option'};
-  const role = e => {
+  const role = once(e => {
     const given = attribute(e, 'role').split(' ')[0].toLowerCase();
     if (given && given !== 'none' && given !== 'presentation') return given;
     if (e.tagName === 'INPUT') return byType[e.type] ?? (e.hasAttribute('list') ? 'combobox' : 'textbox');
     if (e.tagName === 'SELECT') return e.multiple || e.size > 1 ? 'listbox' : 'combobox';
     return byTag[e.tagName] || (editing(e) ? 'textbox' : '');
-  };
+  });
   const widgets = new Set(['button', 'link', 'checkbox', 'radio', 'switch', 'slider', 'spinbutton', 'textbox', 'option',
     'searchbox', 'combobox', 'listbox', 'menuitem', 'menuitemcheckbox', 'menuitemradio', 'tab', 'treeitem']);
   const widget = e => widgets.has(role(e));
@@ -55,7 +83,7 @@ DESCRIBE: Final = """((shadow, heard) => {
 
   // The text of an element as it is seen, without what its fields hold. all: with parts that are aria-hidden.
   const silent = /^(SCRIPT|STYLE|NOSCRIPT|TEMPLATE|INPUT|TEXTAREA|SELECT|DATALIST|IFRAME|OBJECT|VIDEO|AUDIO|CANVAS)$/i;
-  const words = (e, most = 80, all = false) => {
+  const wording = (e, most, all) => {
     let out = '', left = 300;
     const walk = n => {
       if (out.length > most * 2 + 40 || left-- < 0) return;
@@ -87,6 +115,8 @@ DESCRIBE: Final = """((shadow, heard) => {
     walk(e);
     return clip(out, most);
   };
+  const short = once(e => wording(e, 80, false));
+  const words = (e, most = 80, all = false) => most === 80 && !all ? short(e) : wording(e, most, all);
   const named = (e, attribute) => {
     const root = e.getRootNode(), ids = (e.getAttribute(attribute) || '').split(/\\s+/).filter(Boolean);
     const found = root.getElementById ? ids.map(id => root.getElementById(id)).filter(Boolean) : [];
@@ -108,7 +138,8 @@ DESCRIBE: Final = """((shadow, heard) => {
       return null;
     };
     if (/^(checkbox|radio)$/.test(e.type)) return look(e, 'nextSibling') || '';
-    const found = look(e, 'previousSibling');
+    const last = e.previousElementSibling;
+    const found = close && last && last.tagName === e.tagName ? null : look(e, 'previousSibling');
     if (found !== null || close || !e.parentElement) return found || '';
     const before = e.parentElement.previousElementSibling;
     return before ? clip(text(before) || '') : '';
@@ -130,12 +161,8 @@ DESCRIBE: Final = """((shadow, heard) => {
   const label = e => name(e) || clip(attribute(e, 'name') || attribute(e, 'id') || e.tagName.toLowerCase());
 
   // -- which element stands for the one that was hit
-  const points = e => {
-    const style = getComputedStyle(e);
-    if (style.cursor !== 'pointer' || style.display === 'contents') return false;
-    const outer = up(e);
-    return !outer || getComputedStyle(outer).cursor !== 'pointer';
-  };
+  const cursor = once(e => getComputedStyle(e).cursor);
+  const points = e => cursor(e) === 'pointer' && !(up(e) && cursor(up(e)) === 'pointer');
   const usable = 'a[href],button,input:not([type=hidden]),select,textarea,[role=button],[role=link],[onclick]';
   const listens = e => {
     if (!e.hasAttribute('onclick') && !heard(e)) return false;
@@ -143,7 +170,7 @@ DESCRIBE: Final = """((shadow, heard) => {
     return !e.querySelector(usable) && e.textContent.length < 1000 && words(e, 201).length <= 200;
   };
   // Whether an element has several children of one tag with text: each is then a thing of its own.
-  const several = e => {
+  const several = once(e => {
     if (e.tagName === 'TR') return false;
     const tags = new Set();
     for (let c = e.firstElementChild; c; c = c.nextElementSibling) {
@@ -152,18 +179,18 @@ DESCRIBE: Final = """((shadow, heard) => {
       tags.add(c.tagName);
     }
     return false;
-  };
+  });
   const drawing = e => e.ownerSVGElement;  // part of an <svg>
   const large = e => {
     const r = e.getBoundingClientRect();
     return r.width * r.height > innerWidth * innerHeight * 0.6;
   };
   // 'points' or 'listens' for a block on which a click does something, '' for any other element.
-  const block = e => {
+  const block = once(e => {
     if (ground(e) || e.nodeType !== 1 || /^(IFRAME|FRAME|OBJECT|EMBED|LABEL|OPTGROUP)$/.test(e.tagName)) return '';
     const how = points(e) ? 'points' : listens(e) ? 'listens' : '';
     return how && large(e) && e.childElementCount ? '' : how;
-  };
+  });
   const owner = hit => {
     let found = null, how = '', below = null;
     for (let at = hit; at && !ground(at); below = at, at = up(at)) {
@@ -187,28 +214,31 @@ DESCRIBE: Final = """((shadow, heard) => {
   const drawn = e => e.checkVisibility({checkOpacity: e.tagName !== 'INPUT', checkVisibilityCSS: true});
   const rect = e => {
     const all = e.getClientRects();
-    let r = e.getBoundingClientRect();
+    let r = all.length === 1 ? all[0] : e.getBoundingClientRect();
     if (all.length > 1 && all.length < 50)  // over several lines: the middle of all may lie beside it
       r = [...all].reduce((a, b) => b.width * b.height > a.width * a.height ? b : a);
     return [r.left, r.top, r.right, r.bottom];
   };
-  const sized = r => r[2] - r[0] >= 2 && r[3] - r[1] >= 2 && r[2] + scrollX > 0 && r[3] + scrollY > 0;
+  const scrolled = once(() => [scrollX, scrollY]);
+  const sized = r => r[2] - r[0] >= 2 && r[3] - r[1] >= 2 && r[2] + scrolled()[0] > 0 && r[3] + scrolled()[1] > 0;
   // Where to press: a control that is hidden behind its label is pressed there. Null: nowhere.
   const box = e => {
     const own = rect(e);
-    if (sized(own) && drawn(e) && getComputedStyle(e).clipPath === 'none') return own;
+    const labelled = e.labels && e.labels.length;
+    if (sized(own) && drawn(e) && !(labelled && getComputedStyle(e).clipPath !== 'none')) return own;
     for (const one of e.labels || []) if (drawn(one) && sized(rect(one))) return rect(one);
     return null;
   };
 
   // -- what is around it
   const HEADS = 'h1,h2,h3,h4,h5,h6,[role=heading]';
-  const seen = e => drawn(e) ? words(e) : '';
+  const seen = once(e => drawn(e) ? words(e) : '');
+  const heads = once(e => e.tagName === 'SLOT' ? [] : [...e.querySelectorAll(HEADS)]);
   const heading = (e, within) => {
     for (let at = up(e); at; at = up(at)) {
-      const heads = (at.tagName === 'SLOT' ? [] : [...at.querySelectorAll(HEADS)]).filter(h => !h.contains(e));
-      if (heads.length === 1 && seen(heads[0])) return seen(heads[0]);
-      for (const one of heads.reverse())
+      const found = heads(at).filter(one => !one.contains(e));
+      if (found.length === 1 && seen(found[0])) return seen(found[0]);
+      for (const one of found.reverse())
         if (one.compareDocumentPosition(e) & 4 && seen(one)) return seen(one);
       if (at === within) break;
     }
@@ -289,12 +319,6 @@ DESCRIBE: Final = """((shadow, heard) => {
   };
 
   // -- all of them
-  const roots = () => {
-    const found = [document];
-    for (let n = 0; n < found.length; n++)
-      for (const e of found[n].querySelectorAll('*')) { const root = shadow(e); if (root) found.push(root); }
-    return found;
-  };
   // All elements in the order in which they are written, those of a shadow root after its host.
   const every = function* (root = document) {
     for (const e of root.querySelectorAll('*')) {
@@ -314,7 +338,7 @@ DESCRIBE: Final = """((shadow, heard) => {
   };
   // Which one it is, [index, count], of all that are drawn and have its role and name.
   const which = (e, of, own) => {
-    const found = new Set([e]), bare = text => text.replace(/\\s+/g, ''), wanted = bare(own).slice(0, 40);
+    const found = new Set(), bare = text => text.replace(/\\s+/g, ''), wanted = bare(own).slice(0, 40);
     const may = x => {
       if (field(x) || !wanted) return true;
       const text = x.textContent;
@@ -337,10 +361,13 @@ DESCRIBE: Final = """((shadow, heard) => {
         if (x) found.add(x);
       }
     }
-    const same = [...found].filter(x => x === e || kind(x) === of && name(x) === own && enabled(x) && box(x));
+    const plain = x => x.tagName === 'BUTTON' && !x.attributes.length && !x.childElementCount;
+    const alike = x => plain(e) && plain(x) ? x.textContent === e.textContent : kind(x) === of && name(x) === own;
+    found.add(e);
+    const same = [...found].filter(x => x === e || alike(x) && enabled(x) && box(x));
     const before = (a, b) => a.getRootNode() === b.getRootNode() ? a.compareDocumentPosition(b) & 4
       : place(a).compareDocumentPosition(place(b)) & 4;
-    same.sort((a, b) => a === b ? 0 : before(a, b) ? -1 : 1);
+    if (same.some((x, n) => n && !before(same[n - 1], x))) same.sort((a, b) => a === b ? 0 : before(a, b) ? -1 : 1);
     return [same.indexOf(e), same.length];
   };
   const told_of = (e, of, own, number) => {
@@ -416,12 +443,20 @@ DESCRIBE: Final = """((shadow, heard) => {
     return Boolean(e);
   };
   const place_of = (...what) => { const e = found(...what); return e && box(e); };
+  const struck = e => tell(owner(e));
   const hit = ([x, y]) => framed(at(x, y), owner);
   const shifted = ([x, y]) => {  // of a place in the window, which may show a part of the page after a pinch
     const v = window.visualViewport || {offsetLeft: 0, offsetTop: 0};
     return [hit([x + v.offsetLeft, y + v.offsetTop]), [v.offsetLeft, v.offsetTop]];
   };
   const field_of = e => e.isContentEditable ? e.closest('[contenteditable]:not([contenteditable=false])') || e : e;
-  return {label, owner, tell, targets, listed, at, active, reveal, place: place_of, hit, shifted, field: field_of,
-    focused: () => framed(active(), field_of)};
+  const json = value => {  // some pages give lists a toJSON of their own
+    const theirs = Array.prototype.toJSON;
+    delete Array.prototype.toJSON;
+    try { return JSON.stringify(value); } finally { if (theirs) Array.prototype.toJSON = theirs; }
+  };
+  const focused = () => framed(active(), field_of);
+  const asked = {label, owner, tell, struck, targets, listed, reveal, place: place_of, hit, shifted, focused};
+  for (const one in asked) asked[one] = anew(asked[one]);
+  return {...asked, json, at, active, field: field_of};
 })"""

@@ -34,10 +34,9 @@ _HAS_FOCUS: Final = f"e => e.ownerDocument.defaultView.{_NAME}.active() === e"
 
 async def _asked(frame: Frame, call: str) -> Any:
     """Return what a function of `describe` returns in a document; call: ``name(arguments)``."""
-    found = await frame.evaluate(f"window.{_NAME} ? {{told: {_NAME}.{call}}} : 0")
-    if not found:
-        found = await frame.evaluate(f"window.{_NAME} || {_INSTALL}, {{told: {_NAME}.{call}}}")
-    return found["told"]
+    told = f"{_NAME}.json({_NAME}.{call})"
+    found = await frame.evaluate(f"window.{_NAME} ? {told} : ''")
+    return json.loads(found or await frame.evaluate(f"window.{_NAME} || {_INSTALL}, {told}"))
 
 
 def element_of(told: Mapping[str, Any], offset: Offset, view: View) -> Element:

@@ -156,20 +156,20 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     e => !e.dispatchEvent(new Event(__ASK__, {cancelable: true})));
   const tells = text => [...values].some(v => v.length > 3 && text.includes(v.trim().slice(0, 80)));
   // What is known of an element, without what fields for secrets hold: {target: a name for people, element}.
-  const told = e => {
-    if (!e || e === document.body || e === document.documentElement) return {target: ''};
-    const one = describe.tell(e), text = t => tells(t) ? '' : t;
+  const told = one => {
+    if (!one) return {target: ''};
+    const text = t => tells(t) ? '' : t;
     one.attributes = Object.fromEntries(Object.entries(one.attributes).filter(pair => !tells(pair[1])));
     const element = {...one, name: text(one.name), text: text(one.text), near: one.near.filter(t => !tells(t))};
-    return {target: text(one.label) || e.tagName.toLowerCase(), element};
+    return {target: text(one.label) || one.role, element};
   };
-  const struck = e => told(e && e.nodeType === 1 ? describe.owner(e) : null);
+  const struck = e => told(e && e.nodeType === 1 ? describe.struck(e) : null);
   // The same of what keys go to: asked for once while it keeps the focus.
   let typing = {field: null};
   const typed_in = (field, at) => {
     if (typing.field !== field || at - typing.at > 2000) {
-      const e = field && field.nodeType === 1 ? describe.field(field) : null;
-      typing = {field, at, told: told(e)};
+      const ground = !field || field === document.body || field === document.documentElement;
+      typing = {field, at, told: told(ground ? null : describe.tell(describe.field(field)))};
     }
     return typing.told;
   };
