@@ -207,6 +207,26 @@ def test_what_an_action_hit_is_told_with_it(seat: Seat) -> None:
     assert seat.do(Click(0.9, 0.9)).targets == ()  # the ground
 
 
+def test_a_page_that_goes_away_meanwhile_breaks_nothing(seat: Seat) -> None:
+    (seat.folder / "next.html").write_text("<!doctype html><button style='width:300px;height:200px'>Next</button>")
+    seat.show(
+        "<button style='width:300px;height:200px' onclick='setTimeout(() => location = `next.html`, 60)'>Go</button>"
+    )
+    seat.click(100, 100)
+    seen = {found.name for _ in range(40) if (found := at(seat, 100, 100)) is not None}
+    assert seen == {"Go", "Next"}
+
+
+def test_pages_with_habits_of_their_own_are_read(seat: Seat) -> None:
+    seat.show(
+        """<script>Array.prototype.toJSON = () => 'mine'; Element.prototype.addEventListener = null;</script>
+    <form><input name=children aria-label=Children><input name=parentElement aria-label=Parent>
+    <button>Go \ud83d</button></form>""".encode("utf-8", "replace").decode()
+    )
+    assert {"Children", "Parent"} < set(named(seat))
+    assert seat.environment.focused() is None and seat.environment.focused_field().name == ""
+
+
 class Shop(http.server.BaseHTTPRequestHandler):
     """A page that sends data in several ways, and a server that takes it."""
 

@@ -24,7 +24,9 @@ ASK: Final = "showonce-hears"
 DESCRIBE: Final = """((shadow, heard) => {
   const squash = text => text.replace(/\\s+/g, ' ').trim();
   const clip = (text, most = 80) => squash(text).slice(0, most).toWellFormed().trim();
-  const up = e => e.assignedSlot || e.parentElement || (e.getRootNode() && e.getRootNode().host) || null;
+  // Not `e.parentElement`: a form has its fields as properties, and one may be called so.
+  const parent = Object.getOwnPropertyDescriptor(Node.prototype, 'parentElement').get;
+  const up = e => e.assignedSlot || parent.call(e) || e.getRootNode().host || null;
   // What is found out of an element is kept until the next question: nothing changes while one is answered.
   const kept = [];
   const once = f => {
@@ -158,7 +160,8 @@ DESCRIBE: Final = """((shadow, heard) => {
     return words(e) || clip(attribute(e, 'alt') || attribute(e, 'title')) || words(e, 80, true);
   };
   // A name for people, of something that may have none.
-  const label = e => name(e) || clip(attribute(e, 'name') || attribute(e, 'id') || e.tagName.toLowerCase());
+  const label = e => ground(e) ? ''
+    : name(e) || clip(attribute(e, 'name') || attribute(e, 'id') || e.tagName.toLowerCase());
 
   // -- which element stands for the one that was hit
   const cursor = once(e => getComputedStyle(e).cursor);

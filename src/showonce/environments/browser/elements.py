@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from showonce.actions import Action, Key, Scroll, Type, points
@@ -96,7 +96,18 @@ async def targets_of(session: BrowserSession, view: View) -> list[Element]:
 
 async def target_at(session: BrowserSession, view: View, at: tuple[float, float]) -> Element | None:
     """Return what a click at a place of the frame would hit now."""
-    return None if session.modal is not None else await _hit(session.tab.page.main_frame, view, view.to_input(*at))
+    main, place = session.tab.page.main_frame, view.to_input(*at)
+    return None if session.modal is not None else await _steady(lambda: _hit(main, view, place))
+
+
+async def _steady(ask: Callable[[], Coroutine[Any, Any, Element | None]]) -> Element | None:
+    """Ask twice where the page changes to another document meanwhile; None: it goes on changing, or does not answer."""
+    from playwright.async_api import Error
+
+    for _ in range(2):
+        with contextlib.suppress(Error, TimeoutError):
+            return await asyncio.wait_for(ask(), ELEMENTS_SECONDS / 3)
+    return None
 
 
 async def _hit(frame: Frame, view: View, place: tuple[float, float]) -> Element | None:
@@ -118,7 +129,11 @@ async def _hit(frame: Frame, view: View, place: tuple[float, float]) -> Element 
 
 async def focused_element(session: BrowserSession, view: View) -> Element | None:
     """Return what keys and typed text go to now."""
-    frame: Frame | None = None if session.modal is not None else session.tab.page.main_frame
+    main = session.tab.page.main_frame
+    return None if session.modal is not None else await _steady(lambda: _focused(main, view))
+
+
+async def _focused(frame: Frame | None, view: View) -> Element | None:
     while frame is not None:
         told = await _asked(frame, "focused()")
         if told != "frame":

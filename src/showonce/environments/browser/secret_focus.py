@@ -27,48 +27,50 @@ SECRETS_SECONDS: Final = 10.0
 NOTHING: Final = Field("", "", False)
 
 # A field that once could hold a secret goes on to do so, whatever its type becomes.
-_HELPERS: Final = f"""const may = __SECRET_FIELD__, label = {DESCRIBE}(e => e.shadowRoot, () => false).label;
-  if (!window.__showonce_once) Object.defineProperty(window, '__showonce_once', {{value: new WeakSet()}});
+_HELPERS: Final = """const may = __SECRET_FIELD__;
+  if (!window.__showonce_once) Object.defineProperty(window, '__showonce_once', {value: new WeakSet()});
   const once = window.__showonce_once;
   const fields = ['input,textarea,select,[contenteditable],[role=textbox]', ...may.marked].join();
-  const whole = e => {{
+  const whole = e => {
     while (e.isContentEditable && e.parentElement && e.parentElement.isContentEditable) e = e.parentElement;
     return e;
-  }};
-  const secret = e => {{
+  };
+  const secret = e => {
     e = whole(e);
     if (!once.has(e) && !may(e)) return false;
     once.add(e);
     return true;
-  }};
-  const named = e => e.isContentEditable ? e.getAttribute('aria-label') || e.getAttribute('title') || '' : label(e);
-  const focused = root => {{
+  };
+  const focused = root => {
     let e = root.activeElement;
     while (e && e.shadowRoot && e.shadowRoot.activeElement) e = e.shadowRoot.activeElement;
     return e;
-  }};
+  };
   const hosts = /-|^(ARTICLE|ASIDE|BLOCKQUOTE|DIV|FOOTER|H[1-6]|HEADER|MAIN|NAV|P|SECTION|SPAN)$/;
   const editable = e => ['INPUT', 'TEXTAREA', 'SELECT'].includes(e.tagName) || e.isContentEditable;
-  const box = e => {{ const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; }};
-  const told = e => ({{secret: secret(e), name: named(e), box: box(e),
-    opaque: hosts.test(e.tagName) && !e.shadowRoot && !editable(e)}});
-  const held = root => {{
-    const found = [], walk = r => {{ for (const e of r.querySelectorAll('*')) {{
+  const box = e => { const r = e.getBoundingClientRect(); return [r.left, r.top, r.right, r.bottom]; };
+  const held = root => {
+    const found = [], walk = r => { for (const e of r.querySelectorAll('*')) {
       if (e.shadowRoot) walk(e.shadowRoot);
       if (e.matches(fields) && secret(e)) found.push(e);
-    }} }};
+    } };
     walk(root);
     return found;
-  }};"""
+  };"""
+_TOLD: Final = f"""{_HELPERS}
+  const label = {DESCRIBE}(e => e.shadowRoot, () => false).label;
+  const named = e => e.isContentEditable ? e.getAttribute('aria-label') || e.getAttribute('title') || '' : label(e);
+  const told = e => ({{secret: secret(e), name: named(e), box: box(e),
+    opaque: hosts.test(e.tagName) && !e.shadowRoot && !editable(e)}});"""
 # {secret, name, opaque} of the element with the focus; null for a frame, whose document is asked instead.
-_FOCUSED: Final = f"""() => {{ {_HELPERS}
+_FOCUSED: Final = f"""() => {{ {_TOLD}
   const e = focused(document);
   if (!e || e === document.documentElement) return {{secret: false, name: '', opaque: false}};
   if (['IFRAME', 'FRAME', 'OBJECT', 'EMBED'].includes(e.tagName)) return null;
   return told(e);
 }}"""
 # The same for a closed shadow root; null where the focus is not in it.
-_FOCUSED_IN: Final = f"""function(url) {{ {_HELPERS}
+_FOCUSED_IN: Final = f"""function(url) {{ {_TOLD}
   if (this.ownerDocument.location.href !== url) return null;
   for (let root = this; root instanceof ShadowRoot; root = root.host.getRootNode())
     if (root.host.getRootNode().activeElement !== root.host) return null;

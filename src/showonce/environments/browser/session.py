@@ -302,7 +302,8 @@ class BrowserSession:
         if self.closed or not sends(request):
             return
         with contextlib.suppress(Exception):  # it has no frame: it begins a tab that the page opens
-            if all(tab.page is not request.frame.page for tab in self.tabs):
+            page = request.frame.page
+            if page in self._theirs and all(tab.page is not page for tab in self.tabs):
                 return  # a person's tab that is not followed
         self.sent += 1
         if self.told_sent is not None:
@@ -470,7 +471,8 @@ def sends(request: Request) -> bool:
 
     A beacon or ping does not count: it reports, and its page never sees an answer. Nor does a fetch to another site
     than that of its page, as analytics make, unless it has a header with credentials (`authorization`, `x-csrf...`).
-    Two hosts are one site if their last two labels are equal. What a server redirects counts once.
+    Two hosts are one site if their last two labels are equal. What a server redirects counts once. Messages on an open
+    WebSocket are not seen.
     """
     if request.method not in SENDS or request.redirected_from is not None:
         return False
