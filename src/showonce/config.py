@@ -430,7 +430,7 @@ class ReplayConfig(Section, at="replay"):
 class EvaluationConfig(Section, at="evaluation"):
     """`eval`: which task sets, how many apps, seeds and screens."""
 
-    set: str = "skills"  # skills | single | multi
+    set: str = "skills"  # skills | single | multi | hard
     split: str = "test"
     apps: int = number(20, 0, 10_000)
     seeds: tuple[int, ...] = number((0, 1, 2), 0, LAST_SEED)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.app.conftest import TASK, MakeConfig
+from tests.fakes import events_in
 
 from showonce import read_runs, teach
 from showonce.app.run import run
@@ -84,3 +85,19 @@ def test_what_is_missing_is_said(make: MakeConfig) -> None:
         teach(make(), "app/dev/single/99")
     with pytest.raises(DemonstrationError, match="record one"):
         teach(make(), "skill/click_icon")
+
+
+def test_a_task_of_several_lessons_is_taught_all_of_them_by_run_and_by_teach(make: MakeConfig) -> None:
+    """Each with the whole budget. A run goes on with its optimiser, so their tensors are not the same."""
+    config = quick(
+        make(task="hard/sequence/0", experiment=ExperimentConfig("one_demo", eval_screens=2, retention_per_family=0))
+    )
+    assert teach(config).updates == 9
+    practised = [
+        e["task"]
+        for e in events_in(run(config).folder)
+        if e.get("phase") == "practice" and e["kind"] == "episode_finished"
+    ]
+    assert list(dict.fromkeys(practised)) == ["hard/sequence/0", "hard/sequence/0/2", "hard/sequence/0/3"]
+    (row,) = read_runs("logs")
+    assert (row["updates"], row["after.n"]) == (9, 2)

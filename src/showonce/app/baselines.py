@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import partial
 
 from showonce.app.compose import LiveRun
 from showonce.app.plan import REPLAYS
+from showonce.app.teach import in_order
 from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import evaluate_task
 from showonce.learning.lesson import teaching
 from showonce.learning.methods.registry import find_method
 from showonce.protocols import CANDIDATE, CHAMPION, Policy, adaptable, adapter_of, choose
 from showonce.runtime.replay import ReplayPolicy
-from showonce.runtime.teaching import TeachRequest
 from showonce.types import Demonstration, Task
 
 
@@ -48,15 +47,13 @@ def _actor(name: str, live: LiveRun, task: Task, shown: Demonstration) -> tuple[
     """Return who acts, and whether the demonstration stays in view."""
     if name in REPLAYS:
         return ReplayPolicy(shown, REPLAYS[name]), False
-    player, policy, method, config = live.player, live.player.policy, find_method(name), live.plan.config
+    player, policy, method = live.player, live.player.policy, find_method(name)
     adapter = adapter_of(policy)
     choose(policy, None)
     if method.trains and adapter is not None:
-        practice = replace(config.learning.practice, seed_offset=live.plan.seeds.first("practice"))
-        learning = replace(config.learning.taught_by(name), enabled=True, practice=practice)
         adapter.copy(None, CANDIDATE)
-        teach = teaching(live.plan.seeds, policy, player.fresh, player.stop)
-        result = teach(TeachRequest(task, shown, learning, config.seed))
-        adapter.set_tensors(result.tensors, CHAMPION)
+        one_lesson = teaching(live.plan.seeds, policy, player.fresh, player.stop)
+        results = in_order(live.plan, one_lesson, live.lessons(task, shown), learner=name)
+        adapter.set_tensors(results[-1].tensors, CHAMPION)
         choose(policy, CHAMPION)
     return policy, method.acts_with_demonstration

@@ -13,6 +13,7 @@ from showonce.app.run_writer import RunWriter
 from showonce.config import SafetyConfig
 from showonce.errors import ConfigError
 from showonce.evaluation.bench import Bench
+from showonce.evaluation.tasks import lessons_of
 from showonce.learning.gate.calibration import Calibration
 from showonce.learning.lesson import teaching
 from showonce.learning.session import Session
@@ -46,6 +47,14 @@ class LiveRun:
         environment = self.player.environment(task)
         writer = self.writer
         return demonstration_for(self.plan, task, environment, writer.events, writer.stop, writer.frontend.tell)
+
+    def lessons(self, task: Task, shown: Demonstration | None) -> list[tuple[Task, Demonstration | None]]:
+        """Return what is taught before a task is measured (`lessons_of`), each with its demonstration.
+
+        shown: the demonstration of the task itself.
+        """
+        others = [self.plan.limited(one) for one in lessons_of(task)]
+        return [(task, shown) if one.id == task.id else (one, self.demonstrate(one)) for one in others]
 
     def __enter__(self) -> LiveRun:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -129,9 +130,7 @@ def one_demonstration(live: LiveRun) -> None:
         for name in ("after", "retention"):
             live.writer.reasons[name] = "nothing was learned: learning is off"
     else:
-        live.session.begin(task, shown)
-        done = _done(live, task, "practice") + _done(live, task, "run")
-        Lesson(live.session, task, done, _done(live, task, "probe")).learn()
+        learn_lessons(live, live.session, live.lessons(task, shown))
         scores.measure_after(live.session)
         scores.measure_skills(RETENTION_AFTER, live.acting)
         if fresh:
@@ -141,6 +140,20 @@ def one_demonstration(live: LiveRun) -> None:
     for name in live.plan.config.experiment.baselines:
         scores.note_baseline(name, shown)
     scores.close()
+
+
+def learn_lessons(live: LiveRun, session: Session, lessons: Sequence[tuple[Task, Demonstration | None]]) -> None:
+    """Learn lessons one after another, each with the whole budget of a run; of a resumed run those that had not ended.
+
+    Most tasks have one lesson, themselves.
+    """
+    played = [_done(live, task, "practice") + _done(live, task, "run") for task, _ in lessons]
+    for at, (task, shown) in enumerate(lessons):
+        if any(played[at + 1 :]):
+            continue
+        session.trainer.run = live.writer.folder.name + (f"#{at + 1}" if at else "")
+        session.begin(task, shown)
+        Lesson(session, task, played[at], _done(live, task, "probe")).learn()
 
 
 def note_demonstration(live: LiveRun, shown: Demonstration) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from showonce.learning.methods.registry import find_method
 from showonce.policy.vlm_policy import VLMPolicy
 from showonce.protocols import BASE, CHAMPION, choose
 from showonce.runtime.stop import Stop
-from showonce.runtime.teaching import TeachRequest, TeachResult, Tensors
+from showonce.runtime.teaching import Teach, TeachRequest, TeachResult, Tensors
 from showonce.types import Demonstration, Task
 
 
@@ -95,7 +95,10 @@ def teach(
     shown = {}
     if plan.learning or method.acts_with_demonstration:
         shown = {one.id: _shown(plan, one, demonstration if one.id == measured.id else None) for one in lessons}
-    results = _teach(plan, policy, lessons, shown, start, stop, updated) if plan.learning else []
+    results: list[TeachResult] = []
+    if plan.learning:
+        one_lesson = teaching(plan.seeds, policy, plan.environment, stop, updated)
+        results = in_order(plan, one_lesson, [(one, shown[one.id]) for one in lessons], start)
     tensors: Tensors = results[-1].tensors if results else start or {}
     in_view = shown.get(measured.id) if method.acts_with_demonstration else None
     return Taught(
@@ -124,24 +127,22 @@ def _shown(plan: Plan, task: Task, given: Demonstration | str | Path | None) -> 
     return found
 
 
-def _teach(
-    plan: Plan, policy: VLMPolicy, lessons: tuple[Task, ...], shown: dict[str, Demonstration | None],
-    start: Tensors | None, stop: Stop, updated: Callable[[int], None],
+def in_order(
+    plan: Plan, one_lesson: Teach, lessons: Sequence[tuple[Task, Demonstration | None]],
+    start: Tensors | None = None, learner: str = "",
 ) -> list[TeachResult]:  # fmt: skip
-    """Teach the lessons one after another, each from where the one before it ended; return their results."""
-    ours = plan.config.learning
-    learning = replace(ours, practice=replace(ours.practice, seed_offset=plan.seeds.first("practice")))
-    one_lesson = teaching(plan.seeds, policy, plan.environment, stop, updated)
+    """Teach the lessons of a task one after another, each from where the one before it ended; return their results.
+
+    learner: in place of the config's.
+    """
+    ours = plan.config.learning.taught_by(learner or plan.config.learning.learner)
+    practice = replace(ours.practice, seed_offset=plan.seeds.first("practice"))
+    learning = replace(ours, enabled=True, practice=practice)
     done: list[TeachResult] = []
-    earlier: list[tuple[Task, Demonstration]] = []
-    for task in lessons:
+    for task, shown in lessons:
+        earlier = tuple((other, known) for other, known in lessons[: len(done)] if known is not None)
         begin = done[-1].tensors if done else start
-        known = shown[task.id]
-        done.append(
-            one_lesson(TeachRequest(task, known, learning, plan.config.seed, start=begin, lessons=tuple(earlier)))
-        )
-        if known is not None:
-            earlier.append((task, known))
+        done.append(one_lesson(TeachRequest(task, shown, learning, plan.config.seed, start=begin, lessons=earlier)))
     return done
 
 

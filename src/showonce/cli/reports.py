@@ -34,11 +34,15 @@ def doctor_table(checks: Sequence[Check]) -> Table:
 
 
 def score_table(made: Score) -> Table:
-    """Return one row for each task of a score, and their mean."""
+    """Return one row for each task of a score, one for each part of its set (what it separates), and their mean."""
     drawn = Table("task", "success", "95 % interval", "n", "errors", title=made.name)
     for task, result in made.results.items():
         low, high = result.interval
         drawn.add_row(task, f"{result.success:.3f}", f"{low:.3f} to {high:.3f}", str(result.n), str(result.errors))
+    drawn.add_section()
+    for part, (separates, one) in made.parts.items():
+        words = Text.assemble(part, (f": {separates}", "dim"))
+        drawn.add_row(words, f"{one.mean:.3f}", f"{one.low:.3f} to {one.high:.3f}", f"{one.n_units} tasks", "")
     drawn.add_section()
     mean = made.mean
     drawn.add_row("mean", f"{mean.mean:.3f}", f"{mean.low:.3f} to {mean.high:.3f}", f"{mean.n_units} tasks", "")

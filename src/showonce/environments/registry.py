@@ -127,7 +127,7 @@ def find_task(task_id: str) -> Task:
         return miniwob.task_for(task_id)
     from showonce.environments.embedded import world as embedded
 
-    if task_id.startswith(("skill/", "app/")):
+    if task_id.startswith(("skill/", "app/", "hard/")):
         return embedded.task_for(task_id)
     known = nearest(task_id, all_task_ids())
     raise TaskError(f"no task {task_id!r}.{known} `showonce doctor --tasks` lists them; a file of your own: NAME.yaml.")

@@ -10,7 +10,7 @@ from typing import Any
 from showonce.config import EvaluationConfig, SafetyConfig
 from showonce.evaluation.results import EvalResult, Results
 from showonce.evaluation.runner import MakeEnvironment, ProgressBar, evaluate_set, no_bar
-from showonce.evaluation.tasks import TaskSet, task_set
+from showonce.evaluation.tasks import TaskSet, part_of, task_set
 from showonce.fsio import atomic_write_json
 from showonce.protocols import Policy
 from showonce.runs.layout import RESULTS, SCORES
@@ -29,6 +29,16 @@ class Score:
     mean: Estimate
 
     @property
+    def parts(self) -> dict[str, tuple[str, Estimate]]:
+        """What each part of the set separates, and the mean success over its tasks; empty for a set without parts."""
+        found: dict[str, tuple[str, dict[str, list[float]]]] = {}
+        for task, result in self.results.items():
+            part, separates = part_of(task)
+            if part:
+                found.setdefault(part, (separates, {}))[1][task] = [result.success]
+        return {part: (separates, bootstrap_mean(values)) for part, (separates, values) in found.items()}
+
+    @property
     def record(self) -> dict[str, Any]:
         """The form that is written beside the rows."""
         return {
@@ -38,6 +48,7 @@ class Score:
             "low": self.mean.low,
             "high": self.mean.high,
             "worst": self.mean.worst,
+            "parts": {part: {"separates": what, "mean": one.mean} for part, (what, one) in self.parts.items()},
             "tasks": {task: {**result.phase, "errors": result.errors} for task, result in self.results.items()},
         }
 

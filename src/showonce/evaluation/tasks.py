@@ -11,12 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from showonce.environments.embedded.families import FAMILIES
+from showonce.environments.embedded.hard import PARTS, PREFIX, find_hard, measured
 from showonce.environments.embedded.language import App, apps, find_app
 from showonce.environments.registry import find_task
 from showonce.errors import ConfigError, TaskError, nearest
 from showonce.types import Task
 
-SETS: Final = ("skills", "single", "multi")
+SETS: Final = ("skills", "single", "multi", "hard")
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class TaskSet:
 
 
 def task_set(name: str, split: str = "test", n: int = 0) -> TaskSet:
-    """Return a set: ``skills`` (every built-in family), or the ``single`` or ``multi`` apps of a split.
+    """Return a set: ``skills`` (every built-in family), ``hard``, or the ``single`` or ``multi`` apps of a split.
 
-    n: the first so many (0, or more than there are: all). Skills belong to no split.
+    n: the first so many (0, or more than there are: all). Skills and the hard set belong to no split.
 
     Raises:
         ConfigError: no such set or split.
@@ -46,6 +47,8 @@ def task_set(name: str, split: str = "test", n: int = 0) -> TaskSet:
         raise ConfigError(f"evaluation.set={name!r} is not a task set.{nearest(name, SETS)}")
     if name == "skills":
         ids = [f"skill/{family}" for family in FAMILIES]
+    elif name == "hard":
+        ids = [*measured()]
     else:
         ids = [app_id for app_id in apps() if app_id.startswith(f"app/{split}/{name}/")]
     if not ids:
@@ -54,8 +57,18 @@ def task_set(name: str, split: str = "test", n: int = 0) -> TaskSet:
 
 
 def lessons_of(task: Task) -> tuple[Task, ...]:
-    """Return what is taught, in this order, before a task is measured: the task itself."""
-    return (task,)
+    """Return what is taught, in this order, before a task is measured: for most tasks the task itself."""
+    if not task.id.startswith(PREFIX):
+        return (task,)
+    return tuple(task if name == task.id else find_task(name) for name in find_hard(task.id).lessons)
+
+
+def part_of(task_id: str) -> tuple[str, str]:
+    """Return the part of its set that a task belongs to and what that part separates, ("", "") where it has none."""
+    if not task_id.startswith(PREFIX):
+        return "", ""
+    part = find_hard(task_id).part
+    return part, PARTS[part]
 
 
 def other_meaning(task: Task) -> Task:

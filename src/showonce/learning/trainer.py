@@ -57,7 +57,7 @@ BINDING: Final = frozenset(
 class Trainer:
     """A learner: see the module's text. It is also an observer of the loop.
 
-    budget: see `Budget`. run: the name under which this run's updates are counted.
+    budget: see `Budget`. run: the name under which this run's updates are counted; it may be set between lessons.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class Trainer:
         self.updates = 0
         self._events = events
         self._budget = budget or UpdateCounts()
-        self._run = run
+        self.run = run
         self._evidence = EvidenceBook(self.context, gate.config.confidence)
         self._distance = ChampionDistance(self.context)
         self._task_id: str | None = None
@@ -245,7 +245,7 @@ class Trainer:
         probes = self._probes.get(self._task_id, ())
         return replace(
             evidence,
-            updates_run=self._budget.updates_run(self._run),
+            updates_run=self._budget.updates_run(self.run),
             updates_task=self._budget.updates_task(self._task_id),
             updates_episode=self._updates_episode or 0,
             episodes_since_update=self._episodes_since_update,
@@ -270,7 +270,7 @@ class Trainer:
                 route=decision.route,
                 reason=reason or decision.reason.value,
                 updates=self.updates,
-                budget_run_left=max(config.budget_run - self._budget.updates_run(self._run), 0),
+                budget_run_left=max(config.budget_run - self._budget.updates_run(self.run), 0),
                 budget_task_left=max(config.budget_task - self._budget.updates_task(self._task_id), 0),
                 numbers=decision.numbers,
             )
@@ -280,7 +280,7 @@ class Trainer:
         """Count an update, and note the refs of demonstrations and episodes that it was made from."""
         assert self._task_id is not None
         self.updates += 1
-        self._budget.count_update(self._run, self._task_id)
+        self._budget.count_update(self.run, self._task_id)
         self._episodes_since_update = 0
         if self._updates_episode is not None:
             self._updates_episode += 1

@@ -6,7 +6,7 @@ The frozen tiny model has learned every family in pre-training; apps (see `langu
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -228,13 +228,16 @@ def needed_widgets(program: tuple[Phrase, ...]) -> list[Widget]:
     return out + [Widget("button", label=p[1]) for p in program if len(p) == 2 and p[0] == "click"]
 
 
-def build_program(rng: random.Random, goal: str, program: tuple[Phrase, ...]) -> Problem:
-    """Draw a screen on which an app's program can be carried out; at least four things can be pointed at."""
-    needed = needed_widgets(program)
+def build_program(rng: random.Random, goal: str, program: tuple[Phrase, ...], extra: Sequence[Widget] = ()) -> Problem:
+    """Draw a screen on which an app's program can be carried out; at least four things can be pointed at.
+
+    extra: further things that must be there.
+    """
+    needed = [*needed_widgets(program), *extra]
     pointed = [p[1:] for p in program if len(p) == 3]
     if pointed and len(pointed) < 3:
-        extra = _near(rng, rng.choice(pointed))
-        if extra.key not in pointed:
-            needed.append(extra)
+        near = _near(rng, rng.choice(pointed))
+        if near.key not in {widget.key for widget in needed}:
+            needed.append(near)
     scene = compose(rng, needed, max(5, len(needed) + 1), frozenset({"field"}))
     return Problem(goal, tuple(phrase_sub(p) for p in program), scene)

@@ -105,6 +105,12 @@ def oracle_action(scene: Scene, sub: Sub) -> Action:
     return act.Wait(2.0) if sub.kind == "wait" else simple[sub.kind](sub.value)
 
 
+def slip(scene: Scene, sub: Sub) -> Action:
+    """Return a click on something that a subgoal is not about: the first other thing on the screen."""
+    other = next(w for w in scene.widgets if scene.visible(w) and w.key != sub.key)
+    return act.Click(*_centre(other.rect))
+
+
 def event(scene: Scene, action: Action) -> Sub:
     """Return what an action does on the scene as it is; ``Sub("nothing")`` when it hits nothing.
 

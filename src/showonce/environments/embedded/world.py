@@ -1,7 +1,8 @@
 """The embedded world as an environment: no browser, no display, every step verified.
 
-Task ids: ``skill/FAMILY`` and ``app/SPLIT/KIND/INDEX``; a free goal in the goal language (``click red circle``) works
-too. A wrong action changes nothing but is counted: after more than `mistakes` of them the task has failed.
+Task ids: ``skill/FAMILY``, ``app/SPLIT/KIND/INDEX`` and ``hard/PART/INDEX``; a free goal in the goal language
+(``click red circle``) works too. A wrong action changes nothing but is counted: after more than `mistakes` of them the
+task has failed.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from showonce.actions import Action, points, to_pixel
 from showonce.environments.embedded.draw import draw
 from showonce.environments.embedded.families import FAMILIES, Problem, build_program
 from showonce.environments.embedded.goals import problem_for_goal
+from showonce.environments.embedded.hard import DEMONSTRATED, HardTask, find_hard, hard_tasks
+from showonce.environments.embedded.hard import PREFIX as HARD
 from showonce.environments.embedded.language import apps, find_app
-from showonce.environments.embedded.plan import PRECONDITIONS, apply, event, expected, oracle_action
+from showonce.environments.embedded.plan import PRECONDITIONS, apply, event, expected, oracle_action, slip
 from showonce.environments.embedded.scene import (
     BOTTOM,
     SIZE,
@@ -51,6 +54,9 @@ class EmbeddedWorld:
         self._correct: bool | None = None
         self._evidence = ""
         self._task_id = ""
+        self._hard: HardTask | None = None
+        self._shown = self._slipped = False  # whether this is a demonstration's screen, and a slip is due no more
+        self._forgiven: Action | None = None
         self._closed = False
 
     def reset(self, task: Task, seed: int | None = None) -> Observation:
@@ -70,10 +76,13 @@ class EmbeddedWorld:
         self._task_id = task.id
         seed = _started(task, seed)
         self._rng = random.Random(f"{task.id}|{task.goal}|{seed + self.settings.layout}")
+        self._hard = find_hard(task.id) if task.id.startswith(HARD) else None
+        self._shown, self._slipped, self._forgiven = seed < DEMONSTRATED, False, None
         self._problem = self._build(task)
         self._index = self._wrong = 0
         self._correct, self._evidence = None, ""
         self._drift_at_start()
+        self._begin_late()
         return self.observe()
 
     def observe(self) -> Observation:
@@ -98,7 +107,7 @@ class EmbeddedWorld:
                 self._index += 1
                 problem.scene.done = self._index
                 self._drift_after_step()
-        else:
+        elif action is not self._forgiven:
             self._wrong += 1
             if wanted is not None:
                 self._evidence += f", wanted {_say(wanted.kind, wanted.key, wanted.value)}"
@@ -144,6 +153,9 @@ class EmbeddedWorld:
         sub = expected(problem.scene, problem.plan, self._index)
         if sub is None:
             raise EnvironmentBroken("the task is done; there is no next action.")
+        if self._hard is not None and self._hard.slip and self._shown and not self._slipped:
+            self._slipped, self._forgiven = True, slip(problem.scene, sub)
+            return self._forgiven
         return oracle_action(problem.scene, sub)
 
     @property
@@ -172,7 +184,22 @@ class EmbeddedWorld:
         if task.id.startswith("app/"):
             app = find_app(task.id)
             return build_program(self._rng, app.word, app.program)
+        if self._hard is not None:
+            return self._hard.problem(self._rng)
         return problem_for_goal(task.goal, self._rng)
+
+    def _begin_late(self) -> None:
+        """Do the steps that a demonstration of the hard set does not show."""
+        problem, late = self._open(), self._hard.late if self._hard is not None and self._shown else 0
+        for sub in problem.plan[:late]:
+            apply(problem.scene, sub, problem.menus)
+        self._index = problem.scene.done = late
+
+    @property
+    def _dialog(self) -> float:
+        """The probability that a dialog stands in the way before a step."""
+        hard = 0.0 if self._hard is None or self._shown else self._hard.dialog
+        return max(self.settings.dialog, hard)
 
     def _drift_at_start(self) -> None:
         scene = self._open().scene
@@ -184,7 +211,7 @@ class EmbeddedWorld:
                 free = widget.kind in ("button", "check") and widget.label not in needed
                 if free and self._rng.random() < self.settings.renamed:
                     widget.label = "".join(self._rng.sample("qwxzkvjf", min(5, len(widget.label))))
-        if self.settings.dialog and self._rng.random() < self.settings.dialog and scene.popup is None:
+        if self._dialog and self._rng.random() < self._dialog and scene.popup is None:
             open_dialog(scene, self._rng)
 
     def _drift_after_step(self) -> None:
@@ -192,7 +219,7 @@ class EmbeddedWorld:
         scene = problem.scene
         if self.settings.moved and scene.popup is None:
             _move_all(scene, self._rng)
-        chance, goes_on = self.settings.dialog, self._index < len(problem.plan)
+        chance, goes_on = self._dialog, self._index < len(problem.plan)
         if chance and scene.popup is None and goes_on and self._rng.random() < chance:
             open_dialog(scene, self._rng)
 
@@ -261,7 +288,7 @@ def _move_all(scene: Scene, rng: random.Random) -> None:
 
 
 def task_for(task_id: str) -> Task:
-    """Return the task of an id: ``skill/FAMILY`` or ``app/SPLIT/KIND/INDEX``.
+    """Return the task of an id: ``skill/FAMILY``, ``app/SPLIT/KIND/INDEX`` or ``hard/PART/INDEX``.
 
     Raises:
         TaskError: no such task; the nearest id is named.
@@ -274,9 +301,12 @@ def task_for(task_id: str) -> Task:
     if task_id.startswith("app/"):
         app = find_app(task_id)
         return Task(task_id, app.word, limits=Limits(max_steps=len(app.program) + 3), split=task_id.split("/")[1])
+    if task_id.startswith(HARD):
+        hard = find_hard(task_id)
+        return Task(task_id, hard.goal, limits=Limits(max_steps=len(hard.program) + 3), split="dev")
     raise TaskError(f"no task {task_id!r}.{nearest(task_id, task_ids())}")
 
 
 def task_ids() -> tuple[str, ...]:
     """Return every registered task id."""
-    return (*(f"skill/{f}" for f in FAMILIES), *apps())
+    return (*(f"skill/{f}" for f in FAMILIES), *apps(), *hard_tasks())
