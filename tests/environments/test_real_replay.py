@@ -50,17 +50,18 @@ class Flow:
         class Hand(HandPolicy):
             def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
                 action = next(rest, None) or Done()
-                return Proposal("Save" if isinstance(action, Click) else "", action, None, adapter_version="none")
+                name = "Save" if isinstance(action, Click) and action != at(60, 25) else ""
+                return Proposal(name, action, None, adapter_version="none")
 
         store = EpisodeStore(self.folder / "shown")
         self.success = success
         self.path = record(self.browser, self.task(success), 1, Hand(lambda _: None), store, "person")
 
-    def replay(self, html: str, mode: Mode = "coordinates") -> ReplayReport:
+    def replay(self, html: str, mode: Mode = "coordinates", stop_when_changed: bool = True) -> ReplayReport:
         self.page.write_text(STYLE + html, "utf-8")
         return replay_episode(
             self.path, self.browser, self.task(self.success), mode=mode, folder=self.folder / "out",
-            store=EpisodeStore(self.folder / "again"),
+            store=EpisodeStore(self.folder / "again"), stop_when_changed=stop_when_changed,
         )  # fmt: skip
 
 
@@ -123,10 +124,14 @@ def test_small_changes_are_no_difference_and_covered_targets_are(flow: Flow) -> 
 
 def test_another_page_is_the_first_difference(flow: Flow) -> None:
     flow.record(SAVE + OTHER, at(90, 78))
-    report = flow.replay(SAVE + "<div style='position:absolute;inset:150px 0 0 0;background:teal'></div>")
+    other = SAVE + "<div style='position:absolute;inset:150px 0 0 0;background:teal'></div>"
+    report = flow.replay(other, stop_when_changed=False)
     assert report.first_difference is not None
     assert (report.first_difference.step, report.first_difference.kind) == (0, "frame")
     assert report.success is True
+    stopped = flow.replay(other)
+    assert (stopped.stop_reason, stopped.steps) == (StopReason.DOUBT, 0)
+    assert "Step 1, click on 'Save': the screen is not as recorded, " in stopped.doubt
 
 
 @pytest.mark.parametrize("check", [Success("text", "welcome"), Success("url", "*#in"), Success("selector", "#in")])

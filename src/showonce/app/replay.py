@@ -72,6 +72,7 @@ def replay(path: Path, mode: str | None, config: Config, frontend: Frontend | No
             events=writer.events,
             stop=writer.stop,
             longer=config.replay.longer,
+            stop_when_changed=config.replay.stop_when_changed,
             person=person_of(approver),
             approver=approver,
         )
@@ -88,6 +89,7 @@ def _noted(report: ReplayReport) -> dict[str, Any]:
         "reached": report.reached,
         "stop_reason": report.stop_reason,
         "why": report.episode.why,
+        "repaired": [{"step": one.step + 1, "changed": one.changed} for one in report.repaired],
         "first_difference": None if first is None else asdict(first),
         "episode": report.episode.path,
     }

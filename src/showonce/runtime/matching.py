@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from showonce.actions import from_pixel, to_pixel
-from showonce.types import Element, Image
+from showonce.types import Element, Image, Region
 
 Place = tuple[float, float]
 PATCH: Final = 24  # pixels: least side of the square around a demonstrated point that is looked for
 SURE: Final = 0.97  # correlation from which on a match near the old place ends the search
 LIKELY: Final = 0.9  # correlation from which on a match anywhere on the screen ends it
+SAME_NAME: Final = 0.6  # share of common parts from which on two names may be of one thing
 GROWTH: Final = (1, 2, 4)  # sides of the square, as multiples of the patch
 
 
@@ -45,6 +47,29 @@ def find_target(shown: Image, point: Place, screen: Image, patch: int) -> tuple[
     return best
 
 
+def stays(shown: Image, point: Place, screen: Image) -> float:
+    """Return how alike the surroundings of a point are at the same place or a few pixels off: the better correlation of
+    a small and a larger square. A highlight keeps it.
+    """
+    patch = patch_for(screen)
+    return max(find_point(shown, point, screen, side, side // 2 + 4)[1] for side in (patch, 2 * patch))
+
+
+def second_peak(shown: Image, point: Place, screen: Image, patch: int, place: Place) -> float:
+    """Return the best correlation of the middle square of `GROWTH` anywhere but around `place`, where it was found."""
+    height, width = shown.shape[:2]
+    half = patch * GROWTH[1] // 2
+    column, row = to_pixel(point[0], width), to_pixel(point[1], height)
+    top, left = max(0, row - half), max(0, column - half)
+    scores = correlation(shown[top : row + half, left : column + half], screen)
+    if scores is None:
+        return 0.0
+    at_row = to_pixel(place[1], screen.shape[0]) - (row - top)
+    at_column = to_pixel(place[0], screen.shape[1]) - (column - left)
+    scores[max(0, at_row - half) : at_row + half + 1, max(0, at_column - half) : at_column + half + 1] = -1.0
+    return float(scores.max())
+
+
 def find_named(name: str, point: Place, elements: Sequence[Element]) -> Place | None:
     """Return the middle of the element of that name, the nearest to the old place when there are several."""
     wanted = _plain(name)
@@ -55,6 +80,19 @@ def find_named(name: str, point: Place, elements: Sequence[Element]) -> Place | 
         for box in (element.box,)
     ]
     return min(middles, key=lambda at: (at[0] - point[0]) ** 2 + (at[1] - point[1]) ** 2, default=None)
+
+
+def other_name(name: str, point: Place, elements: Sequence[Element]) -> str:
+    """Return the name of the smallest thing that can be used at a place, if it has quite another name; else ""."""
+    here = [one for one in elements if one.role and one.name and _covers(one.box, point)]
+    found = min(here, key=lambda one: (one.box[2] - one.box[0]) * (one.box[3] - one.box[1]), default=None)
+    if found is None or SequenceMatcher(None, _plain(name), _plain(found.name), autojunk=False).ratio() >= SAME_NAME:
+        return ""
+    return found.name
+
+
+def _covers(box: Region, point: Place) -> bool:
+    return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
 
 
 def _plain(name: str) -> str:

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 
-from showonce.actions import Action, Ask, Done, from_json, points, to_json, to_pixel
+from showonce.actions import Action, Ask, Done, from_json, points, to_json
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode, read_meta, redact
 from showonce.demonstrations.format import encode_png
 from showonce.demonstrations.redact import check_regions
@@ -31,15 +31,17 @@ from showonce.protocols import (
     TypesSecrets,
     ability,
 )
+from showonce.runtime.aiming import Aim, Aimed, Repair, Unmoved
 from showonce.runtime.approvals import Person
+from showonce.runtime.freshness import apart
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
-from showonce.runtime.matching import PATCH, find_named, find_point, find_target, patch_for
-from showonce.runtime.waiting import Waiting, off
+from showonce.runtime.matching import PATCH, find_named, find_point, find_target, other_name, patch_for
+from showonce.runtime.stop import Stop
+from showonce.runtime.waiting import Waiting
 from showonce.types import (
     Confidence,
     Demonstration,
-    Element,
     Episode,
     Frame,
     Image,
@@ -54,23 +56,19 @@ from showonce.types import (
 Mode = Literal["coordinates", "template", "target"]
 MODES: Final[tuple[Mode, ...]] = ("coordinates", "template", "target")
 GAP: Final = 4
-LEAST_SCORE: Final = 0.5  # a replay by template asks instead of acting below this correlation
-UNSURE: Final = 0.8  # below this correlation the element with the recorded name is searched for as well
-TOLERANCE: Final = (
-    0.02  # largest share of such pixels on a real screen that counts as equal: carets, clocks, font smoothing
-)
+LEAST_SCORE: Final = 0.8  # below this correlation a replay by template looks for the recorded name, else it is in doubt
 LONGER: Final = 10.0  # seconds by which a wait may last longer than recorded
-AROUND: Final = 0.3  # largest share of such pixels in the square around a target
 
 
 class ReplayPolicy:
     """Does what was shown, step by step, whatever the goal says; afterwards it claims `done`.
 
-    coordinates: at the same place. template: where the square of `patch` pixels around the demonstrated point is
-    found again (0: a side that fits the screen, a larger square where it has no contrast or no match). Where
-    that is not sure, the element with the recorded name is taken, if `screen` has it; names: one a step.
-    Below `least_score` (correlation in [-1, 1]) it asks instead of acting. waits: asked whether what a wait was for
-    has come, and what must be on the screen; where it has not, the policy asks a person, too.
+    coordinates: at the same place. target: where `aim` says: whether that is sure, and what it waits for, is its part.
+    template: where the square of `patch` pixels around the demonstrated point is found again (0: a side that fits the
+    screen, a larger square where it has no contrast or no match). Where that is not sure, or something of another name
+    stands there, the element with the recorded name is taken, if `screen` has it; names: one a step. Below
+    `least_score` (correlation in [-1, 1]) it is in doubt instead of acting. waits: asked whether what a wait was for
+    has come, and what must be on the screen; where it has not, that is in doubt, too.
 
     Raises:
         BadInput: an unknown mode or a patch without pixels.
@@ -79,22 +77,30 @@ class ReplayPolicy:
     def __init__(
         self, demonstration: Demonstration, mode: Mode = "coordinates", patch: int = PATCH, least_score: float = -1.0,
         names: Sequence[str] = (), screen: Elements | None = None, waits: Waiting | None = None,
+        aim: Callable[[int, Observation], Aimed] | None = None,
     ) -> None:  # fmt: skip
         if mode not in MODES:
             raise BadInput(f"replay mode {mode!r} is not a valid choice.{nearest(mode, MODES)}")
+        if mode == "target" and aim is None:
+            raise BadInput("replay mode 'target' needs a screen to aim on: call replay_episode.")
         if patch < 2 and patch != 0:
             raise BadInput(f"replay patch={patch!r} must be at least 2 pixels.")
         self._frames = demonstration.frames
-        self._mode = mode
+        self.mode = mode
         self._patch = patch
         self._least = least_score
         self._names, self._screen, self._waits = names, screen, waits
+        self._aim_at = aim
+        self._extra: set[int] = set()  # numbers of actions before which one was added that no step has
+        self.repairs: dict[int, tuple[Repair, ...]] = {}  # by step
         self.adapter_version = f"replay-{mode}"
 
     def propose(self, observation: Observation, context: Context, sampling: Sampling = "greedy") -> Proposal:
-        index = len(context.actions)
+        done = len(context.actions)
+        index = done - self._before(done)
         if index >= len(self._frames):
             return Proposal("", Done(), None, adapter_version=self.adapter_version)
+        looked = observation
         if self._waits is not None:
             missing, screen = self._waits.missing, observation
             if not missing:
@@ -103,29 +109,65 @@ class ReplayPolicy:
                 ask = Ask(f"The recording waits before step {index + 1}: {missing}.")
                 return Proposal("", ask, None, adapter_version=self.adapter_version, doubt=ask.question)
             observation = screen
+        if self._aim_at is not None:
+            return self._aimed(index, done, self._aim_at(index, observation), looked)
         name = self._names[index] if index < len(self._names) else ""
         action, score, how = self._aim(self._frames[index], observation, name)
         text = f"step {index + 1} of the demonstration{how}"
         doubt = ""
-        if score < self._least:
+        if score < self._least or score == -1.0:
             doubt = f"The target of step {index + 1} is not on the screen (best match {score:.2f})."
+            if score == -1.0:
+                doubt = f"The target of step {index + 1} is not on the screen: {how}."
             action = Ask(doubt)
         confidence = Confidence(token=min(max(score, 0.0), 1.0))
         return Proposal(text, action, None, confidence, adapter_version=self.adapter_version, doubt=doubt)
 
+    def done(self, episode: Episode) -> int:
+        """Return how many of the recorded actions an episode of this policy did."""
+        actions = sum(step.executed is not None for step in episode.steps)
+        return actions - self._before(actions)
+
+    def step_of(self, number: int) -> int | None:
+        """Return which step of the demonstration action `number` of the episode is; None for one that was added."""
+        return None if number in self._extra else number - self._before(number)
+
+    def _before(self, number: int) -> int:
+        return sum(one < number for one in self._extra)
+
+    def _aimed(self, index: int, done: int, aimed: Aimed, looked: Observation) -> Proposal:
+        """Return an aimed action as an answer. looked: the frame that was asked about."""
+        if aimed.extra and not aimed.doubt:
+            self._extra.add(done)
+            if self._waits is not None:
+                self._waits.extra = aimed.action
+        else:
+            self.repairs[index] = aimed.repairs
+        step = f"before step {index + 1}" if aimed.extra else f"step {index + 1}"
+        return Proposal(
+            f"{step} of the demonstration{aimed.how}", aimed.action, None, Confidence(token=aimed.score),
+            adapter_version=self.adapter_version, doubt=aimed.doubt,
+            screen=None if aimed.screen is looked else aimed.screen,
+        )  # fmt: skip
+
     def _aim(self, frame: Frame, observation: Observation, name: str) -> tuple[Action, float, str]:
         """Return the demonstrated action on this screen, the worst correlation of its points, and how it was found."""
         wanted = points(frame.action)
-        if self._mode == "coordinates" or not wanted:
+        if self.mode == "coordinates" or not wanted:
             return frame.action, 1.0, ""
         shown, screen = frame.observation.image, observation.image
         patch, find = (self._patch, find_point) if self._patch else (patch_for(screen), find_target)
         moved = [find(shown, point, screen, patch) for point in wanted]
         score, how = min(score for _, score in moved), ""
-        if score < UNSURE and len(wanted) == 1 and name and self._screen is not None:
-            place = find_named(name, wanted[0], self._screen.elements())
-            if place is not None:
-                moved, score, how = [(place, 1.0)], 1.0, f", found by its name {name!r}"
+        if len(wanted) == 1 and name and self._screen is not None:
+            elements = self._screen.elements()
+            other = other_name(name, moved[0][0], elements)
+            if score < LEAST_SCORE or other:
+                place = find_named(name, wanted[0], elements)
+                if place is not None:
+                    moved, score, how = [(place, 1.0)], 1.0, f", found by its name {name!r}"
+                elif other:
+                    score, how = -1.0, f"{other!r} stands where the picture of {name!r} is found"
         data = to_json(frame.action)
         for (place, _), (x, y) in zip(moved, (("x", "y"), ("to_x", "to_y")), strict=False):
             data |= {x: place[0], y: place[1]}
@@ -140,16 +182,6 @@ class Difference:
     kind: str
     detail: str
     picture: str = ""  # both frames side by side, when a folder was given
-
-
-@dataclass(frozen=True)
-class Repair:
-    """A target that was found although it is not as it was recorded. step: from 0. changed: what, for a person."""
-
-    step: int
-    recorded: Element
-    found: Element
-    changed: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -215,6 +247,7 @@ def replay_episode(
     person: Person | None = None,
     approver: Approver | None = None,
     shown: Demonstration | None = None,
+    stop_when_changed: bool = True,
 ) -> ReplayReport:
     """Re-execute a stored episode and report the first difference from it.
 
@@ -224,6 +257,7 @@ def replay_episode(
     folder: where the picture of a difference goes. approver: asked before an action that is in doubt; without one, and
     where the answer is no, the replay ends with StopReason.DOUBT and nothing more is done. shown: the demonstration in
     `path` with other values bound to its parameters; it is done instead, and frames are not compared.
+    stop_when_changed: by coordinates, on a real screen, stop in doubt where it is not as recorded.
 
     Raises:
         DemonstrationError: not a usable episode folder, or of another task.
@@ -234,7 +268,6 @@ def replay_episode(
     regions = check_regions(read_meta(path).get("redacted") or [])
     same_start = same_data and (seed is None or seed == recorded.seed)
     exact = environment.capabilities.seeded
-    watch = _Watch(shown, regions, same_start, exact, None if folder is None else Path(folder))
     patch = (PATCH if exact else 0) if patch is None else patch
     steps = [step for step in recorded.steps if step.executed is not None]
     names = ["" if step.proposal is None else step.proposal.text for step in steps]
@@ -243,19 +276,28 @@ def replay_episode(
         bound: dict[str, list[str]] = {}
         bind(needs, bound)
         environment = WithSecrets(environment, sources_for(needs, {}, str(path)), bound)
-    waits = None
+    waits, stop = None, stop or Stop()
     if not exact:
         environment = waits = Waiting(
             environment, shown.frames, mode != "coordinates", longer, names, shown.checks, stop
         )  # fmt: skip
+    aim: Aim | Unmoved | None = None
+    if mode == "target":
+        aim = Aim(environment, shown.frames, names, longer, stop, patch, regions)
+        if waits is not None and aim.knows:
+            waits.present = aim.present
+    elif mode == "coordinates" and stop_when_changed and not exact:
+        aim = Unmoved(environment, shown.frames, longer, stop, regions)
+    policy = ReplayPolicy(shown, mode, patch, least, names, ability(environment, Elements), waits, aim)
+    watch = _Watch(policy, shown, regions, same_start, exact, None if folder is None else Path(folder))
     episode = run_episode(
         environment,
-        ReplayPolicy(shown, mode, patch, least, names, ability(environment, Elements), waits),
+        policy,
         task,
         seed=recorded.seed if seed is None else seed,
         phase="replay",
         executor="replay",
-        limits=replace(task.limits, max_steps=max(task.limits.max_steps, len(shown.frames) + 1)),
+        limits=replace(task.limits, max_steps=max(task.limits.max_steps, 2 * len(shown.frames) + 1)),
         guards=(Unproved(),),
         observers=(watch,),
         store=store,
@@ -264,7 +306,7 @@ def replay_episode(
         person=person,
         approver=approver,
     )
-    done = sum(step.executed is not None for step in episode.steps)
+    done = policy.done(episode)
     wanted = len(shown.frames)
     if episode.success and isinstance(shown.frames[-1].action, Done):
         wanted -= 1  # nobody has to claim what was verified
@@ -280,6 +322,7 @@ def replay_episode(
     return ReplayReport(
         mode, done, len(shown.frames), episode.outcome.success, episode.stop_reason, first, episode,
         checked, wanted, unmet, **_doubt_of(episode, done),
+        repaired=tuple(one for index in range(done) for one in policy.repairs.get(index, ())),
     )  # fmt: skip
 
 
@@ -293,8 +336,10 @@ class _Watch:
     """Compares every step of a replay with the recording; keeps the first difference."""
 
     def __init__(
-        self, shown: Demonstration, regions: Sequence[Region], frames: bool, exact: bool, folder: Path | None
-    ) -> None:
+        self, policy: ReplayPolicy, shown: Demonstration, regions: Sequence[Region], frames: bool, exact: bool,
+        folder: Path | None,
+    ) -> None:  # fmt: skip
+        self._policy = policy
         self.first: Difference | None = None
         self._shown = shown
         self._regions = regions
@@ -303,8 +348,8 @@ class _Watch:
         self._folder = folder
 
     def on_step(self, task: Task, observation: Observation, step: Step, context: Context) -> None:
-        index = len(context.actions)
-        if self.first is not None or index >= len(self._shown.frames):
+        index = self._policy.step_of(len(context.actions))
+        if self.first is not None or index is None or index >= len(self._shown.frames):
             return
         then, now = self._alike(self._shown.frames[index].observation, observation)
         found = self._difference(then, now, step)
@@ -323,10 +368,13 @@ class _Watch:
         if self._frames and self._exact and not np.array_equal(then.image, now.image):
             pixels = int((then.image != now.image).any(axis=2).sum())
             return "frame", f"{pixels} of {then.width * then.height} pixels differ before the action"
-        if step.proposal is not None and step.proposal.doubt:
-            return "target", step.proposal.doubt
-        if self._frames and not self._exact and (found := _apart(then.image, now.image, step.executed)):
+        doubt = "" if step.proposal is None else step.proposal.doubt
+        if doubt and self._policy.mode != "coordinates":
+            return "target", doubt
+        if self._frames and not self._exact and (found := apart(then, now, step.executed)):
             return found
+        if doubt:
+            return "target", doubt
         if step.outcome is not None and step.outcome.step_correct is False:
             return "step", step.outcome.evidence or "the world says that this step is wrong"
         return None
@@ -338,21 +386,6 @@ class _Watch:
         right = marked(now.image, step.executed)
         atomic_write_bytes(path, encode_png(_beside(marked(frame.observation.image, frame.action), right)))
         return str(path)
-
-
-def _apart(then: Image, now: Image, action: Action | None) -> tuple[str, str] | None:
-    """Return how a real screen differs from the recorded one; None within `TOLERANCE` and, at the target, `AROUND`."""
-    differs = off(then, now)
-    if differs.mean() > TOLERANCE:
-        return "frame", f"{differs.mean():.0%} of the pixels differ before the action"
-    height, width = differs.shape
-    half = patch_for(now) // 2
-    for x, y in points(action) if action is not None else ():
-        column, row = to_pixel(x, width), to_pixel(y, height)
-        around = differs[max(0, row - half) : row + half, max(0, column - half) : column + half]
-        if around.mean() > AROUND:
-            return "target", f"{around.mean():.0%} of the pixels around the target differ"
-    return None
 
 
 def _ending(recorded: Episode, episode: Episode, done: int, expected: int, checked: bool) -> Difference | None:

@@ -40,6 +40,28 @@ from showonce.types import Confidence, Observation, ScreenFacts
 
 PRESSES: Final = (Click, DoubleClick, TripleClick, RightClick, Drag)
 PRESS_KEYS: Final = ("enter", "space")  # press what has the focus
+# Words on what spends, sends or destroys, in some languages: never taken for another word, and asked about by default
+# where what is done cannot be taken back (see `app.plan`).
+RISKY: Final = (
+    *("delete*", "remove*", "erase", "discard*", "destroy*", "pay", "pay now", "payment*", "buy*", "purchase*"),
+    *("order now", "place order", "checkout", "transfer*", "send money", "withdraw*", "donate*", "cancel subscription"),
+    *("lösche*", "entferne*", "bezahle*", "zahle*", "kaufe*", "bestelle*", "überweise*", "kündige*"),
+    *("supprime*", "efface*", "paye*", "achete*", "achète*", "commande*", "virer", "virement*", "résilie*"),
+    *(
+        "elimina*",
+        "borra*",
+        "paga*",
+        "compra*",
+        "transfiere",
+        "transferi*",
+        "excluir",
+        "apagar",
+        "rimuovi",
+        "acquista*",
+    ),
+    *("verwijder*", "betaal*", "koop*", "usuń", "zapłać", "kup", "удалить", "оплатить", "купить", "перевести"),
+    *("削除", "支払*", "購入", "送金", "删除", "支付", "购买", "转账", "삭제", "결제", "구매"),
+)
 WATCH_SECONDS: Final = 1.0  # between two looks in mode watch where no rate is set
 
 

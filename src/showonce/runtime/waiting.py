@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -22,11 +22,11 @@ from showonce.environments.wrappers.wrapper import Wrapper
 from showonce.errors import Unavailable
 from showonce.protocols import Elements, Environment, Interrupt, Paged, ability
 from showonce.runtime.completion import Selector, Text
-from showonce.runtime.matching import find_named, find_point, find_target, patch_for
+from showonce.runtime.freshness import off
+from showonce.runtime.matching import find_named, find_target, patch_for, stays
 from showonce.runtime.stop import Stop
 from showonce.types import Check, Executed, Frame, Image, Observation
 
-NOTICEABLE: Final = 24  # of 255: how far a channel of a pixel must be off to count on a real screen
 POLL: Final = 0.1  # seconds between two looks at the screen
 APPEARS: Final = 1.5  # seconds that what an action made appear gets to appear
 MOST: Final = 0.7  # share of the pixels that changed while the person waited that must be as they were then
@@ -36,19 +36,16 @@ UNLIKE: Final = 0.5  # correlation below which it counts as absent
 CAME: Final = 0.8  # correlation from which on a target that was absent before counts as there, at the end of a wait
 
 
-def off(one: Image, other: Image) -> NDArray[np.bool_]:
-    """Return where two frames of one size differ noticeably: (H, W)."""
-    found: NDArray[np.bool_] = (np.abs(one.astype(np.int16) - other) > NOTICEABLE).any(axis=2)
-    return found
-
-
 class Waiting(Wrapper):
     """Executes each `Wait` of a demonstration by looking for what the person waited for, and gives what another action
     made appear (a menu, a frame) a moment to appear again.
 
     A wait lasts at most the recorded seconds and `longer` more. missing: what the last wait was for and did not come;
     "" where it came, or where the wait was not for the next target. moved: the targets are searched for, so they may
-    stand elsewhere. names: of the target of each step. checks: texts that must be on the screen (see `unmet`).
+    stand elsewhere. names: of the target of each step. checks: texts that must be on the screen (see `unmet`). present:
+    says whether the target of a step is there, on a screen that knows its targets; whoever asks then waits for them
+    before each action, so that a wait is over when its target is there and nothing is missed. extra: the next action,
+    where it is none of the recorded ones.
     """
 
     def __init__(
@@ -60,9 +57,12 @@ class Waiting(Wrapper):
         names: Sequence[str] = (),
         checks: Sequence[Check] = (),
         stop: Interrupt | None = None,
+        present: Callable[[int], bool] | None = None,
     ) -> None:
         super().__init__(inner)
         self.missing = ""
+        self.extra: Action | None = None
+        self.present = present
         self._checks, self._stop = checks, stop or Stop()
         self._frames, self._moved, self._longer, self._names = frames, moved, longer, names
         self._elements = ability(inner, Elements)
@@ -70,11 +70,14 @@ class Waiting(Wrapper):
 
     def execute(self, action: Action, interrupt: Interrupt) -> Executed:
         index, self.missing = self._done, ""
+        if self.extra is not None and action == self.extra:
+            self.extra = None
+            return self.inner.execute(action, interrupt)
         if isinstance(action, Wait) and index < len(self._frames) and self._frames[index].action == action:
             done = self._wait(index, action, interrupt)
         else:
             done = self.inner.execute(action, interrupt)
-            if index + 1 < len(self._frames):
+            if index + 1 < len(self._frames) and self.present is None:
                 self._appear(index, interrupt)
         self._done += 1
         return done
@@ -128,13 +131,16 @@ class Waiting(Wrapper):
         if after is None:
             return self.inner.execute(action, interrupt)
         sign = _Sign(self._frames[index].observation, self._frames[after], self._moved)
-        began = time.monotonic()
+        began, before = time.monotonic(), self.present is not None and self.present(after)
+        longer = 0.0 if self.present is not None else self._longer
         while True:
             interrupt.check()
             now = self.inner.observe()
-            if sign.seen(now):
+            if sign.seen(now) or (self.present is not None and not before and self.present(after)):
                 break
-            if time.monotonic() - began >= action.seconds + (self._longer if sign.tells(now) else 0.0):
+            if time.monotonic() - began >= action.seconds + (longer if sign.tells(now) else 0.0):
+                if self.present is not None:
+                    break
                 name = self._names[after] if after < len(self._names) else ""
                 if sign.missing(now) and not self._named(name, self._frames[after], now):
                     self.missing = f"{name or 'the target'} of step {after + 1} did not appear"
@@ -236,8 +242,4 @@ class _Sign:
         patch = patch_for(image)
         if self._moved:
             return min((find_target(shown, at, image, patch)[1] for at in self._places), default=1.0)
-        found = (  # of a small and a larger square, at the old place or a few pixels off
-            max(find_point(shown, at, image, side, side // 2 + 4)[1] for side in (patch, 2 * patch))
-            for at in self._places
-        )
-        return min(found, default=1.0)
+        return min((stays(shown, at, image) for at in self._places), default=1.0)
