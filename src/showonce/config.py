@@ -423,7 +423,9 @@ class RecordConfig(Section, at="record"):
 class ReplayConfig(Section, at="replay"):
     """`replay`: how a recording is done again."""
 
-    longer: float = number(10.0, 0, 3600)  # seconds that a target, or what a recorded wait was for, may come later than then
+    longer: float = number(
+        10.0, 0, 3600
+    )  # seconds that a target, or what a recorded wait was for, may come later than then
     stop_when_changed: bool = True  # mode coordinates: stop in doubt where a real screen is not as it was recorded
 
 

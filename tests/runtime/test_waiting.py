@@ -163,7 +163,9 @@ def test_a_wait_for_the_page_ends_with_the_page(tmp_path: Path, mode: Mode) -> N
 
 def test_other_words_than_recorded_end_the_wait_at_its_cap_and_the_replay_goes_on(tmp_path: Path) -> None:
     world = Loading(99.0, page(True), page(True))
-    report = replayed(shown(tmp_path, page(True), page(True, words=6), seconds=0.2), world, "coordinates", 0.3, strict=False)
+    report = replayed(
+        shown(tmp_path, page(True), page(True, words=6), seconds=0.2), world, "coordinates", 0.3, strict=False
+    )
     assert 0.4 <= world.clicks[1][0] < 3.0 and report.stop_reason is StopReason.CLAIMED
 
 

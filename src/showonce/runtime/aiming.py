@@ -36,7 +36,7 @@ from showonce.errors import Unavailable
 from showonce.protocols import Elements, Environment, Interrupt, Targets, ability
 from showonce.runtime.freshness import apart
 from showonce.runtime.matching import SURE, Place, find_target, patch_for, second_peak
-from showonce.runtime.targets import Found, called, changes, find, likeness, plain, same_thing, score
+from showonce.runtime.targets import SIMILAR, Found, called, changes, find, plain, ratio, same_thing, score
 from showonce.types import Element, Frame, Observation, Region
 
 CHANGED: Final = 0.3  # share of a whole frame from which on coordinates are not trusted: other data changes less
@@ -254,7 +254,7 @@ class Aim:
         assert self._targets is not None
         under = self._targets.target_at(point)
         if recorded is None or not recorded.page:  # the recording knows its name, if anything
-            same = recorded is None or under is None or not under.name or likeness(recorded.name, under.name) >= 0.5
+            same = recorded is None or under is None or not under.name or ratio(recorded.name, under.name) >= SIMILAR
         elif under is None:
             same = False
         else:
@@ -297,9 +297,9 @@ class Aim:
             )
             return _Spot(point, why, score=likely)
         before, now = self._words(frame.observation, point), self._words(screen, place)
-        if before and now and max(likeness(a, b) for a in before for b in now) < 0.5:
+        if before and now and max(ratio(a, b) for a in before for b in now) < SIMILAR:
             return _Spot(place, f"{now[0]!r} stands where its picture is found, not {before[0]!r}", score=likely)
-        if name and now and self._elements is not None and max(likeness(name, one) for one in now) < 0.5:
+        if name and now and self._elements is not None and max(ratio(name, one) for one in now) < SIMILAR:
             return _Spot(place, f"{now[0]!r} stands where its picture is found, not {name!r}", score=likely)
         return _Spot(place, "", ", found by its picture", likely)
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import SequenceMatcher
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from showonce.actions import from_pixel, to_pixel
+from showonce.runtime.targets import SIMILAR, plain, ratio
 from showonce.types import Element, Image, Region
 
 Place = tuple[float, float]
 PATCH: Final = 24  # pixels: least side of the square around a demonstrated point that is looked for
 SURE: Final = 0.97  # correlation from which on a match near the old place ends the search
 LIKELY: Final = 0.9  # correlation from which on a match anywhere on the screen ends it
-SAME_NAME: Final = 0.6  # share of common parts from which on two names may be of one thing
 GROWTH: Final = (1, 2, 4)  # sides of the square, as multiples of the patch
 
 
@@ -72,11 +71,11 @@ def second_peak(shown: Image, point: Place, screen: Image, patch: int, place: Pl
 
 def find_named(name: str, point: Place, elements: Sequence[Element]) -> Place | None:
     """Return the middle of the element of that name, the nearest to the old place when there are several."""
-    wanted = _plain(name)
+    wanted = plain(name)
     middles = [
         ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
         for element in elements
-        if wanted and _plain(element.name) == wanted
+        if wanted and plain(element.name) == wanted
         for box in (element.box,)
     ]
     return min(middles, key=lambda at: (at[0] - point[0]) ** 2 + (at[1] - point[1]) ** 2, default=None)
@@ -86,17 +85,13 @@ def other_name(name: str, point: Place, elements: Sequence[Element]) -> str:
     """Return the name of the smallest thing that can be used at a place, if it has quite another name; else ""."""
     here = [one for one in elements if one.role and one.name and _covers(one.box, point)]
     found = min(here, key=lambda one: (one.box[2] - one.box[0]) * (one.box[3] - one.box[1]), default=None)
-    if found is None or SequenceMatcher(None, _plain(name), _plain(found.name), autojunk=False).ratio() >= SAME_NAME:
+    if found is None or ratio(name, found.name) >= SIMILAR:
         return ""
     return found.name
 
 
 def _covers(box: Region, point: Place) -> bool:
     return box[0] <= point[0] <= box[2] and box[1] <= point[1] <= box[3]
-
-
-def _plain(name: str) -> str:
-    return " ".join(name.casefold().split())
 
 
 def find_point(

@@ -37,6 +37,8 @@ from showonce.types import Element
 WEIGHTS: Final = {"name": 0.35, "near": 0.2, "attributes": 0.2, "role": 0.15, "text": 0.05, "page": 0.05}
 MARGIN: Final = 0.04  # by which the best of those that may be taken has to be better than the second
 POSSIBLE: Final = 0.55  # value from which on a thing that must not be taken is named as what may be meant
+SIMILAR: Final = 0.6  # share of common parts from which on two texts may be meant for one
+NUMBERS: Final = 0.5  # likeness of two texts that differ in numbers only
 ALIKE: Final = 0.9  # likeness of two texts from which on they say the same
 STRONG: Final = ("id", "name", "data-testid", "data-test", "data-cy", "data-qa", "href")
 NUMBERED: Final = re.compile(r"\d{2,}|^:r|[0-9a-f]{6,}", re.IGNORECASE)  # an id that a program made
@@ -87,19 +89,24 @@ def plain(text: str) -> str:
     return " ".join(text.split()).strip(" :*.…!?>‹›«»→")
 
 
+def ratio(one: str, other: str) -> float:
+    """Return the share of common parts of two texts, in [0, 1] (Ratcliff and Obershelp)."""
+    return SequenceMatcher(None, plain(one), plain(other), autojunk=False).ratio()
+
+
 def likeness(one: str, other: str) -> float:
-    """Return how alike two texts are, in [0, 1]: 1 the same, 0.5 the same but for numbers, else by common parts.
+    """Return how alike two texts are: 1 the same, 0.5 the same but for numbers, below that by their common parts.
 
     Two numbers without words are the same or they are not.
     """
     a, b = plain(one), plain(other)
     if a == b:
         return 1.0
-    bare_a, bare_b = (re.sub(r"\d+", "#", text) for text in (a, b))
-    if bare_a == bare_b:
-        return 0.5 if re.search(r"[^\W\d_]", a) else 0.0
-    alike = SequenceMatcher(None, a, b, autojunk=False).ratio()
-    return 0.8 * alike if alike >= 0.6 else 0.0
+    bare = re.sub(r"\d+", "#", a)
+    if bare == re.sub(r"\d+", "#", b):
+        return NUMBERS if re.search(r"[^\W\d_]", bare) else 0.0
+    common = ratio(a, b)
+    return NUMBERS * common if common >= SIMILAR else 0.0
 
 
 def score(recorded: Element, candidate: Element) -> Score:
@@ -221,7 +228,7 @@ def _renamed(
     names = [key for key in strong if key != "href"]
     if not names or recorded.role != candidate.role or parts.get("attributes", 0.0) < ALIKE:
         return [told]
-    if nearest is not None and nearest < 0.5:
+    if nearest is not None and nearest < NUMBERS:
         return [f"{told}, and it stands beside {candidate.near[0]!r}"]
     if (word := find_word(candidate.name, RISKY)) and not find_word(recorded.name, RISKY):
         return [f"{told}, and {word!r} may do more than {recorded.name!r}"]
@@ -231,7 +238,7 @@ def _renamed(
 def _elsewhere(recorded: Element, candidate: Element, parts: Mapping[str, float], nearest: float | None) -> list[str]:
     """Return why something of the same name, which no attribute tells apart, must not be taken."""
     alone = recorded.count == candidate.count == 1
-    if nearest is not None and nearest < (0.5 if alone else ALIKE):
+    if nearest is not None and nearest < (NUMBERS if alone else ALIKE):
         return [f"it stands beside {candidate.near[0]!r}, not beside {recorded.near[0]!r}"]
     if nearest is None and parts.get("page") == 0.0:
         return [f"it is on another page ({candidate.page})"]
