@@ -125,6 +125,16 @@ def test_equal_buttons_are_told_apart_by_what_is_near(seat: Seat) -> None:
         assert seat.environment.target_at(middle(one)) == one
 
 
+def test_a_block_has_the_label_before_it_and_a_record_its_headings(seat: Seat) -> None:
+    seat.show("""<h1>Grace Hopper</h1><h2>Orders</h2><button>New</button><h2>Notes</h2><h3>Old</h3>
+    <div><span>Priority</span><div><input type=hidden><div class=value onclick='0'>Normal</div>
+    <div class=choices><div onclick='0'>Low</div><div onclick='0'>High</div></div></div></div>""")
+    found = named(seat)
+    assert found["New"].near == ("Orders", "Grace Hopper")
+    assert found["Normal"].near == ("Priority", "Old", "Notes", "Grace Hopper")
+    assert found["Low"].near == ("Old", "Notes", "Grace Hopper")
+
+
 def test_a_covered_button_is_not_hit(seat: Seat) -> None:
     seat.show("""<button style='position:absolute;left:10px;top:10px;width:80px;height:30px'>Pay</button>
     <div style='position:sticky;top:0;height:50px;background:#fc0'>We use cookies</div>""")

@@ -62,6 +62,7 @@ DESCRIBE: Final = """((shadow, heard) => {
   };
   const ground = e => e === document.documentElement || e === document.body;
   const editing = e => e.isContentEditable && !(e.parentElement && e.parentElement.isContentEditable);
+  const twin = (e, one) => one && one.tagName === e.tagName && one.getAttribute('class') === e.getAttribute('class');
   const attribute = (e, name) => squash(e.getAttribute(name) || '');
 
   const byType = {checkbox: 'checkbox', radio: 'radio', range: 'slider', submit: 'button', button: 'button',
@@ -140,8 +141,7 @@ DESCRIBE: Final = """((shadow, heard) => {
       return null;
     };
     if (/^(checkbox|radio)$/.test(e.type)) return look(e, 'nextSibling') || '';
-    const last = e.previousElementSibling;
-    const found = close && last && last.tagName === e.tagName ? null : look(e, 'previousSibling');
+    const found = close && twin(e, e.previousElementSibling) ? null : look(e, 'previousSibling');
     if (found !== null || close || !e.parentElement) return found || '';
     const before = e.parentElement.previousElementSibling;
     return before ? clip(text(before) || '') : '';
@@ -240,12 +240,24 @@ DESCRIBE: Final = """((shadow, heard) => {
   const heading = (e, within) => {
     for (let at = up(e); at; at = up(at)) {
       const found = heads(at).filter(one => !one.contains(e));
-      if (found.length === 1 && seen(found[0])) return seen(found[0]);
+      if (found.length === 1 && seen(found[0])) return found[0];
       for (const one of found.reverse())
-        if (one.compareDocumentPosition(e) & 4 && seen(one)) return seen(one);
+        if (one.compareDocumentPosition(e) & 4 && seen(one)) return one;
       if (at === within) break;
     }
-    return '';
+    return null;
+  };
+  const level = h => Number(/^H\\d$/.test(h.tagName) ? h.tagName[1] : h.getAttribute('aria-level') || 2);
+  // The headings that an element is under: the nearest, then those of higher rank before it, up to the page's own.
+  const headings = (e, within) => {
+    const found = [];
+    for (let h = heading(e, within); h && found.length < 3;) {
+      found.push(seen(h));
+      const below = h;
+      h = heads(h.getRootNode()).findLast(one => level(one) < level(below) && one.compareDocumentPosition(below) & 4
+        && seen(one) && (!within || within.contains(one)));
+    }
+    return found;
   };
   const columns = (e, row, own) => {
     if (!own) return '';
@@ -265,18 +277,25 @@ DESCRIBE: Final = """((shadow, heard) => {
   // An entry of a list: its first text that is not the element's.
   const entry = e => {
     for (let at = e, n = 0; at && !ground(at) && n < 6; at = up(at), n++) {
-      const same = one => one && one.tagName === at.tagName
-        && one.getAttribute('class') === at.getAttribute('class');
-      if (at === e || !same(at.previousElementSibling) && !same(at.nextElementSibling)) continue;
+      if (at === e || !twin(at, at.previousElementSibling) && !twin(at, at.nextElementSibling)) continue;
       for (let c = at.firstElementChild; c; c = c.nextElementSibling)
         if (!holds(c, e) && seen(c)) return seen(c);
       if (/^(LI|ARTICLE)$/.test(at.tagName)) break;
     }
     return '';
   };
+  // The text before a block that is the first of its kind in its place: the label of a list made of blocks.
+  const before = e => {
+    if (!block(e) || twin(e, e.previousElementSibling) || twin(e, e.nextElementSibling)) return '';
+    for (let at = parent.call(e), n = 0; at && !ground(at) && n < 3; at = parent.call(at), n++) {
+      const last = at.previousElementSibling;
+      if (last) return /^(LABEL|SPAN|B|STRONG|DT|TH|TD|DIV|P)$/.test(last.tagName) ? beside(at, true) : '';
+    }
+    return '';
+  };
   const near = (e, own) => {
     const found = [], add = text => { if (text && text !== own && !found.includes(text)) found.push(text); };
-    add(labels(e) || beside(e, !field(e)));
+    add(labels(e) || beside(e, !field(e)) || (widget(e) ? '' : before(e)));
     const list = around(up(e) || e, 'select,optgroup,[role=listbox],[role=menu],[role=tablist],[role=tree]');
     if (list && ['option', 'menuitem', 'tab', 'treeitem'].includes(role(e)))
       add(told(list) || (list.tagName === 'SELECT' ? name(list) : ''));
@@ -293,7 +312,7 @@ DESCRIBE: Final = """((shadow, heard) => {
       add(told(at) || (legend ? words(legend) : ''));
     }
     const dialog = around(e, 'dialog,[role=dialog],[role=alertdialog],[aria-modal=true]');
-    add(heading(e, dialog));
+    headings(e, dialog).forEach(add);
     if (dialog && dialog !== e) {
       const head = dialog.querySelector(HEADS);
       add(clip(told(dialog)) || (head ? words(head) : ''));
