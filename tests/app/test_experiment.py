@@ -55,6 +55,14 @@ def make(toy_checkpoint: Path, elsewhere: Path) -> MakeConfig:
     return build
 
 
+OWN = """
+from showonce.learning.methods.imitation import SFTDemonstration
+
+class Mine(SFTDemonstration):
+    name = "mine"
+"""
+
+
 def metrics() -> dict[str, Any]:
     found: dict[str, Any] = json.loads(Path("here/metrics.json").read_text())
     return found
@@ -66,7 +74,8 @@ def events(kind: str) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_all_phases_are_measured_and_what_was_learned_is_measured_elsewhere(make: MakeConfig) -> None:
-    config = make(baselines=("replay_coordinates", "sft_demo"))
+    Path("my_baseline.py").write_text(OWN)
+    config = make(baselines=("replay_coordinates", "my_baseline.py:Mine"))
     assert not run(config).stopped
     found = metrics()
     for phase in ("before", "teacher", "after", "adapter_off"):
@@ -74,7 +83,7 @@ def test_all_phases_are_measured_and_what_was_learned_is_measured_elsewhere(make
     assert found["reasons"] == {}
     names = [event["name"] for event in events("phase")]
     assert names == ["before", "teacher", "retention:before", "learn", "after", "retention:after", "after:off",
-                     "baseline:replay_coordinates", "baseline:sft_demo"]  # fmt: skip
+                     "baseline:replay_coordinates", "baseline:my_baseline.py:Mine"]  # fmt: skip
 
     elsewhere = found["after"]["new_process"]
     assert elsewhere["process"] != os.getpid()
@@ -83,7 +92,7 @@ def test_all_phases_are_measured_and_what_was_learned_is_measured_elsewhere(make
         assert elsewhere["adapter_hash"] == content_hash(store.load().tensors)
         assert store.champion == "v0001" and found["checkpoint"] == str(store.folder("v0001"))
     assert found["adapter_off"]["same_as_before"] is True
-    assert set(found["baselines"]) == {"replay_coordinates", "sft_demo"}
+    assert set(found["baselines"]) == {"replay_coordinates", "my_baseline.py:Mine"}
     assert found["retention"]["n_per_family"] == 1 and found["calibration"]["after"]["n"] > 0
     assert found["demonstration"]["source"] == "oracle"
     check_that_screens_are_apart()

@@ -10,7 +10,12 @@ from tests.app.conftest import TASK, MakeConfig
 from tests.fakes import events_in
 
 from showonce import read_runs, teach
+from showonce.app.compose import assemble
+from showonce.app.experiment import learn_lessons
+from showonce.app.frontend import Frontend
+from showonce.app.plan import make_plan
 from showonce.app.run import run
+from showonce.app.run_writer import RunWriter
 from showonce.config import Config, ExperimentConfig
 from showonce.errors import BadInput, DemonstrationError, TaskError
 from showonce.inference.torch.adapter_files import content_hash
@@ -18,6 +23,7 @@ from showonce.learning.adapter_store import AdapterStore
 from showonce.learning.session import identity_of
 from showonce.policy.vlm_policy import load_policy
 from showonce.protocols import CANDIDATE, CHAMPION
+from showonce.runs.folder import start_run
 
 
 def quick(config: Config, learner: str = "sft_demo", episodes: int = 3) -> Config:
@@ -89,15 +95,16 @@ def test_what_is_missing_is_said(make: MakeConfig) -> None:
 
 def test_a_task_of_several_lessons_is_taught_all_of_them_by_run_and_by_teach(make: MakeConfig) -> None:
     """Each with the whole budget. A run goes on with its optimiser, so their tensors are not the same."""
-    config = quick(
-        make(task="hard/sequence/0", experiment=ExperimentConfig("one_demo", eval_screens=2, retention_per_family=0))
-    )
-    assert teach(config).updates == 9
+    config = quick(make(task="hard/sequence/0"))
+    policy = load_policy(config)
+    assert teach(config, policy=policy).updates == 9
+    folder = start_run(config)
+    plan = make_plan(config, learning=True).placed(folder)
+    with RunWriter(config, folder, Frontend(), report=False) as writer, assemble(plan, writer, policy) as live:
+        assert live.session is not None
+        learn_lessons(live, live.session, live.lessons(plan.tasks[0], live.demonstrate(plan.tasks[0])))
     practised = [
-        e["task"]
-        for e in events_in(run(config).folder)
-        if e.get("phase") == "practice" and e["kind"] == "episode_finished"
+        e["task"] for e in events_in(folder) if e.get("phase") == "practice" and e["kind"] == "episode_finished"
     ]
     assert list(dict.fromkeys(practised)) == ["hard/sequence/0", "hard/sequence/0/2", "hard/sequence/0/3"]
-    (row,) = read_runs("logs")
-    assert (row["updates"], row["after.n"]) == (9, 2)
+    assert sum(e["kind"] == "update" for e in events_in(folder)) == 9

@@ -167,6 +167,28 @@ def test_a_control_that_learned_nothing_is_not_run_and_never_holds(
     assert replace(PROOF, not_run={"practice_alone": not_run["practice_alone"]}).learned, "it has no goal to miss"
 
 
+def test_a_learner_of_ones_own_is_taught_the_same_lesson(run_dir: tuple[Path, Path, Bench], tmp_path: Path) -> None:
+    folder, adapter, bench = run_dir
+    lesson = lesson_of(folder, bench, TASK, bench.show(TASK, 0), adapter)
+    lesson = replace(lesson, learning=replace(lesson.learning, learner="my:Renyi", options={"order": 0.7}))
+    asked: list[TeachRequest] = []
+
+    def teach(request: TeachRequest) -> TeachResult:
+        asked.append(request)
+        return TeachResult(lesson.result.tensors, 2, 2, 2, 0.1)
+
+    exam = Exam(range(5_000_000, 5_000_002), Results(tmp_path / "rows.jsonl"), LessonStore(tmp_path / "lessons"))
+    names = ["learner:my:Prefer", "learner:my:Renyi"]
+    found, not_run = run_controls(replace(bench, teach=teach), lesson, exam, names, lambda _: None)
+    assert [(control.name, control.n, control.holds) for control in found] == [(name, 2, None) for name in names]
+    assert [(one.learning.learner, one.learning.options) for one in asked] == [
+        ("my:Prefer", {}), ("my:Renyi", {"order": 0.7}),
+    ]  # fmt: skip
+    assert {one.learning.gate.budget_run for one in asked} == {lesson.result.updates} and not not_run
+    proof = replace(PROOF, controls=(*PROOF.controls, *found))
+    assert "learner:my:Prefer" in summary_of(proof) and picture(proof) != picture(PROOF)
+
+
 def test_practice_of_an_older_run_is_counted_in_its_events(run_dir: tuple[Path, Path, Bench]) -> None:
     folder, adapter, bench = run_dir
     metrics = {"updates": {"accepted": 11}, "practice": {"episodes": 0, "distinct_screens": 9}, "wall_s": 12.5}

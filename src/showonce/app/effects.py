@@ -37,7 +37,7 @@ USED: Final = {
         *RUN, "environment", "success", "limits", "safety", "deterministic", "adapter", "inference", "policy",
         "evaluation", "learning.practice.seed_offset", "experiment.eval_seed_offset",
     ),
-    "prove": ("deterministic", "inference", "output.logs", "experiment.eval_screens"),
+    "prove": ("deterministic", "inference", "output.logs", "experiment.eval_screens", "experiment.baselines"),
     "watch": ("output.logs", "dashboard"),
     "runs": ("output.logs",),
     "rollback": ("output.logs", "output.adapters"),

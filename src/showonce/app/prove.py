@@ -10,8 +10,9 @@ from showonce.app.adapter import champion_of_run
 from showonce.app.compose import make_bench
 from showonce.app.demonstration import demonstration_of_run
 from showonce.app.frontend import Frontend
-from showonce.app.plan import check_unattended, make_plan
+from showonce.app.plan import REPLAYS, check_unattended, make_plan
 from showonce.config import Config, FaultConfig
+from showonce.evaluation.controls import CONTROLS
 from showonce.evaluation.proof import Proof
 from showonce.evaluation.prove import lesson_of
 from showonce.evaluation.prove import prove as proof_of
@@ -25,8 +26,9 @@ def prove(
 ) -> Proof:
     """Run the controls on the adapter of a finished run, write its proof and return it.
 
-    config: only its experiment.eval_screens and inference are used; the rest is the run's own. tell: called with the
-    name of each part before it is measured.
+    config: only its experiment.eval_screens, experiment.baselines and inference are used; the rest is the run's own.
+    Learners among the baselines (the run's, where the command line names none) are taught the same lesson for
+    comparison. tell: called with the name of each part before it is measured.
 
     Raises:
         BadInput: the run learned nothing, or its demonstration or adapter is not there any more.
@@ -40,12 +42,16 @@ def prove(
         bench = make_bench(plan, stop)
         adapter = champion_of_run(theirs, run, bench.policy)
         lesson = lesson_of(run, bench, plan.tasks[0], demonstration_of_run(run), adapter)
-        return proof_of(run, bench, lesson, adapter=adapter, environment=plan.environment, stop=stop, tell=tell)
+        learners = [name for name in theirs.experiment.baselines if name not in (*REPLAYS, *CONTROLS)]
+        return proof_of(
+            run, bench, lesson, adapter=adapter, environment=plan.environment, learners=learners, stop=stop, tell=tell
+        )
 
 
 def _config_of(run: Path, config: Config) -> Config:
     """Return the config of a run, to be measured on the screens and the device of `config`."""
     theirs = load_config(run / CONFIG)
-    experiment = replace(theirs.experiment, eval_screens=config.experiment.eval_screens)
+    baselines = config.experiment.baselines or theirs.experiment.baselines
+    experiment = replace(theirs.experiment, eval_screens=config.experiment.eval_screens, baselines=baselines)
     learning = replace(theirs.learning, fault=FaultConfig())
     return replace(theirs, experiment=experiment, learning=learning, inference=config.inference, resume="", run_dir="")

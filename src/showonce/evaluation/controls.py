@@ -44,6 +44,7 @@ GOALS: Final = {  # by control; every other control is reported without a goal
 }
 
 
+BY: Final = "learner:"  # begins the name of a control that teaches by another learner
 WITH_GOAL: Final = (*GOALS, "no_demonstration")  # controls without which nothing is shown
 
 
@@ -90,8 +91,10 @@ class Control:
     numbers: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _control(name: str, question: str, result: EvalResult, **more: Any) -> Control:
-    return _judged(name, question, result.success, result.interval, result.n, **more)
+def _control(
+    name: str, question: str, result: EvalResult, numbers: Mapping[str, Any] | None = None, **more: Any
+) -> Control:
+    return _judged(name, question, result.success, result.interval, result.n, numbers=numbers or {}, **more)
 
 
 def _judged(name: str, question: str, value: float, interval: Interval, n: int, **more: Any) -> Control:
@@ -298,11 +301,25 @@ def sft_demonstration(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control
 
 def sft_teacher(bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
     """Fine-tune on the teacher's answers to the same screens: off policy."""
-    learning = equal_terms(lesson, learner="sft_teacher")
-    took = _teach(bench, lesson, exam, "sft_teacher", learning, lesson.demonstration)
-    result = _measured(bench, took.tensors, lesson.task, f"sft_teacher@{lesson.seed}", exam)
     question = "Fine-tuning on the teacher's answers to the same screens: how far does it get?"
-    return _control("sft_teacher", question, result, numbers={"updates": took.updates})
+    return _control("sft_teacher", question, *_taught_by("sft_teacher", bench, lesson, exam))
+
+
+def other_learner(name: str, bench: Bench, lesson: TaughtLesson, exam: Exam) -> Control:
+    """Teach the same lesson by another learner, `learning.learner=NAME`."""
+    question = f"As many updates and as much practice by {name}: how far does it get?"
+    return _control(f"{BY}{name}", question, *_taught_by(name, bench, lesson, exam))
+
+
+def _taught_by(name: str, bench: Bench, lesson: TaughtLesson, exam: Exam) -> tuple[EvalResult, dict[str, int]]:
+    took = _teach(bench, lesson, exam, name, equal_terms(lesson, learner=name), lesson.demonstration)
+    result = _measured(bench, took.tensors, lesson.task, f"{name}@{lesson.seed}", exam)
+    return result, {"updates": took.updates}
+
+
+def control_of(name: str) -> Callable[[Bench, TaughtLesson, Exam], Control]:
+    """Return a control by its name: one of CONTROLS, or ``learner:NAME``."""
+    return partial(other_learner, name.removeprefix(BY)) if name.startswith(BY) else CONTROLS[name]
 
 
 CONTROLS: Final[dict[str, Callable[[Bench, TaughtLesson, Exam], Control]]] = {

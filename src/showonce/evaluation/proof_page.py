@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from typing import Any, Final
 
-from showonce.evaluation.controls import Control
+from showonce.evaluation.controls import BY, Control
 from showonce.evaluation.proof import Proof
 from showonce.runs.learning_curve import FAINT, GREEN, INK, ORANGE, RED, SKY
 
@@ -100,9 +100,10 @@ def picture(proof: Proof) -> bytes:
 
     bars = [(words, proof.phases[name], COLOURS[name]) for name, words in PHASES.items()]
     for control in proof.controls:
-        if control.name in RATES:
+        words = RATES.get(control.name, f"taught by {control.name.removeprefix(BY)}")
+        if control.name in RATES or control.name.startswith(BY):
             found = {"success": control.value, "low": control.low, "high": control.high}
-            bars.append((RATES[control.name], found, RED if control.holds is False else SKY))
+            bars.append((words, found, RED if control.holds is False else SKY))
             if "first_meaning" in control.numbers:
                 first = float(control.numbers["first_meaning"])
                 bars.append(("swapped: the first meaning", {"success": first, "low": first, "high": first}, SKY))

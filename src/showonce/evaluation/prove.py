@@ -11,7 +11,7 @@ from typing import Final
 from showonce.environments.factory import EnvironmentFactory
 from showonce.errors import BadInput, TaskError
 from showonce.evaluation.bench import Bench, TaughtLesson
-from showonce.evaluation.controls import CONTROLS, Control, Exam, before, teacher
+from showonce.evaluation.controls import BY, CONTROLS, Control, Exam, before, control_of, teacher
 from showonce.evaluation.fresh import Measurement, adapter_tensors, run_after
 from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.proof import Proof
@@ -39,6 +39,7 @@ def prove(
     environment: EnvironmentFactory | None = None,
     screens: int = 0,
     controls: Sequence[str] = tuple(CONTROLS),
+    learners: Sequence[str] = (),
     stop: Stop | None = None,
     tell: Tell = lambda _: None,
 ) -> Proof:
@@ -46,6 +47,7 @@ def prove(
 
     lesson: see `lesson_of`. adapter: the folder that a new process loads it from. environment: the new
     process's (None = an embedded one without settings). screens: per measurement (0 = experiment.eval_screens).
+    learners: further ones that are taught the same lesson for comparison.
 
     Raises:
         BadInput: an unknown control. ShowonceError: `after` could not be measured in a new process.
@@ -68,7 +70,7 @@ def prove(
         tell("after, in a new process")
         process = run_after(Measurement(config, lesson.task, environment or EnvironmentFactory(), seeds, adapter))
         phases["after"] = {key: process[key] for key in ("success", "n", "low", "high")}
-        found, not_run = run_controls(bench, lesson, exam, controls, tell)
+        found, not_run = run_controls(bench, lesson, exam, [*controls, *(BY + name for name in learners)], tell)
     finally:
         results.close()
     proof = Proof(
@@ -90,7 +92,7 @@ def run_controls(
     for name in names:
         tell(name.replace("_", " "))
         try:
-            control = CONTROLS[name](bench, lesson, exam)
+            control = control_of(name)(bench, lesson, exam)
         except TaskError as error:
             not_run[name] = str(error)
             continue
