@@ -15,6 +15,9 @@ from showonce.schema import check_numbers
 from showonce.secrets import check_source, places_of
 
 T = TypeVar("T")
+Workers = int | str  # 0 = in this process | a number of processes | ray; in a config also auto
+AUTO, RAY = "auto", "ray"
+MOST_WORKERS: Final = 1024
 LAST_SEED: Final = 2**31 - 1
 AS_RECORDED: Final = -1  # the `seed` that stands for the recorded one; of `replay` alone
 
@@ -446,6 +449,14 @@ class EvaluationConfig(Section, at="evaluation"):
 
 
 @dataclass(frozen=True)
+class RayConfig(Section, at="ray"):
+    """Where jobs go under workers=ray."""
+
+    address: str = ""  # HOST:PORT | ray://HOST:PORT | auto (a Ray of this machine); "" = $RAY_ADDRESS, else a new one
+    storage: str = ""  # folder or URL (s3://BUCKET/PATH) that all nodes reach; "" = the run's folder, which is shared
+
+
+@dataclass(frozen=True)
 class Config(Section):
     """One run, resolved."""
 
@@ -459,6 +470,8 @@ class Config(Section):
     adapter: str = "auto"  # auto (fresh, named after the run) | none | a name in the store | a path
     resume: str = ""
     run_dir: str = ""
+    workers: int | str = AUTO  # auto (the verb's own) | 0 (in this process) | a number of processes | ray
+    ray: RayConfig = field(default_factory=RayConfig)
     environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
     policy: PolicyConfig = field(default_factory=PolicyConfig)
@@ -476,5 +489,8 @@ class Config(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        known = 0 <= self.workers <= MOST_WORKERS if isinstance(self.workers, int) else self.workers in (AUTO, RAY)
+        if not known:
+            raise ConfigError(f"workers={self.workers!r} must be auto, ray, or a number in [0, {MOST_WORKERS}].")
         for name, source in self.secret.items():
             check_source(f"secret.{name}", source)

@@ -11,12 +11,15 @@ import math
 import re
 import typing
 from collections.abc import Iterator, Mapping
+from types import UnionType
 from typing import Any, Final, TypeVar
 
 from showonce.errors import ConfigError, nearest
 
 T = TypeVar("T")
-_NAMES: Final = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+_NAMES: Final = {
+    str: "text", int: "a whole number", float: "a number", bool: "true or false", int | str: "a whole number or a word",
+}  # fmt: skip
 
 
 class SchemaError(ConfigError):
@@ -198,6 +201,8 @@ def _convert_tuple(kind: Any, value: Any, key: str) -> tuple[Any, ...]:
 def _convert_scalar(kind: Any, value: Any, key: str) -> Any:
     if kind is float and type(value) is int:
         return float(value)
+    if isinstance(kind, UnionType) and type(value) in typing.get_args(kind):
+        return value
     if type(value) is not kind or (kind is float and not math.isfinite(value)):
         shown = "null" if value is None else repr(value)
         quote = f'; put it in quotes: "{value}"' if kind is str and isinstance(value, (int, float)) else ""

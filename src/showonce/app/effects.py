@@ -13,7 +13,7 @@ from typing import Final
 
 from showonce.about import shipped_root
 from showonce.app.tasks import environment_of, tasks_of
-from showonce.config import Config, LearningConfig
+from showonce.config import RAY, Config, LearningConfig
 from showonce.environments.factory import OWN
 from showonce.errors import ConfigError
 from showonce.plugins import Registry
@@ -22,6 +22,7 @@ from showonce.types import Task
 
 RUN: Final = ("name", "seed", "run_dir", "output", "dashboard")
 DONE: Final = ("task", "environment", "success", "limits", "safety")  # what any verb that does a task reads
+SCALE: Final = ("workers", "ray")  # what a verb reads that does its work in jobs
 USED: Final = {
     "run": (
         *RUN, *DONE, "tasks", "secret", "deterministic", "demonstration", "adapter", "resume", "inference", "policy",
@@ -34,7 +35,7 @@ USED: Final = {
     "parameters": (),
     "replay": (*RUN, *DONE, "secret", "replay", "record.secrets"),
     "eval": (
-        *RUN, "environment", "success", "limits", "safety", "deterministic", "adapter", "inference", "policy",
+        *RUN, *SCALE, "environment", "success", "limits", "safety", "deterministic", "adapter", "inference", "policy",
         "evaluation", "learning.practice.seed_offset", "experiment.eval_seed_offset",
     ),
     "prove": ("deterministic", "inference", "output.logs", "experiment.eval_screens", "experiment.baselines"),
@@ -52,6 +53,8 @@ WHY: Final = {  # section: why a verb that does not read it does not
     "experiment": "its phases are those of `showonce run`",
     "tasks": "it takes one task: task=...",
     "task": "it measures the tasks of evaluation.set",
+    "workers": "it does its work in this process",
+    "ray": "it does its work in this process",
     "resume": "only `showonce run` goes on with a run",
 }
 FROZEN: Final = ("frozen", "in_context")  # the learners that change no weights
@@ -125,6 +128,7 @@ WHEN: Final[tuple[Rule, ...]] = (  # keys, whether they are read, and why not wh
         ("safety.recovery.per_episode",), lambda c: bool(c.safety.recovery.measures),
         "there are no safety.recovery.measures",
     ),
+    (("ray",), lambda c: c.workers == RAY, "workers is not ray"),
     (("dashboard.refresh_per_second",), lambda c: c.dashboard.mode in ("auto", "live"), "dashboard.mode is not live"),
 )  # fmt: skip
 

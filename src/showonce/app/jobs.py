@@ -1,4 +1,4 @@
-"""Runs jobs on worker processes of one thread each. A finished job leaves a line in a file and is not run again.
+"""Does jobs side by side and keeps what they find. A finished job leaves a line in a file and is not done again.
 
 FOLDER/settings.json   the settings under which everything in the folder was measured
 FOLDER/results.jsonl   one line a measured screen
@@ -12,83 +12,52 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass, field
-from multiprocessing import get_context
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
 from showonce.app.compose import make_bench as bench_of_plan
+from showonce.app.executors import (
+    LESSONS,
+    ROWS,
+    STOP_FILE,
+    Executor,
+    Job,
+    MakeBench,
+    Order,
+    Processes,
+    Record,
+    RunJob,
+    ThisProcess,
+    Work,
+)
 from showonce.app.plan import make_plan
-from showonce.config import Config
-from showonce.errors import BadInput, ShowonceError, Stopped
+from showonce.config import AUTO, RAY, Config, Workers
+from showonce.errors import BadInput, Stopped
 from showonce.evaluation.bench import Bench
 from showonce.evaluation.controls import Control
-from showonce.evaluation.lessons import LessonStore
-from showonce.evaluation.results import Results
 from showonce.fsio import LineWriter, atomic_write_json, explained, make_folder, plain, read_lines
 from showonce.policy.vlm_policy import find_checkpoint
-from showonce.runtime.stop import Stop, end_with_parent
+from showonce.runtime.stop import Stop
 
-STOP_FILE: Final = "STOP"  # its appearance in the work folder ends all jobs
-SETTINGS, RECORDS, ROWS, LESSONS = "settings.json", "jobs.jsonl", "results.jsonl", "lessons"
+__all__ = [
+    "LESSONS", "RECORDS", "ROWS", "SETTINGS", "Job", "MakeBench", "Record", "RunJob", "Work", "check_settings",
+    "do_jobs", "make_bench", "numbers_of", "records", "run_jobs", "settings_of", "workers_of",
+]  # fmt: skip
+SETTINGS, RECORDS = "settings.json", "jobs.jsonl"
 NOT_COMPARED: Final = ("set", "parts", "workers", "multi_updates")  # older folders have these beside the evaluation
 POLL_S: Final = 0.5
 
-MakeBench = Callable[[Config, Stop], Bench]
-RunJob = Callable[["Job", "Work"], dict[str, Any]]
 
-
-@dataclass(frozen=True)
-class Job:
-    """One piece of work, named by a part of the table, a task id and the number of the repetition."""
-
-    part: str
-    task: str
-    repetition: int = 0
-
-    @property
-    def key(self) -> str:
-        return f"{self.part}|{self.task}|{self.repetition}"
-
-
-@dataclass(frozen=True)
-class Record:
-    """A finished job. numbers: what it found beside its rows; error: empty, or why it failed."""
-
-    key: str
-    seconds: float
-    numbers: dict[str, Any] = field(default_factory=dict)
-    error: str = ""
-
-
-@dataclass(frozen=True, eq=False)
-class Work:
-    """What a job is given: a bench, and the rows and lessons of all jobs."""
-
-    bench: Bench
-    results: Results
-    lessons: LessonStore
-    stop: Stop
-
-    @property
-    def config(self) -> Config:
-        return self.bench.config
+def workers_of(config: Config, auto: int) -> Workers:
+    """Return config.workers, and `auto` in place of "auto"."""
+    return auto if config.workers == AUTO else config.workers
 
 
 def make_bench(config: Config, stop: Stop) -> Bench:
     """Return a bench in the environment of a config, as a job wants it. Raises as `make_plan`."""
     return bench_of_plan(make_plan(config, tasks=()), stop)
-
-
-def open_work(make_bench: MakeBench, config: Config, folder: Path) -> Work:
-    """Make the bench of this process and open what is kept in the folder."""
-    stop = Stop(folder / STOP_FILE)
-    return Work(make_bench(config, stop), Results(folder / ROWS), LessonStore(folder / LESSONS), stop)
 
 
 def numbers_of(control: Control) -> dict[str, Any]:
@@ -113,17 +82,19 @@ def run_jobs(
     config: Config,
     folder: Path,
     *,
-    workers: int = 2,
+    workers: Workers = 2,
     advance: Callable[[int], None] = lambda _: None,
+    stop: Stop | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Do the jobs that are not done yet, in order, in new processes; workers=0: in this one.
+    """Do the jobs that are not done yet, in order. A job that fails leaves a record with its error and is tried again
+    by the next call.
 
-    run and make_bench must be functions of a module, since worker processes import them. A job that fails leaves
-    a record with its error and is tried again by the next call.
+    Arguments are those of `do_jobs`, and advance: called with the number of jobs that are done.
 
     Raises:
         Stopped: the stop file appeared, or Ctrl-C was pressed; finished jobs are kept.
-        ShowonceError: a worker process died.
+        ShowonceError: a worker process died, or the workers cannot be had.
     """
     make_folder(folder)
     done = {key for key, record in records(folder).items() if not record.error}
@@ -131,97 +102,64 @@ def run_jobs(
     advance(len(jobs) - len(todo))
     if not todo:
         return
-    writer, stop = LineWriter(folder / RECORDS), Stop(folder / STOP_FILE)
+    writer = LineWriter(folder / RECORDS)
     try:
-        for record in _done_by(todo, run, make_bench, config, folder, workers, stop):
+        for record in do_jobs(todo, run, make_bench, config, folder, workers=workers, stop=stop, tell=tell):
             writer.write({"key": record.key, "seconds": round(record.seconds, 2), "numbers": record.numbers,
                           "error": record.error})  # fmt: skip
             advance(1)
-        stop.check()
     finally:
         writer.close()
 
 
-def _done_by(
-    jobs: Sequence[Job], run: RunJob, make_bench: MakeBench, config: Config, folder: Path, workers: int, stop: Stop
+def do_jobs(
+    jobs: Sequence[Job],
+    run: RunJob,
+    make_bench: MakeBench,
+    config: Config,
+    folder: Path,
+    *,
+    workers: Workers = 2,
+    stop: Stop | None = None,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Iterator[Record]:
-    """Yield the record of each job when it is done; workers=0: in this process."""
-    if workers < 1:
-        work = open_work(make_bench, config, folder)
+    """Do all of the jobs and yield the record of each when it is done; what it measures and teaches is kept in the
+    folder.
+
+    run and make_bench must be functions of a module, or a `partial` of one, since worker processes import them.
+    workers: 0 = in this process; a number = on so many processes of this machine; "ray" = on the Ray cluster of
+    config.ray. stop: in place of the folder's stop file. tell: shows a person one line.
+
+    Raises:
+        Stopped, ShowonceError: as `run_jobs`.
+    """
+    make_folder(folder)
+    order = Order(run, make_bench, config, folder, stop or Stop(folder / STOP_FILE), tell)
+    if not jobs:
+        return
+    with _executor(order, workers, len(jobs)) as executor:
         try:
             for job in jobs:
-                record = _attempt(job, run, work)
-                if record is None:
-                    return
-                yield record
-        finally:
-            work.results.close()
-        return
-    # The context is left with all processes ended; a stop makes each leave its job at the next step.
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), get_context("spawn"), _begin, (make_bench, config, str(folder))
-    ) as pool:
-        waiting: set[Future[Record | None]] = {pool.submit(_in_worker, job, run) for job in jobs}
-        try:
-            while waiting:
-                finished, waiting = wait(waiting, POLL_S, FIRST_COMPLETED)
-                for future in finished:
-                    record = future.result()
+                executor.submit(job)
+            left = len(jobs)
+            while left:
+                for record in executor.finished(POLL_S):
+                    left -= 1
                     if record is not None:
                         yield record
-                stop.check()
-        except BrokenProcessPool as error:
-            raise ShowonceError(
-                "a worker process ended by itself (out of memory?). Run the same command again to go on."
-            ) from error
+                order.stop.check()
         except (KeyboardInterrupt, Stopped):
-            with _pressed(folder):
-                pool.shutdown(cancel_futures=True)
+            executor.stop()
             raise Stopped("stopped; the same command goes on from here.") from None
 
 
-@contextlib.contextmanager
-def _pressed(folder: Path) -> Iterator[None]:
-    """Create the stop file for the length of a block, so that worker processes end their jobs."""
-    file = folder / STOP_FILE
-    file.touch()
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
+def _executor(order: Order, workers: Workers, jobs: int) -> Executor:
+    if workers == RAY:
+        from showonce.app.on_ray import RayCluster
 
-
-_here: Work | None = None  # what the jobs of this worker process are given
-
-
-def _begin(make_bench: MakeBench, config: Config, folder: str) -> None:
-    """Set a worker process up: one torch thread, SIGINT ignored (the parent uses the stop file), a bench of its own."""
-    global _here
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent()
-    import torch
-
-    torch.set_num_threads(1)
-    _here = open_work(make_bench, config, Path(folder))
-
-
-def _in_worker(job: Job, run: RunJob) -> Record | None:
-    assert _here is not None, "the worker was begun"
-    _here.results.reload()
-    return _attempt(job, run, _here)
-
-
-def _attempt(job: Job, run: RunJob, work: Work) -> Record | None:
-    """Do a job; None when it was stopped."""
-    begun = time.monotonic()
-    try:
-        work.stop.check()
-        numbers = run(job, work)
-    except Stopped:
-        return None
-    except Exception as error:
-        return Record(job.key, time.monotonic() - begun, error=f"{type(error).__name__}: {error}")
-    return Record(job.key, time.monotonic() - begun, numbers)
+        return RayCluster(order)
+    assert isinstance(workers, int), "workers is a number, or ray"
+    return ThisProcess(order) if workers < 1 else Processes(order, min(workers, jobs))
 
 
 # ------------------------------------------------------------------------------------------ settings

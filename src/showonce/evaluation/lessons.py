@@ -39,7 +39,7 @@ class LessonStore:
     """Results of lessons by name. Of a lesson's events, those of the ratchet and of errors are kept."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = make_folder(folder)
+        self.folder = Path(folder)
 
     def get(self, name: str) -> TeachResult | None:
         """Return the result of a lesson, or None where there is none of that name.
@@ -65,6 +65,7 @@ class LessonStore:
         """Write the result of a lesson and return it as it is read back."""
         from safetensors.torch import save  # imports torch
 
+        make_folder(self.folder)
         record, weights = self._paths(name)
         tensors = {key: value.detach().cpu().contiguous() for key, value in result.tensors.items()}
         atomic_write_bytes(weights, save(tensors) if tensors else b"", durable=False)

@@ -80,13 +80,24 @@ def score(
     """
     rows = Results(Path(folder) / RESULTS)
     try:
-        with bar(f"{chosen.name} ({len(chosen.tasks)} tasks)", len(chosen.tasks) * len(seeds)) as advance:
-            found = evaluate_set(
+        with bar(title_of(chosen), len(chosen.tasks) * len(seeds)) as advance:
+            evaluate_set(
                 policy, make_env, chosen.tasks, seeds, results=rows, part=chosen.name, arm=policy.adapter_version,
                 stop=stop, advance=advance, safety=safety,
             )  # fmt: skip
+        return write_score(chosen, seeds, policy.adapter_version, rows, folder)
     finally:
         rows.close()
+
+
+def title_of(chosen: TaskSet) -> str:
+    """Return what a progress bar says."""
+    return f"{chosen.name} ({len(chosen.tasks)} tasks)"
+
+
+def write_score(chosen: TaskSet, seeds: Sequence[int], arm: str, rows: Results, folder: str | Path) -> Score:
+    """Sum measured rows up and write scores.json."""
+    found = {task.id: rows.result(chosen.name, task.id, arm, seeds) for task in chosen.tasks}
     mean = bootstrap_mean({task: [result.success] for task, result in found.items()})
     made = Score(chosen.name, chosen.split, found, mean)
     atomic_write_json(Path(folder) / SCORES, made.record)
