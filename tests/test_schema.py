@@ -86,3 +86,14 @@ def test_paths_that_exist_pass(key: str) -> None:
 def test_paths_that_do_not_exist_are_refused(key: str, words: str) -> None:
     with pytest.raises(SchemaError, match=words):
         check_path(Outer, key)
+
+
+def test_a_field_may_hold_a_number_or_a_word() -> None:
+    @dataclass(frozen=True)
+    class Either:
+        workers: int | str = "auto"
+
+    assert [build(Either, {"workers": value}).workers for value in (2, "ray")] == [2, "ray"]
+    for wrong in (True, 1.5, None):
+        with pytest.raises(SchemaError, match="must be a whole number or a word, not"):
+            build(Either, {"workers": wrong})

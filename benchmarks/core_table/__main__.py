@@ -2,6 +2,7 @@
 
     python -m benchmarks.core_table                              # all parts, into logs/core_table
     python -m benchmarks.core_table --parts single,multi         # some parts; the others stay as they are
+    python -m benchmarks.core_table --workers ray                # on a Ray cluster: ray.address=HOST:PORT
     python -m benchmarks.core_table --print                      # measure nothing, print what is there
     python -m benchmarks.core_table --quick                      # less than a minute, into logs/core_table_quick
     python -m benchmarks.core_table evaluation.split=dev evaluation.apps=2 run_dir=logs/small    # other settings
@@ -28,7 +29,7 @@ from benchmarks.core_table.schedule import STEPS
 from benchmarks.core_table.table import Table, core_table, markdown, rich_table, table_of
 from benchmarks.verdict import EXIT_CODES
 from showonce.app.jobs import make_bench
-from showonce.config import Config
+from showonce.config import RAY, Config, Workers
 from showonce.errors import ShowonceError
 from showonce.runs.folder import start_run
 from showonce.runs.index import finish_run
@@ -40,7 +41,7 @@ QUICK: Final = ("evaluation.per_family=2", "run_dir=logs/core_table_quick")
 QUICK_PARTS: Final = ("skills", "overhead")
 
 
-def fill(config: Config, parts: Sequence[str], workers: int) -> Table:
+def fill(config: Config, parts: Sequence[str], workers: Workers) -> Table:
     """Do the missing jobs of some parts in the folder config.run_dir and return the table.
 
     Raises:
@@ -55,6 +56,11 @@ def fill(config: Config, parts: Sequence[str], workers: int) -> Table:
     finally:
         finish_run(folder, config.output.logs, reason)
     return table
+
+
+def workers_in(word: str) -> Workers:
+    """Return the number, or ray. Raises ValueError: neither."""
+    return word if word == RAY else int(word)
 
 
 def exit_code(table: Table) -> int:
@@ -72,7 +78,12 @@ def main(words: Sequence[str] | None = None) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--parts", default="", help=f"with commas between them, default all: {', '.join(STEPS)}")
-    parser.add_argument("--workers", type=int, default=2, help="processes of one thread each; 0 = all in this one")
+    parser.add_argument(
+        "--workers",
+        type=workers_in,
+        default=2,
+        help="processes of one thread each; 0 = all in this one; or ray",
+    )
     parser.add_argument("--print", action="store_true", help="measure nothing, print the table of the folder")
     parser.add_argument(
         "--quick", action="store_true", help=f"two screens of each skill; parts {', '.join(QUICK_PARTS)}"

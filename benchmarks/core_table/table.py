@@ -18,8 +18,8 @@ from benchmarks.core_table.rows import Found, TableRow
 from benchmarks.core_table.schedule import check_parts, jobs_of
 from benchmarks.core_table.standalone import JOBS, run_standalone_job
 from showonce.app.jobs import ROWS, Job, MakeBench, check_settings, records, run_jobs, settings_of
-from showonce.cli.terminal import progress_bar
-from showonce.config import Config
+from showonce.cli.terminal import Terminal, progress_bar
+from showonce.config import Config, Workers
 from showonce.evaluation.results import Results
 from showonce.fsio import atomic_write_json, atomic_write_text, make_folder
 
@@ -63,12 +63,12 @@ class Table:
 
 
 def core_table(
-    config: Config, folder: str | Path, make_bench: MakeBench, parts: Sequence[str] = (), workers: int = 2
+    config: Config, folder: str | Path, make_bench: MakeBench, parts: Sequence[str] = (), workers: Workers = 2
 ) -> Table:
     """Do the jobs that are missing for some parts of the table (none named = all), write the table and return it.
 
     What an earlier call with the same settings measured into the folder is not measured again. make_bench: a function
-    of a module, since worker processes import it. workers: processes of one thread each; 0 = all in this process.
+    of a module, since worker processes import it. workers: as `do_jobs` takes them.
 
     Raises:
         ConfigError: an unknown part. BadInput: the folder was begun under other settings.
@@ -78,11 +78,12 @@ def core_table(
     chosen = check_parts(parts)
     check_settings(config, home)
     phases = jobs_of(config, chosen)
+    tell = Terminal().tell
     extra = [Job(name, "") for name in JOBS if name in chosen]
     try:
         with progress_bar("core table", sum(map(len, phases)) + len(extra)) as advance:
             for jobs in phases:
-                run_jobs(jobs, run_job, make_bench, config, home, workers=workers, advance=advance)
+                run_jobs(jobs, run_job, make_bench, config, home, workers=workers, advance=advance, tell=tell)
                 write_table(config, home)
             run_jobs(extra, run_standalone_job, make_bench, config, home, workers=0, advance=advance)
     finally:

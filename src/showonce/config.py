@@ -17,7 +17,6 @@ from showonce.secrets import check_source, places_of
 T = TypeVar("T")
 Workers = int | str  # 0 = in this process | a number of processes | ray; in a config also auto
 AUTO, RAY = "auto", "ray"
-MOST_WORKERS: Final = 1024
 LAST_SEED: Final = 2**31 - 1
 AS_RECORDED: Final = -1  # the `seed` that stands for the recorded one; of `replay` alone
 
@@ -452,7 +451,7 @@ class EvaluationConfig(Section, at="evaluation"):
 class RayConfig(Section, at="ray"):
     """Where jobs go under workers=ray."""
 
-    address: str = ""  # HOST:PORT | ray://HOST:PORT | auto (a Ray of this machine); "" = $RAY_ADDRESS, else a new one
+    address: str = ""  # HOST:PORT | auto (a Ray that runs here); "" = $RAY_ADDRESS, else a new one
     storage: str = ""  # folder or URL (s3://BUCKET/PATH) that all nodes reach; "" = the run's folder, which is shared
 
 
@@ -470,7 +469,7 @@ class Config(Section):
     adapter: str = "auto"  # auto (fresh, named after the run) | none | a name in the store | a path
     resume: str = ""
     run_dir: str = ""
-    workers: int | str = AUTO  # auto (the verb's own) | 0 (in this process) | a number of processes | ray
+    workers: int | str = number(AUTO, 0, 1024)  # auto (the verb's own) | 0 (this process) | how many processes | ray
     ray: RayConfig = field(default_factory=RayConfig)
     environment: EnvironmentConfig = field(default_factory=EnvironmentConfig)
     inference: InferenceConfig = field(default_factory=InferenceConfig)
@@ -489,8 +488,7 @@ class Config(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        known = 0 <= self.workers <= MOST_WORKERS if isinstance(self.workers, int) else self.workers in (AUTO, RAY)
-        if not known:
-            raise ConfigError(f"workers={self.workers!r} must be auto, ray, or a number in [0, {MOST_WORKERS}].")
+        if isinstance(self.workers, str):
+            _one_of("workers", self.workers, AUTO, RAY)
         for name, source in self.secret.items():
             check_source(f"secret.{name}", source)

@@ -23,6 +23,7 @@ from showonce.settings import load_config
 
 VERBS = sorted(USED)
 VALUES: dict[str, str] = {  # of keys for which the rules below give no valid value
+    "workers": "2",
     "record.secrets": "['css:#iban']",
     "policy.adapter.kind": "lora", "learning.sdft.divergence": "jsd", "learning.sdft.vocabulary": "topk",
     "learning.sdft.teacher": "ema", "learning.practice.source": "mixed", "learning.gate.confidence": "stated",

@@ -27,7 +27,8 @@ CPU_FLAGS: Final = ("amx_bf16", "amx_int8", "avx512_bf16", "avx512f", "avx2", "b
 EXTRAS: Final = {
     "browser": ("playwright",), "desktop": ("mss", "Xlib" if sys.platform.startswith("linux") else "pynput"),
     "export": ("pyarrow",), "gym": ("gymnasium",), "miniwob": ("miniwob", "playwright"), "ocr": ("tesserocr",),
-    "track": ("tensorboard", "wandb"), "dev": ("pytest", "hypothesis", "ruff", "mypy", "importlinter"),
+    "scale": ("fsspec", "ray"), "track": ("tensorboard", "wandb"),
+    "dev": ("pytest", "hypothesis", "ruff", "mypy", "importlinter"),
 }  # fmt: skip
 
 

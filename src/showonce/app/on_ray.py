@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import re
 import socket
 import sys
 import tempfile
 import time
+import typing
 import uuid
 import zipfile
 from collections import Counter
@@ -131,8 +133,8 @@ class RayCluster:
     def _letter(self, token: str) -> Letter:
         from ray import cloudpickle
 
-        order, stored = self._order, self._stored
-        work = cloudpickle.dumps((order.run, order.make_bench, order.config))
+        order, stored, dumps = self._order, self._stored, typing.cast("Callable[[Any], bytes]", cloudpickle.dumps)
+        work = dumps((order.run, order.make_bench, order.config))
         code = python_files(Path.cwd(), named_modules(order))
         return Letter(
             token, versions(), str(order.folder.resolve()), str(Path.cwd()), stored.url if stored else "", code,
@@ -150,7 +152,7 @@ class RayCluster:
 
     def _ready(self, seconds: float) -> list[Any]:
         first, rest = self._ray.wait(list(self._running), timeout=seconds)
-        return first + (self._ray.wait(rest, num_returns=len(rest), timeout=0)[0] if first and rest else [])
+        return [*first, *(self._ray.wait(rest, num_returns=len(rest), timeout=0)[0] if first and rest else ())]
 
     def _ended(self, reference: Any, again: bool) -> list[Record | None]:
         """Return the record of a job that ended; nothing where it was submitted again. Keeps its rows."""
@@ -219,9 +221,9 @@ def connected(config: RayConfig) -> Iterator[Any]:
         key = "ray.address" if config.address else "RAY_ADDRESS"
         if ":" in address:
             _check_answers(key, address)
-        new = {} if address else {"include_dashboard": False}
+        new: dict[str, Any] = {} if address else {"include_dashboard": False}
         try:
-            ray.init(address=address or "local", log_to_driver=False, logging_level="ERROR", **new)
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **new)
         except Exception as error:
             raise Unavailable(
                 f"{key}={address}: {_first_line(error)} A cluster is begun with `ray start --head` and joined, by this "
@@ -235,7 +237,7 @@ def connected(config: RayConfig) -> Iterator[Any]:
 
 def _check_answers(key: str, address: str) -> None:
     """Raise Unavailable where nothing answers at HOST:PORT: Ray itself would try for a minute."""
-    parts = urlsplit(address if "://" in address else f"ray://{address}")
+    parts = urlsplit(f"//{address}")
     try:
         socket.create_connection((parts.hostname or "", parts.port or 0), REACH_S).close()
     except (OSError, ValueError) as error:
