@@ -8,9 +8,10 @@ import pytest
 from tests.chores import AT, chore, step, stored
 
 from showonce.actions import MAX_TEXT, Click, Key, Type
-from showonce.demonstrations.values import VALUES, Value, load_values, name_from, save_values
+from showonce.demonstrations.binding import bind
+from showonce.demonstrations.values import ISO, VALUES, Value, load_values, name_from, save_values
 from showonce.errors import DemonstrationError
-from showonce.types import Demonstration
+from showonce.types import Demonstration, Frame, Task
 
 
 def by_name(folder: Path) -> dict[str, Value]:
@@ -56,6 +57,24 @@ def test_a_long_text_in_several_steps_is_one_value(tmp_path: Path) -> None:
     parts = [text[at : at + MAX_TEXT] for at in range(0, len(text), MAX_TEXT)]
     shown = Demonstration("user/x", "g", tuple(step(Type(part), "textbox", "Note") for part in parts))
     assert [(v.recorded, v.steps) for v in load_values(stored(tmp_path, shown))] == [(text.strip(), (1, 2))]
+
+
+def test_a_date_typed_part_by_part_is_what_the_field_holds_then(tmp_path: Path) -> None:
+    def part(action: Type | Key, value: str = "") -> Frame:
+        return step(action, "textbox", "Due", attributes={"type": "date"}, value=value)
+
+    frames = (
+        part(Type("3")), part(Key("right")), part(Type("4")), part(Key("tab")), part(Type("2026"), "2026-03-04"),
+        part(Key("tab"), "2026-03-04"), step(Type("x"), "textbox", "Note"),
+    )  # fmt: skip
+    shown = Demonstration("user/x", "g", frames)
+    found = load_values(stored(tmp_path, shown))
+    assert [(v.recorded, v.steps, v.form) for v in found] == [("2026-03-04", (1, 2, 3, 4, 5), ISO), ("x", (7,), "")]
+    due = replace(found[0], kind="parameter", form="%d.%m.%Y", recorded="04.03.2026")
+    bound, _ = bind(shown, Task("user/x", "g"), [due], {"due": "2027-01-02"})
+    assert [frame.action for frame in bound.frames] == [
+        Type("2027-01-02"), *[Type("")] * 4, Key("tab"), Type("x")
+    ]  # fmt: skip
 
 
 def test_a_button_after_a_typed_text_is_no_choice(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from urllib.parse import quote, quote_plus
 
 from showonce.actions import MAX_TEXT, Action, Done, Key, Type
 from showonce.demonstrations.dates import computed
-from showonce.demonstrations.values import ISO, Value, as_date, part_of
+from showonce.demonstrations.values import DATE_TYPE, ISO, Value, as_date, part_of
 from showonce.errors import BadInput, ConfigError, nearest
 from showonce.secrets import mentions
 from showonce.types import Demonstration, Element, Frame, Task
@@ -330,21 +330,27 @@ def _swap(bound: Sequence[Bound]) -> Swap:
 
 def _put(frames: list[Frame], shown: Sequence[Frame], one: Bound) -> None:
     """Put the new text of a value into the actions of its steps. shown: the frames as recorded."""
-    before = -2  # the step of a native list that came last; its text is typed in the first of several
+    before = -2  # the step in a native field that came last; the text is typed in the first of several
     for at in [step - 1 for step in one.value.steps if step <= len(frames)]:
         action, targets = shown[at].action, shown[at].targets
         if not isinstance(action, (Key, Type)):
             continue
-        if targets and targets[0].options:
+        if targets and (targets[0].options or targets[0].attributes.get("type") == DATE_TYPE):
             again = before == at - 1 and shown[before].targets[0].box == targets[0].box
             before = at
             if not (isinstance(action, Key) and action.keys == "enter"):
-                frames[at] = replace(frames[at], action=Type("" if again else one.text))
+                frames[at] = replace(frames[at], action=Type("" if again else _native(one, not targets[0].options)))
         elif isinstance(action, Type) and len(run := _run_of(shown, at)) > 1:
             if at == run[0]:
                 _fill(frames, run, one.text)
         elif isinstance(action, Type):
             frames[at] = replace(frames[at], action=Type(_as_typed(action.text, one.value, one.text)))
+
+
+def _native(one: Bound, is_date: bool) -> str:
+    """Return what to type into a native field: a date as ISO, which every native date field takes."""
+    day = as_date(one.text, one.value.form or ISO) if is_date else None
+    return one.text if day is None else day.isoformat()
 
 
 def _run_of(frames: Sequence[Frame], at: int) -> list[int]:

@@ -305,6 +305,9 @@ class Reducer:
             self._text = _Text(self._first, self._index, "", secret, target, origin, note, element=event.get("element"))
         if event.get("replaces"):
             self._text.least = len(self._text.text) + 1
+        element = event.get("element")
+        if self._text.element is not None and element is not None and element.value:  # what a date field holds by now
+            self._text.element = replace(self._text.element, value=element.value)
         self._text.text += str(event["text"])
         self._text.last = self._index
         while len(self._text.text) > MAX_TEXT:

@@ -145,11 +145,14 @@ def found_in(acts: Sequence[Act]) -> list[Value]:
     while index < len(acts):
         act, following = acts[index], index + 1
         chosen = None
-        if _in_list(act):
-            while following < len(acts) and _in_list(acts[following]) and _same(act, acts[following]):
-                following += 1
-            chosen = _listed(acts, index, following)
+        while following < len(acts) and fills(act) and fills(acts[following]) and _same(act, acts[following]):
+            following += 1
+        while following > index + 1 and not _decides(acts[following - 1].action):
+            following -= 1
+        if fills(act) and (chosen := _filled(acts, index, following)) is not None:
+            pass
         elif isinstance(act.action, Type):
+            following = index + 1
             while following < len(acts) and _goes_on(acts[following - 1], acts[following]):
                 following += 1
             chosen = _typed(acts, index, following)
@@ -172,17 +175,26 @@ def _same(one: Act, other: Act) -> bool:
     )  # fmt: skip
 
 
-def _in_list(act: Act) -> bool:
-    """Whether an action chooses in a native list with keys: the recorder has kept what is chosen."""
-    chooses = isinstance(act.action, Type) or (isinstance(act.action, Key) and act.action.keys in (*_CHOOSING, "enter"))
-    return chooses and act.element is not None and bool(act.element.options and act.element.value)
+def fills(act: Act) -> bool:
+    """Whether an action sets a native list or date field with keys: what it holds then is the value, not the keys."""
+    if act.element is None or not (act.element.options or act.native_date):
+        return False
+    keys = (*_CHOOSING, "enter") if act.element.options else (*_CHOOSING, "backspace", "delete", "left", "right", "tab")
+    return isinstance(act.action, Type) or (isinstance(act.action, Key) and act.action.keys in keys)
 
 
-def _listed(acts: Sequence[Act], first: int, end: int) -> Value:
+def _decides(action: Action) -> bool:
+    return isinstance(action, Type) or (isinstance(action, Key) and action.keys in (*_CHOOSING, "enter", "backspace"))
+
+
+def _filled(acts: Sequence[Act], first: int, end: int) -> Value | None:
+    """Return what a native list or date field holds after the actions on it; None where the recorder does not know."""
     element = acts[end - 1].element
-    assert element is not None
-    steps = tuple(range(first + 1, end + 1))
-    return Value("", recorded=element.value, label=label_of(acts[first]), steps=steps, choices=element.options)
+    if element is None or not element.value or not _decides(acts[end - 1].action):
+        return None
+    form, steps = ISO if acts[end - 1].native_date else "", tuple(range(first + 1, end + 1))
+    label = label_of(acts[first])
+    return Value("", recorded=element.value, label=label, steps=steps, form=form, choices=element.options)
 
 
 def _goes_on(before: Act, after: Act) -> bool:
@@ -204,8 +216,7 @@ def _typed(acts: Sequence[Act], first: int, end: int) -> Value | None:
     told = {} if act.element is None else act.element.attributes
     longest = int(told["maxlength"]) if told.get("maxlength", "").isdigit() else 0
     if act.native_date:
-        day = date_typed(text, "" if act.element is None else act.element.value)
-        return Value("", recorded=day or text, label=label_of(act), steps=steps, form=ISO)
+        return Value("", recorded=date_typed(text) or text, label=label_of(act), steps=steps, form=ISO)
     return Value("", recorded=text, label=label_of(act), steps=steps, form=_form_of(text), longest=longest)
 
 
@@ -283,17 +294,15 @@ def part_of(typed: str, whole: str) -> tuple[int, int] | None:
     return hit[0], hit[-1] + 1
 
 
-def date_typed(text: str, held: str = "") -> str:
+def date_typed(text: str) -> str:
     """Return as ISO the date that digits typed into a native date field mean; "" where that is not sure.
-
-    held: what the field held afterwards, where the recorder knows it.
 
     Example:
         >>> date_typed("11302026"), date_typed("30112026"), date_typed("03042026")
         ('2026-11-30', '2026-11-30', '')
     """
-    if held or as_date(text, ISO) is not None:
-        return held or text
+    if as_date(text, ISO) is not None:
+        return text
     digits = re.sub(r"\D", "", text)
     days = {day for form in _TYPED_DATES if len(digits) == 8 and (day := as_date(digits, form)) is not None}
     days = {day for day in days if 1900 <= day.year <= 2200}

@@ -298,7 +298,8 @@ class Watched:
         hide = self._secrets.hide
         targets = tuple(
             replace(
-                one, name=hide(one.name), text=hide(one.text), near=tuple(map(hide, one.near)),
+                one, name=hide(one.name), text=hide(one.text), near=tuple(map(hide, one.near)), value=hide(one.value),
+                options=tuple(map(hide, one.options)),
                 attributes={key: hide(value) for key, value in one.attributes.items()},
             )
             for one in reduced.targets
