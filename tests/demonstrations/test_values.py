@@ -5,13 +5,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.chores import AT, chore, step, stored
+from tests.chores import AT, OPTIONS, SCREEN, chore, step, stored
 
 from showonce.actions import MAX_TEXT, Click, Key, Type
 from showonce.demonstrations.binding import bind
 from showonce.demonstrations.values import ISO, VALUES, Value, load_values, name_from, save_values
 from showonce.errors import DemonstrationError
-from showonce.types import Demonstration, Frame, Task
+from showonce.types import Demonstration, Element, Frame, Task
 
 
 def by_name(folder: Path) -> dict[str, Value]:
@@ -78,7 +78,8 @@ def test_a_date_typed_part_by_part_is_what_the_field_holds_then(tmp_path: Path) 
 
 
 def test_a_button_after_a_typed_text_is_no_choice(tmp_path: Path) -> None:
-    frames = (step(Type("sea"), "textbox", "Find"), step(AT, "button", "Search"), step(AT, "menuitem", "Log out"))
+    search = step(AT, "button", "Search", attributes={"type": "submit"})
+    frames = (step(Type("sea"), "textbox", "Find"), search, step(AT, "menuitem", "Log out"))
     assert [v.recorded for v in load_values(stored(tmp_path, Demonstration("user/x", "g", frames)))] == ["sea"]
 
 
@@ -90,6 +91,36 @@ def test_an_option_is_chosen_by_its_role_and_named_by_the_list_that_was_opened(t
     )
     found = load_values(stored(tmp_path, Demonstration("user/x", "g", frames)))
     assert [(v.name, v.recorded) for v in found] == [("country", "Norway"), ("delivery", "Express")]
+
+
+def test_an_entry_of_a_list_made_of_blocks_stands_below_what_opened_it(tmp_path: Path) -> None:
+    def block(name: str, top: float, left: float = 0.1, near: tuple[str, ...] = ()) -> Frame:
+        element = Element(name, (left, top, left + 0.2, top + 0.05), "button", near=near)
+        return Frame(SCREEN, AT, target=name, targets=(element,))
+
+    frames = (
+        block("Normal", 0.3, near=("Priority",)), block("High", 0.5), block("Save", 0.55),
+        block("More", 0.3, near=("Orders",)), block("Delete", 0.3, 0.5),
+    )  # fmt: skip
+    found = load_values(stored(tmp_path, Demonstration("user/x", "g", frames)))
+    assert [(v.name, v.recorded, v.steps) for v in found] == [("priority", "High", (2,))]
+
+
+def test_a_list_that_keys_open_is_chosen_by_the_entry_that_is_taken(tmp_path: Path) -> None:
+    def entry(key: str, name: str) -> Frame:
+        return step(Key(key), "option", name, near=("Category",))
+
+    opened = step(Key("down"), "combobox", "Category", value="Billing", options=OPTIONS)
+    frames = (opened, entry("down", "Question"), entry("down", "Complaint"), entry("enter", "Order"))
+    shown = Demonstration("user/x", "g", frames)
+    found = load_values(stored(tmp_path, shown))
+    assert [(v.name, v.recorded, v.steps) for v in found] == [("category", "Order", (2, 3, 4))]
+    values = [replace(found[0], kind="parameter")]
+    bound, _ = bind(shown, Task("user/x", "g"), values, {"category": "Question"})
+    assert [f.action for f in bound.frames] == [Key("down"), Type("Question"), Type(""), Key("enter")]
+    at_once = Demonstration("user/x", "g", (opened, entry("enter", "Order")))
+    bound, _ = bind(at_once, Task("user/x", "g"), [replace(values[0], steps=(2,))], {"category": "Question"})
+    assert [f.action for f in bound.frames] == [Key("down"), Type("Question\n")]
 
 
 def test_a_search_result_is_the_value_and_not_what_was_typed_for_it(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from urllib.parse import quote, quote_plus
 
 from showonce.actions import MAX_TEXT, Action, Done, Key, Type
 from showonce.demonstrations.dates import computed
-from showonce.demonstrations.values import DATE_TYPE, ISO, Value, as_date, part_of
+from showonce.demonstrations.values import DATE_TYPE, ISO, OPTION, Value, as_date, part_of
 from showonce.errors import BadInput, ConfigError, nearest
 from showonce.secrets import mentions
 from showonce.types import Demonstration, Element, Frame, Task
@@ -335,16 +335,22 @@ def _put(frames: list[Frame], shown: Sequence[Frame], one: Bound) -> None:
         action, targets = shown[at].action, shown[at].targets
         if not isinstance(action, (Key, Type)):
             continue
-        if targets and (targets[0].options or targets[0].attributes.get("type") == DATE_TYPE):
-            again = before == at - 1 and shown[before].targets[0].box == targets[0].box
-            before = at
+        if targets and (targets[0].options or targets[0].role == OPTION or _is_date(targets[0])):
+            again, before = before == at - 1, at
+            text = "" if again else _native(one, _is_date(targets[0]))
             if not (isinstance(action, Key) and action.keys == "enter"):
-                frames[at] = replace(frames[at], action=Type("" if again else _native(one, not targets[0].options)))
+                frames[at] = replace(frames[at], action=Type(text))
+            elif text:  # the list was open and the entry was taken at once
+                frames[at] = replace(frames[at], action=Type(f"{text}\n"))
         elif isinstance(action, Type) and len(run := _run_of(shown, at)) > 1:
             if at == run[0]:
                 _fill(frames, run, one.text)
         elif isinstance(action, Type):
             frames[at] = replace(frames[at], action=Type(_as_typed(action.text, one.value, one.text)))
+
+
+def _is_date(element: Element) -> bool:
+    return element.attributes.get("type") == DATE_TYPE
 
 
 def _native(one: Bound, is_date: bool) -> str:

@@ -20,7 +20,7 @@ from showonce.demonstrations.format import load_episode
 from showonce.errors import DemonstrationError, nearest
 from showonce.fsio import atomic_write_json
 from showonce.secrets import KNOWN, mentions, name_in
-from showonce.types import Element, Episode
+from showonce.types import Element, Episode, Region
 
 Kind = Literal["constant", "parameter", "secret", "computed"]
 KINDS: Final = get_args(Kind)
@@ -32,8 +32,10 @@ _TYPED_DATES: Final = ("%m%d%Y", "%d%m%Y", "%Y%m%d")  # digits typed into a nati
 _WRITTEN_DATES: Final = (ISO, "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
 _LONGEST_NAME: Final = 32
 _TAGS: Final = ("", "input", "textarea", "select", "div", "span", "body", "td")  # an element's tag is no label
-_OPTIONS: Final = ("option", "radio")  # roles of which a click is a choice, whatever came before
-_NO_ENTRY: Final = ("button", "checkbox", "combobox", "heading", "menuitem", "searchbox", "switch", "tab", "textbox")
+OPTION: Final = "option"
+_OPTIONS: Final = (OPTION, "radio")  # roles of which a click is a choice, whatever came before
+_NO_ENTRY: Final = ("checkbox", "combobox", "heading", "menuitem", "searchbox", "switch", "tab", "textbox")
+_BLOCKS: Final = ("", "button", "generic", "listitem")  # roles of blocks on which a click does something
 _BETWEEN: Final = ("enter", "down", "up")  # keys between what was typed and the click on what it found
 _CHOOSING: Final = ("down", "end", "home", "pagedown", "pageup", "space", "up")  # keys that choose in a list
 
@@ -149,7 +151,10 @@ def found_in(acts: Sequence[Act]) -> list[Value]:
             following += 1
         while following > index + 1 and not _decides(acts[following - 1].action):
             following -= 1
-        if fills(act) and (chosen := _filled(acts, index, following)) is not None:
+        opens = (
+            act.role != OPTION and following < len(acts) and fills(acts[following]) and acts[following].role == OPTION
+        )
+        if fills(act) and (opens or (chosen := _filled(acts, index, following)) is not None):
             pass
         elif isinstance(act.action, Type):
             following = index + 1
@@ -170,6 +175,8 @@ def _same(one: Act, other: Act) -> bool:
     """Whether two actions went to the same field, as far as one can tell."""
     if one.element is None or other.element is None:
         return one.label == other.label
+    if one.role == other.role == OPTION:  # the focus goes from one to the next
+        return one.element.near[:1] == other.element.near[:1]
     return (one.element.role, one.element.name, one.element.box) == (
         other.element.role, other.element.name, other.element.box,
     )  # fmt: skip
@@ -177,9 +184,9 @@ def _same(one: Act, other: Act) -> bool:
 
 def fills(act: Act) -> bool:
     """Whether an action sets a native list or date field with keys: what it holds then is the value, not the keys."""
-    if act.element is None or not (act.element.options or act.native_date):
+    if act.element is None or not (act.element.options or act.native_date or act.role == OPTION):
         return False
-    keys = (*_CHOOSING, "enter") if act.element.options else (*_CHOOSING, "backspace", "delete", "left", "right", "tab")
+    keys = (*_CHOOSING, *(("backspace", "delete", "left", "right", "tab") if act.native_date else ("enter",)))
     return isinstance(act.action, Type) or (isinstance(act.action, Key) and act.action.keys in keys)
 
 
@@ -189,11 +196,14 @@ def _decides(action: Action) -> bool:
 
 def _filled(acts: Sequence[Act], first: int, end: int) -> Value | None:
     """Return what a native list or date field holds after the actions on it; None where the recorder does not know."""
-    element = acts[end - 1].element
-    if element is None or not element.value or not _decides(acts[end - 1].action):
+    last, steps = acts[end - 1], tuple(range(first + 1, end + 1))
+    element, action = last.element, last.action
+    if element is not None and last.role == OPTION and element.name:
+        taken = isinstance(action, Key) and action.keys in ("enter", "space")
+        return Value("", recorded=element.name, label="".join(element.near[:1]), steps=steps) if taken else None
+    if element is None or not element.value or not _decides(action):
         return None
-    form, steps = ISO if acts[end - 1].native_date else "", tuple(range(first + 1, end + 1))
-    label = label_of(acts[first])
+    form, label = ISO if last.native_date else "", label_of(acts[first])
     return Value("", recorded=element.value, label=label, steps=steps, form=form, choices=element.options)
 
 
@@ -230,15 +240,21 @@ def chosen_by_click(acts: Sequence[Act], index: int) -> Value | None:
     while before >= 0 and _passes(acts[before].action):
         before -= 1
     earlier = acts[before] if before >= 0 else None
-    if earlier is not None and isinstance(earlier.action, Type) and act.role not in _NO_ENTRY:
+    if earlier is not None and isinstance(earlier.action, Type) and _may_be_entry(act):
         typed = earlier.action.text.strip()
         if not mentions(typed) and part_of(typed, name) is not None:
             return Value("", recorded=name, label=label_of(earlier), steps=(before + 1, index + 1))
     opener = earlier if earlier is not None and before == index - 1 and isinstance(earlier.action, Click) else None
     opens = opener is not None and _opens(opener, act)
-    if act.role in _OPTIONS or (opens and act.role not in (*_NO_ENTRY, "link")):
+    if act.role in _OPTIONS or (opens and act.role != "link" and _may_be_entry(act)):
         return Value("", recorded=name, label=_of_list(act, opener if opens else None), steps=(index + 1,))
     return None
+
+
+def _may_be_entry(act: Act) -> bool:
+    """Whether a click may have chosen an entry; a block on which a click does something is a button without a type."""
+    sends = act.element is not None and act.element.attributes.get("type") in ("submit", "reset")
+    return act.role not in _NO_ENTRY and not sends
 
 
 def _passes(action: Action) -> bool:
@@ -247,20 +263,32 @@ def _passes(action: Action) -> bool:
 
 
 def _opens(opener: Act, entry: Act) -> bool:
-    """Whether a click opened the list in which the next click chose: by its role, or both blocks bear one label."""
+    """Whether a click opened the list in which the next click chose.
+
+    By its role; or both are plain blocks on which a click does something, with one label or in one column.
+    """
     if opener.role in ("combobox", "listbox"):
         return True
     one, other = opener.element, entry.element
-    if one is None or other is None or opener.role or entry.role not in ("", "listitem", "generic"):
+    if one is None or other is None or any(act.role not in _BLOCKS for act in (opener, entry)):
         return False
-    return bool(one.near and other.near and one.near[0] == other.near[0])
+    if any("type" in element.attributes for element in (one, other)):  # a button, and no block
+        return False
+    return bool(one.near and one.near[:1] == other.near[:1]) or _in_column(one.box, other.box)
+
+
+def _in_column(one: Region, other: Region) -> bool:
+    """Whether two boxes have their left and right edges at one place, and stand close above each other."""
+    wide, high = one[2] - one[0], max(one[3] - one[1], other[3] - other[1])
+    apart = max(other[1] - one[3], one[1] - other[3])
+    return abs(one[0] - other[0]) <= 0.2 * wide and abs(one[2] - other[2]) <= 0.2 * wide and apart <= 10 * high
 
 
 def _of_list(entry: Act, opener: Act | None) -> str:
     if opener is not None and opener.role in ("combobox", "listbox"):
         return label_of(opener)
-    near = () if entry.element is None else entry.element.near
-    return near[0] if near else ""
+    elements = [act.element for act in (entry, opener) if act is not None and act.element is not None]
+    return next((one.near[0] for one in elements if one.near), "")
 
 
 def label_of(act: Act) -> str:

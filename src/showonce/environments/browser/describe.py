@@ -304,6 +304,8 @@ DESCRIBE: Final = """((shadow, heard) => {
       const cells = [...row.querySelectorAll('td,th,[role=cell],[role=gridcell],[role=rowheader]')];
       const mine = cells.find(one => holds(one, e)), first = cells.find(one => one !== mine && one !== e && seen(one));
       if (first) add(words(first));
+      for (const one of cells)  // which row it is, where the first cell is a number that another record has otherwise
+        if (one !== first && one !== mine && one !== e && found.length < 4) add(words(one));
       add(columns(e, row, mine));
     } else add(entry(e));
     for (let at = around(e, 'fieldset,[role=group],[role=radiogroup]'); at;
@@ -323,7 +325,8 @@ DESCRIBE: Final = """((shadow, heard) => {
     const found = {};
     for (const one of ['id', 'name', 'placeholder', 'data-testid', 'data-test', 'data-cy', 'data-qa'])
       if (e.getAttribute(one)) found[one] = clip(e.getAttribute(one), 120);
-    if (e.tagName === 'INPUT') found.type = e.type;
+    if (['INPUT', 'BUTTON'].includes(e.tagName)) found.type = e.type;
+    if (e.maxLength > 0) found.maxlength = String(e.maxLength);
     const href = e.tagName === 'A' && e.getAttribute('href');
     if (href && /^#[\\w/.-]+/.test(href)) found.href = clip(href.split('?')[0], 200);
     else if (href) {

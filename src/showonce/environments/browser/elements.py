@@ -52,6 +52,8 @@ def element_of(told: Mapping[str, Any], offset: Offset, view: View) -> Element:
         str(told["page"]),
         int(told["index"]),
         int(told["count"]),
+        str(told.get("value", "")),
+        tuple(str(text) for text in told.get("options", ())),
     )
 
 

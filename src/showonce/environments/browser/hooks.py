@@ -173,12 +173,25 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     }
     return typing.told;
   };
+  // Keys choose in a native list, and fill a date field part by part: what it holds after them is kept with them.
+  const native = e => e && (e.tagName === 'SELECT' || e.tagName === 'INPUT' && e.type === 'date');
+  const filled_in = ({holds, ...message}) => {
+    if (!holds || !message.element) return message;
+    const list = holds.tagName === 'SELECT', squash = text => text.trim().replace(/\\s+/g, ' ').slice(0, 200);
+    const value = list ? [...holds.selectedOptions].map(o => squash(o.text)).join() : holds.value;
+    const options = list && !holds.multiple ? [...holds.options].slice(0, 200).map(o => squash(o.text)) : [];
+    return {...message, element: {...message.element, value: tells(value) ? '' : value,
+      options: options.filter(o => o && !tells(o))}};
+  };
   const on = (kind, f) => addEventListener(kind, e => { if (e.isTrusted) f(e); }, {capture: true, passive: false});
   const first = e => (e.composedPath && e.composedPath()[0]) || e.target;
   // A message that waits until what it did is known: how often a button was pressed, what a key deleted or inserted.
   let waiting = null;
   const taken = () => { const message = waiting; waiting = null; return message; };
-  const flush = () => { const message = taken(); if (message && !(message.idle && message.idle())) tell(message); };
+  const flush = () => {
+    const message = taken();
+    if (message && !(message.idle && message.idle())) tell(filled_in(message));
+  };
   const hold = (message, ms = 0) => {
     flush();
     waiting = message;
@@ -411,6 +424,7 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
       undoing = field;
       hold({...message, idle: () => retold && !e.defaultPrevented}, 50);
     } else if (now && typed && chord) hold(message, 50);
+    else if (native(field) && !hidden) hold({...message, holds: field}, 50);
     else tell(message);
     if (!['ctrl', 'alt', 'shift', 'meta', 'altgr'].includes(key)) hover.acted();
   });
