@@ -75,6 +75,8 @@ def test_a_command_of_ours_parses(place: str, words: list[str]) -> None:
     if {"-h", "--help"} & set(words):
         return
     parameters = command.make_context(verb, words[2:]).params
+    if "config_name" not in parameters:  # a verb that reads no configuration
+        return
     overrides = [word for word in parameters["words"] if "=" in word]
     name = parameters["config_name"] or "run"
     load_config(ROOT / name if (ROOT / name).is_file() else name, overrides)

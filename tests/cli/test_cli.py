@@ -74,7 +74,7 @@ def test_examples_of_the_help_parse(name: str, words: list[str]) -> None:
     command = cli.get_command(click.Context(cli), words[0])
     assert command is not None
     parameters = command.make_context(words[0], words[1:]).params
-    if words[0] == "parameters":
+    if "config_name" not in parameters:  # a verb that reads no configuration
         return
     overrides = [word for word in parameters["words"] if "=" in word]
     assert load_config(parameters["config_name"] or "run", overrides)

@@ -72,6 +72,23 @@ def test_another_customer_stands_in_every_place_of_the_recorded_one(tmp_path: Pa
     assert len(bound.frames) == len(chore().frames) and bound.sends == chore().sends
 
 
+def test_what_stands_beside_the_recorded_record_is_not_looked_for_beside_another() -> None:
+    row = {"near": ("Northwind", "Name", "Customers"), "count": 1}
+    order = {"near": ("1014-12", "Annual service plan", "2025-03-07", "€ 99.00", "Orders"), "count": 10}
+    frames = (
+        step(Type("Grace Hopper"), "searchbox", "Find"),
+        step(AT, "link", "Grace Hopper", **row),
+        step(AT, "button", "New ticket", **order),
+        step(AT, "option", "Grace Hopper", near=("Assigned to",)),
+        step(AT, "textbox", "Line 2", near=("Address 1",)),
+    )
+    shown, known = proposed(frames)
+    bound, _ = bind(shown, Task("user/x", "g"), known, {known[0].name: "Alan Turing"})
+    assert [frame.targets[0].near for frame in bound.frames[1:]] == [
+        (), ("Annual service plan", "Orders"), ("Assigned to",), ("Address 1",)
+    ]  # fmt: skip
+
+
 def test_what_is_not_named_stays_as_it_was(tmp_path: Path) -> None:
     bound, due = bind(chore(), task(), values(tmp_path), {})
     assert same(bound, chore()) and due == task()
@@ -108,7 +125,7 @@ def test_another_option_of_a_native_list_is_typed_into_it(tmp_path: Path) -> Non
     known = values(tmp_path, category="parameter")
     bound, _ = bind(chore(), task(), known, {"category": " order"})
     assert [frame.action for frame in bound.frames[9:11]] == [Type("Order"), Type("")]
-    with pytest.raises(BadInput, match=r"'Orders' is not in the list\. Did you mean 'Order'\?"):
+    with pytest.raises(BadInput, match=r"category: 'Orders' is not in the list\. Did you mean 'Order'\?"):
         bind(chore(), task(), known, {"category": "Orders"})
 
 
@@ -181,7 +198,7 @@ def test_a_text_longer_than_a_step_may_type() -> None:
         ({"custmer": "A"}, "Did you mean 'customer'?"),
         ({"customer": "A", "user": "bob"}, "user is a constant, 'clerk'"),
         ({"customer": "A", "password": "x"}, "password is a secret"),
-        ({"customer": " "}, "it is empty"),
+        ({"customer": " "}, "customer: it is empty."),
         ({"customer": "A\nB"}, "a line break, which would press Enter"),
         ({"customer": "A\tB"}, "a tab, which would leave the field"),
         ({"customer": "<secret:password>"}, "the word of a secret"),

@@ -94,7 +94,7 @@ def test_columns_result_and_when_that_are_there_are_used(tmp_path: Path) -> None
 
 
 def test_what_is_the_same_for_all_rows_may_be_given(tmp_path: Path) -> None:
-    made = table(tmp_path, "customer\nAnn\nBo\n", given={"due_date": "2026-12-01"})
+    made = table(tmp_path, "customer\nAnn\nBo\n", given={"due_date": " 2026-12-1"})
     assert made.rows[1].values == {"customer": "Bo", "due_date": "2026-12-01"}
     assert "due_date= gives the same value" in says(
         tmp_path, HEAD + "A,2026-12-01,\n", given={"due_date": "2026-12-01"}
@@ -109,6 +109,12 @@ def test_everything_wrong_with_the_rows_is_said_at_once(tmp_path: Path) -> None:
         "  row 4, column C (note): 'much too long a note'... has 20 characters, and 10 fit",
         "  rows 2 and 5 have the same data: it would be done twice",
     ]
+
+
+def test_a_row_that_is_done_is_not_judged_again(tmp_path: Path) -> None:
+    made = table(tmp_path, "customer,due date,result\nAnn,1.12.2026,Done: 7\nBo,2026-12-02,\n")
+    assert [row.done for row in made.rows] == [True, False]
+    assert "the same data" in says(tmp_path, "customer,due date,result\nAnn,2026-12-01,done\nAnn,2026-12-01,\n")
 
 
 @pytest.mark.parametrize(

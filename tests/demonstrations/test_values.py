@@ -85,12 +85,13 @@ def test_a_button_after_a_typed_text_is_no_choice(tmp_path: Path) -> None:
 
 def test_an_option_is_chosen_by_its_role_and_named_by_the_list_that_was_opened(tmp_path: Path) -> None:
     frames = (
-        step(AT, "combobox", "Country"),
-        step(AT, "option", "Norway"),
+        step(AT, "combobox", "Country", options=("Norway", "Peru")),
+        step(AT, "option", "Norway", options=("Norway", "Peru")),
         step(AT, "radio", "Express", near=("Delivery",)),
     )
     found = load_values(stored(tmp_path, Demonstration("user/x", "g", frames)))
     assert [(v.name, v.recorded) for v in found] == [("country", "Norway"), ("delivery", "Express")]
+    assert [v.choices for v in found] == [("Norway", "Peru"), ()]
 
 
 def test_an_entry_of_a_list_made_of_blocks_stands_below_what_opened_it(tmp_path: Path) -> None:
@@ -117,10 +118,9 @@ def test_a_list_that_keys_open_is_chosen_by_the_entry_that_is_taken(tmp_path: Pa
     assert [(v.name, v.recorded, v.steps) for v in found] == [("category", "Order", (2, 3, 4))]
     values = [replace(found[0], kind="parameter")]
     bound, _ = bind(shown, Task("user/x", "g"), values, {"category": "Question"})
-    assert [f.action for f in bound.frames] == [Key("down"), Type("Question"), Type(""), Key("enter")]
-    at_once = Demonstration("user/x", "g", (opened, entry("enter", "Order")))
-    bound, _ = bind(at_once, Task("user/x", "g"), [replace(values[0], steps=(2,))], {"category": "Question"})
-    assert [f.action for f in bound.frames] == [Key("down"), Type("Question\n")]
+    assert [f.action for f in bound.frames] == [Key("down"), Type(""), Type(""), Click(0.2, 0.15000000000000002)]
+    assert bound.frames[3].targets[0].name == "Question" and bound.frames[3].targets[0].bound
+    assert bound.frames[1].targets[0].name == "Question" and not bound.frames[1].targets[0].bound
 
 
 def test_a_search_result_is_the_value_and_not_what_was_typed_for_it(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import Final
 from urllib.parse import quote, quote_plus
 
-from showonce.actions import MAX_TEXT, Action, Done, Key, Type
+from showonce.actions import MAX_TEXT, Action, Click, Done, Key, Type
 from showonce.demonstrations.dates import computed
 from showonce.demonstrations.values import DATE_TYPE, ISO, OPTION, Value, as_date, part_of
 from showonce.errors import BadInput, ConfigError, nearest
@@ -25,6 +25,7 @@ from showonce.secrets import mentions
 from showonce.types import Demonstration, Element, Frame, Task
 
 SHORT: Final = 3  # characters; a shorter value follows in what steps hit only where it is the whole text
+_LISTED: Final = ("checkbox", "menuitem", "option", "radio", "tab", "treeitem")  # the label of their list is near
 _STABLE: Final = ("type", "name", "placeholder")  # attributes that say nothing of one record
 _DATES: Final = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y")
 _SECRET: Final = r"<secret(?::\w+)?>"
@@ -57,7 +58,7 @@ def resolve(values: Sequence[Value], given: Mapping[str, str], today: date | Non
         if not value.steps:
             raise ConfigError(f"{value.name}: no step uses it.", key="values.unused")
         if value.name in given:
-            texts[value.name] = checked(value, given[value.name])
+            texts[value.name] = checked_as(value, given[value.name])
         elif value.kind == "parameter" and not value.optional:
             was = json.dumps(value.recorded, ensure_ascii=False)
             raise ConfigError(f"{value.name} is missing: {value.name}={was} was recorded.", key="values.missing")
@@ -65,7 +66,7 @@ def resolve(values: Sequence[Value], given: Mapping[str, str], today: date | Non
             texts[value.name] = ""
     for value in values:
         if value.kind == "computed" and value.name not in texts:
-            texts[value.name] = checked(value, _computed(value, known, texts, today or date.today(), ()))
+            texts[value.name] = checked_as(value, _computed(value, known, texts, today or date.today(), ()))
     return texts
 
 
@@ -133,6 +134,14 @@ def checked(value: Value, text: str) -> str:
             raise BadInput(f"{text!r} is not in the list.{nearest(text, value.choices)}", key="values.choice")
         text = alike[0]
     return text
+
+
+def checked_as(value: Value, text: str) -> str:
+    """Return what `checked` does. Raises BadInput: the text names the value, too."""
+    try:
+        return checked(value, text)
+    except BadInput as error:
+        raise BadInput(f"{value.name}: {error}.", key=error.key) from None
 
 
 def row_key(task_id: str, texts: Mapping[str, str]) -> str:
@@ -335,18 +344,23 @@ def _put(frames: list[Frame], shown: Sequence[Frame], one: Bound) -> None:
         action, targets = shown[at].action, shown[at].targets
         if not isinstance(action, (Key, Type)):
             continue
-        if targets and (targets[0].options or targets[0].role == OPTION or _is_date(targets[0])):
+        if targets and targets[0].role == OPTION:  # of an open list: the entry is clicked, by its name
+            taken = at + 1 == max(one.value.steps)
+            frames[at] = replace(frames[at], action=_middle(targets[0]) if taken else Type(""))
+        elif targets and (targets[0].options or _is_date(targets[0])):
             again, before = before == at - 1, at
-            text = "" if again else _native(one, _is_date(targets[0]))
             if not (isinstance(action, Key) and action.keys == "enter"):
-                frames[at] = replace(frames[at], action=Type(text))
-            elif text:  # the list was open and the entry was taken at once
-                frames[at] = replace(frames[at], action=Type(f"{text}\n"))
+                frames[at] = replace(frames[at], action=Type("" if again else _native(one, _is_date(targets[0]))))
         elif isinstance(action, Type) and len(run := _run_of(shown, at)) > 1:
             if at == run[0]:
                 _fill(frames, run, one.text)
         elif isinstance(action, Type):
             frames[at] = replace(frames[at], action=Type(_as_typed(action.text, one.value, one.text)))
+
+
+def _middle(element: Element) -> Click:
+    left, top, right, bottom = element.box
+    return Click(min(max((left + right) / 2, 0.0), 1.0), min(max((top + bottom) / 2, 0.0), 1.0))
 
 
 def _is_date(element: Element) -> bool:
@@ -430,9 +444,11 @@ def _element(element: Element, swap: Swap) -> Element:
     def of_record(text: str) -> bool:
         return named or re.search(r"\d", text) is not None or any(word in text.lower() for word in words)
 
+    own = named and element.role not in _LISTED  # then the other cells of its row are those of the recorded record
+    near = [text for text in element.near if not own or swap.found(text, SHORT)]
     return replace(
         element, name=swap(element.name, SHORT), text=swap(element.text, SHORT),
-        near=tuple(swap(text, SHORT) for text in element.near), bound=tuple(dict.fromkeys(found.values())),
+        near=tuple(swap(text, SHORT) for text in near), bound=tuple(dict.fromkeys(found.values())),
         attributes={key: text for key, text in element.attributes.items() if key in _STABLE or not of_record(text)},
     )  # fmt: skip
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, Protocol
 
-from showonce.demonstrations.binding import check_given, checked, row_key
+from showonce.demonstrations.binding import check_given, checked, checked_as, row_key
 from showonce.demonstrations.values import Value
 from showonce.demonstrations.workbook import Unreadable, Workbook
 from showonce.errors import BadInput, ConfigError, DiskError, nearest
@@ -119,8 +119,10 @@ def open_table(
     at = tuple(_own(header, name, taken, number) for number, name in enumerate((RESULT, WHEN)))
     rows, faults = [], list[str]()
     for number, cells in lines[1:]:
-        texts = _texts(number, cells, header, names, given, faults)
-        rows.append(Row(number, texts, row_key(task, texts), _cell(cells, at[0])))
+        result, wrong = _cell(cells, at[0]), list[str]()
+        texts = _texts(number, cells, header, names, given, wrong)
+        rows.append(Row(number, texts, row_key(task, texts), result))
+        faults += [] if rows[-1].done else wrong
     faults += _twice(rows)
     if faults:
         more = f"\n  and {len(faults) - MOST_TOLD} more" if len(faults) > MOST_TOLD else ""
@@ -170,12 +172,16 @@ def _cell(cells: Sequence[str], column: int) -> str:
 
 
 def _columns(
-    file: Path, header: Sequence[str], values: Sequence[Value], given: Mapping[str, str]
+    file: Path, header: Sequence[str], values: Sequence[Value], given: dict[str, str]
 ) -> tuple[dict[int, Value], list[str]]:
-    """Return which column holds which value, by its name or its label; case, spaces, ``_`` and ``*`` do not count."""
+    """Return which column holds which value, by its name or its label; case, spaces, ``_`` and ``*`` do not count.
+
+    given: checked, and then as it is typed.
+    """
     known = {value.name: value for value in values}
     for name in given:
         check_given(name, known)
+        given[name] = checked_as(known[name], given[name])
     named = {_fold(value.name): value for value in values}
     labels = [_fold(value.label) for value in values]
     named = {_fold(v.label): v for v in values if v.label and labels.count(_fold(v.label)) == 1} | named
@@ -233,6 +239,7 @@ def _texts(
         try:
             texts[value.name] = checked(value, text)
         except BadInput as error:
+            texts[value.name] = text.strip()
             faults.append(f"row {number}, column {letter(column)} ({header[column]}): {error}")
     return texts
 

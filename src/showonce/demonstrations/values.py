@@ -162,7 +162,7 @@ def found_in(acts: Sequence[Act]) -> list[Value]:
                 following += 1
             chosen = _typed(acts, index, following)
         elif isinstance(act.action, Click):
-            chosen = chosen_by_click(acts, index)
+            chosen = _clicked(acts, index, {step for value in found for step in value.steps})
         if chosen is not None:
             typed = {step for step in chosen.steps if step <= index}  # what was typed to find it
             found = [value for value in found if value.kind == "secret" or not typed.issuperset(value.steps)]
@@ -230,8 +230,11 @@ def _typed(acts: Sequence[Act], first: int, end: int) -> Value | None:
     return Value("", recorded=text, label=label_of(act), steps=steps, form=_form_of(text), longest=longest)
 
 
-def chosen_by_click(acts: Sequence[Act], index: int) -> Value | None:
-    """Return the value that a click chooses: an option, an entry of an opened list, what a typed text found."""
+def _clicked(acts: Sequence[Act], index: int, taken: Collection[int]) -> Value | None:
+    """Return the value that a click chooses: an option, an entry of an opened list, what a typed text found.
+
+    taken: the steps of other values, none of which opened a list.
+    """
     act = acts[index]
     name = act.name.strip()
     if not name or len(name) > MAX_TEXT or mentions(name):
@@ -245,9 +248,10 @@ def chosen_by_click(acts: Sequence[Act], index: int) -> Value | None:
         if not mentions(typed) and part_of(typed, name) is not None:
             return Value("", recorded=name, label=label_of(earlier), steps=(before + 1, index + 1))
     opener = earlier if earlier is not None and before == index - 1 and isinstance(earlier.action, Click) else None
-    opens = opener is not None and _opens(opener, act)
+    opens = opener is not None and before + 1 not in taken and _opens(opener, act)
     if act.role in _OPTIONS or (opens and act.role != "link" and _may_be_entry(act)):
-        return Value("", recorded=name, label=_of_list(act, opener if opens else None), steps=(index + 1,))
+        label, choices = _of_list(act, opener if opens else None), () if act.element is None else act.element.options
+        return Value("", recorded=name, label=label, steps=(index + 1,), choices=choices if name in choices else ())
     return None
 
 
@@ -278,10 +282,10 @@ def _opens(opener: Act, entry: Act) -> bool:
 
 
 def _in_column(one: Region, other: Region) -> bool:
-    """Whether two boxes have their left and right edges at one place, and stand close above each other."""
+    """Whether the second of two boxes stands below the first, with its left and right edges at the same place."""
     wide, high = one[2] - one[0], max(one[3] - one[1], other[3] - other[1])
-    apart = max(other[1] - one[3], one[1] - other[3])
-    return abs(one[0] - other[0]) <= 0.2 * wide and abs(one[2] - other[2]) <= 0.2 * wide and apart <= 10 * high
+    below = -0.5 * high <= other[1] - one[3] <= 10 * high
+    return below and abs(one[0] - other[0]) <= 0.2 * wide and abs(one[2] - other[2]) <= 0.2 * wide
 
 
 def _of_list(entry: Act, opener: Act | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from datetime import date, datetime, time
@@ -47,7 +48,9 @@ class Workbook:
         with explained(self._path, "read"):
             data = self._path.read_bytes()
         try:
-            shown, written = (self._load(io.BytesIO(data), data_only=only) for only in (True, False))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of what openpyxl does not keep: nothing is written by it
+                shown, written = (self._load(io.BytesIO(data), data_only=only) for only in (True, False))
         except Exception as error:  # whatever openpyxl, zipfile or the XML parser say
             raise ConfigError(f"{self._path} is no XLSX file that can be read ({error}).", key="table.xlsx") from None
         sheet: Any = shown.active

@@ -163,7 +163,13 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     const element = {...one, name: text(one.name), text: text(one.text), near: one.near.filter(t => !tells(t))};
     return {target: text(one.label) || one.role, element};
   };
-  const struck = e => told(e && e.nodeType === 1 ? describe.struck(e) : null);
+  const squash = text => text.trim().replace(/\\s+/g, ' ').slice(0, 200);
+  const options_of = list => list.multiple ? []
+    : [...list.options].slice(0, 200).map(o => squash(o.text)).filter(o => o && !tells(o));
+  const struck = e => {
+    const one = told(e && e.nodeType === 1 ? describe.struck(e) : null), list = e && e.closest && e.closest('select');
+    return list && one.element ? {...one, element: {...one.element, options: options_of(list)}} : one;
+  };
   // The same of what keys go to: asked for once while it keeps the focus.
   let typing = {field: null};
   const typed_in = (field, at) => {
@@ -177,11 +183,10 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
   const native = e => e && (e.tagName === 'SELECT' || e.tagName === 'INPUT' && e.type === 'date');
   const filled_in = ({holds, ...message}) => {
     if (!holds || !message.element) return message;
-    const list = holds.tagName === 'SELECT', squash = text => text.trim().replace(/\\s+/g, ' ').slice(0, 200);
+    const list = holds.tagName === 'SELECT';
     const value = list ? [...holds.selectedOptions].map(o => squash(o.text)).join() : holds.value;
-    const options = list && !holds.multiple ? [...holds.options].slice(0, 200).map(o => squash(o.text)) : [];
-    return {...message, element: {...message.element, value: tells(value) ? '' : value,
-      options: options.filter(o => o && !tells(o))}};
+    const options = list ? options_of(holds) : [];
+    return {...message, element: {...message.element, value: tells(value) ? '' : value, options}};
   };
   const on = (kind, f) => addEventListener(kind, e => { if (e.isTrusted) f(e); }, {capture: true, passive: false});
   const first = e => (e.composedPath && e.composedPath()[0]) || e.target;
