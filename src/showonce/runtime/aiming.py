@@ -39,7 +39,9 @@ from showonce.runtime.matching import SURE, Place, find_target, patch_for, secon
 from showonce.runtime.targets import SIMILAR, Found, called, changes, find, plain, ratio, same_thing, score
 from showonce.types import Element, Frame, Observation, Region
 
+OTHER_SCREEN: Final = "the screen is not as recorded"
 CHANGED: Final = 0.3  # share of a whole frame from which on coordinates are not trusted: other data changes less
+AREA: Final = 0.1  # side, as a share of the frame, from which on a thing without a name is more than a button
 POLL: Final = 0.15  # seconds between two looks
 RIVAL: Final = 0.8  # correlation of a second place from which on a picture far from its old place is not sure
 REVEALS: Final = 3  # times that one step may scroll
@@ -142,7 +144,8 @@ class Aim:
             aimed = self._pointed(index, screen, late, scrolls)
         if not aimed.doubt:
             return aimed
-        return replace(aimed, doubt=f"Step {index + 1}, {self._recorded(index)}: {aimed.doubt}.")
+        doubt = f"Step {index + 1}, {self._recorded(index)}: {aimed.doubt}."
+        return replace(aimed, doubt=doubt, action=Ask(doubt) if isinstance(aimed.action, Ask) else aimed.action)
 
     def _recorded(self, index: int) -> str:
         """Return what a step was recorded as: its action and what it hit."""
@@ -164,7 +167,7 @@ class Aim:
         for point, recorded in zip(wanted, hit, strict=True):
             spot = self._spot(frame, point, recorded, screen, late, scrolls)
             if spot.doubt:
-                return Aimed(Ask(spot.doubt[:200]), screen, spot.doubt, score=spot.score, scrolled=spot.scrolled)
+                return Aimed(Ask(spot.doubt), screen, spot.doubt, score=spot.score, scrolled=spot.scrolled)
             spots.append(spot)
         for spot, (x, y) in zip(spots, (("x", "y"), ("to_x", "to_y")), strict=False):
             data |= {x: spot.at[0], y: spot.at[1]}
@@ -187,13 +190,14 @@ class Aim:
         if self._targets is None:
             return self._pictured(frame, point, recorded, screen)
         found = Found(None, "absent", why="the recording does not tell what it was")
-        if recorded is not None:
+        if recorded is not None and not _is_area(recorded):
             found = find(recorded, [*self._targets.targets(), *self._standing(recorded, point)])
         if found.verdict == "sure" and found.element is not None:
             assert recorded is not None
             return self._hit(recorded, found, point, scrolls)
         if not (recorded is not None and recorded.bound):
-            if self._as_recorded(frame, screen) and (spot := self._unmoved(recorded, found, point)):
+            blank = recorded is None and self._known and self._targets.target_at(point) is None
+            if (blank or self._as_recorded(frame, screen)) and (spot := self._unmoved(recorded, found, point)):
                 return spot
             if late and (spot := self._confirmed(frame, point, recorded, found, screen)):
                 return spot
@@ -253,7 +257,9 @@ class Aim:
         """Return the old place on a screen that looks as recorded, if what stands there may be what was recorded."""
         assert self._targets is not None
         under = self._targets.target_at(point)
-        if recorded is None or not recorded.page:  # the recording knows its name, if anything
+        if recorded is None and self._known:  # nothing was there that a click does something to
+            same = under is None or not (under.role or under.name)
+        elif recorded is None or not recorded.page:  # the recording knows its name, if anything
             same = recorded is None or under is None or not under.name or ratio(recorded.name, under.name) >= SIMILAR
         elif under is None:
             same = False
@@ -405,7 +411,7 @@ class Unmoved:
             self._stop.check()
             if time.monotonic() - began >= self._longer:
                 name = f" on {frame.target!r}" if frame.target else ""
-                doubt = f"Step {index + 1}, {frame.action.verb}{name}: the screen is not as recorded, {found[1]}."
+                doubt = f"Step {index + 1}, {frame.action.verb}{name}: {OTHER_SCREEN}, {found[1]}."
                 return Aimed(frame.action, screen, doubt, score=0.0)
             time.sleep(POLL)
             screen = self._environment.observe()
@@ -426,6 +432,12 @@ def _repairs(index: int, pairs: Sequence[tuple[Element | None, Element | None]])
 
 def _middle(box: Region) -> Place:
     return (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+
+
+def _is_area(element: Element) -> bool:
+    """Whether it matters where in a thing one presses: a canvas, a picture, a map; only its picture tells."""
+    left, top, right, bottom = element.box
+    return not element.name and (not element.role or min(right - left, bottom - top) > AREA)
 
 
 def _inside(at: Place, box: Region, slack: float = 0.0) -> bool:

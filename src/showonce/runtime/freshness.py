@@ -50,7 +50,8 @@ def apart(
     for x, y in points(action) if action is not None else ():
         column, row = to_pixel(x, now.width), to_pixel(y, now.height)
         around = differs[max(0, row - half) : row + half, max(0, column - half) : column + half]
-        if around.mean() > AROUND and not (lit and stays(then.image, (x, y), now.image) >= LIKELY):
+        likely = stays(then.image, (x, y), now.image) if lit else None
+        if around.mean() > AROUND if likely is None else likely < LIKELY:
             return "target", f"{around.mean():.0%} of the pixels around the target differ"
     if differs.mean() > share:
         return "frame", f"{differs.mean():.0%} of the pixels differ before the action"

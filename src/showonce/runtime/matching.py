@@ -46,11 +46,15 @@ def find_target(shown: Image, point: Place, screen: Image, patch: int) -> tuple[
     return best
 
 
-def stays(shown: Image, point: Place, screen: Image) -> float:
+def stays(shown: Image, point: Place, screen: Image) -> float | None:
     """Return how alike the surroundings of a point are at the same place or a few pixels off: the better correlation of
-    a small and a larger square. A highlight keeps it.
+    a small and a larger square. A highlight keeps it. None: the recorded ones have no contrast that could be found.
     """
     patch = patch_for(screen)
+    column, row = to_pixel(point[0], shown.shape[1]), to_pixel(point[1], shown.shape[0])
+    square = shown[max(0, row - patch) : row + patch, max(0, column - patch) : column + patch]
+    if (square == square[:1, :1]).all():
+        return None
     return max(find_point(shown, point, screen, side, side // 2 + 4)[1] for side in (patch, 2 * patch))
 
 

@@ -31,7 +31,7 @@ from showonce.protocols import (
     TypesSecrets,
     ability,
 )
-from showonce.runtime.aiming import Aim, Aimed, Repair, Unmoved
+from showonce.runtime.aiming import OTHER_SCREEN, Aim, Aimed, Repair, Unmoved
 from showonce.runtime.approvals import Person
 from showonce.runtime.freshness import apart
 from showonce.runtime.guards import Unproved
@@ -270,7 +270,10 @@ def replay_episode(
     exact = environment.capabilities.seeded
     patch = (PATCH if exact else 0) if patch is None else patch
     steps = [step for step in recorded.steps if step.executed is not None]
-    names = ["" if step.proposal is None else step.proposal.text for step in steps]
+    names = [
+        (step.proposal.text if step.proposal is not None else "") or (step.targets[0].name if step.targets else "")
+        for step in steps
+    ]
     least = LEAST_SCORE if mode != "coordinates" else -1.0
     if (needs := needs_of(steps)) and ability(environment, TypesSecrets) is None:
         bound: dict[str, list[str]] = {}
@@ -329,7 +332,8 @@ def replay_episode(
 def _doubt_of(episode: Episode, done: int) -> dict[str, Any]:
     if episode.stop_reason is not StopReason.DOUBT:
         return {}
-    return {"doubt": episode.why, "doubt_step": done}
+    last = episode.steps[-1].proposal if episode.steps else None
+    return {"doubt": last.doubt if last is not None else "", "doubt_step": done}
 
 
 class _Watch:
@@ -369,7 +373,7 @@ class _Watch:
             pixels = int((then.image != now.image).any(axis=2).sum())
             return "frame", f"{pixels} of {then.width * then.height} pixels differ before the action"
         doubt = "" if step.proposal is None else step.proposal.doubt
-        if doubt and self._policy.mode != "coordinates":
+        if doubt and OTHER_SCREEN not in doubt:
             return "target", doubt
         if self._frames and not self._exact and (found := apart(then, now, step.executed)):
             return found

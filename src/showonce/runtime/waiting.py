@@ -242,4 +242,4 @@ class _Sign:
         patch = patch_for(image)
         if self._moved:
             return min((find_target(shown, at, image, patch)[1] for at in self._places), default=1.0)
-        return min((stays(shown, at, image) for at in self._places), default=1.0)
+        return min((stays(shown, at, image) or 0.0 for at in self._places), default=1.0)
