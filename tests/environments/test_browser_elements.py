@@ -325,6 +325,19 @@ def test_a_recording_knows_what_was_hit(session: Session) -> None:
         assert episode.steps[step].targets[0] == named_now[name]
 
 
+def test_a_recording_looks_into_a_closed_shadow_root(session: Session) -> None:
+    session.show("""<x-closed style='position:absolute;left:10px;top:10px'></x-closed><script>
+    customElements.define('x-closed', class extends HTMLElement { connectedCallback() {
+      this.attachShadow({mode: 'closed'}).innerHTML = '<button>Closed</button><input placeholder=Inner>'; } });
+    </script>""")
+    time.sleep(0.3)  # until DevTools has handed the root to the hook
+    session.person.click(30, 20)
+    session.person.click(120, 20)
+    session.person.type("x")
+    episode = recorded(session)
+    assert [step.targets[0].name for step in episode.steps[:3]] == ["Closed", "Inner", "Inner"]
+
+
 def test_a_recording_knows_after_which_steps_data_was_sent(session: Session, shop: str) -> None:
     session.show(f"<a href='{shop}' style='position:absolute;left:10px;top:10px'>Shop</a>")
     session.person.click(20, 18)

@@ -211,11 +211,13 @@ _SCRIPT: Final = """((name, keys, own, hide) => {
     if (e.timeStamp - motion > 100) { motion = e.timeStamp; tell({kind: 'moved', time: e.timeStamp / 1e3}); }
   });
   const buttons = ['left', 'middle', 'right', 'back', 'forward'];
+  // What a pointer hit: events name the host of a closed shadow root.
+  const inmost = e => closed.has(first(e)) && describe.at(e.clientX, e.clientY) || first(e);
   // A release is told of where it ends a drag.
   let from = null;
   const far = (e, kind) => kind === 'press' || !from || Math.hypot(e.clientX - from.x, e.clientY - from.y) > 3;
   const pointer = (kind, e) => ({kind, ...base(e), x: e.clientX, y: e.clientY, modifiers: held(e),
-    button: buttons[e.button] || 'pen', ...(far(e, kind) ? struck(first(e)) : {target: ''})});
+    button: buttons[e.button] || 'pen', ...(far(e, kind) ? struck(inmost(e)) : {target: ''})});
   // The text under the pointer, of the innermost element that holds it, and the box of that.
   let over = null;
   on('pointermove', e => { over = {at: first(e), x: e.clientX, y: e.clientY}; });
