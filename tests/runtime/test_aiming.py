@@ -10,12 +10,14 @@ import pytest
 from tests.browsers import needs_browser
 
 from showonce.actions import Action, Click, Key, Type
+from showonce.app.rollback import list_checkpoints, roll_back, run_or_adapter
+from showonce.config import OutputConfig
 from showonce.demonstrations import EpisodeStore, load_demonstration
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
 from showonce.protocols import ApprovalRequest
 from showonce.runtime.recorder import HandPolicy, record
-from showonce.runtime.replay import Mode, ReplayReport, replay_episode
+from showonce.runtime.replay import Mode, ReplayReport, check_recording, replay_episode
 from showonce.types import Demonstration, StopReason, Success, Task
 
 pytestmark = needs_browser
@@ -51,6 +53,7 @@ class Flow:
 
     def __init__(self, browser: BrowserEnvironment, folder: Path) -> None:
         self.browser, self.folder, self.file = browser, folder, folder / "page.html"
+        self.again = EpisodeStore(folder / "again")
 
     def show(self, main: str, style: str = "", top: str = "") -> None:
         self.file.write_text(PAGE.format(main=main, style=style, top=top), "utf-8")
@@ -154,6 +157,27 @@ def test_a_renamed_button_is_found_and_told(flow: Flow) -> None:
     assert [(one.step, one.changed) for one in report.repaired] == [(4, ("name 'Save' -> 'Store ticket'",))]
     flow.show(FORM.format(SUBJECT + NOTE, "Delete ticket"))
     assert flow.replay().stop_reason is StopReason.DOUBT
+
+
+def test_a_repaired_target_acts_once_success_was_verified_and_can_be_taken_back(flow: Flow) -> None:
+    flow.show(FORM.format(SUBJECT + NOTE, "Save"))
+    flow.record(("Save", ""), success="/.")
+    before = {file: file.read_bytes() for file in flow.path.rglob("*") if file.is_file()}
+    flow.show(FORM.format(SUBJECT + NOTE, "Store ticket"))
+    assert replay_episode(flow.path, flow.browser, flow.task(), mode="target", store=flow.again).repaired
+    (target,) = check_recording(flow.path, flow.task())[1].frames[0].targets
+    assert target.name == "Store ticket"
+    assert not replay_episode(flow.path, flow.browser, flow.task(), mode="target", store=flow.again).repaired
+    assert {file: file.read_bytes() for file in flow.path.rglob("*") if file.is_file()} == before
+    folder = run_or_adapter(str(flow.path), OutputConfig())
+    assert [(one.version, one.champion) for one in list_checkpoints(folder).versions] == [
+        ("v0000", False),
+        ("v0001", True),
+    ]
+    roll_back(folder, "v0000")
+    assert check_recording(flow.path, flow.task())[1].frames[0].targets[0].name == "Save"
+    assert replay_episode(flow.path, flow.browser, flow.task(), mode="target", store=flow.again).repaired
+    assert check_recording(flow.path, flow.task())[1].frames[0].targets[0].name == "Save"  # a person went back
 
 
 def test_text_goes_to_the_recorded_field_where_tab_leads_elsewhere(flow: Flow) -> None:

@@ -16,9 +16,10 @@ from showonce.runs.adapter_place import AdapterPlace, find_adapter
 from showonce.runs.event_file import EventWriter
 from showonce.runs.index import resolve_run
 from showonce.runs.layout import CONFIG, EVENTS
+from showonce.runtime.repairs import is_targets, store_folder
 from showonce.settings import load_config
 from showonce.versions.checkpoints import version_name
-from showonce.versions.store import STORE, ChampionMove, VersionInfo
+from showonce.versions.store import STORE, ChampionMove, VersionInfo, VersionStore
 
 REASON: Final = "by hand"
 
@@ -54,11 +55,14 @@ class ReadmitResult:
 
 
 def run_or_adapter(name: str, output: OutputConfig) -> Path:
-    """Return the folder of a run, or of an adapter (exactly so named) that is no run's own.
+    """Return the folder of a run, of an adapter (exactly so named) that is no run's own, or of a recording's targets.
 
     Raises:
         BadInput: there is neither.
     """
+    targets = store_folder(Path(name))
+    if is_targets(targets) and not (Path(name) / CONFIG).is_file():
+        return targets
     adapter = Path(output.adapters) / name
     if (adapter / STORE).is_file() and not (Path(output.logs) / name / CONFIG).is_file():
         return adapter
@@ -70,7 +74,7 @@ def list_checkpoints(folder: Path) -> Checkpoints:
     place = _place_of(folder)
     if place is None:
         return Checkpoints(folder.name, None)
-    with AdapterStore(place.root, place.name, readonly=True) as store:
+    with _store(place, readonly=True) as store:
         versions, sources = store.list_versions(), dict(store.ledger.quarantined_sources)
     return Checkpoints(folder.name, place.folder, tuple(versions), sources)
 
@@ -91,7 +95,7 @@ def roll_back(folder: Path, to: str) -> RollbackResult:
         raise BadInput(
             f"{folder.name} has no checkpoints to go back to: it acted without an adapter, or learned nothing."
         )
-    with AdapterStore(place.root, place.name) as store, _events_of(folder) as events:
+    with _store(place) as store, _events_of(folder) as events:
         move = store.rollback_to(version_name(int(to)) if to.isdecimal() else to, REASON)
         if events is not None:
             _emit(events, store, move)
@@ -108,7 +112,7 @@ def readmit(folder: Path, names: Sequence[str]) -> ReadmitResult:
     place = _place_of(folder)
     if place is None:
         raise BadInput(f"{folder.name} has put nothing aside: it acted without an adapter, or learned nothing.")
-    with AdapterStore(place.root, place.name) as store, _events_of(folder) as events:
+    with _store(place) as store, _events_of(folder) as events:
         before = {*store.ledger.quarantine, *store.ledger.quarantined_sources}
         store.readmit(names)
         back = sorted(before - {*store.ledger.quarantine, *store.ledger.quarantined_sources})
@@ -124,12 +128,18 @@ def _place_of(folder: Path) -> AdapterPlace | None:
     return find_adapter(load_config(folder / CONFIG), folder)
 
 
+def _store(place: AdapterPlace, readonly: bool = False) -> VersionStore:
+    """Return the store of an adapter, or of a recording's targets."""
+    kind = VersionStore if is_targets(place.folder) else AdapterStore
+    return kind(place.root, place.name, readonly=readonly)
+
+
 def _events_of(folder: Path) -> AbstractContextManager[EventWriter | None]:
     """Return the event file of a run; None for the folder of an adapter, which has none."""
     return EventWriter(folder / EVENTS) if (folder / CONFIG).is_file() else nullcontext()
 
 
-def _emit(events: EventWriter, store: AdapterStore, move: ChampionMove) -> None:
+def _emit(events: EventWriter, store: VersionStore, move: ChampionMove) -> None:
     """Write a move into the events of a run."""
     if store.taken_over_from is not None:
         events.emit(LockTakenOver(owner=str(store.taken_over_from), path=str(store.path)))

@@ -567,8 +567,9 @@ def rollback(
       showonce rollback 20260101-120000-demo --to 3
       showonce rollback 20260101-120000-demo --readmit v0004 --readmit 00017-practice-app-dev-single-0
 
-    RUN is `latest`, a name under logs/, a folder, or an adapter's name. Changes: which checkpoint is the champion in
-    adapters/NAME, and what is put aside there.
+    RUN is `latest`, a name under logs/, a folder, an adapter's name, or the folder of a recorded episode: then what
+    replays found although it had changed goes back to v0000, the recording, or another version. Changes: which
+    checkpoint is the champion in adapters/NAME (of an episode: in targets/ of its run), and what is put aside there.
     """
     name, overrides = _one(words, "RUN")
     chosen = [list_only, to is not None, bool(readmit)]

@@ -8,6 +8,7 @@ logs/                         the setting `output.logs`
     versions.json             packages, platform, git revision, working folder
     events.jsonl              what happened, a line an event (`showonce.events`)
     episodes/                 a folder an episode (`demonstrations.format`): its steps and screenshots
+    targets/                  what replays of a recording in it found although it had changed (`runtime.repairs`)
     demonstration/            the same for the demonstration that an oracle gave to this run
     downloads/                what a browser saved, unless its settings name another folder
     results.jsonl             a line a measured attempt

@@ -36,6 +36,7 @@ from showonce.errors import Unavailable
 from showonce.protocols import Elements, Environment, Interrupt, Targets, ability
 from showonce.runtime.freshness import apart
 from showonce.runtime.matching import SURE, Place, find_target, patch_for, second_peak
+from showonce.runtime.repairs import Repair
 from showonce.runtime.targets import SIMILAR, Found, called, changes, find, plain, ratio, same_thing, score
 from showonce.types import Element, Frame, Observation, Region
 
@@ -48,16 +49,6 @@ REVEALS: Final = 3  # times that one step may scroll
 SAME_SIZE: Final = 1.5  # factor up to which a thing counts as large as it was, so that the same spot in it is meant
 WRITABLE: Final = ("textbox", "searchbox", "spinbutton", "combobox")  # a click into these only moves the focus
 HARMLESS: Final = ("tab", "escape", "up", "down", "left", "right", "home", "end", "pageup", "pagedown")
-
-
-@dataclass(frozen=True)
-class Repair:
-    """A target that was found although it is not as it was recorded. step: from 0. changed: what, for a person."""
-
-    step: int
-    recorded: Element
-    found: Element
-    changed: tuple[str, ...]
 
 
 @dataclass(frozen=True)

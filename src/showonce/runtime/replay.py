@@ -31,12 +31,13 @@ from showonce.protocols import (
     TypesSecrets,
     ability,
 )
-from showonce.runtime.aiming import OTHER_SCREEN, Aim, Aimed, Repair, Unmoved
+from showonce.runtime.aiming import OTHER_SCREEN, Aim, Aimed, Unmoved
 from showonce.runtime.approvals import Person
 from showonce.runtime.freshness import apart
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
 from showonce.runtime.matching import PATCH, find_named, find_point, find_target, other_name, patch_for
+from showonce.runtime.repairs import Repair, keep_repairs, with_repairs
 from showonce.runtime.stop import Stop
 from showonce.runtime.waiting import Waiting
 from showonce.types import (
@@ -224,11 +225,14 @@ class ReplayReport:
 
 
 def check_recording(path: str | Path, task: Task) -> tuple[Episode, Demonstration]:
-    """Return a stored episode of a task, and what it shows. Raises DemonstrationError as `replay_episode` does."""
+    """Return a stored episode of a task, and what it shows, with repaired targets.
+
+    Raises DemonstrationError as `replay_episode` does.
+    """
     recorded = load_episode(path)
     if recorded.task_id != task.id:
         raise DemonstrationError(f"{path} is an episode of task {recorded.task_id!r}, not of {task.id!r}.")
-    return recorded, load_demonstration(path)
+    return recorded, with_repairs(load_demonstration(path), path)
 
 
 def replay_episode(
@@ -322,10 +326,13 @@ def replay_episode(
         or (Difference(done, "check", unmet) if unmet else None)
         or _ending(recorded, episode, done, wanted, checked)
     )
+    repaired = tuple(one for index in range(done) for one in policy.repairs.get(index, ()))
+    if repaired and episode.path:
+        keep_repairs(stored, path, repaired, checked and episode.success, same_data, episode.id)
     return ReplayReport(
         mode, done, len(shown.frames), episode.outcome.success, episode.stop_reason, first, episode,
         checked, wanted, unmet, **_doubt_of(episode, done),
-        repaired=tuple(one for index in range(done) for one in policy.repairs.get(index, ())),
+        repaired=repaired,
     )  # fmt: skip
 
 
