@@ -9,7 +9,8 @@ from tests.chores import AT, OPTIONS, SCREEN, chore, step, stored
 
 from showonce.actions import MAX_TEXT, Click, Key, Type
 from showonce.demonstrations.binding import bind
-from showonce.demonstrations.values import ISO, VALUES, Value, load_values, name_from, save_values
+from showonce.demonstrations.dates import ISO
+from showonce.demonstrations.values import VALUES, Value, load_values, name_from, save_values
 from showonce.errors import DemonstrationError
 from showonce.types import Demonstration, Element, Frame, Task
 

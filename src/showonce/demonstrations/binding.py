@@ -18,8 +18,8 @@ from typing import Final
 from urllib.parse import quote, quote_plus
 
 from showonce.actions import MAX_TEXT, Action, Click, Done, Key, Type
-from showonce.demonstrations.dates import computed
-from showonce.demonstrations.values import DATE_TYPE, ISO, OPTION, Value, as_date, part_of
+from showonce.demonstrations.dates import ISO, computed
+from showonce.demonstrations.values import DATE_TYPE, OPTION, Value, as_date, part_of
 from showonce.errors import BadInput, ConfigError, nearest
 from showonce.secrets import mentions
 from showonce.types import Demonstration, Element, Frame, Task

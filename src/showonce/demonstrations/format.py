@@ -3,6 +3,7 @@
     meta.json     schema_version, who, what, how it ended; `finished` is false until the last line is written
     steps.jsonl   one line a step, appended
     0000.png ...  the distinct frames, RGB, exact; every frame that a line names is there before the line
+    parameters.json, contact_sheet.png   made afterwards, of a person's recording: `values`, `sheet`
 
 A demonstration is an episode folder whose steps were shown by somebody. No pickle anywhere.
 """

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 from showonce.actions import MAX_TEXT, Action, Click, Key, Move, Scroll, Type, Wait
+from showonce.demonstrations.dates import ISO
 from showonce.demonstrations.format import load_episode
 from showonce.errors import DemonstrationError, nearest
 from showonce.fsio import atomic_write_json
@@ -26,7 +27,6 @@ Kind = Literal["constant", "parameter", "secret", "computed"]
 KINDS: Final = get_args(Kind)
 VALUES: Final = "parameters.json"
 SCHEMA_VERSION: Final = 1
-ISO: Final = "%Y-%m-%d"
 DATE_TYPE: Final = "date"  # of a native date field, in its attribute `type`
 _TYPED_DATES: Final = ("%m%d%Y", "%d%m%Y", "%Y%m%d")  # digits typed into a native date field, by the browser's language
 _WRITTEN_DATES: Final = (ISO, "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d")
