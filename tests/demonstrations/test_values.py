@@ -101,7 +101,7 @@ def test_an_entry_of_a_list_made_of_blocks_stands_below_what_opened_it(tmp_path:
         return Frame(SCREEN, AT, target=name, targets=(element,))
 
     frames = (
-        block("Normal", 0.3, near=("Priority",)), block("High", 0.5), block("Save", 0.55),
+        block("Normal", 0.3, near=("Priority",)), block("High", 0.5, near=("New ticket",)), block("Save", 0.55),
         block("More", 0.3, near=("Orders",)), block("Delete", 0.3, 0.5),
     )  # fmt: skip
     found = load_values(stored(tmp_path, Demonstration("user/x", "g", frames)))

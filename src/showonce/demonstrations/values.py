@@ -291,7 +291,8 @@ def _in_column(one: Region, other: Region) -> bool:
 def _of_list(entry: Act, opener: Act | None) -> str:
     if opener is not None and opener.role in ("combobox", "listbox"):
         return label_of(opener)
-    elements = [act.element for act in (entry, opener) if act is not None and act.element is not None]
+    acts = (entry, opener) if entry.role in _OPTIONS else (opener, entry)
+    elements = [act.element for act in acts if act is not None and act.element is not None]
     return next((one.near[0] for one in elements if one.near), "")
 
 
