@@ -184,8 +184,9 @@ def test_files_of_the_working_folder_reach_a_node_that_does_not_have_it(
     (elsewhere / "more" / "deep" / "dpo.py").write_text("class DPO: ...\n")
     (elsewhere / "notes.txt").write_text("stays here")
     learning = replace(config.learning, learner="renyi:Renyi")
-    order = Order(print, make_bench, replace(config, learning=learning), elsewhere, Stop())  # type: ignore[arg-type]
-    assert "renyi" in on_ray.named_modules(order)
+    arms = {"first": replace(config, learning=learning)}
+    order = Order(partial(print, arms=arms), make_bench, config, elsewhere, Stop())  # type: ignore[call-arg]
+    assert on_ray.named_modules(order) == {"renyi", "builtins", "showonce.app.jobs"}
     assert on_ray.python_files(elsewhere, {"showonce.app.jobs", "builtins"}) == b""
     code = on_ray.python_files(elsewhere, {"renyi", "more/deep/dpo.py"})
     with zipfile.ZipFile(io.BytesIO(code)) as archive:

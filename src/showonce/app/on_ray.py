@@ -12,6 +12,7 @@ of the working folder that a config or a job names are sent along.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import logging
 import os
@@ -25,7 +26,7 @@ import uuid
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -283,25 +284,24 @@ def versions() -> dict[str, str]:
 
 
 def named_modules(order: Order) -> set[str]:
-    """Return the files and modules that the jobs and the plugins of a config are in, as they are named there."""
-    found = {_function(f).__module__ for f in (order.run, order.make_bench)}
-    found |= {match[1] for text in _texts(asdict(order.config)) if (match := PLUGIN.fullmatch(text))}
-    return found
-
-
-def _function(function: Callable[..., Any]) -> Any:
-    return function.func if isinstance(function, partial) else function
+    """Return the files and modules that the jobs and the plugins of all configs are in, as they are named there."""
+    found = {match[1] for text in _texts([order.config, order.run]) if (match := PLUGIN.fullmatch(text))}
+    return found | {(f.func if isinstance(f, partial) else f).__module__ for f in (order.run, order.make_bench)}
 
 
 def _texts(value: Any) -> Iterator[str]:
+    """Yield all texts in values, as deep as dataclasses, mappings, lists and the arguments of a `partial` go."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _texts(item)
+        return
+    if isinstance(value, partial):
+        value = [*value.args, *value.keywords.values()]
+    elif dataclasses.is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    for item in value if isinstance(value, (list, tuple)) else ():
+        yield from _texts(item)
 
 
 def python_files(here: Path, names: set[str]) -> bytes:
