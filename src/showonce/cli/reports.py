@@ -42,7 +42,13 @@ def score_table(made: Score) -> Table:
     drawn.add_section()
     for part, (separates, one) in made.parts.items():
         words = Text.assemble(part, (f": {separates}", "dim"))
-        drawn.add_row(words, f"{one.mean:.3f}", f"{one.low:.3f} to {one.high:.3f}", f"{one.n_units} tasks", "")
+        drawn.add_row(
+            words,
+            f"{one.mean:.3f}",
+            f"{one.low:.3f} to {one.high:.3f}",
+            f"{one.n_units} task{'s' * (one.n_units != 1)}",
+            "",
+        )
     drawn.add_section()
     mean = made.mean
     drawn.add_row("mean", f"{mean.mean:.3f}", f"{mean.low:.3f} to {mean.high:.3f}", f"{mean.n_units} tasks", "")
