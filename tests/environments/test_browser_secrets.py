@@ -348,7 +348,8 @@ def test_a_replay_does_not_compare_what_the_recorder_blanked(
         assert report.reached and report.first_difference is None, report.first_difference
         page = session.folder / "page.html"
         page.write_text(
-            page.read_text() + "<p style='position:absolute;left:340px;top:330px;width:300px;height:60px;background:red'>"
+            page.read_text()
+            + "<p style='position:absolute;left:340px;top:330px;width:300px;height:60px;background:red'>"
         )
         report = replay_episode(session.path, browser, task)
         assert report.reached and report.differs
