@@ -11,19 +11,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from showonce.app.tasks import environment_of, limits_of, tasks_of, under
-from showonce.config import Config, LearningConfig, SafetyConfig
-from showonce.environments.factory import EnvironmentFactory
+from showonce.config import Config, ExperimentConfig, LearningConfig, SafetyConfig
+from showonce.environments.factory import OWN, EnvironmentFactory
 from showonce.errors import ConfigError, nearest
 from showonce.runs.adapter_place import AdapterPlace, adapter_place
 from showonce.runs.layout import DOWNLOADS
 from showonce.runtime.replay import MODES, Mode
+from showonce.runtime.safety import RISKY
 from showonce.seeds import Seeds
 from showonce.types import Task
 
 if TYPE_CHECKING:
     from showonce.evaluation.fresh import Measurement
 
-REPLAYS: Final[dict[str, Mode]] = {f"replay_{mode}": mode for mode in MODES}  # baselines that replay what was shown
+REPLAYS: Final[dict[str, Mode]] = {f"replay_{mode}": mode for mode in MODES if mode != "target"}  # baselines
+REAL: Final = ("browser", "desktop")  # where what an own task does cannot be taken back
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,38 @@ def make_plan(config: Config, *, tasks: Sequence[Task] | None = None, learning: 
     environment = environment_of(config, found)
     plan = Plan(config, (), environment, Seeds.of(config), learning and _learns(config))
     return replace(plan, tasks=tuple(under(config, environment, task) for task in found))
+
+
+def careful(config: Config) -> tuple[Config, str]:
+    """Return a config as `run` uses it where its own tasks act on a real site or desktop, and what was set, in words.
+
+    One attempt, safety=confident, and in a browser, which knows what stands under a point, words that spend or destroy
+    ask (`runtime.safety.RISKY`). What the command line or the config's file sets stays; shipped tasks and the pages of
+    the demo site are as they were.
+    """
+    if config.experiment.name != "tasks" or config.resume or config.safety.mode == "watch":
+        return config, ""
+    plan = make_plan(config)
+    homes = {plan.environment.resolve(task)[0] for task in plan.tasks if task.split == OWN and not _shipped_page(task)}
+    if not homes & {*REAL}:
+        return config, ""
+    told: list[str] = []
+    experiment, safety = config.experiment, config.safety
+    if "experiment.episodes" not in config.given and experiment.episodes == ExperimentConfig().episodes:
+        experiment, told = replace(experiment, episodes=1), [*told, "experiment.episodes=1"]
+    if not {"safety", "safety.mode"} & {*config.given} and safety.mode == "free":
+        safety, told = replace(safety, mode="confident"), [*told, "safety=confident"]
+        if "safety.ask_words" not in config.given and not safety.ask_words and "desktop" not in homes:
+            safety = replace(safety, ask_words=RISKY)
+            told.append("safety.ask_words=(words that spend or destroy)")
+    if not told:
+        return config, ""
+    text = f"on a real {' and '.join(sorted(homes & {*REAL}))} these are set, unless you do: {', '.join(told)}"
+    return replace(config, experiment=experiment, safety=safety), text
+
+
+def _shipped_page(task: Task) -> bool:
+    return task.start.startswith("site:")
 
 
 def _check_baselines(learning: LearningConfig, names: Sequence[str]) -> None:

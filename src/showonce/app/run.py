@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from showonce.app.adapter import check_adapter, policy_for
@@ -10,13 +10,14 @@ from showonce.app.compose import assemble, check_answered
 from showonce.app.demonstration import check_demonstration
 from showonce.app.experiment import check_one_demonstration, do_tasks, one_demonstration
 from showonce.app.frontend import Frontend
-from showonce.app.plan import make_plan
+from showonce.app.plan import careful, make_plan
 from showonce.app.run_writer import RunWriter
 from showonce.config import Config
 from showonce.runs.event_file import read_events
 from showonce.runs.folder import check_resumed, start_run
 from showonce.runs.layout import EVENTS
 from showonce.runs.metrics import TaskResult, results_of
+from showonce.runtime.pause import PausableStop
 from showonce.secrets import KNOWN
 from showonce.types import StopReason
 
@@ -53,10 +54,16 @@ def run(config: Config, frontend: Frontend | None = None) -> RunResult:
     """
     if config.resume:
         check_resumed(config)
+    config, told = careful(config)
     plan, measured = make_plan(config, learning=True), config.experiment.name == "one_demo"
     if measured:
         check_one_demonstration(plan)
     frontend = frontend or Frontend()
+    if told:
+        frontend.tell(told)
+        if config.safety.ask == "console" and frontend.approver(PausableStop()) is None:
+            config = replace(config, safety=replace(config.safety, ask="nobody"))
+            plan = make_plan(config, learning=True)
     check_answered(config.safety, frontend)
     check_demonstration(config, plan.tasks, plan.seeds)
     for task in plan.tasks:  # a person may be asked: last of what can be refused

@@ -151,7 +151,8 @@ def run(
     \b
     Useful keys: task, seed, learning, experiment=one_demo (before, teacher, learn, after),
       adapter=none|NAME|PATH, demonstration=none|PATH, run_dir=PATH, dashboard.mode=plain,
-      safety=watch|step|confident|free (who is asked before something is done),
+      safety=watch|step|confident|free (who is asked before something is done; a task of your own in a browser or on
+      a desktop has one attempt, safety=confident, and words such as delete and pay ask, unless you set these keys),
       environment=embedded|browser|miniwob|desktop, or module:Class; environment.settings.KEY
       (`showonce doctor --settings browser` lists the keys, with type, default and meaning),
       resume=RUN (go on with a run, by its own config.yaml; further keys are taken on top)
