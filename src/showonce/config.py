@@ -432,6 +432,20 @@ class ReplayConfig(Section, at="replay"):
 
 
 @dataclass(frozen=True)
+class DoConfig(Section, at="do"):
+    """`do`: a recorded task done once a row, and what is kept of it."""
+
+    unverified: bool = False  # do a task that nothing verifies; it ends with exit code 4
+    wait_seconds: float = number(0.0, 0, 1e6)  # for another command that does the same task
+    pictures: str = "decisive"  # kept of a row that was done: decisive (before and after what was sent) | all
+    keep_days: float = number(90.0, 0, 36_500)  # then a receipt's pictures are removed; the receipt stays (0 = never)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _one_of("do.pictures", self.pictures, "decisive", "all")
+
+
+@dataclass(frozen=True)
 class EvaluationConfig(Section, at="evaluation"):
     """`eval`: which task sets, how many apps, seeds and screens."""
 
@@ -484,6 +498,7 @@ class Config(Section):
     output: OutputConfig = field(default_factory=OutputConfig)
     record: RecordConfig = field(default_factory=RecordConfig)
     replay: ReplayConfig = field(default_factory=ReplayConfig)
+    do: DoConfig = field(default_factory=DoConfig)
     secret: dict[str, Any] = field(default_factory=dict)  # name -> env:VARIABLE | keyring:SERVICE/USER | prompt
 
     def __post_init__(self) -> None:

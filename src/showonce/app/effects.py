@@ -34,6 +34,7 @@ USED: Final = {
     "record --export": (),
     "parameters": (),
     "replay": (*RUN, *DONE, "secret", "replay", "record.secrets"),
+    "do": (*RUN, "environment", "success", "limits", "safety", "secret", "replay", "record.secrets", "do"),
     "eval": (
         *RUN, *SCALE, "environment", "success", "limits", "safety", "deterministic", "adapter", "inference", "policy",
         "evaluation", "learning.practice.seed_offset", "experiment.eval_seed_offset",
@@ -49,7 +50,8 @@ WHY: Final = {  # section: why a verb that does not read it does not
     "evaluation": "it is what `showonce eval` reads",
     "record": "it is what `showonce record` reads, while a person is watched",
     "secret": "nothing types one here",
-    "replay": "it is what `showonce replay` reads",
+    "replay": "it is what `showonce replay` and `showonce do` read",
+    "do": "it is what `showonce do` reads",
     "experiment": "its phases are those of `showonce run`",
     "tasks": "it takes one task: task=...",
     "task": "it measures the tasks of evaluation.set",

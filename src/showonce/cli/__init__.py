@@ -434,6 +434,51 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str | None, ch
     return DIFFERS if check and found.report.differs else 0
 
 
+@cli.command("do")
+@click.option("--rows", metavar="FILE", help="A table (CSV or XLSX): one attempt a row; the result is written into it.")
+@click.option("--again", is_flag=True, help="Do rows once more that were done already.")
+@click.option("--nobody", is_flag=True, help="Ask no person anything: where one would be asked, it stops in doubt.")
+@click.option("--settle", metavar="[ROW=]done|not-done", help="Say what came of a row in doubt; nothing is done.")
+@click.option("--quiet", is_flag=True, help="Print nothing but what went wrong.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a row on stdout, and one at the end.")
+@configured(
+    "TASK|EPISODE [NAME=TEXT]... [KEY=VALUE]...", done="success was verified (of a table: in every row)",
+    codes={NOT_REACHED: "it was not done, or nothing verified it", IN_DOUBT: "it stopped in doubt"},
+)  # fmt: skip
+def do_task(config_name: str | None, words: tuple[str, ...], **options: Any) -> int:
+    """Do a recorded task once, with other data, and verify it.
+
+    The newest recording of a TASK (a task file or a registered task), or an EPISODE's folder, is done again: each
+    target is found by what it is, compared before each click, and where that is not sure nothing is clicked. There is
+    one attempt a row. What was sent is never sent twice: a row that was done is left out the next time, and one that
+    may have been sent before the command was killed waits until you say what came of it (--settle).
+
+    \b
+    Examples:
+      showonce do ticket.yaml customer="Alan Turing" due=2026-12-24
+      showonce do ticket.yaml --rows customers.csv
+      showonce do logs/RUN/episodes/EPISODE customer="Alan Turing" secret.password=env:CRM_PASSWORD
+      showonce do ticket.yaml --rows customers.csv --settle 7=not-done
+
+    \b
+    NAME=TEXT gives a value of the recording (`showonce parameters EPISODE` lists them; set.NAME= where a key of the
+    config has that name). Useful keys: do.keep_days, do.pictures, do.wait_seconds, replay.longer, output.logs.
+
+    \b
+    Every weekday at 7, by cron (its lines know no folder, no display and no PATH of yours):
+      0 7 * * 1-5  cd /home/me/chores && /home/me/.venv/bin/showonce do ticket.yaml --rows today.csv --quiet
+
+    A table ends with the code of its worst row: 130, 3, 2, 5, 4, 0, in this order.
+
+    Outputs: logs/<time>-do/receipts/ (receipt.json, receipt.md, pictures before and after what was sent), and
+    logs/receipts/TASK/receipts.jsonl.
+    """
+    from showonce.cli.do import run_do
+
+    what, assigned = _one(words, "TASK or EPISODE")
+    return run_do(what, assigned, config_name, **options)
+
+
 @cli.command("eval")
 @configured()
 def evaluate(config_name: str | None, words: tuple[str, ...]) -> int:

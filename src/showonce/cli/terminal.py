@@ -80,6 +80,13 @@ class Terminal(Frontend):
         return found
 
 
+class Quiet(Terminal):
+    """A terminal on which nothing is told that is no question."""
+
+    def tell(self, text: str) -> None:
+        """Tell nothing."""
+
+
 def somebody_types() -> bool:
     """Return whether an answer may come from stdin: False where it is closed or at its end, as /dev/null is."""
     try:

@@ -19,7 +19,7 @@ from showonce.runs.metrics import PHASES, TaskResult, read_metrics
 LATEST: Final = "latest"
 COMPLETED: Final = "completed"  # the status of a run that came to its end
 FAILED: Final = "failed"  # the status of a run that an error ended
-KINDS: Final = ("run", "record", "replay", "eval")
+KINDS: Final = ("run", "record", "replay", "eval", "do")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class RunRecord:
     task: str = ""
     learner: str = ""
     seed: int | None = None
-    kind: str = "run"  # the verb: run, record, replay or eval
+    kind: str = "run"  # the verb: run, record, replay, eval or do
     attempts: int | None = None  # at its tasks, measured phases left out
     success: int | None = None  # how many of them `checker` verified
     checker: str = ""
@@ -176,5 +176,5 @@ def resolve_run(run: str, logs: str | Path, kinds: Sequence[str] = KINDS) -> Pat
 
 
 def _listed(records: Sequence[RunRecord]) -> str:
-    kinds = {"run": "runs", "record": "recordings", "replay": "replays", "eval": "evaluations"}
+    kinds = {"run": "runs", "record": "recordings", "replay": "replays", "eval": "evaluations", "do": "chores"}
     return " and ".join(kinds.get(kind, kind) for kind in dict.fromkeys(record.kind for record in records))

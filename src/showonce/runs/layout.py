@@ -3,6 +3,7 @@
 logs/                         the setting `output.logs`
   index.jsonl                 two lines a run: started, finished
   imported/                   demonstrations from files of other programs
+  receipts/                   a folder a task: which rows `showonce do` has done (`runs.receipts`)
   <time>-<name>/              a run's folder; the setting `run_dir` gives another place
     config.yaml               every setting, resolved; a folder that has this file is a run's folder
     versions.json             packages, platform, git revision, working folder
@@ -17,6 +18,7 @@ logs/                         the setting `output.logs`
     summary.md                one page for a person, with learning_curve.png
     proof.json                the controls of `showonce prove`, with card.md and card.png
     scores.json               the numbers of `showonce eval`
+    receipts/                 a folder an attempt of `showonce do`: receipt.json, receipt.md and pictures
     tensorboard/, wandb/      where `output.trackers` asks for them
     STOP, PAUSE               made by a person: the run stops, or pauses while the file is there
 
@@ -45,6 +47,9 @@ PROOF: Final = "proof.json"
 CARD: Final = "card.md"
 CARD_PICTURE: Final = "card.png"
 SCORES: Final = "scores.json"
+RECEIPTS: Final = "receipts"
+RECEIPT: Final = "receipt.json"
+RECEIPT_PAGE: Final = "receipt.md"
 TENSORBOARD: Final = "tensorboard"
 STOP: Final = "STOP"
 PAUSE: Final = "PAUSE"
