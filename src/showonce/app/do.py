@@ -277,8 +277,8 @@ def _check_verifiable(chore: Chore, config: Config) -> None:
 def _rows(table: Table | None, chore: Chore, given: Mapping[str, str]) -> list[Row]:
     """Return the rows to do; without a table the one that is given.
 
-    What is computed (today, a month's end) is left out of a row's key: a row that is tried again the next day is the same
-    row. What may be done again for the same data needs a column that tells one time from the other.
+    What is computed (today, a month's end) is left out of a row's key: a row that is tried again the next day is the
+    same row. What may be done again for the same data needs a column that tells one time from the other.
     """
     if table is None:
         texts = {**resolve(chore.values, given)}
@@ -391,7 +391,7 @@ class _Desk:
             self.ledger.put(row.key, RowState.UNSURE, row.values, why, str(folder))
         self.ledger.note({
             "when": begun, "row": number, "key": row.key, "values": row.values, "verdict": verdict, "why": why,
-            "receipt": str(folder), "episode": report.episode.path if report is not None else "",
+            "receipt": str(folder), "episode": str(Path(report.episode.path).resolve()) if report is not None else "",
         })  # fmt: skip
         return RowResult(number, row.key, row.values, verdict, why, receipt=str(folder), seconds=time.time() - begun)
 
@@ -427,7 +427,7 @@ class _Desk:
             repaired=() if report is None else tuple(str(one) for one in report.repaired),
             pictures=() if episode is None else _pictures(episode, decisive), versions={"showonce": __version__},
         )  # fmt: skip
-        folder = write_receipt(self.writer.folder / RECEIPTS / name, receipt)
+        folder = write_receipt(self.writer.folder.resolve() / RECEIPTS / name, receipt)
         if episode is not None and verdict is Verdict.DONE and self.writer.config.do.pictures == "decisive":
             for picture in Path(episode.path).glob("*.png"):  # the receipt has its own copies
                 picture.unlink()

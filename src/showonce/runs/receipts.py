@@ -136,7 +136,8 @@ class Ledger:
         for line in read_lines(self.folder / LINES)[0]:
             when, folder = line.get("when"), line.get("receipt")
             if isinstance(when, (int, float)) and isinstance(folder, str) and time.time() - when > keep_days * DAY:
-                for picture in [*Path(folder).glob("*.png"), *Path(str(line.get("episode") or folder)).glob("*.png")]:
+                places = {folder, str(line.get("episode") or folder)}
+                for picture in (one for place in places for one in Path(place).glob("*.png")):
                     with explained(picture):
                         picture.unlink(missing_ok=True)
                     removed += 1
