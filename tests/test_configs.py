@@ -101,4 +101,5 @@ def test_the_header_shows_a_command_that_parses(name: str) -> None:
         found = cli.get_command(context, verb)
         assert found is not None, f"{name}: no verb {verb!r}"
         words = found.make_context(verb, rest, parent=context).params["words"]
-        load_config("run", [word for word in words if "=" in word])
+        values = verb == "do"  # its words are values of a recording
+        load_config("run", [word for word in words if "=" in word and not values])

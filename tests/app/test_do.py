@@ -192,7 +192,7 @@ def test_a_table_is_done_row_by_row_and_goes_on_where_it_was(
 def test_a_wrong_page_is_not_touched(there: Path, shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     shop.page = EXPIRED
     code, rows, err = done(capsys, "product=milk", "replay.longer=0")
-    assert (code, shop.orders) == (5, []) and "in doubt" in err
+    assert (code, shop.orders) == (5, []) and "in doubt" in err, (rows, err)
     assert rows[0]["verdict"] == "in doubt" and rows[0]["code"] == 5
     shop.page = FORM  # nothing was sent, so it may be tried again
     assert done(capsys, "product=milk")[0] == 0 and shop.orders == ["milk"]

@@ -26,7 +26,7 @@ from showonce.runs.folder import start_run
 from showonce.runs.metrics import TaskResult
 from showonce.settings import load_config
 
-VERBS = {"run", "record", "parameters", "replay", "eval", "prove", "watch", "runs", "rollback", "doctor"}
+VERBS = {"run", "record", "parameters", "do", "replay", "eval", "prove", "watch", "runs", "rollback", "doctor"}
 
 
 def outcome(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -77,6 +77,8 @@ def test_examples_of_the_help_parse(name: str, words: list[str]) -> None:
     if "config_name" not in parameters:  # a verb that reads no configuration
         return
     overrides = [word for word in parameters["words"] if "=" in word]
+    if words[0] == "do":  # its other words are values of a recording
+        overrides = [word for word in overrides if hasattr(Config(), word.partition("=")[0].split(".")[0])]
     assert load_config(parameters["config_name"] or "run", overrides)
 
 

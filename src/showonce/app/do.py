@@ -508,7 +508,7 @@ def _verdict(report: ReplayReport, task: Task, shown: Demonstration) -> tuple[Ve
         return Verdict.STOPPED, f"{at}stopped"
     if reason in _BROKEN:
         return Verdict.BROKE, f"{at}{why}"
-    if reason in (StopReason.DOUBT, StopReason.ASKED):
+    if reason in (StopReason.DOUBT, StopReason.ASKED, StopReason.DENIED, StopReason.REFUSED):
         return Verdict.IN_DOUBT, why
     if task.success.kind != "none":
         if report.reached:

@@ -446,7 +446,7 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str | None, ch
     codes={NOT_REACHED: "it was not done, or nothing verified it", IN_DOUBT: "it stopped in doubt"},
 )  # fmt: skip
 def do_task(config_name: str | None, words: tuple[str, ...], **options: Any) -> int:
-    """Do a recorded task once, with other data, and verify it.
+    """Do a recorded task once, with other data.
 
     The newest recording of a TASK (a task file or a registered task), or an EPISODE's folder, is done again: each
     target is found by what it is, compared before each click, and where that is not sure nothing is clicked. There is
