@@ -106,6 +106,14 @@ def test_what_a_field_holds_is_told_nowhere(seat: Seat) -> None:
     assert named(seat)["Search"].attributes == {"placeholder": "Search", "type": "text"}
 
 
+def test_a_row_is_named_by_words_before_numbers(seat: Seat) -> None:
+    seat.show("""<table><tr><th>Order</th><th>Product</th><th></th></tr>
+    <tr><td>1003-14</td><td>Service 2026</td><td><button>New</button></td></tr>
+    <tr><td>T-2001</td><td>17.50</td><td><button>New</button></td></tr></table>""")
+    new = [one for one in seat.environment.targets() if one.name == "New"]
+    assert [one.near[0] for one in new] == ["Service 2026", "T-2001"]
+
+
 def test_equal_buttons_are_told_apart_by_what_is_near(seat: Seat) -> None:
     seat.show("""<h2>Customers</h2><table><thead><tr><th></th><th>Name</th><th>Do</th></tr></thead><tbody>
     <tr><td><input type=checkbox></td><td>Ada</td><td><button>Edit</button></td></tr>

@@ -225,6 +225,31 @@ def test_another_record_than_the_bound_one_is_not_touched(flow: Flow) -> None:
     assert flow.replay(shown=bound).reached
 
 
+def test_an_entry_is_not_the_list_that_shows_its_choice(flow: Flow) -> None:
+    flow.show("""<p>Priority</p><div class=item onclick="c.hidden = !c.hidden">Normal</div><div id=c hidden>
+    <div class=item onclick="say('chose Normal')">Normal</div><div class=item onclick="say('chose High')">High</div>
+    </div>""")
+    flow.record(("Normal", ""), ("High", ""), success="chose High.")
+    first, second = flow.shown.frames[:2]
+    normal = replace(second.targets[0], name="Normal", bound=("Normal",))
+    shown = replace(flow.shown, frames=(first, replace(second, targets=(normal,)), *flow.shown.frames[2:]))
+    flow.success = "chose Normal."
+    assert flow.replay(shown=shown).reached
+
+
+def test_a_renamed_button_that_alone_sends_its_form_is_found(flow: Flow) -> None:
+    page = """<form action="/tickets" onsubmit="say('sent'); return false"><h1>New ticket</h1>
+    <button type=button>Cancel</button><button>{}</button>{}</form>"""
+    flow.show(page.format("Create ticket", ""))
+    flow.record(("Create ticket", ""), success="sent")
+    flow.show(page.format("Save ticket", ""), top=BANNER)
+    assert flow.replay().reached
+    flow.show(page.format("Save ticket", "<button>Discard</button>"))
+    flow.doubt("'Save ticket'")
+    flow.show(page.format("Save ticket", "").replace("/tickets", "/other"))
+    flow.doubt("'Save ticket'")
+
+
 def test_a_person_may_say_where_it_goes(flow: Flow) -> None:
     flow.show(LIST)
     flow.record(("Next", ""), success="went on.")

@@ -100,6 +100,18 @@ def test_what_a_runs_data_stands_in_must_show_it() -> None:
     assert find(chosen, [replace(chosen, value="High", bound=())]).verdict == "sure"
 
 
+def test_what_is_named_by_data_keeps_its_column_though_its_record_has_other_data() -> None:
+    hers = Element("Grace Hopper", BOX, "link", near=("Contoso", "Name", "Customers"), page=PAGE, count=2)
+    wanted = replace(hers, name="Ada Lovelace", bound=("Ada Lovelace",))
+    row = replace(wanted, near=("Northwind", "Name", "Customers"), bound=())
+    aside = replace(row, near=("Recently viewed",), index=1)
+    found = find(wanted, [row, aside])
+    assert (found.verdict, found.element) == ("sure", row)
+    assert find(wanted, [aside]).verdict == "unsure"
+    found = find(replace(wanted, role="button", near=("Customers",), count=1), [replace(row, count=1)])
+    assert found.verdict == "unsure" and "it is a link, not a button" in found.why
+
+
 def test_a_field_that_moved_is_found_by_its_id() -> None:
     field = Element("Subject", BOX, "textbox", near=("Contact",), attributes={"id": "subject"}, page=PAGE)
     moved = replace(field, near=("Details",), box=(0.5, 0.5, 0.6, 0.6))

@@ -37,7 +37,7 @@ from showonce.protocols import Elements, Environment, Interrupt, Targets, abilit
 from showonce.runtime.freshness import apart
 from showonce.runtime.matching import SURE, Place, find_target, patch_for, second_peak
 from showonce.runtime.repairs import Repair
-from showonce.runtime.targets import SIMILAR, Found, called, changes, find, plain, ratio, same_thing, score
+from showonce.runtime.targets import SIMILAR, Found, called, changes, find, plain, ratio, same_thing, score, value_named
 from showonce.types import Element, Frame, Observation, Region
 
 OTHER_SCREEN: Final = "the screen is not as recorded"
@@ -97,6 +97,7 @@ class Aim:
         self._targets = ability(environment, Targets)
         self._elements = ability(environment, Elements)
         self._known = any(frame.targets for frame in frames)
+        self._pressed: tuple[int, Element | None] = (-1, None)  # the last step at a place, and what it hit
 
     @property
     def knows(self) -> bool:
@@ -156,16 +157,25 @@ class Aim:
         wanted, data, spots = points(frame.action), to_json(frame.action), []
         hit = frame.targets if len(frame.targets) == len(wanted) else self._by_name(index, wanted)
         for point, recorded in zip(wanted, hit, strict=True):
-            spot = self._spot(frame, point, recorded, screen, late, scrolls)
+            spot = self._spot(frame, point, recorded, screen, late, scrolls, self._opener(index, recorded))
             if spot.doubt:
                 return Aimed(Ask(spot.doubt), screen, spot.doubt, score=spot.score, scrolled=spot.scrolled)
             spots.append(spot)
         for spot, (x, y) in zip(spots, (("x", "y"), ("to_x", "to_y")), strict=False):
             data |= {x: spot.at[0], y: spot.at[1]}
+        self._pressed = (index, spots[-1].found)
         pairs = [(one, spot.found) for one, spot in zip(hit, spots, strict=True)]
         how = "".join(dict.fromkeys(spot.how for spot in spots))
         repairs = tuple(_repairs(index, pairs))
         return Aimed(from_json(data), screen, "", how, min(spot.score for spot in spots), repairs)
+
+    def _opener(self, index: int, recorded: Element | None) -> Element | None:
+        """Return what the step before pressed, where an entry named by data is meant that was not the same thing: a
+        list that shows its present choice opens entries of which one may bear the same name."""
+        before, pressed = self._pressed
+        if recorded is None or before != index - 1 or not value_named(recorded):
+            return None
+        return pressed if [one.box for one in self._frames[before].targets] != [recorded.box] else None
 
     def _by_name(self, index: int, wanted: Sequence[Place]) -> tuple[Element | None, ...]:
         """Return what a recording tells that knows no more than the name of what a step hit."""
@@ -176,13 +186,15 @@ class Aim:
         )
 
     def _spot(
-        self, frame: Frame, point: Place, recorded: Element | None, screen: Observation, late: bool, scrolls: bool
-    ) -> _Spot:
+        self, frame: Frame, point: Place, recorded: Element | None, screen: Observation, late: bool, scrolls: bool,
+        opener: Element | None = None,
+    ) -> _Spot:  # fmt: skip
         if self._targets is None:
             return self._pictured(frame, point, recorded, screen)
         found = Found(None, "absent", why="the recording does not tell what it was")
         if recorded is not None and not _is_area(recorded):
-            found = find(recorded, [*self._targets.targets(), *self._standing(recorded, point)])
+            there = [*self._targets.targets(), *self._standing(recorded, point)]
+            found = find(recorded, [one for one in there if opener is None or not same_thing(one, opener)])
         if found.verdict == "sure" and found.element is not None:
             assert recorded is not None
             return self._hit(recorded, found, point, scrolls)

@@ -13,8 +13,9 @@ outweigh the one difference that matters (another customer's row):
 - or another name, and the role, what stands around it and a strong attribute agree, and nothing else on the screen has
   the recorded name (a renamed button). The new name must not say more than the old one: `RISKY`.
 
-A strong attribute is an id, a name, a test id or where a link leads, without those that a program numbered. Of two that
-may be taken the better one has to be better by `MARGIN`; else nothing is sure, however much both are alike.
+A strong attribute is an id, a name, a test id, where a link leads or the form that a button alone sends, without those
+that a program numbered. Of two that may be taken the better one has to be better by `MARGIN`; else nothing is sure,
+however much both are alike.
 
 `MARGIN` and `POSSIBLE` were read from pages (`benchmarks/targets.py`): for each thing on a page its description before
 and after a change of the page (another theme, width, banner, moved fields, a renamed button), as pairs of the same, and
@@ -40,7 +41,7 @@ POSSIBLE: Final = 0.55  # value from which on a thing that must not be taken is 
 SIMILAR: Final = 0.6  # share of common parts from which on two texts may be meant for one
 NUMBERS: Final = 0.5  # likeness of two texts that differ in numbers only
 ALIKE: Final = 0.9  # likeness of two texts from which on they say the same
-STRONG: Final = ("id", "name", "data-testid", "data-test", "data-cy", "data-qa", "href")
+STRONG: Final = ("id", "name", "data-testid", "data-test", "data-cy", "data-qa", "href", "submits")
 NUMBERED: Final = re.compile(r"\d{2,}|^:r|[0-9a-f]{6,}", re.IGNORECASE)  # an id that a program made
 _KINDS: Final = (
     ("button", "link", "menuitem", "tab", "treeitem", "option", "row", "img", "summary"),
@@ -158,6 +159,11 @@ def find(recorded: Element, candidates: Sequence[Element]) -> Found:
     return Found(one, "unsure", best, margin, why, rivals)
 
 
+def value_named(recorded: Element) -> bool:
+    """Return whether the name of a recorded thing is, or holds, data that was put in (`Element.bound`)."""
+    return any(plain(text) in plain(recorded.name) for text in recorded.bound)
+
+
 def same_thing(one: Element, other: Element) -> bool:
     """Return whether two descriptions made at nearly the same time are of one thing: its role and name, its place."""
     if (one.role, plain(one.name), one.page) != (other.role, plain(other.name), other.page):
@@ -205,7 +211,9 @@ def _against(
     told = " ".join(plain(text) for text in (recorded.name, recorded.text, *recorded.near))
     bound = [text for text in recorded.bound if plain(text) in told]  # of what was chosen in it, not yet
     against = [f"{text!r} stands nowhere at it" for text in bound if plain(text) not in shown]
-    if parts.get("role") == 0.0:
+    if value_named(recorded) and recorded.role != candidate.role:  # a suggestion and a row's link may bear one name
+        against.append(f"it is a {candidate.role or 'text'}, not a {recorded.role or 'text'}")
+    elif parts.get("role") == 0.0:
         against.append(f"it is a {candidate.role or 'thing that nobody can use'}, not a {recorded.role}")
     if renamed:
         against += _renamed(recorded, candidate, parts, nearest, strong)
@@ -264,7 +272,10 @@ def _near(recorded: Element, candidate: Element) -> tuple[float | None, float | 
         return None, None
     best = [max(likeness(text, other) for other in candidate.near) for text in recorded.near]
     weights = [0.5**n for n in range(len(best))]
-    return best[0], sum(w * b for w, b in zip(weights, best, strict=True)) / sum(weights)
+    # Beside a thing whose name is data may stand other data of its record: the column or the heading has to agree then.
+    return max(best) if value_named(recorded) else best[0], sum(
+        w * b for w, b in zip(weights, best, strict=True)
+    ) / sum(weights)
 
 
 def _attributes(recorded: Element, candidate: Element) -> tuple[tuple[str, ...], float | None]:

@@ -293,6 +293,7 @@ DESCRIBE: Final = """((shadow, heard) => {
     }
     return '';
   };
+  const says = text => (text.match(/\\p{L}/gu) || []).length > (text.match(/\\d/g) || []).length;
   const near = (e, own) => {
     const found = [], add = text => { if (text && text !== own && !found.includes(text)) found.push(text); };
     add(labels(e) || beside(e, !field(e)) || (widget(e) ? '' : before(e)));
@@ -302,7 +303,8 @@ DESCRIBE: Final = """((shadow, heard) => {
     const row = around(up(e) || e, 'tr,[role=row]');
     if (row) {
       const cells = [...row.querySelectorAll('td,th,[role=cell],[role=gridcell],[role=rowheader]')];
-      const mine = cells.find(one => holds(one, e)), first = cells.find(one => one !== mine && one !== e && seen(one));
+      const mine = cells.find(one => holds(one, e)), rest = cells.filter(one => one !== mine && one !== e && seen(one));
+      const first = rest.find(one => says(words(one))) || rest[0];  // a number of an order names no other order's row
       if (first) add(words(first));
       for (const one of cells)  // which row it is, where the first cell is a number that another record has otherwise
         if (one !== first && one !== mine && one !== e && found.length < 4) add(words(one));
@@ -326,6 +328,8 @@ DESCRIBE: Final = """((shadow, heard) => {
     for (const one of ['id', 'name', 'placeholder', 'data-testid', 'data-test', 'data-cy', 'data-qa'])
       if (e.getAttribute(one)) found[one] = clip(e.getAttribute(one), 120);
     if (['INPUT', 'BUTTON'].includes(e.tagName)) found.type = e.type;
+    if (found.type === 'submit' && e.form && [...e.form.elements].filter(x => x.type === 'submit').length === 1)
+      found.submits = clip(e.form.getAttribute('action') || '', 120);  // the only one that sends this form
     if (e.maxLength > 0) found.maxlength = String(e.maxLength);
     const href = e.tagName === 'A' && e.getAttribute('href');
     if (href && /^#[\\w/.-]+/.test(href)) found.href = clip(href.split('?')[0], 200);
