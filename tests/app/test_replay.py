@@ -81,7 +81,7 @@ def _then_observed(reset: Callable[..., Observation]) -> Callable[..., Observati
     ("executed", "said"),
     [
         ({"action": "open", "target": "nowhere"}, "max steps: refused by the environment: not here"),
-        ({"action": "ask", "question": "Which of the two?"}, "asked: Which of the two?"),
+        ({"action": "ask", "question": "Which of the two?"}, "denied: Which of the two?"),
         ({"action": "wait", "seconds": 0.1}, "claimed: 'goal' is not in the text of the screen"),
     ],
 )
