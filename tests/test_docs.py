@@ -26,6 +26,7 @@ import click
 import pytest
 
 from showonce.cli import cli
+from showonce.config import Config
 from showonce.runtime.tasks import load_task
 from showonce.settings import load_config
 
@@ -78,6 +79,8 @@ def test_a_command_of_ours_parses(place: str, words: list[str]) -> None:
     if "config_name" not in parameters:  # a verb that reads no configuration
         return
     overrides = [word for word in parameters["words"] if "=" in word]
+    if verb == "do":  # its other words are values of a recording
+        overrides = [word for word in overrides if hasattr(Config(), word.partition("=")[0].split(".")[0])]
     name = parameters["config_name"] or "run"
     load_config(ROOT / name if (ROOT / name).is_file() else name, overrides)
 
