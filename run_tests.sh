@@ -3,7 +3,7 @@
 #   SHOWONCE_TEST_WORKERS=N   processes that run tests side by side (default: one per core, at most 4)
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
-scripts/setup_env.sh dev,browser,desktop,export,gym,miniwob,ocr,scale || exit 3
+scripts/setup_env.sh dev,browser,desktop,export,gym,miniwob,ocr,scale,tables || exit 3
 
 export HF_HUB_OFFLINE=1 TRANSFORMERS_OFFLINE=1 TOKENIZERS_PARALLELISM=false
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}" MKL_NUM_THREADS="${MKL_NUM_THREADS:-1}"
