@@ -470,6 +470,16 @@ class RayConfig(Section, at="ray"):
 
 
 @dataclass(frozen=True)
+class CompareConfig(Section, at="compare"):
+    """`compare`: every learner is taught every task under every seed and every combination of settings."""
+
+    learners: tuple[str, ...] = ()  # as of learning.learner; empty = that one alone
+    tasks: tuple[str, ...] = ()  # ids, task files, names of task sets; app/dev/single/0-4 = five ids; empty = task
+    seeds: tuple[int, ...] = number((), 0, LAST_SEED)  # empty = seed
+    set: dict[str, Any] = field(default_factory=dict)  # dotted key -> list of values
+
+
+@dataclass(frozen=True)
 class Config(Section):
     """One run, resolved."""
 
@@ -494,6 +504,7 @@ class Config(Section):
     safety: SafetyConfig = field(default_factory=SafetyConfig)
     experiment: ExperimentConfig = field(default_factory=ExperimentConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    compare: CompareConfig = field(default_factory=CompareConfig)
     dashboard: DashboardConfig = field(default_factory=DashboardConfig)
     output: OutputConfig = field(default_factory=OutputConfig)
     record: RecordConfig = field(default_factory=RecordConfig)

@@ -12,6 +12,7 @@ the line, the key and what would be valid. Nothing is written and the working fo
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import threading
 import typing
@@ -97,6 +98,72 @@ def load_config(
         return config
     except SchemaError as problem:
         raise ConfigError(f"{_where(problem.setting, file, choices, parsed)}: {problem}") from None
+
+
+def changed(config: Config, values: Mapping[str, Any]) -> Config:
+    """Return a config with other values for some dotted keys, checked as those of a file are.
+
+    Raises:
+        SchemaError: unknown key (nearest named), wrong type, value out of range, or a section in place of a value.
+    """
+    data = _plain(config)
+    for key, value in values.items():
+        check_path(Config, key)
+        if dataclasses.is_dataclass(kind := kind_of(Config, key)):
+            raise SchemaError(key, f"{key} is a section: name one of its keys, {key}.{next(iter(hints_of(kind)))} ...")
+        here = data
+        *sections, last = key.split(".")
+        for section in sections:
+            here = here.setdefault(section, {})
+        here[last] = str(value) if kind is str and isinstance(value, (int, float)) else value
+    return build(Config, data)
+
+
+def values_of(text: str) -> tuple[str, list[Any]]:
+    """Return the key and the values of one word of a sweep: ``key=a,b``, ``key=[a,b]``, ``key=range(0,3)`` or one value.
+
+    Example:
+        >>> values_of("learning.sdft.lr=[.01,.03]"), values_of("seed=range(0,3)")
+        (('learning.sdft.lr', [0.01, 0.03]), ('seed', [0, 1, 2]))
+
+    Raises:
+        ConfigError: it cannot be read, or its values cannot be counted (interval).
+    """
+    key, *texts = _sweep(text)
+    found = [OverridesParser.create().parse_override(f"{key}={one}").value() for one in texts]
+    return key, found[0] if len(found) == 1 and isinstance(found[0], list) else found
+
+
+def combinations(words: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the runs of a multirun: for each combination of the words that have several values, one word each.
+
+    Example:
+        >>> combinations(["seed=0,1", "name=x", "learning=sdft,rft"])[1]
+        ('seed=0', 'learning=rft')
+
+    Raises:
+        ConfigError: as `values_of`; or no word has several values.
+    """
+    swept = [[f"{key}={one}" for one in texts] for key, *texts in map(_sweep, words) if len(texts) > 1]
+    if not swept:
+        raise ConfigError("-m makes a run of each of several values, and no key has several: key=a,b or range(0,3).")
+    return list(itertools.product(*swept))
+
+
+def _sweep(text: str) -> tuple[str, ...]:
+    """Return the key of a word, then its values as texts, by hydra's grammar of sweeps."""
+    key, equals, raw = text.partition("=")
+    if not equals or not re.fullmatch(r"[\w./]+", key):
+        raise ConfigError(f"{text!r} is not of the form key=value.")
+    try:
+        override = OverridesParser.create().parse_override(text)
+        if not override.is_sweep_override():
+            return key, raw
+        if not override.is_discrete_sweep():
+            raise ConfigError(f"{text!r}: an interval has no list of values; write key=a,b or key=range(0,3).")
+        return key, *override.sweep_string_iterator()
+    except HydraException as error:
+        raise ConfigError(f"{text!r} cannot be read: {_first_line(error)}") from None
 
 
 def to_yaml(config: Config) -> str:
@@ -220,8 +287,10 @@ def _several(kind: Any, name: str, raw: str) -> str:
     """Say what to write in place of several values with commas between."""
     if typing.get_origin(kind) is tuple or kind is Any:
         return f"write several values as a list: {name}=[{raw}]."
-    first, *rest = raw.split(",")
-    return f"{name} takes one value, and one command is one run: {name}={first}, then {name}={rest[0]} in another."
+    return (
+        f"{name} takes one value. For a run of each: showonce run -m {name}={raw}. For learners taught beside each "
+        f"other: showonce compare set='{name}=[{raw}]'."
+    )
 
 
 def _compose(file: Path, groups: Sequence[_Override]) -> tuple[DictConfig, dict[str, str]]:

@@ -23,6 +23,10 @@ from showonce.types import Task
 RUN: Final = ("name", "seed", "run_dir", "output", "dashboard")
 DONE: Final = ("task", "environment", "success", "limits", "safety")  # what any verb that does a task reads
 SCALE: Final = ("workers", "ray")  # what a verb reads that does its work in jobs
+LESSON: Final = (  # what a lesson reads beside its learner
+    "environment", "success", "limits", "safety", "deterministic", "demonstration", "inference", "policy",
+    *(f"learning.{part}" for part in ("options", "sdft", "practice", "gate", "ratchet", "fault")),
+)  # fmt: skip
 USED: Final = {
     "run": (
         *RUN, *DONE, "tasks", "secret", "deterministic", "demonstration", "adapter", "resume", "inference", "policy",
@@ -40,6 +44,10 @@ USED: Final = {
         "evaluation", "learning.practice.seed_offset", "experiment.eval_seed_offset",
     ),
     "prove": ("deterministic", "inference", "output.logs", "experiment.eval_screens", "experiment.baselines"),
+    "compare": (
+        *RUN, *SCALE, *LESSON, "compare", "evaluation.split", "evaluation.apps", "experiment.eval_screens",
+        "experiment.eval_seed_offset", "experiment.incomplete",
+    ),
     "watch": ("output.logs", "dashboard"),
     "runs": ("output.logs",),
     "rollback": ("output.logs", "output.adapters"),

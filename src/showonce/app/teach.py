@@ -34,7 +34,7 @@ class Taught:
 
     task: its id. learner: the name in the config. seed: of the config. tensors: of the adapter that the ratchet let
     through, by key; empty for a learner that changes no weights. version: 12 digits of their hash, "base" without any.
-    updates, practice_episodes, seconds: over all lessons; loading and measuring are not in the seconds. events: of the
+    updates, practice_episodes, prompts (that the model read), seconds: over all lessons; loading and measuring are not in the seconds. events: of the
     lessons, as events.jsonl has them. after: the attempts at the task on the screens that were asked for, None where
     none were.
     """
@@ -46,6 +46,7 @@ class Taught:
     version: str = BASE
     updates: int = 0
     practice_episodes: int = 0
+    prompts: int = 0
     seconds: float = 0.0
     events: tuple[Event, ...] = ()
     after: EvalResult | None = None
@@ -92,13 +93,14 @@ def teach(
     measured, lessons = plan.tasks[0], plan.tasks[1:]
     method = find_method(config.learning.learner if config.learning.enabled else "frozen")
     policy, stop = policy or policy_for(config), stop or Stop()
-    shown = {}
+    made, shown = policy.prompts, {}
     if plan.learning or method.acts_with_demonstration:
         shown = {one.id: _shown(plan, one, demonstration if one.id == measured.id else None) for one in lessons}
     results: list[TeachResult] = []
     if plan.learning:
         one_lesson = teaching(plan.seeds, policy, plan.environment, stop, updated)
         results = in_order(plan, one_lesson, [(one, shown[one.id]) for one in lessons], start)
+    prompts = policy.prompts - made
     tensors: Tensors = results[-1].tensors if results else start or {}
     in_view = shown.get(measured.id) if method.acts_with_demonstration else None
     return Taught(
@@ -109,6 +111,7 @@ def teach(
         version=content_hash(tensors)[:12] if tensors else BASE,
         updates=sum(one.updates for one in results),
         practice_episodes=sum(one.practice_episodes for one in results),
+        prompts=prompts,
         seconds=sum(one.seconds for one in results),
         events=tuple(event for one in results for event in one.events),
         after=_used(plan, policy, measured, tensors, screens, in_view, folder, stop),

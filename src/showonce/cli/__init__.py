@@ -126,6 +126,8 @@ def _one(words: Sequence[str], what: str) -> tuple[str, list[str]]:
 
 
 @cli.command()
+@click.option("-m", "--multirun", is_flag=True, help="A run of each combination of keys with several values: key=a,b.")
+@click.option("--yes", is_flag=True, help="Begin a multirun of very many runs without asking.")
 @click.option("--success-url", metavar="TEXT", help="Done when the page's address holds this (* stands for anything).")
 @click.option("--success-text", metavar="TEXT", help="Done when this text is on the page.")
 @click.option("--success-selector", metavar="CSS", help="Done when an element that this selects is visible.")
@@ -137,6 +139,8 @@ def _one(words: Sequence[str], what: str) -> tuple[str, list[str]]:
 def run(
     config_name: str | None,
     words: tuple[str, ...],
+    multirun: bool,
+    yes: bool,
     **success: str | None,
 ) -> int:
     """Do tasks, with learning on or off.
@@ -147,6 +151,13 @@ def run(
       showonce run task=app/dev/single/3 learning=frozen adapter=none
       showonce run --config configs/browser.yaml task=my.yaml --success-url '*/thanks*'
       showonce run resume=20260101-120000-demo
+      showonce run -m --config demo learning.sdft.lr=.01,.03 seed=0,1
+
+    \b
+    With -m: a run of each combination, one after another, each in a folder of its own, and a table of all of them at
+      the end. Values are hydra's: key=a,b, key=range(0,3), key=choice(a,b). All are checked before the first begins.
+      With run_dir=PATH they are PATH/0, PATH/1 ..., and the same command goes on: a run that ended is not done again.
+      The exit code is the highest of theirs. For learners side by side, with intervals: showonce compare.
 
     \b
     Useful keys: task, seed, learning, experiment=one_demo (before, teacher, learn, after),
@@ -164,6 +175,13 @@ def run(
     adapter with its checkpoints in adapters/.
     """
     overrides = _split(words)[1]
+    if multirun:
+        return _multirun(config_name, overrides, success, yes)
+    return _run(_config_of_run(config_name, overrides, success))
+
+
+def _config_of_run(config_name: str | None, overrides: Sequence[str], success: dict[str, str | None]) -> Config:
+    """Return the config of one run, checked. success: of the options --success-..., by their names."""
     config = _load(config_name, "run", overrides)
     if config.resume:
         config = _resumed(config, config_name, overrides)
@@ -181,6 +199,52 @@ def run(
             flag = keys[0].replace(".", "-").replace("_", "-")
             raise ConfigError(f"--{flag} and {other} are both given, and one check decides: leave one out.")
         config = replace(config, success=SuccessConfig(**given), given=(*config.given, *keys))
+    return config
+
+
+def _multirun(config_name: str | None, overrides: Sequence[str], success: dict[str, str | None], yes: bool) -> int:
+    """Do a run of each combination, and show them beside each other. Returns the highest exit code."""
+    from rich.console import Console
+
+    from showonce.cli.terminal import say
+    from showonce.runs.comparison import ranked
+    from showonce.runs.multirun import done_with, placed
+    from showonce.settings import combinations
+
+    asked = combinations(overrides)
+    agreed(len(asked), "runs", yes)
+    keys = [word.partition("=")[0] for word in asked[0]]
+    kept = [word for word in overrides if word.partition("=")[0] not in keys]
+    configs = placed([_config_of_run(config_name, [*kept, *words], success) for words in asked])
+    codes, folders = [], []
+    for at, (words, config) in enumerate(zip(asked, configs, strict=True), 1):
+        say(f"run {at} of {len(asked)}: {' '.join(words)}")
+        folder = done_with(config)
+        if folder is None:
+            codes.append(_run(config, folders.append))
+        else:
+            say(f"{folder} came to its end before.")
+            folders.append(folder)
+        if codes[-1:] == [STOPPED]:
+            break
+    Console().print(ranked(folders, configs[0].output.logs))
+    return max(codes, default=0)
+
+
+def agreed(count: int, what: str, yes: bool) -> None:
+    """Ask a person before very many runs or lessons begin. Raises BadInput: nobody says yes."""
+    from showonce.app.study import ASK_FROM
+    from showonce.errors import BadInput
+
+    if count < ASK_FROM or yes:
+        return
+    question = f"These are {count} {what}. Begin?"
+    if not sys.stdin.isatty() or not click.confirm(question, err=True):
+        raise BadInput(f"{count} {what} were asked for, and nobody said yes: give --yes, or name fewer.")
+
+
+def _run(config: Config, began: Callable[[Path], None] = lambda folder: None) -> int:
+    """Do a run and return its exit code. began: called with its folder at its end."""
     from showonce.app.run import run as run_tasks
     from showonce.cli.reports import results_text, stop_text
     from showonce.cli.terminal import Terminal, say
@@ -197,6 +261,7 @@ def run(
     if result.tasks:
         say(results_text(result.tasks))
     folder = result.folder
+    began(folder)
     say(f"What happened, on a page and as a picture: {folder / SUMMARY}, {folder / PICTURE}")
     if result.stopped:
         return STOPPED
@@ -503,6 +568,72 @@ def evaluate(config_name: str | None, words: tuple[str, ...]) -> int:
     if found.score is not None:
         wide_console().print(score_table(found.score))
     return STOPPED if found.stopped else 0
+
+
+@cli.command()
+@click.option("-m", "--multirun", is_flag=True, help="Any key=a,b is a dimension of the study, as set='key=[a,b]' is.")
+@click.option("--yes", is_flag=True, help="Begin a very large study without asking.")
+@configured(
+    "learners=[A,B] [tasks=...] [seeds=...] [set=KEY=[...]] [KEY=VALUE]...",
+    done="all lessons were taught and measured", codes={BROKEN: "a lesson failed; the same command tries it again"},
+)  # fmt: skip
+def compare(config_name: str | None, words: tuple[str, ...], multirun: bool, yes: bool) -> int:
+    """Teach learners the same tasks and set them side by side.
+
+    Every learner is taught every task under every seed and every combination of settings: one demonstration, practice,
+    updates. Each lesson is measured on experiment.eval_screens screens that were not practised on.
+
+    \b
+    Words:
+      learners=[sdft,rft]     names, or your own: file.py:Class, module:Class. frozen is "before", in_context "teacher"
+      tasks=app/dev/single/0-4   ids, task files, or a set: single, multi, hard (with evaluation.split, evaluation.apps)
+      seeds=0-2               of demonstration, practice, measured screens and the adapter's first values
+      set=KEY=[a,b]           a line of the table for each value; several of them: for each combination. A learner that
+                              does not read a key has one line for all of its values
+      workers=N               processes of one thread each; 0 = in this one
+
+    \b
+    Examples:
+      showonce compare learners=[sdft,sft_teacher,rft] tasks=app/dev/single/0-4 seeds=0-2
+      showonce compare learners=[sdft,mine.py:Renyi] 'set=learning.sdft.lr=[.01,.03]' 'set=learning.options.order=[.5,2]'
+      showonce compare -m learning.learner=sdft,rft seed=0,1 learning.sdft.lr=.01,.03
+      showonce compare run_dir=logs/20260101-120000-compare
+
+    The table: success over tasks, its 95 % interval (a bootstrap over tasks, seeds nested), the difference from the
+    first learner lesson by lesson, and what a lesson cost: updates, prompts that the model read, seconds.
+
+    Ctrl-C stops; the same command, or run_dir=PATH alone, goes on. A study may grow in its folder: name more learners,
+    tasks, seeds or values. A lesson by a learner's file that was edited since is taught again.
+
+    Outputs: the table on the terminal, and logs/<time>-compare/ with comparison.csv, .json, .md, .png and lessons.csv.
+    """
+    from showonce.app.study import count_of, split_words, study_of, with_study
+    from showonce.settings import load_config
+
+    given, overrides = split_words(_split(words)[1], multirun)
+    place = next((word.partition("=")[2] for word in overrides if word.startswith("run_dir=")), "")
+    begun = Path(place) / "config.yaml" if place and config_name is None else None
+    name = str(begun) if begun is not None and begun.is_file() else config_name or "compare"
+    config = with_study(load_config(name, overrides), given)
+    agreed(count_of(config), "lessons", yes)
+    study = study_of(config, [word.partition("=")[0].replace("/", ".") for word in overrides])
+    from showonce.app.compare import compare as compare_learners
+    from showonce.app.compare import unfinished
+    from showonce.cli.reports import study_table
+    from showonce.cli.terminal import progress_bar, say, wide_console
+    from showonce.inference.process import set_process
+
+    set_process(config.inference, config.deterministic, config.seed)
+    begun = None if config.run_dir else unfinished(config)
+    say(f"{study.summary}." + (f" Going on with {begun}." if begun else ""))
+    found = compare_learners(study, progress_bar, begun)
+    wide_console().print(study_table(found.lines))
+    for one in found.errors[:3]:
+        say(f"not taught: {one.line}, {one.task}, seed {one.seed}: {one.error}")
+    if found.stopped:
+        say(f"stopped; the same command goes on, and so does `showonce compare run_dir={found.folder}`.")
+    say(f"The table, the picture and every lesson are in {found.folder}.")
+    return STOPPED if found.stopped else BROKEN if found.errors else 0
 
 
 @cli.command()

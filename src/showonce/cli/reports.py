@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from showonce.runs.metrics import UNCHECKED
+from showonce.runs.study import SHOWN, Line, cells
 
 if TYPE_CHECKING:
     from showonce.app.doctor import Check
@@ -52,6 +53,14 @@ def score_table(made: Score) -> Table:
     drawn.add_section()
     mean = made.mean
     drawn.add_row("mean", f"{mean.mean:.3f}", f"{mean.low:.3f} to {mean.high:.3f}", f"{mean.n_units} tasks", "")
+    return drawn
+
+
+def study_table(lines: Sequence[Line]) -> Table:
+    """Return one row for each line of a study."""
+    drawn = Table(*SHOWN, title_justify="left")
+    for line in lines:
+        drawn.add_row(*map(Text, cells(line)))
     return drawn
 
 

@@ -72,6 +72,7 @@ class VLMPolicy:
         self.calibration: CalibrationMap | None = None
         self.calibration_source = "token"
         self.acting: str | None = None
+        self.prompts = 0  # made so far: what a lesson cost the model
         self._rng = np.random.default_rng(seed)
         self._narrations: OrderedDict[tuple[str, Action], str] = OrderedDict()
 
@@ -150,6 +151,7 @@ class VLMPolicy:
         highlight: a verified action on this very screen, which a teacher is shown as a box when
         policy.teacher_context says so (highlight: instead of the demonstration, both: beside it).
         """
+        self.prompts += 1
         if highlight is not None and self.config.teacher_context != "demonstration":
             observation = highlighted(observation, highlight)
             if self.config.teacher_context == "highlight":

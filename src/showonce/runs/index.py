@@ -34,7 +34,7 @@ class RunRecord:
     task: str = ""
     learner: str = ""
     seed: int | None = None
-    kind: str = "run"  # the verb: run, record, replay, eval or do
+    kind: str = "run"  # the verb: run, record, replay, eval, do or compare
     attempts: int | None = None  # at its tasks, measured phases left out
     success: int | None = None  # how many of them `checker` verified
     checker: str = ""
@@ -54,6 +54,8 @@ def note_start(folder: Path, config: Config, kind: str = "run") -> None:
     """
     task = config.task or ", ".join(config.tasks)
     learner = config.learning.learner if config.learning.enabled else "frozen"
+    if kind == "compare":
+        task, learner = ", ".join(config.compare.tasks), ", ".join(config.compare.learners)
     begun = {"kind": kind, "status": "started", "began": True, "task": task, "learner": learner, "seed": config.seed}
     _append(config.output.logs, folder, begun)
 

@@ -19,6 +19,8 @@ logs/                         the setting `output.logs`
     proof.json                the controls of `showonce prove`, with card.md and card.png
     scores.json               the numbers of `showonce eval`
     receipts/                 a folder an attempt of `showonce do`: receipt.json, receipt.md and pictures
+    comparison.csv, .json, .md, .png, and lessons.csv      what `showonce compare` found
+    settings.json, jobs.jsonl, lessons/, .lock, lock.json  what it goes on from (`app.jobs`), and who is at it
     tensorboard/, wandb/      where `output.trackers` asks for them
     STOP, PAUSE               made by a person: the run stops, or pauses while the file is there
 
@@ -50,6 +52,8 @@ SCORES: Final = "scores.json"
 RECEIPTS: Final = "receipts"
 RECEIPT: Final = "receipt.json"
 RECEIPT_PAGE: Final = "receipt.md"
+COMPARISON: Final = "comparison"  # with .csv, .json, .md and .png
+LESSON_ROWS: Final = "lessons.csv"
 TENSORBOARD: Final = "tensorboard"
 STOP: Final = "STOP"
 PAUSE: Final = "PAUSE"

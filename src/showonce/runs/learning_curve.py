@@ -38,7 +38,7 @@ def learning_curve(history: History, metrics: Mapping[str, Any]) -> bytes:
     drop = figure.add_subplot(grid[2, 0], sharex=success)
     reasons = figure.add_subplot(grid[1:, 1])
     for axes in (success, phases, events, drop):
-        _plain(axes)
+        plain(axes)
     _success(success, history)
     _phases(phases, metrics)
     _events(events, history)
@@ -50,19 +50,19 @@ def learning_curve(history: History, metrics: Mapping[str, Any]) -> bytes:
         axes.tick_params(labelbottom=False)
     drop.set_xlabel("practice episodes")
     title = f"{history.name or 'run'}: {history.goal or history.task or 'no task'}"
-    figure.suptitle(_literal(title), x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
+    figure.suptitle(literal(title), x=0.01, ha="left", fontsize=13, fontweight="bold", color=INK)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": "showonce"})
     return out.getvalue()
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """Return at most 90 characters on one line, with `$` escaped, which matplotlib reads as mathematics."""
     safe = "".join(c if c.isprintable() else " " for c in text)
     return safe[:90].replace("$", r"\$")
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     for side in ("left", "bottom"):
@@ -87,7 +87,7 @@ def _success(axes: Axes, history: History) -> None:
                 x, [p.interval.low for p in points], [p.interval.high for p in points],
                 color=colour, alpha=0.15, linewidth=0,
             )  # fmt: skip
-        axes.plot(x, [p.rate for p in points], color=colour, linewidth=2, label=_literal(task))
+        axes.plot(x, [p.rate for p in points], color=colour, linewidth=2, label=literal(task))
         outcomes = [p.success + (0.022 if p.success >= 0.5 else -0.022) for p in probes]
         axes.plot([p.x for p in probes], outcomes, "|", color=colour, alpha=0.5, markersize=5)
     if len(drawn) > 1:
@@ -96,7 +96,7 @@ def _success(axes: Axes, history: History) -> None:
         axes.text(0.5, 0.5, "no probe in this run", transform=axes.transAxes, ha="center", color=FAINT)
     for x_fault, name in history.faults:
         axes.axvline(x_fault, color=ORANGE, linewidth=1.2, linestyle=":")
-        axes.text(x_fault, 0.04, f" fault: {_literal(name)}", color=ORANGE, fontsize=8, bbox=WHITE)
+        axes.text(x_fault, 0.04, f" fault: {literal(name)}", color=ORANGE, fontsize=8, bbox=WHITE)
     for x_back in history.rollbacks:
         axes.axvline(x_back, color=RED, linewidth=1.2)
         axes.text(x_back, 0.12, " rolled back", color=RED, fontsize=8, bbox=WHITE)
@@ -150,7 +150,7 @@ def _reasons(axes: Axes, history: History) -> None:
     """Why the gate refused, as a list."""
     axes.axis("off")
     counted = Counter(reason for _, reason in history.refused).most_common(MOST_REASONS)
-    lines = [f"{count:>4}  {_literal(reason.replace('_', ' '))[:28]}" for reason, count in counted]
+    lines = [f"{count:>4}  {literal(reason.replace('_', ' '))[:28]}" for reason, count in counted]
     if lines:
         text = "\n".join(["refused because", *lines])
         axes.text(0, 1, text, transform=axes.transAxes, va="top", fontsize=8, color=INK, linespacing=1.5)
