@@ -120,7 +120,7 @@ def changed(config: Config, values: Mapping[str, Any]) -> Config:
 
 
 def values_of(text: str) -> tuple[str, list[Any]]:
-    """Return the key and the values of one word of a sweep: ``key=a,b``, ``key=[a,b]``, ``key=range(0,3)`` or one value.
+    """Return the key and the values of a word: ``key=a,b``, ``key=[a,b]``, ``key=range(0,3)`` or one value.
 
     Example:
         >>> values_of("learning.sdft.lr=[.01,.03]"), values_of("seed=range(0,3)")

@@ -1,7 +1,7 @@
 """The verb `compare`: teaches the lessons of a study by jobs, and writes its table and its picture.
 
-Of every lesson a line is kept as soon as it is done (`app.jobs`), so a study that was stopped or killed goes on, and may
-be given more learners, tasks, seeds and settings.
+Of every lesson a line is kept as soon as it is done (`app.jobs`), so a study that was stopped or killed goes on. It may
+be given more learners, tasks, seeds and settings then.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from showonce.app.jobs import Job, Work, check_settings, make_bench, records, ru
 from showonce.app.study import Study
 from showonce.app.teach import teach
 from showonce.config import Config
-from showonce.errors import BadInput, ConfigError, EnvironmentBroken, ShowonceError, Stopped
+from showonce.errors import BadInput, ConfigError, EnvironmentBroken, Stopped
 from showonce.evaluation.runner import ProgressBar, no_bar
 from showonce.fsio import atomic_write_bytes, atomic_write_json, atomic_write_text
 from showonce.runs.folder import start_run
@@ -58,10 +58,11 @@ class Compared:
         return [one for one in self.lessons if one.error]
 
 
-def compare(study: Study, bar: ProgressBar = no_bar, begun: Path | None = None) -> Compared:
+def compare(study: Study, bar: ProgressBar = no_bar, begun: Path | None = None, workers: int = 2) -> Compared:
     """Teach the lessons of a study that are missing, write the table, and return it.
 
     bar: shows how many lessons are done. begun: the folder of a study to go on with; None = a new one, or run_dir.
+    workers: processes of one thread each; 0 = all in this one.
 
     Raises:
         BadInput: the folder was begun under other settings. StoreLocked: another process is at it.
@@ -79,7 +80,7 @@ def compare(study: Study, bar: ProgressBar = no_bar, begun: Path | None = None) 
             check_settings(replace(config, seed=0), folder)
             atomic_write_text(folder / CONFIG, to_yaml(replace(config, resume="")))
             try:
-                _teach(study, config, folder, bar)
+                _teach(study, config, folder, bar, workers)
             except Stopped as stop:
                 stopped = str(stop) or "stopped"
             found = write_comparison(study, folder, stopped)
@@ -89,11 +90,11 @@ def compare(study: Study, bar: ProgressBar = no_bar, begun: Path | None = None) 
     return found
 
 
-def _teach(study: Study, config: Config, folder: Path, bar: ProgressBar) -> None:
+def _teach(study: Study, config: Config, folder: Path, bar: ProgressBar, workers: int) -> None:
     jobs = [Job(arm.key, task, seed) for arm, task, seed in study.lessons()]
     run = partial(teach_one, configs={arm.key: arm.config for arm in study.arms})
     with bar("lessons", len(jobs)) as advance:
-        run_jobs(jobs, run, make_bench, config, folder, workers=2, advance=advance)
+        run_jobs(jobs, run, make_bench, config, folder, workers=workers, advance=advance)
 
 
 def teach_one(job: Job, work: Work, configs: Mapping[str, Config]) -> dict[str, Any]:

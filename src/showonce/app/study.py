@@ -10,6 +10,7 @@ import inspect
 import itertools
 import json
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from showonce.schema import SchemaError, shown
 from showonce.settings import changed, values_of
 from showonce.types import Task
 
-OURS: Final = ("learners", "tasks", "seeds", "set")  # the words of `compare` itself
+OURS: Final = ("learners", "tasks", "seeds", "set")  # the words of `compare` itself, fields of `CompareConfig`
 ALIASES: Final = {"learning": "learners", "learning.learner": "learners", "task": "tasks", "seed": "seeds"}
 NOT_SWEPT: Final = ("name", "seed", "run_dir", "output", "dashboard", "compare", "evaluation", "workers", "ray")
 MOST_SEEDS: Final = 10_000  # that one range may give
@@ -98,6 +99,18 @@ def split_words(words: Sequence[str], multirun: bool = False) -> tuple[dict[str,
     return found, others
 
 
+def workers_of(words: Sequence[str]) -> tuple[int, list[str]]:
+    """Return the number of processes that the words ask for (default: one a core), and the other words.
+
+    Raises:
+        ConfigError: it is no number from 0 to 1024.
+    """
+    found = [word.partition("=")[2] for word in words if word.startswith("workers=")]
+    if not all(one.isdecimal() and int(one) <= 1024 for one in found):
+        raise ConfigError(f"workers={found[-1]}: write how many processes, from 0 (all in this one) to 1024.")
+    return int(found[-1]) if found else os.cpu_count() or 1, [word for word in words if not word.startswith("workers=")]
+
+
 def _add(found: dict[str, Any], key: str, values: Any, word: str) -> None:
     if key in found:
         raise ConfigError(f"{word!r}: {key} is given twice; write all of its values as one list.")
@@ -132,7 +145,7 @@ def with_study(config: Config, given: Mapping[str, Any]) -> Config:
 
 
 def count_of(config: Config) -> int:
-    """Return how many combinations `config.compare` names, before settings that a learner does not read are left out."""
+    """Return how many lessons `config.compare` names at most: a learner has one line for values that it does not read."""
     asked = config.compare
     values = math.prod(len(each) if isinstance(each, (list, tuple)) else 1 for each in asked.set.values())
     return len(asked.learners) * len(tasks_named(config)) * len(asked.seeds) * values
@@ -197,7 +210,7 @@ def _check_values(config: Config, key: str, values: Any) -> None:
             changed(config, {key: value})
         except ConfigError as error:
             raise ConfigError(f"{word}: {error}") from None
-    lessons = [one for one in USED["compare"] if one not in NOT_SWEPT]
+    lessons = [one for one in USED["compare"] if one.partition(".")[0] not in NOT_SWEPT]
     if not any(key == one or key.startswith(f"{one}.") for one in lessons):
         raise ConfigError(f"{word}: {key} is no setting of a lesson.")
 

@@ -216,7 +216,8 @@ def _multirun(config_name: str | None, overrides: Sequence[str], success: dict[s
     keys = [word.partition("=")[0] for word in asked[0]]
     kept = [word for word in overrides if word.partition("=")[0] not in keys]
     configs = placed([_config_of_run(config_name, [*kept, *words], success) for words in asked])
-    codes, folders = [], []
+    codes: list[int] = []
+    folders: list[Path] = []
     for at, (words, config) in enumerate(zip(asked, configs, strict=True), 1):
         say(f"run {at} of {len(asked)}: {' '.join(words)}")
         folder = done_with(config)
@@ -590,12 +591,12 @@ def compare(config_name: str | None, words: tuple[str, ...], multirun: bool, yes
       seeds=0-2               of demonstration, practice, measured screens and the adapter's first values
       set=KEY=[a,b]           a line of the table for each value; several of them: for each combination. A learner that
                               does not read a key has one line for all of its values
-      workers=N               processes of one thread each; 0 = in this one
+      workers=N               processes of one thread each (default: one a core); 0 = in this one
 
     \b
     Examples:
       showonce compare learners=[sdft,sft_teacher,rft] tasks=app/dev/single/0-4 seeds=0-2
-      showonce compare learners=[sdft,mine.py:Renyi] 'set=learning.sdft.lr=[.01,.03]' 'set=learning.options.order=[.5,2]'
+      showonce compare learners=[sdft,mine.py:Renyi] set='learning.sdft.lr=[.01,.03]' set='learning.options.order=[.5,2]'
       showonce compare -m learning.learner=sdft,rft seed=0,1 learning.sdft.lr=.01,.03
       showonce compare run_dir=logs/20260101-120000-compare
 
@@ -607,10 +608,11 @@ def compare(config_name: str | None, words: tuple[str, ...], multirun: bool, yes
 
     Outputs: the table on the terminal, and logs/<time>-compare/ with comparison.csv, .json, .md, .png and lessons.csv.
     """
-    from showonce.app.study import count_of, split_words, study_of, with_study
+    from showonce.app.study import count_of, split_words, study_of, with_study, workers_of
     from showonce.settings import load_config
 
-    given, overrides = split_words(_split(words)[1], multirun)
+    workers, others = workers_of(_split(words)[1])
+    given, overrides = split_words(others, multirun)
     place = next((word.partition("=")[2] for word in overrides if word.startswith("run_dir=")), "")
     begun = Path(place) / "config.yaml" if place and config_name is None else None
     name = str(begun) if begun is not None and begun.is_file() else config_name or "compare"
@@ -626,7 +628,7 @@ def compare(config_name: str | None, words: tuple[str, ...], multirun: bool, yes
     set_process(config.inference, config.deterministic, config.seed)
     begun = None if config.run_dir else unfinished(config)
     say(f"{study.summary}." + (f" Going on with {begun}." if begun else ""))
-    found = compare_learners(study, progress_bar, begun)
+    found = compare_learners(study, progress_bar, begun, workers)
     wide_console().print(study_table(found.lines))
     for one in found.errors[:3]:
         say(f"not taught: {one.line}, {one.task}, seed {one.seed}: {one.error}")
