@@ -145,7 +145,7 @@ def with_study(config: Config, given: Mapping[str, Any]) -> Config:
 
 
 def count_of(config: Config) -> int:
-    """Return how many lessons `config.compare` names at most: a learner has one line for values that it does not read."""
+    """Return how many lessons are named at most: a learner has one line for all values that it does not read."""
     asked = config.compare
     values = math.prod(len(each) if isinstance(each, (list, tuple)) else 1 for each in asked.set.values())
     return len(asked.learners) * len(tasks_named(config)) * len(asked.seeds) * values

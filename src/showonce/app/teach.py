@@ -34,9 +34,9 @@ class Taught:
 
     task: its id. learner: the name in the config. seed: of the config. tensors: of the adapter that the ratchet let
     through, by key; empty for a learner that changes no weights. version: 12 digits of their hash, "base" without any.
-    updates, practice_episodes, prompts (that the model read), seconds: over all lessons, without loading and measuring. events: of the
-    lessons, as events.jsonl has them. after: the attempts at the task on the screens that were asked for, None where
-    none were.
+    updates, practice_episodes, prompts (that the model read), seconds: over all lessons, without loading and measuring.
+    events: of the lessons, as events.jsonl has them. after: the attempts at the task on the screens that were asked
+    for, None where none were.
     """
 
     task: str

@@ -596,7 +596,7 @@ def compare(config_name: str | None, words: tuple[str, ...], multirun: bool, yes
     \b
     Examples:
       showonce compare learners=[sdft,sft_teacher,rft] tasks=app/dev/single/0-4 seeds=0-2
-      showonce compare learners=[sdft,mine.py:Renyi] set='learning.sdft.lr=[.01,.03]' set='learning.options.order=[.5,2]'
+      showonce compare learners=[sdft,mine.py:Renyi] set='learning.sdft.lr=[.01,.03]'
       showonce compare -m learning.learner=sdft,rft seed=0,1 learning.sdft.lr=.01,.03
       showonce compare run_dir=logs/20260101-120000-compare
 
