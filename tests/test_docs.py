@@ -24,9 +24,9 @@ from typing import Any
 
 import click
 import pytest
+from tests.cli.test_cli import overrides_of
 
 from showonce.cli import cli
-from showonce.config import Config
 from showonce.runtime.tasks import load_task
 from showonce.settings import load_config
 
@@ -78,9 +78,7 @@ def test_a_command_of_ours_parses(place: str, words: list[str]) -> None:
     parameters = command.make_context(verb, words[2:]).params
     if "config_name" not in parameters:  # a verb that reads no configuration
         return
-    overrides = [word for word in parameters["words"] if "=" in word]
-    if verb == "do":  # its other words are values of a recording
-        overrides = [word for word in overrides if hasattr(Config(), word.partition("=")[0].split(".")[0])]
+    overrides = overrides_of(verb, parameters)
     name = parameters["config_name"] or "run"
     load_config(ROOT / name if (ROOT / name).is_file() else name, overrides)
 
@@ -104,7 +102,7 @@ def runnable() -> Iterator[Any]:
             commands = [[*shells[match[1]], match[3]] for match in BLOCK.finditer(section) if match[2]]
             if commands:
                 title = section.partition("\n")[0].strip("# ")
-                learns = any("showonce run" in command[-1] for command in commands)
+                learns = any(re.search("showonce (run|compare)", command[-1]) for command in commands)
                 marks = [pytest.mark.slow] if learns else []
                 yield pytest.param(dict(FILE.findall(section)), commands, id=f"{page.stem}: {title}", marks=marks)
 

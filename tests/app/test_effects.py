@@ -36,7 +36,7 @@ VALUES: dict[str, str] = {  # of keys for which the rules below give no valid va
     "safety.guards": "[unchanged]", "safety.recovery.measures": "[retry]", "safety.region": "[0, 0, 1, 0.5]",
     "safety.ask_regions": "[[0, 0, 1, 1]]", "learning.practice.seed_offset": "20_000", "task": "app/dev/single/1",
     "tasks": "[app/dev/single/1]", "safety.submit_words": "[a]", "demonstration": "none",
-    "learning.options": "{order: 0.7}",
+    "learning.options": "{order: 0.7}", "compare.set": "{seed: [1, 2]}",
 }  # fmt: skip
 
 

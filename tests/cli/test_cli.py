@@ -18,21 +18,37 @@ import pytest
 from showonce import __version__, errors
 from showonce.app.frontend import Frontend
 from showonce.app.run_writer import RunWriter
+from showonce.app.study import split_words, workers_of
 from showonce.cli import cli, main
 from showonce.cli.codes import ALWAYS, CODES, CRASHED, DIFFERS, NOT_REACHED, STOPPED
 from showonce.config import Config
 from showonce.events import ErrorRaised
 from showonce.runs.folder import start_run
 from showonce.runs.metrics import TaskResult
-from showonce.settings import load_config
+from showonce.settings import combinations, load_config
 
-VERBS = {"run", "record", "parameters", "do", "replay", "eval", "prove", "watch", "runs", "rollback", "doctor"}
+VERBS = {"run", "compare", "record", "parameters", "do", "replay", "eval", "prove", "watch", "runs", "rollback", "doctor"}
 
 
 def outcome(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     code = main(arguments)
     out, err = capsys.readouterr()
     return code, out, err
+
+
+def overrides_of(verb: str, parameters: dict[str, Any]) -> list[str]:
+    """Return the overrides among the words of a command; of a multirun, those of its first run."""
+    words = [word for word in parameters["words"] if "=" in word]
+    if verb == "do":  # its other words are values of a recording
+        return [word for word in words if hasattr(Config(), word.partition("=")[0].split(".")[0])]
+    if verb == "compare":
+        words = split_words(workers_of(words)[1], parameters["multirun"])[1]
+        return [word for word in words if not word.startswith("run_dir=")]
+    if parameters.get("multirun"):
+        swept = combinations(words)[0]
+        keys = [word.partition("=")[0] for word in swept]
+        return [*(word for word in words if word.partition("=")[0] not in keys), *swept]
+    return words
 
 
 def examples() -> Iterator[tuple[str, list[str]]]:
@@ -76,9 +92,7 @@ def test_examples_of_the_help_parse(name: str, words: list[str]) -> None:
     parameters = command.make_context(words[0], words[1:]).params
     if "config_name" not in parameters:  # a verb that reads no configuration
         return
-    overrides = [word for word in parameters["words"] if "=" in word]
-    if words[0] == "do":  # its other words are values of a recording
-        overrides = [word for word in overrides if hasattr(Config(), word.partition("=")[0].split(".")[0])]
+    overrides = overrides_of(words[0], parameters)
     assert load_config(parameters["config_name"] or "run", overrides)
 
 

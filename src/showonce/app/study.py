@@ -182,6 +182,8 @@ def study_of(config: Config, given: Sequence[str] = ()) -> Study:
         if twice := next((one for one in each if each.count(one) > 1), None):
             raise ConfigError(f"compare.{name}: {twice} is named twice.")
     tasks = {word: task_named(word) for word in tasks_named(config)}
+    if not tasks:
+        raise ConfigError("compare.tasks names no task: tasks=app/dev/single/0-4, tasks=hard, or a task file.")
     if config.demonstration not in ("auto", "none") and len(tasks) > 1:
         raise ConfigError(f"demonstration={config.demonstration} shows one task, and {len(tasks)} are named.")
     for key, values in asked.set.items():
