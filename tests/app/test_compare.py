@@ -30,7 +30,7 @@ def study(config: Config, learners: tuple[str, ...] = ("sft_demo", "frozen"), se
 
 @pytest.fixture
 def config(make: MakeConfig) -> Config:
-    made = quick(make(run_dir="logs/study"), episodes=1)
+    made = quick(make(run_dir="logs/study", workers=0), episodes=1)
     return replace(made, learning=replace(made.learning, gate=replace(made.learning.gate, budget_run=1)))
 
 
@@ -39,10 +39,10 @@ def found(compared: Compared) -> list[tuple[object, ...]]:
 
 
 def test_two_processes_give_what_one_gives_and_what_teach_gives(config: Config) -> None:
-    one = compare(study(config), workers=0)
+    one = compare(study(config))
     assert [line.lessons for line in one.lines] == [2, 2] and one.lines[0].difference is None
     assert one.lines[1].difference is not None and not one.errors and not one.stopped
-    two = compare(study(replace(config, run_dir="logs/again")), workers=2)
+    two = compare(study(replace(config, run_dir="logs/again", workers=2)))
     assert found(one) == found(two)
     versions = {}
     for line in (one.folder / "jobs.jsonl").read_text().splitlines():
@@ -72,7 +72,7 @@ def interrupted(title: str, total: int) -> Iterator[object]:
 
 def test_a_study_goes_on_and_may_grow(config: Config) -> None:
     with pytest.raises(KeyboardInterrupt):
-        compare(study(config, ("frozen",)), interrupted, workers=0)  # type: ignore[arg-type]
+        compare(study(config, ("frozen",)), interrupted)  # type: ignore[arg-type]
     folder = Path("logs/study")
     first = (folder / "jobs.jsonl").read_text()
     assert len(first.splitlines()) == 1
@@ -82,17 +82,17 @@ def test_a_study_goes_on_and_may_grow(config: Config) -> None:
     assert (record.kind, record.learner, record.status) == ("compare", "frozen", "failed")
     anywhere = replace(study(config, ("frozen",)).config, run_dir="")
     assert unfinished(anywhere) == folder and unfinished(replace(anywhere, deterministic=True)) is None
-    whole = compare(study(config, ("frozen",)), workers=0)
+    whole = compare(study(config, ("frozen",)))
     text = (folder / "jobs.jsonl").read_text()
     assert text.startswith(first) and [line.lessons for line in whole.lines] == [2]
     assert unfinished(anywhere) is None
-    grown = compare(study(config, ("frozen", "in_context")), workers=0)
+    grown = compare(study(config, ("frozen", "in_context")))
     assert [line.lessons for line in grown.lines] == [2, 2]
     assert (folder / "jobs.jsonl").read_text().startswith(text)
     with pytest.raises(BadInput, match=r"begun under other settings \(experiment\)"):
-        compare(study(replace(config, experiment=replace(config.experiment, eval_screens=9))), workers=0)
+        compare(study(replace(config, experiment=replace(config.experiment, eval_screens=9))))
     with StoreLock(folder), pytest.raises(StoreLocked):
-        compare(study(config, ("frozen",)), workers=0)
+        compare(study(config, ("frozen",)))
 
 
 def test_a_lesson_that_fails_is_told_and_taught_again(config: Config) -> None:
@@ -102,7 +102,7 @@ def test_a_lesson_that_fails_is_told_and_taught_again(config: Config) -> None:
         "    def loss(self, batch):\n"
         "        raise ValueError('on purpose')\n"
     )
-    wrong = compare(study(config, ("frozen", "failing_of_a_test.py:Mine")), workers=0)
+    wrong = compare(study(config, ("frozen", "failing_of_a_test.py:Mine")))
     assert [one.success is None for one in wrong.lessons] == [False, True] * 2
     assert "failing_of_a_test.py:4" in wrong.errors[0].error and wrong.lines[1].failed == 2
     assert read_index("logs")[0].status == "failed"

@@ -18,7 +18,7 @@ import pytest
 from showonce import __version__, errors
 from showonce.app.frontend import Frontend
 from showonce.app.run_writer import RunWriter
-from showonce.app.study import split_words, workers_of
+from showonce.app.study import split_words
 from showonce.cli import cli, main
 from showonce.cli.codes import ALWAYS, CODES, CRASHED, DIFFERS, NOT_REACHED, STOPPED
 from showonce.config import Config
@@ -42,7 +42,7 @@ def overrides_of(verb: str, parameters: dict[str, Any]) -> list[str]:
     if verb == "do":  # its other words are values of a recording
         return [word for word in words if hasattr(Config(), word.partition("=")[0].split(".")[0])]
     if verb == "compare":
-        words = split_words(workers_of(words)[1], parameters["multirun"])[1]
+        words = split_words(words, parameters["multirun"])[1]
         return [word for word in words if not word.startswith("run_dir=")]
     if parameters.get("multirun"):
         swept = combinations(words)[0]

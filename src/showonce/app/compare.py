@@ -6,13 +6,14 @@ be given more learners, tasks, seeds and settings then.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from showonce.app.jobs import Job, Work, check_settings, make_bench, records, run_jobs
+from showonce.app.jobs import Job, Work, check_settings, make_bench, records, run_jobs, workers_of
 from showonce.app.study import Study
 from showonce.app.teach import teach
 from showonce.config import Config
@@ -37,6 +38,7 @@ from showonce.runs.study_picture import study_picture
 from showonce.settings import load_config, to_yaml
 from showonce.versions.lock import StoreLock
 
+Tell = Callable[[str], None]
 LOOKED_AT: Final = 5  # newest studies among which one that did not end is looked for
 FREE: Final = (  # what may differ when a study goes on
     "name", "given", "run_dir", "resume", "output", "dashboard", "compare", "task", "tasks", "seed", "workers", "ray",
@@ -58,11 +60,11 @@ class Compared:
         return [one for one in self.lessons if one.error]
 
 
-def compare(study: Study, bar: ProgressBar = no_bar, begun: Path | None = None, workers: int = 2) -> Compared:
+def compare(study: Study, bar: ProgressBar = no_bar, begun: Path | None = None, tell: Tell = print) -> Compared:
     """Teach the lessons of a study that are missing, write the table, and return it.
 
     bar: shows how many lessons are done. begun: the folder of a study to go on with; None = a new one, or run_dir.
-    workers: processes of one thread each; 0 = all in this one.
+    tell: shows a person one line.
 
     Raises:
         BadInput: the folder was begun under other settings. StoreLocked: another process is at it.
@@ -80,7 +82,7 @@ def compare(study: Study, bar: ProgressBar = no_bar, begun: Path | None = None, 
             check_settings(replace(config, seed=0), folder)
             atomic_write_text(folder / CONFIG, to_yaml(replace(config, resume="")))
             try:
-                _teach(study, config, folder, bar, workers)
+                _teach(study, config, folder, bar, tell)
             except Stopped as stop:
                 stopped = str(stop) or "stopped"
             found = write_comparison(study, folder, stopped)
@@ -90,11 +92,12 @@ def compare(study: Study, bar: ProgressBar = no_bar, begun: Path | None = None, 
     return found
 
 
-def _teach(study: Study, config: Config, folder: Path, bar: ProgressBar, workers: int) -> None:
+def _teach(study: Study, config: Config, folder: Path, bar: ProgressBar, tell: Tell) -> None:
     jobs = [Job(arm.key, task, seed) for arm, task, seed in study.lessons()]
     run = partial(teach_one, configs={arm.key: arm.config for arm in study.arms})
+    workers = workers_of(config, os.cpu_count() or 1)
     with bar("lessons", len(jobs)) as advance:
-        run_jobs(jobs, run, make_bench, config, folder, workers=workers, advance=advance)
+        run_jobs(jobs, run, make_bench, config, folder, workers=workers, advance=advance, tell=tell)
 
 
 def teach_one(job: Job, work: Work, configs: Mapping[str, Config]) -> dict[str, Any]:

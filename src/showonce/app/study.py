@@ -10,7 +10,6 @@ import inspect
 import itertools
 import json
 import math
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -99,18 +98,6 @@ def split_words(words: Sequence[str], multirun: bool = False) -> tuple[dict[str,
     return found, others
 
 
-def workers_of(words: Sequence[str]) -> tuple[int, list[str]]:
-    """Return the number of processes that the words ask for (default: one a core), and the other words.
-
-    Raises:
-        ConfigError: it is no number from 0 to 1024.
-    """
-    found = [word.partition("=")[2] for word in words if word.startswith("workers=")]
-    if not all(one.isdecimal() and int(one) <= 1024 for one in found):
-        raise ConfigError(f"workers={found[-1]}: write how many processes, from 0 (all in this one) to 1024.")
-    return int(found[-1]) if found else os.cpu_count() or 1, [word for word in words if not word.startswith("workers=")]
-
-
 def _add(found: dict[str, Any], key: str, values: Any, word: str) -> None:
     if key in found:
         raise ConfigError(f"{word!r}: {key} is given twice; write all of its values as one list.")
@@ -182,8 +169,6 @@ def study_of(config: Config, given: Sequence[str] = ()) -> Study:
         if twice := next((one for one in each if each.count(one) > 1), None):
             raise ConfigError(f"compare.{name}: {twice} is named twice.")
     tasks = {word: task_named(word) for word in tasks_named(config)}
-    if not tasks:
-        raise ConfigError("compare.tasks names no task: tasks=app/dev/single/0-4, tasks=hard, or a task file.")
     if config.demonstration not in ("auto", "none") and len(tasks) > 1:
         raise ConfigError(f"demonstration={config.demonstration} shows one task, and {len(tasks)} are named.")
     for key, values in asked.set.items():

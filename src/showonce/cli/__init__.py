@@ -591,7 +591,7 @@ def compare(config_name: str | None, words: tuple[str, ...], multirun: bool, yes
       seeds=0-2               of demonstration, practice, measured screens and the adapter's first values
       set=KEY=[a,b]           a line of the table for each value; several of them: for each combination. A learner that
                               does not read a key has one line for all of its values
-      workers=N               processes of one thread each (default: one a core); 0 = in this one
+      workers=N               processes of one thread each (default: one a core); 0 = in this one; ray = on a Ray cluster
 
     \b
     Examples:
@@ -608,11 +608,10 @@ def compare(config_name: str | None, words: tuple[str, ...], multirun: bool, yes
 
     Outputs: the table on the terminal, and logs/<time>-compare/ with comparison.csv, .json, .md, .png and lessons.csv.
     """
-    from showonce.app.study import count_of, split_words, study_of, with_study, workers_of
+    from showonce.app.study import count_of, split_words, study_of, with_study
     from showonce.settings import load_config
 
-    workers, others = workers_of(_split(words)[1])
-    given, overrides = split_words(others, multirun)
+    given, overrides = split_words(_split(words)[1], multirun)
     place = next((word.partition("=")[2] for word in overrides if word.startswith("run_dir=")), "")
     begun = Path(place) / "config.yaml" if place and config_name is None else None
     name = str(begun) if begun is not None and begun.is_file() else config_name or "compare"
@@ -628,7 +627,7 @@ def compare(config_name: str | None, words: tuple[str, ...], multirun: bool, yes
     set_process(config.inference, config.deterministic, config.seed)
     begun = None if config.run_dir else unfinished(config)
     say(f"{study.summary}." + (f" Going on with {begun}." if begun else ""))
-    found = compare_learners(study, progress_bar, begun, workers)
+    found = compare_learners(study, progress_bar, begun, say)
     wide_console().print(study_table(found.lines))
     for one in found.errors[:3]:
         say(f"not taught: {one.line}, {one.task}, seed {one.seed}: {one.error}")

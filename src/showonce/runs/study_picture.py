@@ -40,7 +40,7 @@ def study_picture(title: str, lines: Sequence[Line], lessons: Sequence[Taught]) 
     for axes in others:
         axes.tick_params(labelleft=False, left=False)
     success.set_yticks(range(len(drawn)), [literal(line.name) for line in drawn])
-    success.set_ylim(len(drawn) - 0.5, -0.5)
+    success.set_ylim(max(len(drawn), 1) - 0.5, -0.5)
     figure.suptitle(literal(title), x=0.01, ha="left", fontsize=12, fontweight="bold", color=INK)
     out = io.BytesIO()
     figure.savefig(out, format="png", metadata={"Software": "showonce"})
