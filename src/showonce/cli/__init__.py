@@ -591,7 +591,7 @@ def compare(config_name: str | None, words: tuple[str, ...], multirun: bool, yes
       seeds=0-2               of demonstration, practice, measured screens and the adapter's first values
       set=KEY=[a,b]           a line of the table for each value; several of them: for each combination. A learner that
                               does not read a key has one line for all of its values
-      workers=N               processes of one thread each (default: one a core); 0 = in this one; ray = on a Ray cluster
+      workers=N               processes of one thread each (default: one a core), 0 = this one, ray = a Ray cluster
 
     \b
     Examples:
