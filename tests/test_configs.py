@@ -101,10 +101,4 @@ def test_the_header_shows_a_command_that_parses(name: str) -> None:
         context = click.Context(cli)
         found = cli.get_command(context, verb)
         assert found is not None, f"{name}: no verb {verb!r}"
-<<<<<<< HEAD
-        words = found.make_context(verb, rest, parent=context).params["words"]
-        values = verb == "do"  # its words are values of a recording
-        load_config("run", [word for word in words if "=" in word and not values])
-=======
         load_config("run", overrides_of(verb, found.make_context(verb, rest, parent=context).params))
->>>>>>> bc5f280 (Headers of configs show studies, too)

@@ -27,7 +27,20 @@ from showonce.runs.folder import start_run
 from showonce.runs.metrics import TaskResult
 from showonce.settings import combinations, load_config
 
-VERBS = {"run", "compare", "record", "parameters", "do", "replay", "eval", "prove", "watch", "runs", "rollback", "doctor"}
+VERBS = {
+    "run",
+    "compare",
+    "record",
+    "parameters",
+    "do",
+    "replay",
+    "eval",
+    "prove",
+    "watch",
+    "runs",
+    "rollback",
+    "doctor",
+}
 
 
 def outcome(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
