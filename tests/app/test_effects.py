@@ -27,7 +27,7 @@ VALUES: dict[str, str] = {  # of keys for which the rules below give no valid va
     "record.secrets": "['css:#iban']",
     "policy.adapter.kind": "lora", "learning.sdft.divergence": "jsd", "learning.sdft.vocabulary": "topk",
     "learning.sdft.teacher": "ema", "learning.practice.source": "mixed", "learning.gate.confidence": "stated",
-    "learning.ratchet.drop_test": "window", "learning.fault.kind": "lr_x100", "learning.learner": "rft",
+    "do.pictures": "all", "learning.ratchet.drop_test": "window", "learning.fault.kind": "lr_x100", "learning.learner": "rft",
     "inference.device": "auto", "inference.dtype": "bfloat16", "safety.mode": "step", "safety.ask": "nobody",
     "safety.confidence": "stated", "policy.teacher_context": "both", "policy.demonstration_form": "frames",
     "policy.demonstration_window": "all", "policy.unit": "pixel", "policy.narrate": "none", "dashboard.mode": "live",

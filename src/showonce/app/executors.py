@@ -22,10 +22,11 @@ from showonce.errors import ShowonceError, Stopped
 from showonce.evaluation.bench import Bench
 from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.results import Results
+from showonce.runs.layout import RESULTS, STOP
 from showonce.runtime.stop import Stop, end_with_parent
 
-STOP_FILE: Final = "STOP"  # its appearance in the work folder ends all jobs
-ROWS, LESSONS = "results.jsonl", "lessons"
+STOP_FILE: Final = STOP  # its appearance in the work folder ends all jobs
+ROWS, LESSONS = RESULTS, "lessons"
 
 MakeBench = Callable[[Config, Stop], Bench]
 RunJob = Callable[["Job", "Work"], dict[str, Any]]
