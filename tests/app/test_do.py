@@ -20,11 +20,12 @@ from urllib.parse import parse_qs, quote, urlsplit
 import pytest
 from tests.browsers import needs_browser
 
-from showonce.actions import Action, Click, Type
+from showonce.actions import Action, Click, Type, Wait
 from showonce.app.do import Chore, decisive_steps, find_chore, split_words
 from showonce.app.tasks import task_named
 from showonce.cli import main
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode
+from showonce.demonstrations.store import save_demonstration
 from showonce.demonstrations.values import propose, save_values
 from showonce.environments.browser.settings import BrowserSettings
 from showonce.environments.browser.world import BrowserEnvironment
@@ -32,7 +33,7 @@ from showonce.errors import ConfigError
 from showonce.runs.receipts import Ledger, RowState
 from showonce.runtime.matching import find_named
 from showonce.runtime.recorder import HandPolicy, record
-from showonce.types import Observation
+from showonce.types import Check, Frame, Observation
 from showonce.versions.lock import StoreLock
 
 PAGE = "<!doctype html><html lang=en><meta charset=utf-8><title>{0}</title><body style='font:16px sans'><h1>{0}</h1>{1}"
@@ -220,6 +221,60 @@ def test_killed_while_it_sends_is_in_doubt_until_a_person_says(
     assert main(["do", "order.yaml", "--rows", "rows.csv", "--settle", "2=not-done"]) == 0
     capsys.readouterr()
     assert done(capsys, "--rows", "rows.csv")[0] == 0 and shop.orders == ["jam", "jam"]
+
+
+def variant(there: Path, tmp_path: Path, success: str, checks: tuple[Check, ...] = ()) -> None:
+    """Stand in a folder where the same order was recorded with a wait before it is sent, under another success check."""
+    os.chdir(tmp_path)
+    text = (there / "order.yaml").read_text()
+    Path("order.yaml").write_text(text[: text.index("success:")] + f"success: {success}\n")
+    (path,) = (there / "logs" / "shown" / "episodes").iterdir()
+    demonstration = load_demonstration(path)
+    fill, name, send = demonstration.frames
+    frames = (fill, name, Frame(send.observation, Wait(0.2)), send)
+    made = replace(demonstration, frames=frames, sends=(3,), checks=checks)
+    own = save_demonstration(made, Path("logs") / "shown" / "00000-record-order")
+    save_values(own, [replace(one, kind="parameter", name="product") for one in propose(load_episode(own))])
+
+
+@needs_browser
+def test_what_follows_a_recorded_wait_is_noted_before_it_is_sent(
+    there: Path, shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    variant(there, tmp_path, "{kind: text, value: never}")
+    code, rows, err = done(capsys, "product=milk", "replay.longer=0")
+    assert (code, shop.orders) == (4, ["milk"]) and "it may have been sent" in err, rows
+    code, rows, _ = done(capsys, "product=milk", "replay.longer=0")
+    assert (code, rows[0]["verdict"], shop.orders) == (5, "in doubt", ["milk"])
+
+
+@needs_browser
+def test_a_check_that_holds_before_it_is_sent_does_not_end_it(
+    there: Path, shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shop.page = FORM + "<script>addEventListener('input', () => document.body.append('Ordered: milk.'))</script>"
+    variant(there, tmp_path, "{kind: text, value: 'Ordered: tea.'}")
+    assert done(capsys, "product=milk")[0] == 0 and shop.orders == ["milk"]
+
+
+@needs_browser
+def test_what_the_person_said_must_be_there_is_looked_for(
+    there: Path, shop: Shop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = (0.1, 0.1, 0.5, 0.2)
+    variant(there, tmp_path, "none", (Check(4, "Thank you", where),))
+    code, rows, _ = done(capsys, "product=milk", "replay.longer=1")
+    assert (code, shop.orders) == (0, ["milk"]) and "'Thank you' is on the screen" in str(rows[0]["why"])
+    other = tmp_path / "other"
+    other.mkdir()
+    variant(there, other, "none", (Check(4, "Paid", where),))
+    code, rows, _ = done(capsys, "product=milk", "replay.longer=0")
+    assert (code, rows[0]["verdict"], len(shop.orders)) == (4, "not reached", 2), rows
+    third = tmp_path / "third"
+    third.mkdir()
+    variant(there, third, "none", (Check(1, "New order", where),))
+    code, _, err = done(capsys, "product=milk")
+    assert code == 2 and "nothing says whether" in err and len(shop.orders) == 2
 
 
 @needs_browser

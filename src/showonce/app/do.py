@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from showonce.about import __version__
-from showonce.actions import Action, Click, Done, Key, TripleClick
+from showonce.actions import Click, Key, TripleClick
 from showonce.app.frontend import Frontend
 from showonce.app.plan import Plan, make_plan
 from showonce.app.run_writer import RunWriter
@@ -27,18 +27,16 @@ from showonce.demonstrations.sheet import in_words
 from showonce.demonstrations.table import Row, Table, open_table
 from showonce.demonstrations.values import Value, load_values
 from showonce.environments.wrappers.secret import needs_of
-from showonce.environments.wrappers.wrapper import Wrapper
 from showonce.errors import BadInput, ConfigError, DemonstrationError, ShowonceError, nearest
-from showonce.protocols import Approver, Environment, Interrupt
+from showonce.protocols import Approver, Environment
 from showonce.runs.folder import start_run
 from showonce.runs.layout import RECEIPTS
 from showonce.runs.receipts import Entry, Ledger, Picture, Receipt, RowState, write_receipt
-from showonce.runtime.approvals import NobodyThere, Person, person_of
-from showonce.runtime.completion import make_checker
+from showonce.runtime.approvals import Person, person_of
+from showonce.runtime.decisive import Decisive, closing_checks
 from showonce.runtime.replay import ReplayReport, replay_episode
-from showonce.types import Demonstration, Episode, Executed, Observation, StopReason, Task
+from showonce.types import Demonstration, Episode, StopReason, Task
 
-UNCHECKABLE: Final = ("ask_person", "answer", "none")  # success kinds that say nothing before the first step
 LAST_PICTURES: Final = 3  # decisive steps whose pictures are kept, at most: the first one and the last ones
 
 
@@ -265,7 +263,8 @@ def settle(chore: Chore, given: Mapping[str, str], config: Config, rows: str | P
 
 def _check_verifiable(chore: Chore, config: Config) -> None:
     """Check that something can say whether it was done. Raises ConfigError: nothing can."""
-    if chore.task.success.kind == "none" and not chore.shown.checks and not config.do.unverified:
+    ends = closing_checks(chore.shown, decisive_steps(chore, config.safety.submit_words))
+    if chore.task.success.kind == "none" and not ends and not config.do.unverified:
         raise ConfigError(
             f"nothing says whether {chore.task.id!r} was done: add success: {{kind: text, value: ...}} to its task "
             f"file, or record it again and press {config.record.check} on the text that must be there at the end. "
@@ -366,14 +365,17 @@ class _Desk:
         begun, number = time.time(), row.number or None
         shown, task = bind(self.chore.shown, self.chore.task, self.chore.values, row.values)
         decisive = decisive_steps(self.chore, self.writer.config.safety.submit_words)
-        guard: _Guarded | None = None
+        guard: Decisive | None = None
         report: ReplayReport | None = None
         try:
             if self.screen is None:
                 self.screen = self.plan.environment(task)
-            guard = _Guarded(self.screen, task, decisive, lambda: self._sending(row), self._person)
+            guard = Decisive(
+                self.screen, task, shown, decisive, lambda: self._sending(row), self._person,
+                self.writer.config.replay.longer, self.writer.stop,
+            )  # fmt: skip
             report = self._replay(guard, shown, task)
-            verdict, why = _verdict(report, task, shown)
+            verdict, why = _verdict(report)
         except BadInput as error:
             verdict, why = Verdict.BAD, str(error)
         except ShowonceError as error:
@@ -402,12 +404,12 @@ class _Desk:
     def _sending(self, row: Row) -> None:
         self.ledger.put(row.key, RowState.SENDING, row.values)
 
-    def _replay(self, screen: Environment, shown: Demonstration, task: Task) -> ReplayReport:
+    def _replay(self, guard: Decisive, shown: Demonstration, task: Task) -> ReplayReport:
         writer, known = self.writer, any(frame.targets for frame in shown.frames)
         return replay_episode(
-            self.chore.path, screen, task, mode="target" if known else "template", store=writer.episodes(),
+            self.chore.path, guard, task, mode="target" if known else "template", store=writer.episodes(),
             events=writer.events, stop=writer.stop, longer=writer.config.replay.longer, person=self._person,
-            approver=self.approver, shown=shown,
+            approver=self.approver, shown=shown, checker=guard.checked(), observers=guard.follow,
         )  # fmt: skip
 
     def _receipt(
@@ -437,44 +439,6 @@ class _Desk:
 _BROKEN: Final = (StopReason.ENVIRONMENT_ERROR, StopReason.MODEL_ERROR)
 
 
-class _Guarded(Wrapper):
-    """Passes everything on; before the first decisive action it has the row written down as being sent.
-
-    decisive: numbers of steps of the demonstration, from 1. Actions that a replay adds only make the note earlier.
-    sending: whether that happened.
-    """
-
-    def __init__(
-        self, inner: Environment, task: Task, decisive: Sequence[int], begin: Callable[[], None], person: Person | None
-    ) -> None:
-        super().__init__(inner)
-        self.sending = False
-        self._task, self._first, self._begin, self._person = task, min(decisive, default=1), begin, person
-        self._done = 0
-
-    def reset(self, task: Task, seed: int | None = None) -> Observation:
-        """Prepare the screen. Raises ConfigError: the success check is true already, so it would verify nothing."""
-        seen = self.inner.reset(task, seed)
-        if self._task.success.kind not in UNCHECKABLE:
-            found = make_checker(self._task, self.inner, self._person or NobodyThere()).check(seen, None)
-            if found.success is True:
-                raise ConfigError(
-                    f"the success check of {self._task.id!r} is true before the first step ({found.evidence}), so it "
-                    "would verify nothing. Choose something that only the end of the task shows.",
-                    key="do.success",
-                )
-        return seen
-
-    def execute(self, action: Action, interrupt: Interrupt) -> Executed:
-        if self._done + 1 >= self._first and not self.sending and not isinstance(action, Done):
-            interrupt.check()
-            self._begin()
-            self.sending = True
-        done = self.inner.execute(action, interrupt)
-        self._done += 1
-        return done
-
-
 def decisive_steps(chore: Chore, submit_words: Sequence[str]) -> tuple[int, ...]:
     """Return the steps, from 1, with which a recording sends a row's data: those that must not be done twice.
 
@@ -499,7 +463,7 @@ def decisive_steps(chore: Chore, submit_words: Sequence[str]) -> tuple[int, ...]
     return tuple(named or acting[-1:] or [first])
 
 
-def _verdict(report: ReplayReport, task: Task, shown: Demonstration) -> tuple[Verdict, str]:
+def _verdict(report: ReplayReport) -> tuple[Verdict, str]:
     """Return what came of an attempt, and one line why."""
     episode, reason = report.episode, report.stop_reason
     why = (report.doubt or report.unmet or episode.why or str(reason)).rstrip(".")
@@ -510,13 +474,9 @@ def _verdict(report: ReplayReport, task: Task, shown: Demonstration) -> tuple[Ve
         return Verdict.BROKE, f"{at}{why}"
     if reason in (StopReason.DOUBT, StopReason.ASKED, StopReason.DENIED, StopReason.REFUSED):
         return Verdict.IN_DOUBT, why
-    if task.success.kind != "none":
-        if report.reached:
-            return Verdict.DONE, f"verified: {episode.outcome.evidence or task.success.kind}"
-        return Verdict.NOT_REACHED, f"{at}{why} ({reason})"
-    if report.steps >= report.expected and reason is StopReason.CLAIMED and not report.unmet:
-        if shown.checks:
-            return Verdict.DONE, f"verified: {shown.checks[-1].text!r} is on the screen"
+    if episode.outcome.success is True and not report.unmet:
+        return Verdict.DONE, f"verified: {episode.outcome.evidence or episode.outcome.checker}"
+    if episode.outcome.checker == "none" and report.reached:
         return Verdict.NOT_REACHED, "all steps were done, and nothing verified it (do.unverified)"
     return Verdict.NOT_REACHED, f"{at}{why} ({reason})"
 

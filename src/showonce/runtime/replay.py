@@ -33,6 +33,7 @@ from showonce.protocols import (
 )
 from showonce.runtime.aiming import OTHER_SCREEN, Aim, Aimed, Unmoved
 from showonce.runtime.approvals import Person
+from showonce.runtime.completion import Checker
 from showonce.runtime.freshness import apart
 from showonce.runtime.guards import Unproved
 from showonce.runtime.loop import run_episode
@@ -252,6 +253,8 @@ def replay_episode(
     approver: Approver | None = None,
     shown: Demonstration | None = None,
     stop_when_changed: bool = True,
+    checker: Checker | None = None,
+    observers: Callable[[ReplayPolicy], Sequence[Any]] = lambda policy: (),
 ) -> ReplayReport:
     """Re-execute a stored episode and report the first difference from it.
 
@@ -261,7 +264,8 @@ def replay_episode(
     folder: where the picture of a difference goes. approver: asked before an action that is in doubt; without one, and
     where the answer is no, the replay ends with StopReason.DOUBT and nothing more is done. shown: the demonstration in
     `path` with other values bound to its parameters; it is done instead, and frames are not compared.
-    stop_when_changed: by coordinates, on a real screen, stop in doubt where it is not as recorded.
+    stop_when_changed: by coordinates, on a real screen, stop in doubt where it is not as recorded. checker: in place of
+    the task's own. observers: made for the policy that replays, which knows which step of the recording is due.
 
     Raises:
         DemonstrationError: not a usable episode folder, or of another task.
@@ -306,7 +310,8 @@ def replay_episode(
         executor="replay",
         limits=replace(task.limits, max_steps=max(task.limits.max_steps, 2 * len(shown.frames) + 1)),
         guards=(Unproved(),),
-        observers=(watch,),
+        observers=(watch, *observers(policy)),
+        checker=checker,
         store=store,
         events=events,
         stop=stop,
