@@ -224,7 +224,7 @@ def test_killed_while_it_sends_is_in_doubt_until_a_person_says(
 
 
 def variant(there: Path, tmp_path: Path, success: str, checks: tuple[Check, ...] = ()) -> None:
-    """Stand in a folder where the same order was recorded with a wait before it is sent, under another success check."""
+    """Stand in a folder where the order was recorded with a wait before it is sent, under another success check."""
     os.chdir(tmp_path)
     text = (there / "order.yaml").read_text()
     Path("order.yaml").write_text(text[: text.index("success:")] + f"success: {success}\n")
