@@ -609,11 +609,12 @@ def compare(config_name: str | None, words: tuple[str, ...], multirun: bool, yes
     Outputs: the table on the terminal, and logs/<time>-compare/ with comparison.csv, .json, .md, .png and lessons.csv.
     """
     from showonce.app.study import count_of, split_words, study_of, with_study
+    from showonce.runs.layout import CONFIG
     from showonce.settings import load_config
 
     given, overrides = split_words(_split(words)[1], multirun)
     place = next((word.partition("=")[2] for word in overrides if word.startswith("run_dir=")), "")
-    begun = Path(place) / "config.yaml" if place and config_name is None else None
+    begun = Path(place) / CONFIG if place and config_name is None else None
     name = str(begun) if begun is not None and begun.is_file() else config_name or "compare"
     config = with_study(load_config(name, overrides), given)
     agreed(count_of(config), "lessons", yes)
