@@ -398,13 +398,16 @@ class Seat:
         return -1, f"{report.episode.stop_reason}: {report.episode.why}"
 
     def do(self, data: Data) -> tuple[int, str]:
-        """Let `showonce do` do it; return its exit code and the line that says why."""
+        """Let `showonce do` do it, with receipts of its own; return its exit code and the line that says why."""
         words = [f"{name}={text}" for name, text in asdict(data).items()]
+        logs = self.folder / "logs"
         done = subprocess.run(
-            self.command(*words), capture_output=True, text=True, timeout=300, check=False, cwd=self.folder
+            self.command(logs, *words), capture_output=True, text=True, timeout=400, check=False, cwd=self.folder
         )
-        told = (done.stdout + done.stderr).strip().splitlines()
-        return done.returncode, told[-1] if told else ""
+        shutil.rmtree(logs, ignore_errors=True)
+        told = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        why = next((str(one["why"]) for one in told if one.get("why")), "") or done.stderr.strip()[-300:]
+        return done.returncode, why
 
     def kill_rows(self, kills: int, rng: random.Random, left: int) -> Iterator[Killed]:
         """Do tables of rows, each killed at random moments until all of its rows are done; `kills` in all.
@@ -453,7 +456,7 @@ class Seat:
     def _killed(self, file: Path, after: float) -> int:
         """Start `do --rows` and kill it after some seconds; return its exit code, negative where it was killed."""
         process = subprocess.Popen(
-            [*self.command(), "--rows", str(file)], cwd=self.folder, stdout=subprocess.DEVNULL,
+            [*self.command(self.folder / "logs"), "--rows", str(file)], cwd=self.folder, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
         try:
@@ -465,11 +468,11 @@ class Seat:
                 os.killpg(process.pid, signal.SIGKILL)
             return code
 
-    def command(self, *words: str) -> list[str]:
-        """Return the command line of `do` on this seat's episode."""
+    def command(self, logs: Path, *words: str) -> list[str]:
+        """Return the command line of `do` on this seat's episode. logs: where its runs and receipts go."""
         return [
             sys.executable, "-m", "showonce", "do", str(self.path), *words, "environment.settings.headless=true",
-            f"secret.password=env:{SECRET}", f"output.logs={self.folder / 'logs'}",
+            "--nobody", "--json", f"secret.password=env:{SECRET}", f"output.logs={logs}",
         ]  # fmt: skip
 
 

@@ -108,6 +108,8 @@ def test_what_is_named_by_data_keeps_its_column_though_its_record_has_other_data
     found = find(wanted, [row, aside])
     assert (found.verdict, found.element) == ("sure", row)
     assert find(wanted, [aside]).verdict == "unsure"
+    found = find(wanted, [row, replace(aside, near=("Recently viewed", "Customers"))])
+    assert (found.verdict, found.element) == ("sure", row)
     found = find(replace(wanted, role="button", near=("Customers",), count=1), [replace(row, count=1)])
     assert found.verdict == "unsure" and "it is a link, not a button" in found.why
 

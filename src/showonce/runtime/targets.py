@@ -140,7 +140,7 @@ def find(recorded: Element, candidates: Sequence[Element]) -> Found:
     twins = [one for _, one in scored if recorded.name and plain(one.name) == plain(recorded.name)]
     if not same and may and twins:
         return Found(may[0][1], "unsure", may[0][0], 1.0, f"another thing is called {recorded.name!r}", tuple(twins))
-    may = same or may
+    may = _nearer(recorded, same or may) if value_named(recorded) else same or may
     if not may:
         best, one = scored[0] if scored else (Score(0.0), None)
         why = "; ".join(best.against)
@@ -162,6 +162,15 @@ def find(recorded: Element, candidates: Sequence[Element]) -> Found:
 def value_named(recorded: Element) -> bool:
     """Return whether the name of a recorded thing is, or holds, data that was put in (`Element.bound`)."""
     return any(plain(text) in plain(recorded.name) for text in recorded.bound)
+
+
+def _nearer(recorded: Element, may: list[tuple[Score, Element]]) -> list[tuple[Score, Element]]:
+    """Return those that share no less with what stood around a thing named by data than another one, which shares all
+    of that and more: the entry under the same column head, not the one of another list on the page."""
+    shared = [
+        {text for text in recorded.near if any(likeness(text, other) >= ALIKE for other in one.near)} for _, one in may
+    ]
+    return [pair for pair, mine in zip(may, shared, strict=True) if not any(mine < other for other in shared)]
 
 
 def same_thing(one: Element, other: Element) -> bool:
