@@ -85,7 +85,7 @@ def test_what_stands_beside_the_recorded_record_is_not_looked_for_beside_another
     shown, known = proposed(frames)
     bound, _ = bind(shown, Task("user/x", "g"), known, {known[0].name: "Alan Turing"})
     assert [frame.targets[0].near for frame in bound.frames[1:]] == [
-        (), ("Annual service plan", "Orders"), ("Assigned to",), ("Address 1",)
+        row["near"], ("Annual service plan", "Orders"), ("Assigned to",), ("Address 1",)
     ]  # fmt: skip
 
 

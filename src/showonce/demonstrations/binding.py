@@ -25,7 +25,6 @@ from showonce.secrets import mentions
 from showonce.types import Demonstration, Element, Frame, Task
 
 SHORT: Final = 3  # characters; a shorter value follows in what steps hit only where it is the whole text
-_LISTED: Final = ("checkbox", "menuitem", "option", "radio", "tab", "treeitem")  # the label of their list is near
 _STABLE: Final = ("type", "name", "placeholder")  # attributes that say nothing of one record
 _DATES: Final = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y")
 _SECRET: Final = r"<secret(?::\w+)?>"
@@ -444,11 +443,9 @@ def _element(element: Element, swap: Swap) -> Element:
     def of_record(text: str) -> bool:
         return named or re.search(r"\d", text) is not None or any(word in text.lower() for word in words)
 
-    own = named and element.role not in _LISTED  # then the other cells of its row are those of the recorded record
-    near = [text for text in element.near if not own or swap.found(text, SHORT)]
     return replace(
         element, name=swap(element.name, SHORT), text=swap(element.text, SHORT),
-        near=tuple(swap(text, SHORT) for text in near), bound=tuple(dict.fromkeys(found.values())),
+        near=tuple(swap(text, SHORT) for text in element.near), bound=tuple(dict.fromkeys(found.values())),
         attributes={key: text for key, text in element.attributes.items() if key in _STABLE or not of_record(text)},
     )  # fmt: skip
 
