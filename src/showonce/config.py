@@ -436,6 +436,7 @@ class DoConfig(Section, at="do"):
     """`do`: a recorded task done once a row, and what is kept of it."""
 
     unverified: bool = False  # do a task that nothing verifies; it ends with exit code 4
+    batch: str = ""  # the same data under another name (a month, a day) is other work, done once under each
     wait_seconds: float = number(0.0, 0, 1e6)  # for another command that does the same task
     pictures: str = "decisive"  # kept of a row that was done: decisive (before and after what was sent) | all
     keep_days: float = number(90.0, 0, 36_500)  # then a receipt's pictures are removed; the receipt stays (0 = never)

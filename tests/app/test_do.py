@@ -186,7 +186,13 @@ def test_a_table_is_done_row_by_row_and_goes_on_where_it_was(
     code, rows, _ = done(capsys, "--rows", "rows.csv")
     assert (code, shop.orders) == (0, ["coffee", "cocoa", "milk"])
     assert [row.get("already") for row in rows] == [True, False, None]
-    assert done(capsys, "--rows", "rows.csv", "--again")[0] == 0 and shop.orders[3:] == ["coffee", "milk"]
+    code, _, err = done(capsys, "--rows", "rows.csv", "--again")
+    assert code == 2 and "do.batch=" in err and len(shop.orders) == 3, "again after a kill it would be sent twice"
+    table.write_text("product,note\ncoffee,a\nmilk,c\n")
+    for _ in range(2):
+        assert done(capsys, "--rows", "rows.csv", "do.batch=may")[0] == 0 and shop.orders[3:] == ["coffee", "milk"]
+    for _ in range(2):
+        assert done(capsys, "product=tea", "do.batch=2026-05-04")[0] == 0 and shop.orders[5:] == ["tea"]
 
 
 @needs_browser
@@ -195,6 +201,10 @@ def test_a_wrong_page_is_not_touched(there: Path, shop: Shop, capsys: pytest.Cap
     code, rows, err = done(capsys, "product=milk", "replay.longer=0")
     assert (code, shop.orders) == (5, []) and "in doubt" in err, (rows, err)
     assert rows[0]["verdict"] == "in doubt" and rows[0]["code"] == 5
+    (there / "rows.csv").write_text("product\na\nb\nc\nd\n")
+    code, rows, err = done(capsys, "--rows", "rows.csv", "replay.longer=0")
+    assert (code, [row.get("verdict") for row in rows]) == (5, ["in doubt"] * 3 + [None]), (rows, err)
+    assert rows[-1]["verdicts"] == {"in doubt": 3, "not tried": 1} and "left for later" in err
     shop.page = FORM  # nothing was sent, so it may be tried again
     assert done(capsys, "product=milk")[0] == 0 and shop.orders == ["milk"]
 
@@ -372,3 +382,7 @@ def test_words_are_values_or_keys_and_decisive_is_what_sends_the_data(shown: Pat
     assert steps((0, 2)) == (3,), "what was sent before the data was typed is no row"
     assert steps(()) == steps(None) == (3,)
     assert steps((0, 2), replace(chore, values=())) == (1, 3)
+    one, two, three = chore.shown.frames
+    frames = (replace(one, action=Type("<secret:password>")), replace(two, target="Sign in"), three)
+    signs = replace(chore, values=(), shown=replace(chore.shown, frames=frames))
+    assert steps((1, 2), signs) == (3,) and steps((1,), signs) == (2,), "a sign-in is nobody's row"

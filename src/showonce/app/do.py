@@ -34,9 +34,14 @@ from showonce.runs.layout import RECEIPTS
 from showonce.runs.receipts import Entry, Ledger, Picture, Receipt, RowState, write_receipt
 from showonce.runtime.approvals import Person, person_of
 from showonce.runtime.decisive import Decisive, closing_checks
+from showonce.runtime.repairs import with_repairs
 from showonce.runtime.replay import ReplayReport, replay_episode
+from showonce.runtime.safety import find_word
+from showonce.secrets import mentions
 from showonce.types import Demonstration, Episode, StopReason, Task
 
+MOST_FAILED: Final = 3  # rows in a row that broke or ended in doubt: the rest would, too
+SIGN_IN: Final = ("sign in", "log in", "login", "log on", "anmelden", "einloggen", "se connecter")
 LAST_PICTURES: Final = 3  # decisive steps whose pictures are kept, at most: the first one and the last ones
 
 
@@ -92,7 +97,8 @@ class DoReport:
     def code(self) -> int:
         """Exit code: that of the worst row, in the order of `CODES`."""
         order = [*CODES]
-        return max((one.code for one in self.results), key=[CODES[v] for v in order].index, default=0)
+        tried = (one.code for one in self.results if self.stopped or one.verdict is not Verdict.NOT_TRIED)
+        return max(tried, key=[CODES[v] for v in order].index, default=0)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,7 @@ def find_chore(what: str, logs: str | Path, tell: Callable[[str], None] = lambda
     recorded = load_episode(path)
     if recorded.task_id != task.id:
         raise DemonstrationError(f"{path} is an episode of task {recorded.task_id!r}, not of {task.id!r}.")
-    return Chore(path, task, load_values(path), load_demonstration(path), recorded)
+    return Chore(path, task, load_values(path), with_repairs(load_demonstration(path), path), recorded)
 
 
 def split_words(words: Sequence[str], chore: Chore, keys: Sequence[str]) -> tuple[dict[str, str], list[str]]:
@@ -180,14 +186,21 @@ def do(
 ) -> DoReport:
     """Do a recorded task once, or once a row of a table. given: texts of values, the same for every row.
 
-    again: do rows that were done already once more; without a table that is so in any case, since who asks for one
-    attempt means one. nobody: no person is asked anything. told: called with what came of
-    each row, and the number of rows.
+    again: do it once more although it was done; without a table and without `do.batch` that is so in any case, since
+    who asks for one attempt means one. nobody: no person is asked anything. told: called with what came of each row,
+    and the number of rows. After MOST_FAILED rows in a row that broke or ended in doubt the rest is left for later.
 
     Raises:
         ConfigError: the data or the table cannot be used, or nothing can verify success. StoreLocked: another command
             does this task. As `make_plan`.
     """
+    if again and rows is not None:
+        raise ConfigError(
+            "--again with --rows would send what is done once more each time that it is interrupted. Name this time by "
+            "do.batch=NAME (e.g. the month) and empty the column `result`: the same rows under another name are other "
+            "work.",
+            key="do.again",
+        )
     frontend = frontend or Frontend()
     plan = make_plan(replace(config, seed=max(config.seed, 0)), tasks=[chore.task])
     chore = replace(chore, task=plan.tasks[0])
@@ -201,10 +214,11 @@ def do(
             f"the recording is incomplete, what follows may fail: {'; '.join(in_sentences(chore.shown.lost))}."
         )
     ledger = Ledger(config.output.logs, chore.task.id)
-    todo = _rows(table, chore, given)
+    todo, repeats = _rows(table, chore, given, config.do.batch), table is None and not config.do.batch
+    why = "stopped before it"
     with ledger.held(config.do.wait_seconds):
         ledger.thin(config.do.keep_days)
-        known = [_known(ledger.get(row.key), row, again or table is None) for row in todo]
+        known = [_known(ledger.get(row.key), row, again or repeats) for row in todo]
         results: list[RowResult] = []
         if all(one is not None for one in known):
             for one in (one for one in known if one is not None):
@@ -221,10 +235,11 @@ def do(
                     writer.found["do"] = [vars(one) for one in results]
                     if result.verdict is Verdict.STOPPED:
                         break
-    left = [
-        RowResult(row.number or None, row.key, row.values, Verdict.NOT_TRIED, "stopped before it")
-        for row in todo[len(results) :]
-    ]
+                    if len(results) < len(todo) and _all_failed(results):
+                        why = f"left for later: {MOST_FAILED} in a row broke or ended in doubt"
+                        frontend.tell(why)
+                        break
+    left = [RowResult(row.number or None, row.key, row.values, Verdict.NOT_TRIED, why) for row in todo[len(results) :]]
     return DoReport(chore.task.id, (*results, *left), writer.folder, writer.stopped)
 
 
@@ -242,7 +257,7 @@ def settle(chore: Chore, given: Mapping[str, str], config: Config, rows: str | P
         raise ConfigError(f"--settle {said!r} is not of the form {form}.", key="do.settle")
     plan = make_plan(replace(config, seed=max(config.seed, 0)), tasks=[chore.task])
     table = None if rows is None else open_table(rows, chore.values, plan.tasks[0].id, given)
-    todo = [row for row in _rows(table, chore, given) if not number or row.number == int(number)]
+    todo = [row for row in _rows(table, chore, given, config.do.batch) if not number or row.number == int(number)]
     if not todo:
         raise ConfigError(f"--settle {said}: {rows} has no row {number}.", key="do.settle")
     row, ledger = todo[0], Ledger(config.output.logs, plan.tasks[0].id)
@@ -273,21 +288,28 @@ def _check_verifiable(chore: Chore, config: Config) -> None:
         )
 
 
-def _rows(table: Table | None, chore: Chore, given: Mapping[str, str]) -> list[Row]:
+def _all_failed(results: Sequence[RowResult]) -> bool:
+    last = [one for one in results if not one.already][-MOST_FAILED:]
+    return len(last) == MOST_FAILED and all(one.verdict in (Verdict.BROKE, Verdict.IN_DOUBT) for one in last)
+
+
+def _rows(table: Table | None, chore: Chore, given: Mapping[str, str], batch: str) -> list[Row]:
     """Return the rows to do; without a table the one that is given.
 
     What is computed (today, a month's end) is left out of a row's key: a row that is tried again the next day is the
-    same row. What may be done again for the same data needs a column that tells one time from the other.
+    same row. What may be done again for the same data needs another batch.
     """
+
+    def key(texts: Mapping[str, str]) -> str:
+        plain = row_key(chore.task.id, texts)
+        return row_key(plain, {"batch": batch}) if batch else plain
+
     if table is None:
         texts = {**resolve(chore.values, given)}
         free = {value.name for value in chore.values if value.kind == "parameter"} | {*given}
         known = {name: text for name, text in texts.items() if name in free}
-        return [Row(0, texts, row_key(chore.task.id, known))]
-    return [
-        replace(row, values={**given, **row.values}, key=row_key(chore.task.id, {**given, **row.values}))
-        for row in table.rows
-    ]
+        return [Row(0, texts, key(known))]
+    return [replace(row, values={**given, **row.values}, key=key({**given, **row.values})) for row in table.rows]
 
 
 def _known(entry: Entry | None, row: Row, again: bool) -> RowResult | None:
@@ -444,13 +466,15 @@ def decisive_steps(chore: Chore, submit_words: Sequence[str]) -> tuple[int, ...]
 
     They are the steps after which the page sent something (`Demonstration.sends`), from the first use of a value that
     changes on: a sign-in comes before that. Where nobody could tell what was sent: clicks and keys from there on whose
-    target bears a submit word, else the last click or key. Without a value that changes, from the first step on.
+    target bears a submit word, else the last click or key. Without a value that changes, from the first step on, but
+    for the press that signs in after a secret was typed.
     """
     shown = chore.shown
     changing = [step for value in chore.values if value.kind in ("parameter", "computed") for step in value.steps]
     first = min(changing, default=1)
     if shown.sends is not None:
         found = [step + 1 for step in shown.sends if step + 1 >= first]
+        found = [number for number in found if changing or not _signs_in(shown, number)] or found
         if found:
             return tuple(found)
     acting = [
@@ -461,6 +485,12 @@ def decisive_steps(chore: Chore, submit_words: Sequence[str]) -> tuple[int, ...]
     words = {word.casefold() for word in submit_words}
     named = [number for number in acting if shown.frames[number - 1].target.casefold().strip() in words]
     return tuple(named or acting[-1:] or [first])
+
+
+def _signs_in(shown: Demonstration, number: int) -> bool:
+    """Whether a step, from 1, presses what signs in, after a secret was typed."""
+    typed = (str(getattr(frame.action, "text", "")) for frame in shown.frames[: number - 1])
+    return any(map(mentions, typed)) and bool(find_word(shown.frames[number - 1].target, SIGN_IN))
 
 
 def _verdict(report: ReplayReport) -> tuple[Verdict, str]:

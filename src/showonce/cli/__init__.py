@@ -502,7 +502,7 @@ def replay(config_name: str | None, words: tuple[str, ...], mode: str | None, ch
 
 @cli.command("do")
 @click.option("--rows", metavar="FILE", help="A table (CSV or XLSX): one attempt a row; the result is written into it.")
-@click.option("--again", is_flag=True, help="Do rows once more that were done already.")
+@click.option("--again", is_flag=True, help="Do it once more although it was done (with --rows: do.batch=NAME).")
 @click.option("--nobody", is_flag=True, help="Ask no person anything: where one would be asked, it stops in doubt.")
 @click.option("--settle", metavar="[ROW=]done|not-done", help="Say what came of a row in doubt; nothing is done.")
 @click.option("--quiet", is_flag=True, help="Print nothing but what went wrong.")
@@ -528,11 +528,18 @@ def do_task(config_name: str | None, words: tuple[str, ...], **options: Any) -> 
 
     \b
     NAME=TEXT gives a value of the recording (`showonce parameters EPISODE` lists them; set.NAME= where a key of the
-    config has that name). Useful keys: do.keep_days, do.pictures, do.wait_seconds, replay.longer, output.logs.
+    config has that name). Useful keys: do.batch=NAME (a month, a day: the same data under another name is
+    other work, done once), do.keep_days, do.pictures, do.wait_seconds, replay.longer, output.logs.
 
     \b
     Every weekday at 7, by cron (its lines know no folder, no display and no PATH of yours):
       0 7 * * 1-5  cd /home/me/chores && /home/me/.venv/bin/showonce do ticket.yaml --rows today.csv --quiet
+    Once a day, however often it is started; in a crontab % is written \\%:
+      0 7 * * 1-5  cd /home/me/chores && /home/me/.venv/bin/showonce do hours.yaml --quiet do.batch=$(date +\\%F)
+    systemd: a service of Type=oneshot with WorkingDirectory=/home/me/chores and
+      ExecStart=/home/me/.venv/bin/showonce do hours.yaml --quiet; its timer has OnCalendar=Mon..Fri 07:00
+    Windows: schtasks /create /tn hours /sc weekly /d MON,TUE,WED,THU,FRI /st 07:00 /tr
+      "cmd /c cd /d C:/chores && C:/venv/Scripts/showonce.exe do hours.yaml --quiet"
 
     A table ends with the code of its worst row: 130, 3, 2, 5, 4, 0, in this order.
 

@@ -333,7 +333,7 @@ def replay_episode(
     )
     repaired = tuple(one for index in range(done) for one in policy.repairs.get(index, ()))
     if repaired and episode.path:
-        keep_repairs(stored, path, repaired, checked and episode.success, same_data, episode.id)
+        keep_repairs(stored, path, repaired, episode.success, same_data, episode.id)
     return ReplayReport(
         mode, done, len(shown.frames), episode.outcome.success, episode.stop_reason, first, episode,
         checked, wanted, unmet, **_doubt_of(episode, done),
