@@ -133,6 +133,13 @@ def test_equal_buttons_are_told_apart_by_what_is_near(seat: Seat) -> None:
         assert seat.environment.target_at(middle(one)) == one
 
 
+def test_a_card_is_named_by_what_it_begins_with(seat: Seat) -> None:
+    seat.show("".join(
+        f"<article><h3>{title}</h3><p>Floor 0</p><button>Close</button></article>" for title in ("Lamp", "Tap")
+    ))  # fmt: skip
+    assert [one.near[:2] for one in seat.environment.targets()] == [("Lamp", "Floor 0"), ("Tap", "Floor 0")]
+
+
 def test_a_block_has_the_label_before_it_and_a_record_its_headings(seat: Seat) -> None:
     seat.show("""<h1>Grace Hopper</h1><h2>Orders</h2><button>New</button><h2>Notes</h2><h3>Old</h3>
     <div><span>Priority</span><div><input type=hidden><div class=value onclick='0'>Normal</div>

@@ -41,6 +41,23 @@ def test_the_button_of_another_row_is_never_taken(left: tuple[str, ...]) -> None
     assert found.verdict == "unsure" and "not beside 'Grace Hopper'" in found.why
 
 
+def test_of_menus_with_the_same_links_the_one_with_the_same_heading_is_taken() -> None:
+    top = Element("Home", BOX, "link", attributes={"href": "/home"}, page=PAGE, count=3)
+    shop, foot = replace(top, near=("Our shop",), index=1), replace(top, near=("About us",), index=2)
+    for one in (top, shop, foot):
+        found = find(one, [top, shop, foot])
+        assert (found.verdict, found.element) == ("sure", one)
+    assert find(shop, [top, foot]).verdict == find(top, [shop]).verdict == "unsure"
+
+
+def test_next_of_another_list_is_not_taken() -> None:
+    recorded = Element("Next", BOX, "link", near=("Page 1 of 7", "Customers"), page="http://crm.test/customers")
+    for pages in ("Page 1 of 2", "Page 1 of 7"):
+        orders = replace(recorded, near=(pages, "Orders"), page="http://crm.test/customer/1003")
+        found = find(recorded, [orders])
+        assert found.verdict == "unsure" and "another page" in found.why
+
+
 def test_columns_are_told_apart_by_their_heads() -> None:
     cells = [replace(one, near=("Grace", head)) for head in ("Phone", "Mail") for one in rows("Grace", action="Edit")]
     cells = [replace(one, index=n, count=2) for n, one in enumerate(cells)]

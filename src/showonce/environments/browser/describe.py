@@ -296,11 +296,12 @@ DESCRIBE: Final = """((shadow, heard) => {
   const says = text => (text.match(/\\p{L}/gu) || []).length > (text.match(/\\d/g) || []).length;
   const near = (e, own) => {
     const found = [], add = text => { if (text && text !== own && !found.includes(text)) found.push(text); };
+    const row = around(up(e) || e, 'tr,[role=row]');
+    if (!row && !field(e)) add(entry(e));  // what a card begins with names it; the text before its button need not
     add(labels(e) || beside(e, !field(e)) || (widget(e) ? '' : before(e)));
     const list = around(up(e) || e, 'select,optgroup,[role=listbox],[role=menu],[role=tablist],[role=tree]');
     if (list && ['option', 'menuitem', 'tab', 'treeitem'].includes(role(e)))
       add(told(list) || (list.tagName === 'SELECT' ? name(list) : ''));
-    const row = around(up(e) || e, 'tr,[role=row]');
     if (row) {
       const cells = [...row.querySelectorAll('td,th,[role=cell],[role=gridcell],[role=rowheader]')];
       const mine = cells.find(one => holds(one, e)), rest = cells.filter(one => one !== mine && one !== e && seen(one));
