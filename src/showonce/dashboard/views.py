@@ -38,6 +38,7 @@ from showonce.runs.metrics import PARTS
 SILENT_S = 60.0  # a live run without an event for this long is pointed out
 TIME_COLOURS = {"observe": "cyan", "model": "magenta", "parse": "yellow", "execute": "green", "overhead": "red"}
 MARKS = {"promotion": ("▲", "green"), "rollback": ("▼", "red"), "fault": ("!", "yellow")}
+CALLED = {"after:off": "adapter off"}  # a phase by another name than events.jsonl has
 FIRST_PHASES = ("before", "teacher", "after", "retention")
 
 
@@ -360,13 +361,14 @@ def result_row(name: str, result: PhaseMeasured | None, bars: bool) -> tuple[Tex
     if result is None or result.success is None:
         return Text(clean(name, 40), "dim"), Text("-", "dim"), Text(""), Text("not yet", "dim"), Text("")
     style = "green" if result.success >= 0.8 else "yellow" if result.success >= 0.4 else "red"
-    between = f"[{number(result.low)}, {number(result.high)}]" if result.low is not None else ""
+    between = f"[{number(result.low)}, {number(result.high)}]" if result.low is not None and bars else ""
+    then = f", {number(result.before)} before" if result.before is not None and bars else ""
     return (
-        Text(clean(name, 40), "bold"),
+        Text(CALLED.get(name, clean(name, 40)), "bold"),
         Text(number(result.success), f"bold {style}"),
         Text(chart.bar(result.success, 6) if bars else "", style),
         Text(between),
-        Text(f"n={result.n}" + (f", {number(result.before)} before" if result.before is not None else ""), "dim"),
+        Text(f"n={result.n}{then}", "dim"),
     )
 
 

@@ -108,6 +108,8 @@ def gate_line(view: RunView) -> str:
     if view.run.learning is None and view.gate is None and view.updates == 0:
         return "learning: nothing known yet"
     last = gate_words(view.gate) if view.gate else "none yet"
+    if view.gate is not None and not view.gate.accepted and view.gate.reason == "headroom":
+        last = "refused (headroom: probes succeed, so nothing is left to learn)"
     return f"learning on: update {view.updates_used}{_of_budget(view)}; last decision: {last}"
 
 
