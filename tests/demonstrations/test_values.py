@@ -116,12 +116,24 @@ def test_a_list_that_keys_open_is_chosen_by_the_entry_that_is_taken(tmp_path: Pa
     frames = (opened, entry("down", "Question"), entry("down", "Complaint"), entry("enter", "Order"))
     shown = Demonstration("user/x", "g", frames)
     found = load_values(stored(tmp_path, shown))
-    assert [(v.name, v.recorded, v.steps) for v in found] == [("category", "Order", (2, 3, 4))]
+    assert [(v.name, v.recorded, v.steps, v.choices) for v in found] == [("category", "Order", (2, 3, 4), OPTIONS)]
     values = [replace(found[0], kind="parameter")]
     bound, _ = bind(shown, Task("user/x", "g"), values, {"category": "Question"})
     assert [f.action for f in bound.frames] == [Key("down"), Type(""), Type(""), Click(0.2, 0.15000000000000002)]
     assert bound.frames[3].targets[0].name == "Question" and bound.frames[3].targets[0].bound
     assert bound.frames[1].targets[0].name == "Question" and not bound.frames[1].targets[0].bound
+
+
+@pytest.mark.parametrize("last", [Key("enter"), AT])
+def test_the_choices_of_a_list_are_those_of_what_opened_it(tmp_path: Path, last: Key | Click) -> None:
+    """A browser tells the entries with the list, not with an entry."""
+    frames = (
+        step(AT, "combobox", "Category", options=OPTIONS),
+        *((step(Type("Order"), "option", "Question", near=("Category",)),) if isinstance(last, Key) else ()),
+        step(last, "option", "Order", near=("Category",)),
+    )
+    [found] = load_values(stored(tmp_path, Demonstration("user/x", "g", frames)))
+    assert (found.name, found.recorded, found.choices) == ("category", "Order", OPTIONS)
 
 
 def test_a_search_result_is_the_value_and_not_what_was_typed_for_it(tmp_path: Path) -> None:

@@ -131,8 +131,8 @@ def find_chore(what: str, logs: str | Path, tell: Callable[[str], None] = lambda
         found = latest_demonstration(logs, task.id, tell=tell)
         if found is None:
             raise DemonstrationError(
-                f"there is no recording of {task.id!r} under {logs}: show it once with `showonce record task={what}`, "
-                "or give the folder of an episode.",
+                f"there is no recording of {task.id!r} under {Path(logs).absolute()}: show it once with "
+                f"`showonce record task={what}`, or give the folder of an episode.",
                 key="demonstration.none",
             )
         path = found

@@ -51,7 +51,8 @@ def run_do(
             elif not quiet:
                 say(row_text(result))
             if (quiet or as_json) and result.code:
-                print(f"showonce: {row_text(result)}", file=sys.stderr)
+                receipt = f". Receipt: {result.receipt}" if result.receipt else ""
+                print(f"showonce: {row_text(result)}{receipt}", file=sys.stderr)
             for advance in bars:
                 advance(1)
 
@@ -89,10 +90,11 @@ def summary_json(report: DoReport) -> dict[str, object]:
 
 
 def summary_text(report: DoReport) -> str:
-    """Return where the receipts are, and of a table how many rows came to what."""
+    """Return where the receipt is (of a table: of the last row that is not done), and how many rows came to what."""
     counts = ", ".join(f"{count} {verdict}" for verdict, count in _counts(report).items())
     rows = f"{len(report.results)} rows: {counts}. " if len(report.results) > 1 else ""
-    last = next((one.receipt for one in reversed(report.results) if one.receipt), "")
+    told = sorted((one for one in report.results if one.receipt), key=lambda one: one.code != 0)  # stable
+    last = told[-1].receipt if told else ""
     return f"{rows}{f'Receipt: {last}' if last else ''}".strip()
 
 

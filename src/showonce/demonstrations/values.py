@@ -200,11 +200,22 @@ def _filled(acts: Sequence[Act], first: int, end: int) -> Value | None:
     element, action = last.element, last.action
     if element is not None and last.role == OPTION and element.name:
         taken = isinstance(action, Key) and action.keys in ("enter", "space")
-        return Value("", recorded=element.name, label="".join(element.near[:1]), steps=steps) if taken else None
+        choices, label = _choices(acts, end, element.name), "".join(element.near[:1])
+        return Value("", recorded=element.name, label=label, steps=steps, choices=choices) if taken else None
     if element is None or not element.value or not _decides(action):
         return None
     form, label = ISO if last.native_date else "", label_of(acts[first])
     return Value("", recorded=element.value, label=label, steps=steps, form=form, choices=element.options)
+
+
+def _choices(acts: Sequence[Act], end: int, name: str) -> tuple[str, ...]:
+    """Return the entries of the native list in which `name` was taken: kept with the entry, or with what opened it."""
+    for act in reversed(acts[:end]):
+        if act.element is not None and name in act.element.options:
+            return act.element.options
+        if act.role != OPTION:
+            break
+    return ()
 
 
 def _goes_on(before: Act, after: Act) -> bool:
@@ -250,8 +261,8 @@ def _clicked(acts: Sequence[Act], index: int, taken: Collection[int]) -> Value |
     opener = earlier if earlier is not None and before == index - 1 and isinstance(earlier.action, Click) else None
     opens = opener is not None and before + 1 not in taken and _opens(opener, act)
     if act.role in _OPTIONS or (opens and act.role != "link" and _may_be_entry(act)):
-        label, choices = _of_list(act, opener if opens else None), () if act.element is None else act.element.options
-        return Value("", recorded=name, label=label, steps=(index + 1,), choices=choices if name in choices else ())
+        label, choices = _of_list(act, opener if opens else None), _choices(acts, index + 1, name)
+        return Value("", recorded=name, label=label, steps=(index + 1,), choices=choices)
     return None
 
 
