@@ -151,7 +151,8 @@ def task_at(address: str) -> Task:
     """Return the chore as a task."""
     return Task(
         "user/chore", f"Open a ticket for {SHOWN}", "browser", {"width": WIDTH, "height": HEIGHT}, f"{address}/crm",
-        Success("text", f"for {SHOWN}"), limits=Limits(max_steps=60, max_seconds=240), secret={"password": f"env:{SECRET}"},
+        Success("text", f"for {SHOWN}"), limits=Limits(max_steps=60, max_seconds=240),
+        secret={"password": f"env:{SECRET}"},
     )  # fmt: skip
 
 
