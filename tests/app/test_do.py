@@ -21,7 +21,7 @@ import pytest
 from tests.browsers import needs_browser
 
 from showonce.actions import Action, Click, Type, Wait
-from showonce.app.do import Chore, decisive_steps, find_chore, split_words
+from showonce.app.do import Chore, _weak, decisive_steps, find_chore, split_words
 from showonce.app.tasks import task_named
 from showonce.cli import main
 from showonce.demonstrations import EpisodeStore, load_demonstration, load_episode
@@ -162,6 +162,8 @@ def test_once_with_other_data_is_verified_and_leaves_a_receipt(
     page = (folder / "receipt.md").read_text()
     assert "product = green tea" in page and "decisive" in page and "![before step" in page
     assert not list(Path(receipt["episode"]).glob("*.png")), "only the decisive pictures are kept of a success"
+    summary = (folder.parents[1] / "summary.md").read_text()
+    assert "| - | product = green tea | done |" in summary and "teacher" not in summary
     lines = [json.loads(line) for line in (there / "logs/receipts/user-order/receipts.jsonl").read_text().splitlines()]
     assert [(line["verdict"], line["receipt"]) for line in lines] == [("done", str(folder))]
     assert main(["runs"]) == 0 and "do" in capsys.readouterr().out
@@ -367,6 +369,13 @@ def test_the_ledger_remembers_and_forgets(tmp_path: Path) -> None:
         ledger.get("k")
     with ledger.held(0):
         assert StoreLock(ledger.folder).path.is_file()
+
+
+@needs_browser
+def test_a_check_that_looks_for_the_data_alone_is_pointed_out(shown: Path) -> None:
+    chore = find_chore(str(shown / "order.yaml"), shown / "logs")
+    weak = replace(chore, task=replace(chore.task, success=replace(chore.task.success, value=" Tea ")))
+    assert not _weak(chore) and "nothing but product" in _weak(weak)
 
 
 @needs_browser

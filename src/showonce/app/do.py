@@ -205,6 +205,8 @@ def do(
     plan = make_plan(replace(config, seed=max(config.seed, 0)), tasks=[chore.task])
     chore = replace(chore, task=plan.tasks[0])
     _check_verifiable(chore, config)
+    if weak := _weak(chore):
+        frontend.tell(weak)
     table = None if rows is None else open_table(rows, chore.values, chore.task.id, given)
     plan.environment.provide(chore.task, needs_of(chore.recorded.steps), str(chore.path))
     for text in table.told if table is not None else ():
@@ -274,6 +276,18 @@ def settle(chore: Chore, given: Mapping[str, str], config: Config, rows: str | P
         if table is not None:
             table.write(row, "", _now())
         return f"{_called(row)} will be done by the next command."
+
+
+def _weak(chore: Chore) -> str:
+    """Return why a success check may be true of another page than the confirmation, "" where nothing says so."""
+    looked = chore.task.success.value.casefold().strip()
+    name = next((value.name for value in chore.parameters if looked and value.recorded.casefold() == looked), "")
+    if chore.task.success.kind != "text" or not name:
+        return ""
+    return (
+        f"the success check looks for nothing but {name}: a page that names it for another reason, such as an error, "
+        "would count. Add the words of the confirmation to success in the task file."
+    )
 
 
 def _check_verifiable(chore: Chore, config: Config) -> None:

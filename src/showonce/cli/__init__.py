@@ -360,7 +360,8 @@ def _record(config: Config, oracle: bool, keep: bool) -> int:
         say(f"For the task file, if the last check is to decide: success: {{kind: text, value: {value}}}")
     if made.path is not None:
         accept = " experiment.incomplete=true" if made.lost else ""
-        say(f"Do it again: `showonce replay {made.path}`. Learn from it: `showonce run task={made.task}{accept}`.")
+        again = shlex.join(["showonce", "replay", str(made.path), *(_secrets(named) if named is not None else [])])
+        say(f"Do it again: `{again}`. Learn from it: `showonce run task={made.task}{accept}`.")
     if named is not None:
         say(f"Do it with other data: `{next_command(named)}`.")
     return STOPPED if made.stopped else 0
@@ -449,7 +450,12 @@ def list_parameters(words: tuple[str, ...], as_json: bool) -> int:
 def next_command(made: Parameters) -> str:
     """Return the command that does a recording again, with its parameters as they were recorded."""
     given = [f"{value.name}={value.recorded}" for value in made.values if value.kind == "parameter"]
-    return shlex.join(["showonce", "do", str(made.path), *given])
+    return shlex.join(["showonce", "do", str(made.path), *given, *_secrets(made)])
+
+
+def _secrets(made: Parameters) -> list[str]:
+    """Return the words that say where the secrets of a recording come from, with variables of their names."""
+    return [f"secret.{value.name}=env:{value.name.upper()}" for value in made.values if value.kind == "secret"]
 
 
 @cli.command()
@@ -517,7 +523,8 @@ def do_task(config_name: str | None, words: tuple[str, ...], **options: Any) -> 
     The newest recording of a TASK (a task file or a registered task), or an EPISODE's folder, is done again: each
     target is found by what it is, compared before each click, and where that is not sure nothing is clicked. There is
     one attempt a row. What was sent is never sent twice: a row that was done is left out the next time, and one that
-    may have been sent before the command was killed waits until you say what came of it (--settle).
+    may have been sent before the command was killed waits until you say what came of it (--settle). Without --rows each
+    command is one attempt, also with data that were done before.
 
     \b
     Examples:

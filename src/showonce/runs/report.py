@@ -6,7 +6,7 @@ Both are made from metrics.json and events.jsonl alone, so they can be made agai
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,6 +39,9 @@ def write_report(run_dir: str | Path) -> tuple[Path, ...]:
     picture, text = folder / PICTURE, folder / SUMMARY
     if replayed := _mapping(metrics, "replay"):
         atomic_write_text(text, _replay_page(folder.name, history, metrics, replayed))
+        return (text,)
+    if isinstance(rows := metrics.get("do"), list):
+        atomic_write_text(text, _do_page(folder.name, history, metrics, rows))
         return (text,)
     atomic_write_bytes(picture, learning_curve(history, metrics))
     atomic_write_text(text, summary(folder.name, history, metrics))
@@ -74,6 +77,20 @@ def _replay_page(run: str, history: History, metrics: Metrics, replayed: Metrics
     lines += [f"- errors: {_counts(history.errors)}"] if history.errors else []
     title = [f"# {_inline(history.name or run)}: what happened", "", *_facts(history, metrics)]
     return "\n\n".join("\n".join(part) for part in (title, ["## The replay", "", *lines])) + "\n"
+
+
+def _do_page(run: str, history: History, metrics: Metrics, rows: Sequence[Any]) -> str:
+    """Return the page of a chore as Markdown: a line a row, with what came of it and where its receipt is."""
+    lines = ["| row | data | verdict | why | receipt |", "|---|---|---|---|---|"]
+    for one in rows:
+        data = ", ".join(f"{name} = {value}" for name, value in (_mapping(one, "values") or {}).items())
+        lines.append(
+            f"| {_at(one, 'row') or '-'} | {_inline(data) or 'as recorded'} | {_words(one, 'verdict')} | "
+            f"{_words(one, 'why')} | {_words(one, 'receipt')} |"
+        )
+    lines += ["", f"- errors: {_counts(history.errors)}"] if history.errors else []
+    title = [f"# {_inline(history.name or run)}: what was done", "", *_facts(history, metrics)]
+    return "\n\n".join("\n".join(part) for part in (title, lines)) + "\n"
 
 
 def _attempts(metrics: Metrics) -> list[str]:
