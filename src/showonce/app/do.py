@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Final
@@ -229,7 +229,7 @@ def do(
         with RunWriter(config, start_run(config, "do"), frontend) as writer:
             writer.announce(plan)
             approver = None if nobody else frontend.approver(writer.stop)
-            with _Desk(chore, plan, writer, ledger, approver, given) as desk:
+            with _Desk(chore, plan, writer, ledger, approver) as desk:
                 for row, before in zip(todo, known, strict=True):
                     writer.stop.check()
                     result = before or desk.attempt(row)
@@ -381,9 +381,7 @@ class _Desk:
     writer: RunWriter
     ledger: Ledger
     approver: Approver | None
-    given: Mapping[str, str]
     screen: Environment | None = None
-    _open: list[Environment] = field(default_factory=list)
 
     def __enter__(self) -> _Desk:
         return self
