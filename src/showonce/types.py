@@ -130,7 +130,8 @@ class ScreenFacts:
 
     url, title, application: of the page or window that gets the input. near: the words of what lies under each point
     of the action that was asked about, in its order; "" = known to bear none. focused: the words of what keys go to.
-    content: where the page or window lies in the frame; outside of it nothing belongs to the task.
+    content: where the page or window lies in the frame; outside of it nothing belongs to the task. status: with which
+    HTTP status the server answered the page (503 = it is down).
     """
 
     url: str | None = None
@@ -139,6 +140,7 @@ class ScreenFacts:
     near: tuple[str | None, ...] | None = None
     focused: str | None = None
     content: Region | None = None
+    status: int | None = None
 
 
 @dataclass(frozen=True)

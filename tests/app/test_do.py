@@ -44,13 +44,13 @@ SIZE = {"width": 480, "height": 320}
 
 
 class Shop(http.server.ThreadingHTTPServer):
-    """Takes orders. page: what it shows in place of the form. delay: seconds until an order is answered."""
+    """Takes orders. page, status: what it answers in place of the form. delay: seconds until an order is answered."""
 
     daemon_threads = True
 
     def __init__(self) -> None:
         self.orders: list[str] = []
-        self.page, self.delay = FORM, 0.0
+        self.page, self.status, self.delay = FORM, 200, 0.0
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -65,7 +65,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         product = parse_qs(parts.query).get("product", [""])[0]
-        self._answer(PAGE.format("Thank you", f"<p>Ordered: {escape(product)}.</p>") if product else self.server.page)
+        thanks = PAGE.format("Thank you", f"<p>Ordered: {escape(product)}.</p>")
+        self._answer(thanks if product else self.server.page, 200 if product else self.server.status)
 
     def do_POST(self) -> None:
         fields = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
@@ -135,7 +136,7 @@ def there(shown: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         if old.name != "shown":
             old.rename(tmp_path / old.name)
     shop.orders.clear()
-    shop.page, shop.delay = FORM, 0.0
+    shop.page, shop.status, shop.delay = FORM, 200, 0.0
     return shown
 
 
@@ -207,7 +208,10 @@ def test_a_wrong_page_is_not_touched(there: Path, shop: Shop, capsys: pytest.Cap
     code, rows, err = done(capsys, "--rows", "rows.csv", "replay.longer=0")
     assert (code, [row.get("verdict") for row in rows]) == (5, ["in doubt"] * 3 + [None]), (rows, err)
     assert rows[-1]["verdicts"] == {"in doubt": 3, "not tried": 1} and "left for later" in err
-    shop.page = FORM  # nothing was sent, so it may be tried again
+    shop.page, shop.status = FORM, 503  # everything is there, on a page that the server calls an error
+    code, rows, err = done(capsys, "product=milk", "replay.longer=0")
+    assert (code, shop.orders) == (5, []) and "an error (503)" in err
+    shop.status = 200  # nothing was sent, so it may be tried again
     assert done(capsys, "product=milk")[0] == 0 and shop.orders == ["milk"]
 
 

@@ -33,7 +33,7 @@ from showonce.actions import (
 from showonce.demonstrations import redact
 from showonce.demonstrations.sheet import in_words
 from showonce.errors import Unavailable
-from showonce.protocols import Elements, Environment, Interrupt, Targets, ability
+from showonce.protocols import Elements, Environment, Facts, Interrupt, Targets, ability
 from showonce.runtime.freshness import apart
 from showonce.runtime.matching import SURE, Place, find_target, patch_for, second_peak
 from showonce.runtime.repairs import Repair
@@ -43,6 +43,7 @@ from showonce.types import Element, Frame, Observation, Region
 OTHER_SCREEN: Final = "the screen is not as recorded"
 CHANGED: Final = 0.3  # share of a whole frame from which on coordinates are not trusted: other data changes less
 AREA: Final = 0.1  # side, as a share of the frame, from which on a thing without a name is more than a button
+SERVER_ERROR: Final = 500  # HTTP status from which on a page is not the recorded one
 POLL: Final = 0.15  # seconds between two looks
 RIVAL: Final = 0.8  # correlation of a second place from which on a picture far from its old place is not sure
 REVEALS: Final = 3  # times that one step may scroll
@@ -96,6 +97,7 @@ class Aim:
         self._longer, self._stop, self._patch = longer, stop, patch
         self._targets = ability(environment, Targets)
         self._elements = ability(environment, Elements)
+        self._facts = ability(environment, Facts)
         self._known = any(frame.targets for frame in frames)
         self._pressed: tuple[int, Element | None] = (-1, None)  # the last step at a place, and what it hit
 
@@ -128,7 +130,13 @@ class Aim:
 
     def _look(self, index: int, screen: Observation, late: bool, scrolls: bool) -> Aimed:
         frame = self._frames[index]
-        if isinstance(frame.action, Key | Type):
+        if isinstance(frame.action, Done | Wait | Ask):
+            return Aimed(frame.action, screen)
+        status = None if self._facts is None else self._facts.facts().status
+        if status is not None and status >= SERVER_ERROR:  # its menu may look as ever
+            why = f"the server answered this page with an error ({status})"
+            aimed = Aimed(Ask(why), screen, why, score=0.0)
+        elif isinstance(frame.action, Key | Type):
             aimed = self._keyed(index, screen, scrolls)
         elif isinstance(frame.action, Scroll) or not points(frame.action):
             return Aimed(frame.action, screen)

@@ -56,6 +56,7 @@ _FOCUSED: Final = f"""() => {{ {_WORDS}
   const sends = e.form ? [...e.form.querySelectorAll('button:not([type=button]):not([type=reset]),[type=submit]')] : [];
   return [e, ...sends].map(words).join(' ').trim();
 }}"""
+_STATUS: Final = "() => String((performance.getEntriesByType('navigation')[0] || {}).responseStatus || '')"
 _HAS_FOCUS: Final = "e => e.ownerDocument.activeElement === e"
 
 
@@ -70,9 +71,11 @@ async def facts_of(session: BrowserSession, view: View, at: Sequence[tuple[float
         return ScreenFacts(page.url, None, APPLICATION, (said,) * len(at), said, content)
     top = page.main_frame
     near = [await _known(_words_at(top, view.to_input(x, y))) for x, y in at]
+    status = await _known(top.evaluate(_STATUS)) or ""
     return ScreenFacts(
-        page.url, await _known(page.title()), APPLICATION, tuple(near), await _known(_focused(top)), content
-    )
+        page.url, await _known(page.title()), APPLICATION, tuple(near), await _known(_focused(top)), content,
+        int(status) if status.isdigit() else None,
+    )  # fmt: skip
 
 
 async def _known(asked: Any) -> str | None:
