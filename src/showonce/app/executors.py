@@ -6,7 +6,6 @@ The third place, the machines of a Ray cluster, is `app.on_ray`.
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,7 +22,7 @@ from showonce.evaluation.bench import Bench
 from showonce.evaluation.lessons import LessonStore
 from showonce.evaluation.results import Results
 from showonce.runs.layout import RESULTS, STOP
-from showonce.runtime.stop import Stop, end_with_parent
+from showonce.runtime.stop import Stop, end_with_parent, ignore_interrupt
 
 STOP_FILE: Final = STOP  # its appearance in the work folder ends all jobs
 ROWS, LESSONS = RESULTS, "lessons"
@@ -208,7 +207,7 @@ _here: Work | None = None  # what the jobs of this worker process are given, ope
 def _begin(run: RunJob, make_bench: MakeBench, config: Config, folder: str) -> None:
     """Set a worker process up: one torch thread, SIGINT ignored (the parent uses the stop file)."""
     global _order
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ignore_interrupt()
     end_with_parent()
     import torch
 

@@ -108,6 +108,11 @@ def stop_on_interrupt(stop: Stop) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+def ignore_interrupt() -> None:
+    """Ignore Ctrl-C in a worker process: its parent gets it, too, and tells the worker by the stop file."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def end_with_parent() -> None:
     """In a process made by multiprocessing: end it (exit code 1) as soon as its parent is gone.
 
