@@ -82,7 +82,7 @@ def test_address_title_and_focus(browser: BrowserEnvironment) -> None:
     browser.reset(task(browser), 1)
     facts = browser.facts()
     assert facts == ScreenFacts(
-        Path(browser.settings.start).as_uri(), "Shop - cart", "chromium", (), "", (0.0, 0.0, 1.0, 1.0)
+        Path(browser.settings.start).as_uri(), "Shop - cart", "chromium", (), "", (0.0, 0.0, 1.0, 1.0), 200
     )
     browser.execute(Click(20 / WIDTH, 110 / HEIGHT), Presses())
     focused = browser.facts().focused or ""
