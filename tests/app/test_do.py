@@ -157,7 +157,7 @@ def test_once_with_other_data_is_verified_and_leaves_a_receipt(
     folder = Path(out.strip().rpartition("Receipt: ")[2])
     receipt = json.loads((folder / "receipt.json").read_text())
     assert (receipt["verdict"], receipt["code"], receipt["values"]) == ("done", 0, {"product": "green tea"})
-    assert receipt["steps"][1]["did"] == 'type text="green tea"' and receipt["decisive"]
+    assert receipt["steps"][1]["did"] == 'type text="green tea"' and receipt["decisive"] == [3]
     for one in receipt["pictures"]:
         assert (folder / one["before"]).stat().st_size and (folder / one["after"]).stat().st_size
     page = (folder / "receipt.md").read_text()

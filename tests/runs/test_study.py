@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from showonce.runs.study import SHOWN, Line, Taught, cells, csv_text, markdown_table, summed, table_record
+from showonce.runs.study import SHOWN, Line, StudyLesson, cells, csv_text, markdown_table, summed, table_record
 from showonce.runs.study_picture import study_picture
 
 
-def lesson(line: str, task: str, seed: int, success: float | None, error: str = "") -> Taught:
-    return Taught(line, task, seed, success, 10, 4, 2, 100, 3.0, 5.0, error)
+def lesson(line: str, task: str, seed: int, success: float | None, error: str = "") -> StudyLesson:
+    return StudyLesson(line, task, seed, success, 10, 4, 2, 100, 3.0, 5.0, error)
 
 
 LESSONS = [

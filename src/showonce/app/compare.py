@@ -26,7 +26,7 @@ from showonce.runs.layout import COMPARISON, CONFIG, LESSON_ROWS
 from showonce.runs.study import (
     SHOWN,
     Line,
-    Taught,
+    StudyLesson,
     cells,
     csv_text,
     lesson_record,
@@ -51,11 +51,11 @@ class Compared:
 
     folder: Path
     lines: tuple[Line, ...]
-    lessons: tuple[Taught, ...]
+    lessons: tuple[StudyLesson, ...]
     stopped: str = ""
 
     @property
-    def errors(self) -> list[Taught]:
+    def errors(self) -> list[StudyLesson]:
         """The lessons that failed."""
         return [one for one in self.lessons if one.error]
 
@@ -178,14 +178,16 @@ def write_comparison(study: Study, folder: Path, stopped: str = "") -> Compared:
     return found
 
 
-def _lessons(study: Study, folder: Path) -> list[Taught]:
+def _lessons(study: Study, folder: Path) -> list[StudyLesson]:
     done, found = records(folder), []
     for arm, word, seed in study.lessons():
         record, task = done.get(Job(arm.key, word, seed).key), study.tasks[word].id
         if record is None or record.error:
             error = "" if record is None else record.error
-            found.append(Taught(arm.key, task, seed, wall_s=0.0 if record is None else record.seconds, error=error))
+            found.append(
+                StudyLesson(arm.key, task, seed, wall_s=0.0 if record is None else record.seconds, error=error)
+            )
             continue
-        numbers = {name: value for name, value in record.numbers.items() if name in Taught.__dataclass_fields__}
-        found.append(Taught(arm.key, task, seed, wall_s=record.seconds, **numbers))
+        numbers = {name: value for name, value in record.numbers.items() if name in StudyLesson.__dataclass_fields__}
+        found.append(StudyLesson(arm.key, task, seed, wall_s=record.seconds, **numbers))
     return found

@@ -419,7 +419,8 @@ class _Desk:
             verdict, why = Verdict.IN_DOUBT, f"stopped after step {decisive[0]}, with which it is sent: {why}"
         if verdict in (Verdict.BROKE, Verdict.IN_DOUBT) or (report is not None and report.stop_reason in _BROKEN):
             self._close()
-        folder = self._receipt(row, task, shown, report, verdict, why, begun, decisive if sent else ())
+        made = () if guard is None else tuple(guard.done_as[step] for step in decisive if step in guard.done_as)
+        folder = self._receipt(row, task, shown, report, verdict, why, begun, made)
         if verdict is Verdict.DONE:
             self.ledger.put(row.key, RowState.DONE, row.values, why, str(folder))
         elif sent:

@@ -18,7 +18,7 @@ SHOWN: Final = ("learner", "success", "95 %", "- first", "95 %", "lessons", "upd
 
 
 @dataclass(frozen=True)
-class Taught:
+class StudyLesson:
     """One lesson of a study and what was measured afterwards.
 
     line: the key of its line. success: share of n screens; None = the lesson failed, for the reason in `error`, or was
@@ -67,7 +67,7 @@ class Line:
         return f"{self.learner} {told}".strip()
 
 
-def by_task(lessons: Iterable[Taught]) -> dict[str, dict[int, float]]:
+def by_task(lessons: Iterable[StudyLesson]) -> dict[str, dict[int, float]]:
     """Return success by task and seed, without the lessons that have none."""
     found: dict[str, dict[int, float]] = {}
     for one in lessons:
@@ -76,16 +76,16 @@ def by_task(lessons: Iterable[Taught]) -> dict[str, dict[int, float]]:
     return found
 
 
-def summed(lines: Sequence[Line], lessons: Sequence[Taught]) -> list[Line]:
+def summed(lines: Sequence[Line], lessons: Sequence[StudyLesson]) -> list[Line]:
     """Return the lines with their numbers. lessons: of all lines."""
-    of_line: dict[str, list[Taught]] = {line.key: [] for line in lines}
+    of_line: dict[str, list[StudyLesson]] = {line.key: [] for line in lines}
     for one in lessons:
         if one.line in of_line:
             of_line[one.line].append(one)
     return [_summed(line, of_line[line.key], of_line[lines[0].key]) for line in lines]
 
 
-def _summed(line: Line, lessons: Sequence[Taught], first: Sequence[Taught]) -> Line:
+def _summed(line: Line, lessons: Sequence[StudyLesson], first: Sequence[StudyLesson]) -> Line:
     done = [one for one in lessons if one.success is not None]
     failed = sum(bool(one.error) for one in lessons)
     if not done:
@@ -150,7 +150,7 @@ def table_record(line: Line) -> dict[str, Any]:
     return {"learner": line.learner, **line.settings, **counts, **estimates, **cost}
 
 
-def lesson_record(lessons: Iterable[Taught], lines: Sequence[Line]) -> list[dict[str, Any]]:
+def lesson_record(lessons: Iterable[StudyLesson], lines: Sequence[Line]) -> list[dict[str, Any]]:
     """Return the lessons as flat records: learner and settings of their lines, then their own numbers."""
     known = {line.key: line for line in lines}
     return [

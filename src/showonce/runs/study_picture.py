@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from showonce.runs.learning_curve import BLUE, FAINT, GREEN, INK, RED, literal, plain
-from showonce.runs.study import Line, Taught, by_task, certain
+from showonce.runs.study import Line, StudyLesson, by_task, certain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_LINES: Final = 40  # lines that are drawn; the table has all
 
 
-def study_picture(title: str, lines: Sequence[Line], lessons: Sequence[Taught]) -> bytes:
+def study_picture(title: str, lines: Sequence[Line], lessons: Sequence[StudyLesson]) -> bytes:
     """Return the picture as PNG, a row a line, in the order of the table. lessons: of all lines; their tasks are dots.
 
     Left: success with its interval, a dot for each task. Middle: difference from the first line, with its interval:
@@ -47,7 +47,7 @@ def study_picture(title: str, lines: Sequence[Line], lessons: Sequence[Taught]) 
     return out.getvalue()
 
 
-def _success(axes: Axes, lines: Sequence[Line], lessons: Sequence[Taught]) -> None:
+def _success(axes: Axes, lines: Sequence[Line], lessons: Sequence[StudyLesson]) -> None:
     axes.set_title("success after the lesson, 95 %", loc="left", fontsize=10, color=INK)
     axes.set_xlim(-0.03, 1.03)
     for y, line in enumerate(lines):

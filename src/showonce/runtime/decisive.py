@@ -37,6 +37,7 @@ class Decisive(Wrapper):
         self._first, self._last, self._begin = min(steps, default=1), max(steps, default=1), begin
         self._task, self._due = task, 0  # index of the step that is due
         self._policy: ReplayPolicy | None = None
+        self.done_as: dict[int, int] = {}  # step of the demonstration -> step of the attempt, both from 1
         ends = closing_checks(shown, steps)
         self.checker: Checker = make_checker(task, inner, person) if task.success.kind != "none" else Nobody()
         if ends and task.success.kind == "none":
@@ -50,7 +51,9 @@ class Decisive(Wrapper):
     def on_step(self, task: Task, observation: Observation, step: Step, context: Context) -> None:
         if self._policy is not None and step.executed is not None:
             done = self._policy.step_of(len(context.actions))
-            self._due = self._due if done is None else done + 1
+            if done is not None:  # else it was added by the replay
+                self._due = done + 1
+                self.done_as[done + 1] = step.index + 1
 
     def reset(self, task: Task, seed: int | None = None) -> Observation:
         """Prepare the screen. Raises ConfigError: what is to verify success is true already."""

@@ -275,31 +275,11 @@ def replay_episode(
     same_data, shown = shown is None, shown or stored
     regions = check_regions(read_meta(path).get("redacted") or [])
     same_start = same_data and (seed is None or seed == recorded.seed)
-    exact = environment.capabilities.seeded
-    patch = (PATCH if exact else 0) if patch is None else patch
-    steps = [step for step in recorded.steps if step.executed is not None]
-    names = [
-        (step.proposal.text if step.proposal is not None else "") or (step.targets[0].name if step.targets else "")
-        for step in steps
-    ]
-    least = LEAST_SCORE if mode != "coordinates" else -1.0
-    if (needs := needs_of(steps)) and ability(environment, TypesSecrets) is None:
-        bound: dict[str, list[str]] = {}
-        bind(needs, bound)
-        environment = WithSecrets(environment, sources_for(needs, {}, str(path)), bound)
-    waits, stop = None, stop or Stop()
-    if not exact:
-        environment = waits = Waiting(
-            environment, shown.frames, mode != "coordinates", longer, names, shown.checks, stop
-        )  # fmt: skip
-    aim: Aim | Unmoved | None = None
-    if mode == "target":
-        aim = Aim(environment, shown.frames, names, longer, stop, patch, regions)
-        if waits is not None and aim.knows:
-            waits.present = aim.present
-    elif mode == "coordinates" and stop_when_changed and not exact:
-        aim = Unmoved(environment, shown.frames, longer, stop, regions)
-    policy = ReplayPolicy(shown, mode, patch, least, names, ability(environment, Elements), waits, aim)
+    exact, stop = environment.capabilities.seeded, stop or Stop()
+    environment, waits, policy = _performer(
+        recorded, shown, _with_secrets(environment, recorded, path), mode, patch, longer, stop, regions,
+        stop_when_changed,
+    )  # fmt: skip
     watch = _Watch(policy, shown, regions, same_start, exact, None if folder is None else Path(folder))
     episode = run_episode(
         environment,
@@ -319,26 +299,59 @@ def replay_episode(
         approver=approver,
     )
     done = policy.done(episode)
-    wanted = len(shown.frames)
-    if episode.success and isinstance(shown.frames[-1].action, Done):
-        wanted -= 1  # nobody has to claim what was verified
+    claim = episode.success and isinstance(shown.frames[-1].action, Done)  # which nobody has to say once it is verified
+    wanted = len(shown.frames) - claim
     unmet = ""
     if waits is not None and episode.success:  # which ended it before the checks after its last step
         unmet = waits.unmet(done, environment.observe())[0]
     checked = task.success.kind != "none"
-    first = (
-        watch.first
-        or (Difference(done, "check", unmet) if unmet else None)
-        or _ending(recorded, episode, done, wanted, checked)
-    )
+    missing = Difference(done, "check", unmet) if unmet else None
+    first = watch.first or missing or _ending(recorded, episode, done, wanted, checked)
     repaired = tuple(one for index in range(done) for one in policy.repairs.get(index, ()))
     if repaired and episode.path:
         keep_repairs(stored, path, repaired, episode.success, same_data, episode.id)
     return ReplayReport(
         mode, done, len(shown.frames), episode.outcome.success, episode.stop_reason, first, episode,
-        checked, wanted, unmet, **_doubt_of(episode, done),
-        repaired=repaired,
+        checked, wanted, unmet, **_doubt_of(episode, done), repaired=repaired,
     )  # fmt: skip
+
+
+def _with_secrets(environment: Environment, recorded: Episode, path: str | Path) -> Environment:
+    """Return an environment that types what a recording needs, where it does not already. Raises ConfigError."""
+    needs = needs_of([step for step in recorded.steps if step.executed is not None])
+    if not needs or ability(environment, TypesSecrets) is not None:
+        return environment
+    bound: dict[str, list[str]] = {}
+    bind(needs, bound)
+    return WithSecrets(environment, sources_for(needs, {}, str(path)), bound)
+
+
+def _performer(
+    recorded: Episode, shown: Demonstration, environment: Environment, mode: Mode, patch: int | None, longer: float,
+    stop: Interrupt, regions: Sequence[Region], stop_when_changed: bool,
+) -> tuple[Environment, Waiting | None, ReplayPolicy]:  # fmt: skip
+    """Return the policy that replays, with the environment that waits for it (None: its screen needs no waiting)."""
+    exact = environment.capabilities.seeded
+    patch = (PATCH if exact else 0) if patch is None else patch
+    names = [
+        (step.proposal.text if step.proposal is not None else "") or (step.targets[0].name if step.targets else "")
+        for step in recorded.steps
+        if step.executed is not None
+    ]
+    least, waits = LEAST_SCORE if mode != "coordinates" else -1.0, None
+    if not exact:
+        environment = waits = Waiting(
+            environment, shown.frames, mode != "coordinates", longer, names, shown.checks, stop
+        )  # fmt: skip
+    aim: Aim | Unmoved | None = None
+    if mode == "target":
+        aim = Aim(environment, shown.frames, names, longer, stop, patch, regions)
+        if waits is not None and aim.knows:
+            waits.present = aim.present
+    elif mode == "coordinates" and stop_when_changed and not exact:
+        aim = Unmoved(environment, shown.frames, longer, stop, regions)
+    policy = ReplayPolicy(shown, mode, patch, least, names, ability(environment, Elements), waits, aim)
+    return environment, waits, policy
 
 
 def _doubt_of(episode: Episode, done: int) -> dict[str, Any]:
