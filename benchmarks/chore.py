@@ -1,7 +1,7 @@
 """The office chore: recorded once by hand, done for other customers on pages that have changed, by each tier.
 
-    python -m benchmarks.chore                      # about half an hour on two cores; the same command goes on
-    python -m benchmarks.chore --quick              # two customers, two drifts, few wrong pages and kills
+    python -m benchmarks.chore                      # an hour or more on two cores; the same command goes on
+    python -m benchmarks.chore --quick              # one customer in each drift, few wrong pages and kills
     python -m benchmarks.chore --parts drifts --tiers do --folder logs/chore
 
 The site is the customer database of the demo site, answered by a real server: sign-in, search with suggestions that are
@@ -625,7 +625,7 @@ def kill_verdict(found: Sequence[Killed]) -> list[Row]:
 
 def main() -> int:
     """Record, run, print the figures and the verdict."""
-    arguments = parser(__doc__, quick="2 customers x 2 drifts, 4 wrong pages, 3 kills; a few minutes all the same")
+    arguments = parser(__doc__, quick="one customer x 6 drifts, 4 wrong pages, 3 kills; some minutes all the same")
     arguments.add_argument("--parts", default=",".join(PARTS), help=f"of {', '.join(PARTS)}")
     arguments.add_argument("--tiers", default="do,template,coordinates", help=f"of {', '.join(TIERS)}")
     arguments.add_argument("--customers", type=int, default=20, help="of `do`, in each drift")
