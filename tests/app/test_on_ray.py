@@ -116,15 +116,17 @@ def test_stopped_jobs_keep_their_rows_and_go_on(cluster: Any, config: Config, my
     notes.mkdir()
     jobs = [Job("fails", "x"), Job("long", TASK, 7)]
 
+    pressed: list[float] = []
+
     def press() -> None:
         _until(lambda: any(notes.iterdir()) and len(records(folder)) == 1)
+        pressed.append(time.monotonic())
         stop.press("Ctrl-C")
 
     threading.Thread(target=press).start()
-    began = time.monotonic()
     with pytest.raises(Stopped, match="goes on from here"):
         run_jobs(jobs, partial(my_jobs.run, notes=str(notes)), make_bench, config, folder, workers="ray", stop=stop)
-    assert time.monotonic() - began < 40
+    assert time.monotonic() - pressed[0] < 30
     assert {key: record.error for key, record in records(folder).items()} == {"fails|x|0": "ValueError: on purpose"}
 
 

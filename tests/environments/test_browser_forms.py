@@ -164,7 +164,7 @@ def test_a_page_that_navigates_without_end_is_seen(seat: Seat) -> None:
 
 
 def test_a_server_that_does_not_answer_breaks_nothing(seat: Seat) -> None:
-    seat.show(BUTTON.format(f"location.href = '{address_of('site:slow?seconds=5')}'"), timeout=1.5, settle=0.5)
+    seat.show(BUTTON.format(f"location.href = '{address_of('site:slow?seconds=6')}'"), timeout=2.5, settle=0.5)
     seat.click(30, 30)
     assert seat.environment.observe().image.size and not seat.environment.settled
     while "here at last" not in seat.text:
